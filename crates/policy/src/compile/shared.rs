@@ -1,0 +1,82 @@
+//! What all filters of one compilation share.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+
+use crate::diagnostic::Diagnostics;
+use crate::filter::{Keeper, Library};
+use crate::ports::Resources;
+use crate::reader::{Document, Outside};
+use crate::value::Value;
+
+/// What policies may know of the node they run on.
+#[derive(Clone, Debug, Default)]
+pub struct NodeFacts {
+    /// The node's name: `${node.name}`.
+    pub name: String,
+    /// `[values]` of `node.toml`, read.
+    pub values: BTreeMap<String, Value>,
+    /// The listeners, in their order.
+    pub listeners: Vec<ListenerFacts>,
+    /// The URL of the single loopback listener, where that is all there is: the issuer of a node without `server.toml`.
+    pub default_issuer: Option<String>,
+}
+
+/// What policies may know of a listener, and what they do for it.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerFacts {
+    /// Its name.
+    pub name: String,
+    /// Policies that run before every policy on it.
+    pub before: Vec<String>,
+    /// Policies that run on every answer.
+    pub after: Vec<String>,
+    /// The policy that answers what nothing took.
+    pub on_error: Option<String>,
+}
+
+/// What all filters of one compilation share.
+pub struct Shared<'a> {
+    /// The filters and attributes there are.
+    pub library: Library,
+    /// Stores, upstreams and the like.
+    pub resources: &'a dyn Resources,
+    /// State kept over reloads.
+    pub keeper: &'a Keeper,
+    /// Environment variables and secret files.
+    pub outside: &'a dyn Outside,
+    /// The node.
+    pub node: &'a NodeFacts,
+    /// All parsed files below `policies/`, by path.
+    pub documents: &'a BTreeMap<String, Document>,
+    /// Settings files already read: those of [`settings_file`](Self::settings_file).
+    pub settings: Mutex<HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Shared<'_> {
+    /// A library's own settings file (`oauth/server.toml`), read once.
+    pub fn settings_file<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        path: &str,
+    ) -> Result<Option<Arc<T>>, Diagnostics> {
+        let Some(document) = self.documents.get(&format!("policies/{path}")) else {
+            return Ok(None);
+        };
+        let key = (path.to_owned(), TypeId::of::<T>());
+        let mut read = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(settings) = read.get(&key).and_then(|s| s.clone().downcast::<T>().ok()) {
+            return Ok(Some(settings));
+        }
+        let settings: Arc<T> = Arc::new(crate::reader::deserialize(
+            &document.file,
+            &document.root,
+            &[],
+            self.outside,
+        )?);
+        read.insert(key, settings.clone());
+        Ok(Some(settings))
+    }
+}

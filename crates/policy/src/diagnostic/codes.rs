@@ -1,0 +1,115 @@
+//! Every diagnostic's code, in one table. A code is never reused for something else.
+
+use std::fmt;
+
+/// A diagnostic's code: `P0107`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(&'static str);
+
+impl Code {
+    /// Its text.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
+        $($(#[doc = $doc])+ pub const $name: Code = Code($text);)+
+        /// All codes with their one-line meaning, in order.
+        pub const ALL: &[(Code, &str)] = &[$(($name, concat!($($doc),+))),+];
+    };
+}
+
+codes! {
+    /// A file could not be read.
+    UNREADABLE = "P0001";
+    /// A file is no TOML.
+    SYNTAX = "P0002";
+    /// A file is larger than a configuration file can sensibly be, or no UTF-8.
+    NOT_TEXT = "P0003";
+    /// A part of the format that this version does not know yet.
+    NOT_YET = "P0004";
+    /// A secret in clear text.
+    CLEAR_SECRET = "P0005";
+    /// An environment variable or file that a setting names is not there.
+    MISSING_OUTSIDE = "P0006";
+    /// A key that is not known here.
+    UNKNOWN_KEY = "P0101";
+    /// A required key is missing.
+    MISSING_KEY = "P0102";
+    /// A value of the wrong type or out of its bounds.
+    BAD_VALUE = "P0103";
+    /// A policy file without a filter.
+    EMPTY_POLICY = "P0104";
+    /// A filter type that does not exist.
+    UNKNOWN_FILTER = "P0105";
+    /// A chain that does not exist.
+    UNKNOWN_CHAIN = "P0106";
+    /// A policy that does not exist.
+    UNKNOWN_POLICY = "P0107";
+    /// A store that does not exist or cannot do what the filter needs.
+    STORE = "P0108";
+    /// An upstream that does not exist.
+    UNKNOWN_UPSTREAM = "P0109";
+    /// A selector or CEL expression that cannot be read.
+    SELECTOR = "P0110";
+    /// An attribute or field that no filter of this library sets.
+    UNKNOWN_ATTRIBUTE = "P0111";
+    /// A value (`values.NAME`) that is not defined.
+    UNKNOWN_VALUE = "P0112";
+    /// A policy file or name that collides with another.
+    NAME_COLLISION = "P0113";
+    /// A step that an import left to be written by hand.
+    TODO = "P0114";
+    /// A `[[test]]` that cannot be read.
+    BAD_TEST = "P0115";
+    /// An attribute is read where no filter has set it.
+    NOT_SET = "P0201";
+    /// An attribute is read where only some paths have set it.
+    MAYBE_NOT_SET = "P0202";
+    /// A chain or filter that nothing reaches.
+    UNREACHABLE = "P0203";
+    /// A path that ends without an answer.
+    NO_ANSWER = "P0204";
+    /// A loop of chains or policies.
+    CYCLE = "P0205";
+    /// A body is read after it was streamed away.
+    BODY_GONE = "P0206";
+    /// An authorizing filter behind a `when`.
+    UNGUARDED = "P0207";
+    /// A move that cannot be: `on_success` before the end of a chain, say.
+    BAD_MOVE = "P0208";
+    /// An input that the called policy does not declare, or the wrong type of one.
+    INPUT = "P0209";
+    /// Two routes that match the same requests.
+    ROUTE_COLLISION = "P0301";
+    /// A route that cannot be read.
+    BAD_ROUTE = "P0302";
+    /// A listener that does not exist.
+    UNKNOWN_LISTENER = "P0303";
+    /// A data source that does not exist.
+    UNKNOWN_SOURCE = "P0401";
+    /// A store that is local to a node where there are several.
+    LOCAL_STORE = "P0402";
+    /// Records stay behind in the source that a store had before.
+    LEFT_BEHIND = "P0403";
+    /// A source that could not be opened.
+    SOURCE_DOWN = "P0404";
+    /// A source type whose driver this binary was built without.
+    NO_DRIVER = "P0405";
+    /// The authorization server's issuer is missing or not acceptable.
+    ISSUER = "P0501";
+    /// A node setting that takes effect only after a restart.
+    RESTART = "P0502";
+    /// A test of a policy failed.
+    TEST_FAILED = "P0601";
+    /// The tests of the policies did not finish in time.
+    TESTS_SLOW = "P0602";
+}

@@ -1,0 +1,1 @@
+//! Diagnostics as a person reads them, with the source line and the word underlined.

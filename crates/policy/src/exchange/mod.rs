@@ -1,0 +1,157 @@
+//! The exchange: one request, its response once there is one, and its attributes.
+
+mod body;
+mod request;
+mod response;
+
+pub use body::{Body, BodyError, BoxError};
+pub use request::{Form, PathParams, Request, RequestBody};
+pub use response::{HeaderEdit, Response};
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::attribute::{Slot, Slots};
+use crate::engine::{Decision, Program};
+use crate::outcome::{Abort, Outcome, Reason};
+use crate::ports::Environment;
+use crate::value::Value;
+
+/// One request from start to end. It lives in one generation: its [`Program`].
+pub struct Exchange {
+    /// The request, as filters may read and edit it.
+    pub request: Request,
+    /// The response, once a filter set one.
+    pub response: Option<Response>,
+    pub(crate) slots: Slots,
+    pub(crate) response_edits: Vec<HeaderEdit>,
+    pub(crate) failure: Option<FailureInfo>,
+    pub(crate) input: Vec<(Arc<str>, Value)>,
+    pub(crate) decision: Decision,
+    program: Arc<Program>,
+    environment: Environment,
+    started_unix_millis: u64,
+}
+
+/// What `${failure.*}` reads.
+#[derive(Clone, Debug)]
+pub(crate) struct FailureInfo {
+    pub(crate) reason: &'static str,
+    pub(crate) message: Arc<str>,
+    pub(crate) filter: Arc<str>,
+    pub(crate) status: StatusCode,
+}
+
+/// What `any` restores when one of its chains failed: everything that a filter can set or edit, bodies excepted.
+pub(crate) struct Snapshot {
+    slots: Slots,
+    response_edits: usize,
+    head: request::HeadSnapshot,
+}
+
+impl Exchange {
+    /// A new exchange in this generation.
+    pub fn new(program: Arc<Program>, environment: Environment, request: Request) -> Self {
+        let started_unix_millis = environment.clock.unix_millis();
+        Exchange {
+            request,
+            response: None,
+            slots: Slots::with_len(program.slots()),
+            response_edits: Vec::new(),
+            failure: None,
+            input: Vec::new(),
+            decision: Decision::new(program.generation()),
+            program,
+            environment,
+            started_unix_millis,
+        }
+    }
+
+    /// The generation this request lives in.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// When the request began, in Unix seconds: the `now` of every rule in this exchange.
+    pub fn now(&self) -> u64 {
+        self.started_unix_millis / 1000
+    }
+
+    /// When the request began, in Unix milliseconds.
+    pub fn now_millis(&self) -> u64 {
+        self.started_unix_millis
+    }
+
+    /// The clock, where a filter must measure (a rate limit, a duration).
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Fresh random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.environment.random.fill(&mut bytes);
+        bytes
+    }
+
+    /// What the slot holds.
+    pub fn get<T: Send + Sync + 'static>(&self, slot: Slot<T>) -> Option<&T> {
+        self.slots.get(slot)
+    }
+
+    /// What the slot holds, shared.
+    pub fn share<T: Send + Sync + 'static>(&self, slot: Slot<T>) -> Option<Arc<T>> {
+        self.slots.arc(slot)
+    }
+
+    /// Sets an attribute.
+    pub fn set<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: impl Into<Arc<T>>) {
+        self.slots.set(slot, value.into());
+    }
+
+    /// Takes an attribute off.
+    pub fn unset<T>(&mut self, slot: Slot<T>) {
+        self.slots.clear(slot.index);
+    }
+
+    /// Edits a response header now, or in whatever answer there will be.
+    pub fn edit_response_header(&mut self, edit: HeaderEdit) {
+        match &mut self.response {
+            Some(response) => edit.apply(&mut response.headers),
+            None => self.response_edits.push(edit),
+        }
+    }
+
+    /// Sets the response and ends the run: what an answering filter returns.
+    pub fn answer(&mut self, response: Response) -> Result<Outcome, Abort> {
+        self.response = Some(response);
+        Ok(Outcome::Answered)
+    }
+
+    /// Reads the request's body into memory, at most `limit` bytes. The engine calls it before a filter that said it
+    /// reads the body. A larger body is [`BODY_TOO_LARGE`](crate::outcome::BODY_TOO_LARGE) (413).
+    pub async fn buffer_request_body(&mut self, limit: usize) -> Result<(), Reason> {
+        self.request.buffer_body(limit).await
+    }
+
+    /// The decision record so far.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            slots: self.slots.clone(),
+            response_edits: self.response_edits.len(),
+            head: self.request.snapshot(),
+        }
+    }
+
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
+        self.slots = snapshot.slots.clone();
+        self.response_edits.truncate(snapshot.response_edits);
+        self.request.restore(&snapshot.head);
+        self.response = None;
+    }
+}

@@ -1,0 +1,263 @@
+//! The request side of an exchange.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+use smallvec::SmallVec;
+
+use super::body::{Body, BodyError};
+use crate::outcome::{BAD_REQUEST, BODY_TOO_LARGE, Reason};
+
+/// Path parameters of the matched route, decoded: `{name}` and `{*rest}`.
+pub type PathParams = SmallVec<[(Arc<str>, String); 2]>;
+
+/// A request, as filters may read and edit it. The listener has checked and normalised it before.
+pub struct Request {
+    /// The method, as it came (HEAD stays HEAD; the router serves it as GET).
+    pub method: Method,
+    /// The path in its normal form, still percent-encoded; begins with `/`.
+    pub path: String,
+    /// The query as it came, without `?`.
+    pub query: Option<String>,
+    /// HTTP/1.1 or 2.
+    pub version: Version,
+    /// Headers; those that only the gateway may set are stripped before.
+    pub headers: HeaderMap,
+    /// `http` or `https`, as the client sees it.
+    pub scheme: &'static str,
+    /// The authority the client asked for (`Host`), checked.
+    pub host: String,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// An identifier for logs and for `X-Request-Id`.
+    pub id: Arc<str>,
+    /// What the route's names stand for.
+    pub params: PathParams,
+    /// The body.
+    pub body: RequestBody,
+    form: OnceLock<Result<Form, Reason>>,
+    query_form: OnceLock<Result<Form, Reason>>,
+    json: OnceLock<Result<serde_json::Value, Reason>>,
+}
+
+/// Where the request's body is.
+#[derive(Default)]
+pub enum RequestBody {
+    /// Still with the client: streams when asked for.
+    Stream(Body),
+    /// Read into memory.
+    Buffered(Bytes),
+    /// Streamed away to an upstream.
+    #[default]
+    Taken,
+}
+
+/// Decoded `application/x-www-form-urlencoded` parameters, in their order, repeated ones included.
+#[derive(Clone, Debug, Default)]
+pub struct Form(Vec<(String, String)>);
+
+pub(super) struct HeadSnapshot {
+    headers: HeaderMap,
+    path: String,
+    query: Option<String>,
+    method: Method,
+}
+
+impl Request {
+    /// A request with a body; everything else at its plainest (used by the listener, which then sets the rest, and by tests).
+    pub fn new(method: Method, path: impl Into<String>, body: Body) -> Self {
+        Request {
+            method,
+            path: path.into(),
+            query: None,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            scheme: "http",
+            host: String::from("localhost"),
+            peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listener: Arc::from(""),
+            id: Arc::from(""),
+            params: PathParams::new(),
+            body: RequestBody::Stream(body),
+            form: OnceLock::new(),
+            query_form: OnceLock::new(),
+            json: OnceLock::new(),
+        }
+    }
+
+    /// The media type of the body, lower case, without parameters.
+    pub fn content_type(&self) -> Option<Cow<'_, str>> {
+        let value = self.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        Some(if essence.bytes().any(|b| b.is_ascii_uppercase()) {
+            Cow::Owned(essence.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(essence)
+        })
+    }
+
+    /// The body, where it was read into memory.
+    pub fn body_bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            RequestBody::Buffered(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The form in the body: empty where the content type is another one; a reason where it is malformed.
+    pub fn form(&self) -> Result<&Form, Reason> {
+        self.form
+            .get_or_init(|| {
+                if self.content_type().as_deref() != Some("application/x-www-form-urlencoded") {
+                    return Ok(Form::default());
+                }
+                Form::parse(self.body_bytes().map_or(&[][..], |b| b))
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The query's parameters.
+    pub fn query_form(&self) -> Result<&Form, Reason> {
+        self.query_form
+            .get_or_init(|| Form::parse(self.query.as_deref().unwrap_or_default().as_bytes()))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<&serde_json::Value, Reason> {
+        self.json
+            .get_or_init(|| {
+                serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b)).map_err(|e| {
+                    Reason::new(BAD_REQUEST, format!("the body is no JSON: {e}"))
+                        .with_status(StatusCode::BAD_REQUEST)
+                })
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// One cookie's value.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get_all(http::header::COOKIE)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v)
+    }
+
+    /// Takes the body off, to stream it on; later reads find nothing.
+    pub fn take_body(&mut self) -> Body {
+        match std::mem::take(&mut self.body) {
+            RequestBody::Stream(body) => body,
+            RequestBody::Buffered(bytes) => bytes.into(),
+            RequestBody::Taken => Body::Empty,
+        }
+    }
+
+    pub(super) async fn buffer_body(&mut self, limit: usize) -> Result<(), Reason> {
+        if !matches!(self.body, RequestBody::Stream(_)) {
+            return Ok(());
+        }
+        match self.take_body().collect(limit).await {
+            Ok(bytes) => {
+                self.body = RequestBody::Buffered(bytes);
+                Ok(())
+            }
+            Err(BodyError::TooLarge) => Err(Reason::new(
+                BODY_TOO_LARGE,
+                format!("the body is larger than {limit} bytes"),
+            )
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
+            Err(BodyError::Broken(why)) => Err(Reason::new(
+                BAD_REQUEST,
+                format!("the body broke off: {why}"),
+            )
+            .with_status(StatusCode::BAD_REQUEST)),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> HeadSnapshot {
+        HeadSnapshot {
+            headers: self.headers.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            method: self.method.clone(),
+        }
+    }
+
+    pub(super) fn restore(&mut self, head: &HeadSnapshot) {
+        self.headers = head.headers.clone();
+        self.path = head.path.clone();
+        self.query = head.query.clone();
+        self.method = head.method.clone();
+        self.query_form = OnceLock::new();
+    }
+}
+
+impl Form {
+    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`].
+    pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
+        let malformed = |what: &'static str| {
+            Reason::new(BAD_REQUEST, what).with_status(StatusCode::BAD_REQUEST)
+        };
+        let mut pairs = Vec::new();
+        for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
+            let (name, value) = match pair.iter().position(|b| *b == b'=') {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, &[][..]),
+            };
+            let decode = |part: &[u8]| {
+                decode(part).ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
+            };
+            pairs.push((decode(name)?, decode(value)?));
+        }
+        Ok(Form(pairs))
+    }
+
+    /// The first value of this name. Empty is absent (RFC 6749, section 3.2); what a repeated one means, the caller decides
+    /// with [`repeated`](Self::repeated).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+            .filter(|v| !v.is_empty())
+    }
+
+    /// Whether the name stands there more than once.
+    pub fn repeated(&self, name: &str) -> bool {
+        self.0.iter().filter(|(n, _)| n == name).count() > 1
+    }
+
+    /// All parameters, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+}
+
+fn decode(part: &[u8]) -> Option<String> {
+    let mut out = Vec::with_capacity(part.len());
+    let mut bytes = part.iter();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let high = (*bytes.next()? as char).to_digit(16)?;
+                let low = (*bytes.next()? as char).to_digit(16)?;
+                (high * 16 + low) as u8
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(out).ok()
+}

@@ -1,0 +1,71 @@
+//! The response side of an exchange.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::body::Body;
+
+/// A response.
+#[derive(Default)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+}
+
+/// An edit of response headers, made now or when there is a response.
+#[derive(Clone, Debug)]
+pub enum HeaderEdit {
+    /// Replaces all values.
+    Set(HeaderName, HeaderValue),
+    /// Adds one value.
+    Append(HeaderName, HeaderValue),
+    /// Removes all values.
+    Remove(HeaderName),
+}
+
+impl Response {
+    /// A response without a body.
+    pub fn new(status: StatusCode) -> Self {
+        Response {
+            status,
+            ..Response::default()
+        }
+    }
+
+    /// A JSON response (`application/json`; UTF-8, as RFC 8259 says).
+    pub fn json(status: StatusCode, json: &serde_json::Value) -> Self {
+        let mut response = Response::new(status);
+        response.headers.insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        response.body = json.to_string().into();
+        response
+    }
+
+    /// With this header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+impl HeaderEdit {
+    /// Carries it out.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        match self {
+            HeaderEdit::Set(name, value) => {
+                headers.insert(name, value.clone());
+            }
+            HeaderEdit::Append(name, value) => {
+                headers.append(name, value.clone());
+            }
+            HeaderEdit::Remove(name) => {
+                headers.remove(name);
+            }
+        }
+    }
+}

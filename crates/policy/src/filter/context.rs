@@ -1,0 +1,198 @@
+//! What a filter is given while it is built, and what it says of itself by using it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::attribute::{Key, Slot};
+use crate::compile::{Layout, Shared};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::selector::{Dynamic, Getter};
+use crate::settings::Spanned;
+use crate::value::{FromValue, Type, Value};
+
+/// Whether a filter sets the response and ends the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// It never does.
+    #[default]
+    Never,
+    /// It may.
+    Sometimes,
+    /// Whenever it does not fail.
+    Always,
+}
+
+/// One read of an attribute, for the flow check.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The attribute: `client`, `vars.x`, `input.x`, `response`, `failure`.
+    pub attribute: String,
+    /// Where the read stands.
+    pub place: Place,
+    /// A missing value is expected: there is a default.
+    pub optional: bool,
+}
+
+/// What a filter said of itself while it was built: the flow check needs no second statement.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// What it reads.
+    pub reads: Vec<Read>,
+    /// What it sets when it succeeds.
+    pub writes: Vec<String>,
+    /// It needs the request's body in memory.
+    pub reads_request_body: bool,
+    /// It needs the response's body in memory.
+    pub reads_response_body: bool,
+    /// It sends the request's body away.
+    pub streams_request_body: bool,
+    /// It leaves a response and goes on.
+    pub sets_response: bool,
+    /// Whether it ends the run with a response.
+    pub answers: Answers,
+    /// It decides who may pass (a `when` around it is suspicious).
+    pub authorizes: bool,
+    /// What it tells other filters of the program (metadata).
+    pub facts: Vec<(&'static str, Value)>,
+}
+
+/// Given to [`FilterConfig::build`](super::FilterConfig::build).
+pub struct BuildContext<'a> {
+    pub(crate) shared: &'a Shared<'a>,
+    pub(crate) layout: &'a mut Layout,
+    /// The filter's own table.
+    pub(crate) place: Place,
+    /// A name for kept state: `policy/chain/index/type`.
+    pub(crate) id: String,
+    pub(crate) effects: Effects,
+    pub(crate) inputs: &'a BTreeMap<String, Type>,
+    pub(crate) repeated_refused: bool,
+}
+
+impl BuildContext<'_> {
+    /// The file that the filter stands in.
+    pub fn file(&self) -> &Arc<SourceFile> {
+        &self.place.file
+    }
+
+    /// The place of a span in the filter's file.
+    pub fn place(&self, span: Span) -> Place {
+        self.place.with_span(span)
+    }
+
+    /// The place of the filter itself.
+    pub fn own_place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// An error at a setting.
+    pub fn error(&self, span: Span, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+        Problem::error(codes::BAD_VALUE, message)
+            .with_help(help)
+            .at(self.place(span))
+    }
+
+    /// Says that the filter reads this attribute, and gives its slot.
+    pub fn reads<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
+        self.read(key.name(), self.place.span, false);
+        Slot::new(self.layout.slot(key.name()))
+    }
+
+    /// The same where the filter does without when it is absent.
+    pub fn reads_if_set<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
+        self.read(key.name(), self.place.span, true);
+        Slot::new(self.layout.slot(key.name()))
+    }
+
+    /// Says that the filter sets this attribute when it succeeds, and gives its slot.
+    pub fn writes<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
+        self.effects.writes.push(key.name().to_owned());
+        Slot::new(self.layout.slot(key.name()))
+    }
+
+    /// Says that the filter sets `vars.NAME` when it succeeds.
+    pub fn writes_var(&mut self, name: &str) -> Slot<Value> {
+        let attribute = format!("vars.{name}");
+        let slot = Slot::new(self.layout.slot(&attribute));
+        self.effects.writes.push(attribute);
+        slot
+    }
+
+    /// Compiles a setting; its selectors count as reads.
+    pub fn dynamic<T: FromValue + Clone>(&mut self, setting: &Dynamic<T>) -> Result<Getter<T>, Diagnostics> {
+        crate::selector::compile(setting, self)
+    }
+
+    /// The thing of this kind and name: a store, an upstream. `T` is what the caller and the library agreed on.
+    pub fn resource<T: Any + Send + Sync>(&mut self, kind: &str, name: &Spanned<String>) -> Result<Arc<T>, Diagnostics> {
+        let thing = self
+            .shared
+            .resources
+            .get(kind, &name.value)
+            .map_err(|problem| problem.at(self.place(name.span)))?;
+        thing.downcast::<T>().map_err(|_| {
+            Problem::error(codes::BAD_VALUE, format!("{kind} `{}` cannot be used here", name.value))
+                .at(self.place(name.span))
+                .into()
+        })
+    }
+
+    /// The settings of one of the library's own files (`oauth/server.toml`), parsed once a load; `None` where there is no such file.
+    pub fn settings_file<T: DeserializeOwned + Send + Sync + 'static>(&mut self, path: &str) -> Result<Option<Arc<T>>, Diagnostics> {
+        self.shared.settings_file(path)
+    }
+
+    /// State that outlives a reload, as long as the place and the shape (the settings it was made for) stay the same.
+    pub fn keep<T: Any + Send + Sync>(&mut self, shape: impl Hash, make: impl FnOnce() -> T) -> Arc<T> {
+        self.shared.keeper.keep(&self.id, shape, make)
+    }
+
+    /// Says that the filter needs the request's body in memory.
+    pub fn reads_request_body(&mut self) {
+        self.effects.reads_request_body = true;
+    }
+
+    /// Says that the filter needs the response's body in memory.
+    pub fn reads_response_body(&mut self) {
+        self.read("response", self.place.span, false);
+        self.effects.reads_response_body = true;
+    }
+
+    /// Says that the filter sends the request's body away.
+    pub fn streams_request_body(&mut self) {
+        self.effects.streams_request_body = true;
+    }
+
+    /// Says that the filter leaves a response for the filters after it.
+    pub fn sets_response(&mut self) {
+        self.effects.sets_response = true;
+    }
+
+    /// Says that the filter ends the run with a response.
+    pub fn answers(&mut self, answers: Answers) {
+        self.effects.answers = answers;
+    }
+
+    /// Says that the filter decides who may pass.
+    pub fn authorizes(&mut self) {
+        self.effects.authorizes = true;
+    }
+
+    /// Tells other filters something about this policy; they find it in the program's catalogue.
+    pub fn publish(&mut self, name: &'static str, value: Value) {
+        self.effects.facts.push((name, value));
+    }
+
+    pub(crate) fn read(&mut self, attribute: &str, span: Span, optional: bool) {
+        let place = self.place(span);
+        self.effects.reads.push(Read {
+            attribute: attribute.to_owned(),
+            place,
+            optional,
+        });
+    }
+}

@@ -1,0 +1,1 @@
+//! Types for filters' settings: each keeps its place, parses strictly, and describes itself in the schema.

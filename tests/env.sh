@@ -1,4 +1,3 @@
 # Build settings of the tests, for a small machine: sourced by tests/run and the other scripts here. They stand in the
 # environment and not in Cargo.toml or .cargo/, so that `cargo build` for users is untouched.
-export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
-if command -v mold >/dev/null 2>&1; then export RUSTFLAGS="${RUSTFLAGS:-} -C link-arg=-fuse-ld=mold"; fi
+export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0 CARGO_INCREMENTAL=1

@@ -1,1 +1,18 @@
-//! To be written.
+//! Stores and data sources: where records are kept.
+//!
+//! A [`DataSource`](source::DataSource) implements a few atomic verbs over plain rows and knows no OAuth, no JSON and no clock.
+//! Above it the typed stores ([`AccessTokens`], [`Clients`]) write once what is delicate: hashing, codec, expiry, revocation,
+//! cache. It may use `oauth`, and none of our other crates.
+
+pub mod access_tokens;
+pub mod clients;
+pub mod handle;
+pub mod record;
+pub mod source;
+pub mod sources;
+
+pub use access_tokens::AccessTokens;
+pub use clients::Clients;
+pub use handle::{Kind, StoreHandle};
+pub use record::{AccessToken, Client, Introspects};
+pub use source::{DataSource, StoreError};

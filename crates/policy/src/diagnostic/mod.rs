@@ -4,6 +4,7 @@ pub mod codes;
 mod render;
 
 pub use codes::Code;
+pub use render::{render, to_json};
 
 use std::fmt;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ mod parse;
 
 pub use de::{Outside, SecretError, deserialize};
 pub use files::{Files, read_folder};
-pub use keys::{Keys, did_you_mean};
+
 pub use parse::parse;
 
 use std::sync::Arc;

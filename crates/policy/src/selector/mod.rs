@@ -3,14 +3,11 @@
 //!
 //! A filter's settings hold a [`Dynamic<T>`]; `cx.dynamic(&settings.field)` compiles it to a [`Getter<T>`].
 
-mod accessor;
 mod cel;
 mod getter;
-mod parse;
 
+pub use cel::Condition;
 pub use getter::Getter;
-pub(crate) use accessor::{Accessor, Read};
-pub(crate) use cel::Condition;
 pub(crate) use getter::compile;
 
 use std::marker::PhantomData;

@@ -1,0 +1,1 @@
+//! Takes a table apart by hand, key by key; what is left over is unknown.

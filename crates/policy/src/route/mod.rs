@@ -1,0 +1,1 @@
+//! Routes: which policy serves a request.

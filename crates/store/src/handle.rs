@@ -1,0 +1,60 @@
+//! A store by its kind: what the configuration's `[store.NAME]` becomes.
+
+use std::sync::Arc;
+
+use crate::access_tokens::AccessTokens;
+use crate::clients::Clients;
+
+/// The kinds of store that can be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `access-token`
+    AccessToken,
+    /// `authz-code`
+    AuthzCode,
+    /// `client-access-token`
+    ClientAccessToken,
+    /// `clients`
+    Clients,
+    /// `users`
+    Users,
+    /// `sessions`
+    Sessions,
+    /// `consents`
+    Consents,
+    /// `keys`
+    Keys,
+    /// `replay`
+    Replay,
+    /// `device-code`
+    DeviceCode,
+    /// `kps.NAME`
+    Kps,
+}
+
+impl Kind {
+    /// All kinds that stand under `[store.*]`, with their names.
+    pub const ALL: &'static [(Kind, &'static str)] = &[
+        (Kind::AccessToken, "access-token"),
+        (Kind::AuthzCode, "authz-code"),
+        (Kind::ClientAccessToken, "client-access-token"),
+        (Kind::Clients, "clients"),
+        (Kind::Users, "users"),
+        (Kind::Sessions, "sessions"),
+        (Kind::Consents, "consents"),
+        (Kind::Keys, "keys"),
+        (Kind::Replay, "replay"),
+        (Kind::DeviceCode, "device-code"),
+    ];
+}
+
+/// A store that filters can be given.
+#[derive(Clone)]
+pub enum StoreHandle {
+    /// Access tokens.
+    AccessToken(Arc<AccessTokens>),
+    /// The client registry.
+    Clients(Arc<Clients>),
+    /// A kind that is mapped but that nothing uses yet.
+    Mapped(Kind),
+}

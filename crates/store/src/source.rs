@@ -1,0 +1,109 @@
+//! The port to a data source: plain rows, a few verbs, each atomic by itself.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A table: one a kind of record.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name: `access_token`.
+    pub name: &'static str,
+    /// Its index columns, text or null: `client_id`, `subject`, `grant_id`.
+    pub indexes: &'static [&'static str],
+}
+
+/// One record as a source keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The primary key.
+    pub key: Vec<u8>,
+    /// Counts its changes, from 1; `replace` compares it.
+    pub version: i64,
+    /// Unix seconds after which it may be swept; none = never.
+    pub expires_at: Option<i64>,
+    /// The values of the index columns, in the table's order.
+    pub indexes: Vec<Option<String>>,
+    /// The record, as JSON text.
+    pub record: String,
+}
+
+/// What a source can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `replace` compares versions atomically.
+    pub compare_and_swap: bool,
+    /// Expired rows go by themselves.
+    pub ttl: bool,
+    /// A read sees every write that was answered before.
+    pub strong_read: bool,
+    /// Changes are pushed to other nodes.
+    pub push: bool,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Its records are seen by this node alone (memory, a file on this machine).
+    pub node_local: bool,
+}
+
+/// What `health` found.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The server's name and version.
+    pub version: String,
+    /// The schema's version.
+    pub schema: u32,
+    /// The source's clock, Unix milliseconds, where it has one of its own.
+    pub unix_millis: Option<i64>,
+}
+
+/// Why a store could not do it. Never a reason to allow anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The source is down, too slow or full: try again later. The text is for the log.
+    Unavailable(String),
+    /// The source refuses for good: no rights, a schema newer than this program, a record that cannot be read.
+    Broken(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Unavailable(why) => write!(f, "unavailable: {why}"),
+            StoreError::Broken(why) => write!(f, "broken: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The result of a verb.
+pub type Verb<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// A data source. Every verb is atomic, and answers a write only once it is durable.
+pub trait DataSource: Send + Sync + 'static {
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+    /// Connects, checks and migrates; until this succeeded once, every verb is [`StoreError::Unavailable`]. May be called again.
+    fn prepare(&self) -> Verb<'_, ()>;
+    /// The row with this key.
+    fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>>;
+    /// Inserts; `false` where the key exists already, which is then untouched.
+    fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool>;
+    /// Replaces the row with this key where its version is `expected`; `false` where it is another one or gone.
+    fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool>;
+    /// Gets and deletes; of several callers one gets it.
+    fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>>;
+    /// Rows with this value in the index column with this number, ordered by key, after `after`, at most `limit`.
+    fn find<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>>;
+    /// All rows, ordered by key, after `after`, at most `limit`.
+    fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>>;
+    /// Deletes rows with this value in the index column, at most `limit`; how many.
+    fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64>;
+    /// Deletes rows whose `expires_at` is before `before`, at most `limit`; how many.
+    fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64>;
+    /// A round trip, and what it tells.
+    fn health(&self) -> Verb<'_, Health>;
+}

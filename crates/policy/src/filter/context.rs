@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
 use crate::value::{FromValue, Type, Value};
@@ -25,6 +26,10 @@ pub enum Answers {
     /// Whenever it does not fail.
     Always,
 }
+
+/// The fact that a filter sets a request header of this name (lower case). The engine drops what the client sent under that
+/// name before the policy runs, on whatever branch the filter stands: nobody outside can forge what an upstream believes.
+pub const INJECTED_HEADER: &str = "injected-header";
 
 /// One read of an attribute, for the flow check.
 #[derive(Clone, Debug)]
@@ -144,6 +149,19 @@ impl BuildContext<'_> {
     /// The settings of one of the library's own files (`oauth/server.toml`), parsed once a load; `None` where there is no such file.
     pub fn settings_file<T: DeserializeOwned + Send + Sync + 'static>(&mut self, path: &str) -> Result<Option<Arc<T>>, Diagnostics> {
         self.shared.settings_file(path)
+    }
+
+    /// The content of a file that a setting names; the path is relative to the configuration folder. Read at every load.
+    pub fn content(&self, path: &Spanned<String>) -> Result<bytes::Bytes, Diagnostics> {
+        let problem = match self.shared.outside.content(&path.value) {
+            Ok(content) => return Ok(content.into()),
+            Err(SecretError::Missing) => format!("there is no file `{}`", path.value),
+            Err(SecretError::Unreadable(why)) => format!("the file `{}` cannot be read: {why}", path.value),
+        };
+        Err(Problem::error(codes::MISSING_OUTSIDE, problem)
+            .with_help("the path is relative to the configuration folder")
+            .at(self.place(path.span))
+            .into())
     }
 
     /// State that outlives a reload, as long as the place and the shape (the settings it was made for) stay the same.

@@ -59,6 +59,12 @@ pub struct Effects {
     pub sets_response: bool,
     /// Whether it ends the run with a response.
     pub answers: Answers,
+    /// What it takes off when it succeeds.
+    pub removes: Vec<String>,
+    /// It never ends in success: the filter after it does not run.
+    pub always_fails: bool,
+    /// It answers `OPTIONS`, so that the router gives it those of its policy's paths.
+    pub serves_options: bool,
     /// It decides who may pass (a `when` around it is suspicious).
     pub authorizes: bool,
     /// What it tells other filters of the program (metadata).
@@ -193,6 +199,24 @@ impl BuildContext<'_> {
     /// Says that the filter ends the run with a response.
     pub fn answers(&mut self, answers: Answers) {
         self.effects.answers = answers;
+    }
+
+    /// Says that the filter takes `vars.NAME` off when it succeeds, and gives its slot.
+    pub fn removes_var(&mut self, name: &str) -> Slot<Value> {
+        let attribute = format!("vars.{name}");
+        let slot = Slot::new(self.layout.slot(&attribute));
+        self.effects.removes.push(attribute);
+        slot
+    }
+
+    /// Says that the filter never ends in success (`fail`): a branch that ends with it sets nothing for what comes after.
+    pub fn always_fails(&mut self) {
+        self.effects.always_fails = true;
+    }
+
+    /// Says that the filter answers `OPTIONS` (`cors`): the router then gives its policy the `OPTIONS` of its paths.
+    pub fn serves_options(&mut self) {
+        self.effects.serves_options = true;
     }
 
     /// Says that the filter decides who may pass.

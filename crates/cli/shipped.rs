@@ -1,7 +1,11 @@
 //! The files that ship: the repository's own `policies/` and `stores/`, in the binary. One line a file.
 
 /// Path below the configuration folder, and text.
-pub(crate) const FILES: &[(&str, &str)] = &[("node.toml", include_str!("node.toml"))];
+pub(crate) const FILES: &[(&str, &str)] = &[
+    ("node.toml", include_str!("node.toml")),
+    ("stores/schema/postgres.sql", include_str!("../../stores/schema/postgres.sql")),
+    ("stores/schema/sqlite.sql", include_str!("../../stores/schema/sqlite.sql")),
+];
 
 /// The schemas among them: kind of data source, and text.
 pub(crate) fn schemas() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -1,0 +1,1 @@
+//! The node's clock and randomness: the only place that reads the machine's.

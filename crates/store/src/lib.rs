@@ -6,10 +6,14 @@
 
 pub mod access_tokens;
 pub mod clients;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod handle;
+pub mod migration;
 pub mod record;
 pub mod source;
 pub mod sources;
+pub mod tables;
 
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;

@@ -2,8 +2,9 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderValue, StatusCode};
 
@@ -31,6 +32,18 @@ impl ReasonCode {
     /// Its text.
     pub const fn as_str(self) -> &'static str {
         self.0
+    }
+    /// A code that a policy file names. Every name is kept once for the life of the process: there are as many as
+    /// operators ever wrote, not as many as there were loads.
+    pub fn named(code: &str) -> Self {
+        static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(code) {
+            return ReasonCode(known);
+        }
+        let kept: &'static str = Box::leak(Box::from(code));
+        names.insert(kept);
+        ReasonCode(kept)
     }
 }
 
@@ -74,6 +87,8 @@ pub struct Reason {
     pub absent: bool,
     /// `WWW-Authenticate` values for the answer; `any` merges those of its chains.
     pub challenges: Vec<HeaderValue>,
+    /// Seconds for `Retry-After`, which every answer style writes.
+    pub retry_after: Option<u32>,
     /// More, for the answer style of the filter's own library (an OAuth error, say).
     pub detail: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -87,6 +102,7 @@ impl Reason {
             status: StatusCode::FORBIDDEN,
             absent: false,
             challenges: Vec::new(),
+            retry_after: None,
             detail: None,
         }
     }
@@ -106,6 +122,12 @@ impl Reason {
     /// Adds a `WWW-Authenticate` value.
     pub fn with_challenge(mut self, challenge: HeaderValue) -> Self {
         self.challenges.push(challenge);
+        self
+    }
+
+    /// Says when to try again.
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 

@@ -1,1 +1,24 @@
-//! To be written.
+//! The node: it loads a configuration folder, listens, serves, reloads, drains, and is administered.
+//!
+//! It stands behind the engine's ports (upstreams, clock, randomness, named resources) and owns everything that lives longer
+//! than a request: listeners, generations, data sources, tasks. It knows no filter: the library comes in through [`Options`].
+//! It may use `policy` and `store`, and none of our other crates.
+
+pub mod admin;
+mod clock;
+mod hop;
+mod listen;
+mod once;
+mod options;
+mod records;
+mod run;
+pub mod settings;
+mod upstream;
+
+pub use once::{
+    TestOutcome, TestReport, check, log_settings, open_stores, store_check, store_migrate, store_purge, test,
+};
+pub use options::{Host, Options, StartError, Started, StartedListener};
+pub use records::{Records, Stores};
+pub use run::run;
+pub use settings::{LogFormat, LogSettings};

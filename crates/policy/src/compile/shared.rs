@@ -13,7 +13,7 @@ use crate::reader::{Document, Outside};
 use crate::value::Value;
 
 /// What policies may know of the node they run on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NodeFacts {
     /// The node's name: `${node.name}`.
     pub name: String,
@@ -23,6 +23,20 @@ pub struct NodeFacts {
     pub listeners: Vec<ListenerFacts>,
     /// The URL of the single loopback listener, where that is all there is: the issuer of a node without `server.toml`.
     pub default_issuer: Option<String>,
+    /// How many bytes of a body a filter may read into memory.
+    pub body_limit: usize,
+}
+
+impl Default for NodeFacts {
+    fn default() -> Self {
+        NodeFacts {
+            name: String::new(),
+            values: BTreeMap::new(),
+            listeners: Vec::new(),
+            default_issuer: None,
+            body_limit: 1024 * 1024,
+        }
+    }
 }
 
 /// What policies may know of a listener, and what they do for it.

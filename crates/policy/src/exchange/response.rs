@@ -22,6 +22,8 @@ pub enum HeaderEdit {
     Set(HeaderName, HeaderValue),
     /// Adds one value.
     Append(HeaderName, HeaderValue),
+    /// Sets the value where the answer has none.
+    Default(HeaderName, HeaderValue),
     /// Removes all values.
     Remove(HeaderName),
 }
@@ -62,6 +64,9 @@ impl HeaderEdit {
             }
             HeaderEdit::Append(name, value) => {
                 headers.append(name, value.clone());
+            }
+            HeaderEdit::Default(name, value) => {
+                headers.entry(name).or_insert_with(|| value.clone());
             }
             HeaderEdit::Remove(name) => {
                 headers.remove(name);

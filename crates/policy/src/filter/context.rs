@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
 use crate::value::{FromValue, Type, Value};
@@ -25,6 +26,10 @@ pub enum Answers {
     /// Whenever it does not fail.
     Always,
 }
+
+/// The fact that a filter sets a request header of this name (lower case). The engine drops what the client sent under that
+/// name before the policy runs, on whatever branch the filter stands: nobody outside can forge what an upstream believes.
+pub const INJECTED_HEADER: &str = "injected-header";
 
 /// One read of an attribute, for the flow check.
 #[derive(Clone, Debug)]
@@ -54,6 +59,12 @@ pub struct Effects {
     pub sets_response: bool,
     /// Whether it ends the run with a response.
     pub answers: Answers,
+    /// What it takes off when it succeeds.
+    pub removes: Vec<String>,
+    /// It never ends in success: the filter after it does not run.
+    pub always_fails: bool,
+    /// It answers `OPTIONS`, so that the router gives it those of its policy's paths.
+    pub serves_options: bool,
     /// It decides who may pass (a `when` around it is suspicious).
     pub authorizes: bool,
     /// What it tells other filters of the program (metadata).
@@ -153,6 +164,19 @@ impl BuildContext<'_> {
         self.shared.settings_file(path)
     }
 
+    /// The content of a file that a setting names; the path is relative to the configuration folder. Read at every load.
+    pub fn content(&self, path: &Spanned<String>) -> Result<bytes::Bytes, Diagnostics> {
+        let problem = match self.shared.outside.content(&path.value) {
+            Ok(content) => return Ok(content.into()),
+            Err(SecretError::Missing) => format!("there is no file `{}`", path.value),
+            Err(SecretError::Unreadable(why)) => format!("the file `{}` cannot be read: {why}", path.value),
+        };
+        Err(Problem::error(codes::MISSING_OUTSIDE, problem)
+            .with_help("the path is relative to the configuration folder")
+            .at(self.place(path.span))
+            .into())
+    }
+
     /// State that outlives a reload, as long as the place and the shape (the settings it was made for) stay the same.
     pub fn keep<T: Any + Send + Sync>(&mut self, shape: impl Hash, make: impl FnOnce() -> T) -> Arc<T> {
         self.shared.keeper.keep(&self.id, shape, make)
@@ -182,6 +206,24 @@ impl BuildContext<'_> {
     /// Says that the filter ends the run with a response.
     pub fn answers(&mut self, answers: Answers) {
         self.effects.answers = answers;
+    }
+
+    /// Says that the filter takes `vars.NAME` off when it succeeds, and gives its slot.
+    pub fn removes_var(&mut self, name: &str) -> Slot<Value> {
+        let attribute = format!("vars.{name}");
+        let slot = Slot::new(self.layout.slot(&attribute));
+        self.effects.removes.push(attribute);
+        slot
+    }
+
+    /// Says that the filter never ends in success (`fail`): a branch that ends with it sets nothing for what comes after.
+    pub fn always_fails(&mut self) {
+        self.effects.always_fails = true;
+    }
+
+    /// Says that the filter answers `OPTIONS` (`cors`): the router then gives its policy the `OPTIONS` of its paths.
+    pub fn serves_options(&mut self) {
+        self.effects.serves_options = true;
     }
 
     /// Says that the filter decides who may pass.

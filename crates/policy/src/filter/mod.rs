@@ -4,7 +4,7 @@ mod context;
 mod keep;
 mod library;
 
-pub use context::{Answers, BuildContext, Effects, Read};
+pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
 pub use keep::Keeper;
 pub use library::{AnswerStyle, ErasedFilter, FilterKind, Library, Role};
 

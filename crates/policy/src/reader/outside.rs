@@ -6,6 +6,10 @@ pub trait Outside: Send + Sync {
     fn variable(&self, name: &str) -> Result<String, SecretError>;
     /// The content of a secret file, without a line end at its end. The path is relative to the configuration folder.
     fn file(&self, path: &str) -> Result<String, SecretError>;
+    /// The content of a file that a setting names, as it is (a body to answer with). The path is relative to the configuration folder.
+    fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
+        self.file(path).map(String::into_bytes)
+    }
     /// Whether secrets may stand in clear text (tests may).
     fn clear_secrets(&self) -> bool {
         false

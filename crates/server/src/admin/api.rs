@@ -1,0 +1,351 @@
+//! What is said over the admin address: requests and answers as JSON. The command line prints the answers with `--json`.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET /health/live`, `/health/ready`, `/metrics` | | text; open, all else asks for `Authorization: Bearer` |
+//! | `GET /status` | | [`Status`] |
+//! | `POST /reload` | | [`Reloaded`] (200 also where the files are refused) |
+//! | `GET /clients?after=ID&limit=N` | | [`ClientList`] |
+//! | `POST /clients` | [`AddClient`] | [`ClientAdded`] |
+//! | `GET /clients/ID` | | [`ClientView`] |
+//! | `POST /clients/ID/rotate` | [`RotateClient`] | [`ClientAdded`] |
+//! | `POST /clients/ID/enable`, `/disable` | | [`ClientView`] |
+//! | `DELETE /clients/ID` | | [`Done`] |
+//! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
+//! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `POST /stores/check` | | list of [`SourceCheck`] |
+//! | `POST /stores/purge` | | list of [`PurgedSource`] |
+//!
+//! Everything that is refused is a [`Refusal`] with its status.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Why something was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind of refusal.
+    pub kind: RefusalKind,
+    /// One sentence.
+    pub message: String,
+    /// What would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// Kinds of refusal, each with its HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// 400: the request is malformed or asks for what cannot be.
+    Invalid,
+    /// 401: no credential, or a wrong one.
+    Unauthorized,
+    /// 404: there is no such thing.
+    NotFound,
+    /// 405: another method.
+    MethodNotAllowed,
+    /// 409: there is one already.
+    Exists,
+    /// 503: the source behind it is down.
+    Unavailable,
+    /// 500.
+    Internal,
+}
+
+/// What a reload came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// In force, unchanged or refused.
+    pub outcome: ReloadOutcome,
+    /// The generation that serves now.
+    pub generation: u64,
+    /// What changed against the generation before; empty where nothing did.
+    pub changes: Vec<Change>,
+    /// Errors and warnings, as `policy::diagnostic::to_json` writes them.
+    pub diagnostics: serde_json::Value,
+    /// The same as text for a terminal, without colours; empty where there are none.
+    pub text: String,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReloadOutcome {
+    /// The files are a new generation, which serves.
+    Loaded,
+    /// The files are those of the generation that serves.
+    Unchanged,
+    /// The files are refused; the generation before serves on.
+    Refused,
+}
+
+/// One thing that a reload changed, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `policies`, `stores`, `node`.
+    pub section: String,
+    /// What: a policy's name, `store.access-token`, `upstream.orders`.
+    pub what: String,
+    /// `added`, `removed`, `changed`, or more: `now on source oauth-db`.
+    pub how: String,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// The program's version.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// `serving` or `draining`.
+    pub state: String,
+    /// Whether it takes traffic: `/health/ready`.
+    pub ready: bool,
+    /// The generation that serves.
+    pub generation: GenerationView,
+    /// Listeners and their addresses.
+    pub listeners: Vec<ListenerView>,
+    /// Sources in use.
+    pub sources: Vec<SourceView>,
+    /// Stores in use and their sources.
+    pub stores: BTreeMap<String, String>,
+    /// The last load that was refused, where it came after the generation that serves: its files are on disk now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedView>,
+}
+
+/// A generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationView {
+    /// Its number, counted from 1 since the start.
+    pub number: u64,
+    /// The hash of its files, hexadecimal: equal on nodes with equal files.
+    pub hash: String,
+    /// When it was taken up, Unix seconds.
+    pub since: u64,
+    /// Its policies.
+    pub policies: Vec<String>,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerView {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Open connections.
+    pub connections: u64,
+}
+
+/// A data source in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// Its name.
+    pub name: String,
+    /// Its type: `sqlite`.
+    pub kind: String,
+    /// Whether it answers.
+    pub up: bool,
+    /// Why not, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A load that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedView {
+    /// When, Unix seconds.
+    pub at: u64,
+    /// The diagnostics, as text.
+    pub text: String,
+}
+
+/// Registers a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddClient {
+    /// Its identifier; one is made where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// Grants it may use: `client_credentials`.
+    #[serde(default)]
+    pub grant_types: Vec<String>,
+    /// Scopes, with spaces between: allowed, and given where it asks for none.
+    #[serde(default)]
+    pub scope: String,
+    /// A secret that a person chose; one is made where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// How it must authenticate; `none` for a public client, which then has no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<String>,
+    /// Whose tokens it may introspect, beyond its own: `any`, or audiences.
+    #[serde(default)]
+    pub introspect: Vec<String>,
+}
+
+/// Gives a client another secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateClient {
+    /// A secret that a person chose; one is made where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// Seconds for which the old secrets stay valid.
+    pub keep_old_seconds: u64,
+}
+
+/// A client that was registered, or has another secret: the only time that the secret is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientAdded {
+    /// The client.
+    #[serde(flatten)]
+    pub client: ClientView,
+    /// Its secret, this once; none for a public client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// Unix seconds until which the secrets before are still valid (after a rotation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_secrets_expire_at: Option<u64>,
+}
+
+/// A client, without its secrets: the names of RFC 7591 where there are some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientView {
+    /// Its identifier.
+    pub client_id: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// A disabled client gets no token, and its tokens are refused.
+    pub enabled: bool,
+    /// Grants it may use.
+    pub grant_types: Vec<String>,
+    /// Scopes, with spaces between.
+    pub scope: String,
+    /// How it must authenticate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<String>,
+    /// Whose tokens it may introspect: empty = its own, `any`, or audiences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introspect: Vec<String>,
+    /// Unix seconds.
+    pub client_id_issued_at: u64,
+    /// How many secrets are valid now.
+    pub secrets: usize,
+}
+
+/// Clients in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientList {
+    /// The clients.
+    pub clients: Vec<ClientView>,
+    /// Where to go on: `after` of the next request; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Asks what is known of a token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InspectToken {
+    /// The token.
+    pub token: String,
+}
+
+/// What is known of a token, whatever its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Whether it would be accepted now.
+    pub active: bool,
+    /// In words: `active`, `expired`, `revoked`, `its client is disabled` ...
+    pub state: String,
+    /// The client it was issued to.
+    pub client_id: String,
+    /// The resource owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Its scopes.
+    pub scope: String,
+    /// The grant it came from.
+    pub grant_type: String,
+    /// Unix seconds.
+    pub issued_at: u64,
+    /// Unix seconds.
+    pub expires_at: u64,
+    /// Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<u64>,
+    /// Whom it is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<String>,
+}
+
+/// Revokes one token, or all of a client or subject. Exactly one of the three.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeTokens {
+    /// One token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// All of this client, until now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// All of this subject, until now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+/// It is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// One sentence: what.
+    pub done: String,
+}
+
+/// What `store check` found of one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCheck {
+    /// Its name.
+    pub source: String,
+    /// Its type.
+    pub kind: String,
+    /// Whether everything is as it should be.
+    pub ok: bool,
+    /// Its findings, in the order they were made.
+    pub lines: Vec<SourceLine>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLine {
+    /// What was looked at: `connects`, `version`, `schema`, `rights`, `clock`, `round trip`.
+    pub what: String,
+    /// Whether that is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What would help, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// What a purge took from one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgedSource {
+    /// Its name.
+    pub source: String,
+    /// Rows deleted, by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Why it broke off, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}

@@ -1,0 +1,103 @@
+//! What the command line gives the node, and what it hears from it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use policy::Diagnostics;
+use policy::filter::Library;
+use policy::reader::Outside;
+
+use crate::settings::LogSettings;
+
+/// What every command that reads a configuration folder needs.
+#[derive(Clone)]
+pub struct Options {
+    /// The configuration folder (`-c`).
+    pub dir: PathBuf,
+    /// A file whose `[values]` are laid over those of `node.toml` (`--values`); relative to the current folder.
+    pub values: Option<PathBuf>,
+    /// The filters there are.
+    pub library: Library,
+    /// Replaces all listeners by one plain one (`--listen`); holds over reloads.
+    pub listen: Option<SocketAddr>,
+    /// Replaces the admin address (`--admin`); holds over reloads.
+    pub admin: Option<SocketAddr>,
+    /// Whether the files' own tests gate `check` and reloads (`--no-tests` leaves them out).
+    pub tests: bool,
+    /// Environment variables and secret files. Where something missing is a warning only, the server says so itself: the
+    /// implementation need not.
+    pub outside: Arc<dyn Outside>,
+}
+
+/// What the command line does for a running node: everything that ends on a terminal.
+pub trait Host: Send + Sync + 'static {
+    /// The log's settings: told before the first line is logged, and again when a reload changed them.
+    fn log(&self, settings: &LogSettings) {
+        let _ = settings;
+    }
+
+    /// The node serves. Told once.
+    fn started(&self, started: &Started) {
+        let _ = started;
+    }
+}
+
+/// A node that serves.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The node's name.
+    pub name: String,
+    /// Its listeners, with the addresses that they really have (port 0 is the kernel's choice).
+    pub listeners: Vec<StartedListener>,
+    /// The admin address.
+    pub admin: SocketAddr,
+    /// What the load warned of.
+    pub warnings: Diagnostics,
+    /// The registry of clients is empty, and the first page to show is how to make one: the URL of the token endpoint.
+    /// `None` where there are clients, where the registry cannot be read, or where no policy is a token endpoint.
+    pub first_token: Option<String>,
+}
+
+/// One listener of a node that serves.
+#[derive(Clone, Debug)]
+pub struct StartedListener {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// Why a node did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The files are refused.
+    Refused(Diagnostics),
+    /// Something else, and what helps.
+    Failed {
+        /// What went wrong.
+        message: String,
+        /// What would help.
+        remedy: String,
+    },
+}
+
+impl StartError {
+    pub(crate) fn failed(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        StartError::Failed { message: message.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Refused(diagnostics) => {
+                write!(f, "the configuration is refused: {} problems", diagnostics.iter().count())
+            }
+            StartError::Failed { message, remedy } => write!(f, "{message}; {remedy}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

@@ -117,7 +117,7 @@ impl Postgres {
     async fn open(&self) -> Result<(), StoreError> {
         let pool = self.pool()?;
         let deadline = Instant::now() + schema::LIMIT;
-        let mut client = pool.connect(deadline).await.map_err(|problem| problem.of(&self.title))?;
+        let mut client = pool.client(deadline).await.map_err(|problem| problem.of(&self.title))?;
         match timeout_at(deadline, schema::prepare(&mut client, &self.title)).await {
             Ok(done) => done?,
             Err(_) => {

@@ -1,1 +1,172 @@
-fn main() {}
+//! The program `portcullis`: its command line, one file a command. What a command does to a configuration or a node stands in
+//! `server`; here it is asked for, shown, and turned into an exit code.
+//!
+//! This is the only crate that may read the environment, print, and exit.
+
+mod args;
+mod check;
+mod client;
+mod init;
+mod later;
+mod logs;
+mod output;
+mod outside;
+mod permute;
+mod reload;
+mod run;
+mod shipped;
+mod status;
+mod store_admin;
+mod test;
+mod token;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Cli, Command, Global};
+use output::{Failure, Output};
+use server::Records;
+use server::admin::{Client, ClientError};
+
+/// What a command ends in: its exit code, or what went wrong.
+type Ended = Result<u8, Failure>;
+
+fn main() -> ExitCode {
+    let mut given = std::env::args_os();
+    let name = given.next().unwrap_or_else(|| OsString::from("portcullis"));
+    let permuted = permute::permute(given.collect(), &Cli::command());
+    if let Some(failure) = later::refuse(&permuted) {
+        let output = Output::new(permuted.iter().any(|arg| arg == "--json"));
+        return ExitCode::from(output.failure(&failure));
+    }
+    let cli = Cli::command()
+        .try_get_matches_from(std::iter::once(name).chain(permuted))
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match cli {
+        Ok(cli) => {
+            let output = Output::new(cli.global.json);
+            let ended = dispatch(cli, output);
+            ExitCode::from(ended.unwrap_or_else(|failure| output.failure(&failure)))
+        }
+        // clap prints help on standard output (0) and wrong usage on standard error (2).
+        Err(why) => {
+            let _ = why.print();
+            ExitCode::from(u8::try_from(why.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn dispatch(cli: Cli, output: Output) -> Ended {
+    let global = &cli.global;
+    match cli.command {
+        Command::Run(args) => run::run(global, &args, output),
+        Command::Check(args) => check::run(global, &args, output),
+        Command::Test(args) => test::run(global, &args, output),
+        Command::Init(args) => init::run(global, &args, output),
+        Command::Reload(args) => reload::run(global, &args, output),
+        Command::Status => status::run(global, output),
+        Command::Client(command) => client::run(global, command, output),
+        Command::Token(command) => token::run(global, command, output),
+        Command::Store(command) => store_admin::run(global, command, output),
+    }
+}
+
+impl Global {
+    /// What the node's code needs to know.
+    fn options(&self) -> server::Options {
+        server::Options {
+            dir: self.dir.clone(),
+            values: self.values.clone(),
+            library: stub::LIBRARY,
+            listen: None,
+            admin: self.admin,
+            tests: true,
+            outside: std::sync::Arc::new(outside::Machine::new(&self.dir)),
+        }
+    }
+
+    /// For commands that speak to no node.
+    fn refuse_admin(&self) -> Result<(), Failure> {
+        match self.admin {
+            Some(_) => Err(Failure::usage("this command speaks to no running node: leave `--admin` out")),
+            None => Ok(()),
+        }
+    }
+
+    /// For commands that do not read the values.
+    fn refuse_values(&self, why: &str) -> Result<(), Failure> {
+        match self.values {
+            Some(_) => Err(Failure::usage(format!("`--values` has no meaning here: {why}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        use ClientError::{NoToken, Refused, Unreachable};
+        let failure = Failure::wrong(error.to_string());
+        match error {
+            Unreachable { .. } => {
+                failure.with_help("start it with `portcullis run`, or name its admin address with `--admin`")
+            }
+            NoToken { .. } => {
+                failure.with_help("name the node's configuration folder with `-c`; its first start makes the file")
+            }
+            Refused(refusal) => {
+                let invalid = refusal.kind == server::admin::api::RefusalKind::Invalid;
+                let failure = if invalid { failure.with_code(2) } else { failure };
+                match refusal.help {
+                    Some(help) => failure.with_help(help),
+                    None => failure,
+                }
+            }
+        }
+    }
+}
+
+/// Runs a command that does one thing after another.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    logs::for_commands();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| Failure::wrong(format!("no runtime: {why}")))?;
+    Ok(runtime.block_on(work))
+}
+
+/// Runs a command that works on records: with the node, where `--admin` names one, else in the stores themselves.
+fn on_records(global: &Global, output: Output, work: impl AsyncFnOnce(&Records) -> Ended) -> Ended {
+    let ended = block_on(async {
+        match node(global)? {
+            Some(node) => work(&Records::Node(node)).await,
+            None => match server::open_stores(&global.options()).await {
+                Ok(stores) => work(&Records::Stores(stores)).await,
+                Err(diagnostics) => Ok(output.refused(&diagnostics)),
+            },
+        }
+    })?;
+    ended
+}
+
+/// The running node, where `--admin` names one.
+fn node(global: &Global) -> Result<Option<Client>, Failure> {
+    let Some(address) = global.admin else { return Ok(None) };
+    global.refuse_values("a running node has its own values")?;
+    Ok(Some(Client::new(&global.dir, Some(address))?))
+}
+
+/// Until the filter library stands.
+mod stub {
+    use policy::filter::{AnswerStyle, Library};
+    struct S;
+    impl AnswerStyle for S {
+        fn failure(&self, _: &policy::Exchange, _: &policy::Reason) -> policy::Response {
+            unimplemented!()
+        }
+        fn abort(&self, _: &policy::Exchange, _: &policy::Abort) -> policy::Response {
+            unimplemented!()
+        }
+    }
+    pub const LIBRARY: Library = Library { filters: &[], attributes: &[], plain: &S };
+}

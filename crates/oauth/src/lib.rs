@@ -1,12 +1,26 @@
 //! OAuth 2.0's rules as pure functions and types: no async, no I/O, no clock, no randomness of its own.
 //!
 //! It may use none of our other crates. Time is an argument (Unix seconds), random bytes are arguments.
+//!
+//! One file a matter, with the RFC's sections in the names of its tests; the filters in `filters/oauth` only carry requests to
+//! these rules and their results back.
 
+pub mod bearer;
+pub mod client_auth;
+pub mod credential;
+pub mod error;
 pub mod id;
+pub mod introspection;
+pub mod metadata;
+pub mod revocation;
 pub mod scope;
 pub mod secret;
 pub mod token;
+pub mod token_endpoint;
+pub mod token_info;
 
+pub use error::{Error, ErrorCode};
 pub use id::{ClientId, GrantId};
+pub use metadata::Issuer;
 pub use scope::Scopes;
 pub use secret::Secret;

@@ -30,7 +30,12 @@ impl Clients {
     }
 
     /// The enabled client whose secret this is. An unknown, disabled or wrong one is `None` in the same time.
-    pub async fn authenticate(&self, id: &ClientId, secret: &Secret, now_millis: u64) -> Result<Option<Arc<Client>>, StoreError> {
+    pub async fn authenticate(
+        &self,
+        id: &ClientId,
+        secret: &Secret,
+        now_millis: u64,
+    ) -> Result<Option<Arc<Client>>, StoreError> {
         let _ = (id, secret, now_millis);
         unimplemented!()
     }
@@ -42,7 +47,11 @@ impl Clients {
     }
 
     /// Changes a client by compare and swap, as often as it takes; `None` where there is none.
-    pub async fn update(&self, id: &ClientId, change: impl Fn(&mut Client) + Send) -> Result<Option<Client>, StoreError> {
+    pub async fn update(
+        &self,
+        id: &ClientId,
+        change: impl Fn(&mut Client) + Send,
+    ) -> Result<Option<Client>, StoreError> {
         let _ = (id, change);
         unimplemented!()
     }

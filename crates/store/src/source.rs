@@ -21,13 +21,13 @@ pub struct Table {
 pub struct Row {
     /// The primary key.
     pub key: Vec<u8>,
-    /// Counts its changes, from 1; `replace` compares it.
+    /// Counts its changes, from 1; `replace` compares it and raises it by one.
     pub version: i64,
     /// Unix seconds after which it may be swept; none = never.
     pub expires_at: Option<i64>,
     /// The values of the index columns, in the table's order.
     pub indexes: Vec<Option<String>>,
-    /// The record, as JSON text.
+    /// The record, as JSON text. It comes back as the same JSON; a source with a type for JSON may space it otherwise.
     pub record: String,
 }
 
@@ -92,12 +92,20 @@ pub trait DataSource: Send + Sync + 'static {
     fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>>;
     /// Inserts; `false` where the key exists already, which is then untouched.
     fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool>;
-    /// Replaces the row with this key where its version is `expected`; `false` where it is another one or gone.
+    /// Replaces the row with this key where its version is `expected`; `false` where it is another one or gone. The source
+    /// writes `expected + 1` as the new version, whatever `row.version` says.
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool>;
     /// Gets and deletes; of several callers one gets it.
     fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>>;
     /// Rows with this value in the index column with this number, ordered by key, after `after`, at most `limit`.
-    fn find<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>>;
+    fn find<'a>(
+        &'a self,
+        table: &'static Table,
+        index: usize,
+        value: &'a str,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Verb<'a, Vec<Row>>;
     /// All rows, ordered by key, after `after`, at most `limit`.
     fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>>;
     /// Deletes rows with this value in the index column, at most `limit`; how many.

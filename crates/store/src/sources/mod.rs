@@ -7,6 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::source::DataSource;
 
+pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+pub mod sqlite;
+
 /// Reads a source's own settings type from wherever the caller has its table.
 pub trait ReadSettings {
     /// What goes wrong (diagnostics with places).
@@ -17,26 +22,48 @@ pub trait ReadSettings {
 
 /// A source's settings: equal ones are the same source, which then stays open over a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceSettings {}
+pub enum SourceSettings {
+    /// `type = "memory"`
+    Memory(memory::Settings),
+    /// `type = "sqlite"`
+    Sqlite(sqlite::Settings),
+    /// `type = "postgres"`
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Settings),
+}
 
 impl SourceSettings {
     /// The kinds that this binary knows: `sqlite`, and whether its driver was built in.
-    pub const KINDS: &'static [(&'static str, bool)] = &[];
+    pub const KINDS: &'static [(&'static str, bool)] =
+        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres"))];
 
-    /// Reads the settings of the source kind `kind`; `None` where there is no such kind.
+    /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
     pub fn read<R: ReadSettings>(kind: &str, reader: &mut R) -> Option<Result<SourceSettings, R::Error>> {
-        let _ = (kind, reader);
-        unimplemented!()
+        Some(match kind {
+            "memory" => reader.read().map(SourceSettings::Memory),
+            "sqlite" => reader.read().map(SourceSettings::Sqlite),
+            #[cfg(feature = "postgres")]
+            "postgres" => reader.read().map(SourceSettings::Postgres),
+            _ => return None,
+        })
     }
 
     /// Whether its records are seen by this node alone.
     pub fn node_local(&self) -> bool {
-        unimplemented!()
+        match self {
+            SourceSettings::Memory(_) | SourceSettings::Sqlite(_) => true,
+            #[cfg(feature = "postgres")]
+            SourceSettings::Postgres(_) => false,
+        }
     }
 
     /// Makes the source, without any I/O. Relative paths are relative to `base`.
     pub fn build(&self, name: &str, base: &Path) -> Arc<dyn DataSource> {
-        let _ = (name, base);
-        unimplemented!()
+        match self {
+            SourceSettings::Memory(_) => Arc::new(memory::Memory::new()),
+            SourceSettings::Sqlite(settings) => Arc::new(sqlite::Sqlite::new(name, settings, base)),
+            #[cfg(feature = "postgres")]
+            SourceSettings::Postgres(settings) => postgres::build(name, settings),
+        }
     }
 }

@@ -1,0 +1,366 @@
+//! The command line: every command word and option, with its help. What they do stands in one file a command.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A policy-driven API gateway and OAuth 2.0 authorization server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+A configuration is a folder: policies/, stores/, perhaps node.toml.
+Options may stand before or after the command words.
+Exit codes: 0 done, 1 the thing asked about is wrong, 2 wrong usage (reload also: no node).
+
+Examples:
+  portcullis init gateway                          a configuration of your own
+  portcullis -c gateway check                      is it right?
+  portcullis -c gateway run                        a node on 127.0.0.1:8080
+  portcullis -c gateway client add --grant client_credentials --scope orders:read
+  portcullis -c gateway reload --wait              take the files up as they stand now"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// The configuration folder; relative paths in its files are relative to it
+    #[arg(short = 'c', long = "config", value_name = "DIR", default_value = ".", global = true)]
+    pub(crate) dir: PathBuf,
+
+    /// Print JSON, and nothing else, on standard output; warnings go to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// The admin address: for `run` the one to listen on, else that of a running node
+    ///
+    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, token, store) open the stores
+    /// themselves unless it is given; then the node does the work. A node's credential is read from var/admin.token in the
+    /// configuration folder.
+    #[arg(long, value_name = "ADDR", global = true, value_parser = address)]
+    pub(crate) admin: Option<SocketAddr>,
+
+    /// A file laid over the `[values]` of node.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) values: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node until SIGTERM or Ctrl-C, then drain it
+    #[command(after_help = "\
+SIGHUP loads the files at once, like `portcullis reload`; saved files are taken up by themselves.
+What is logged: `[log]` in node.toml, or PORTCULLIS_LOG (`debug`, `info,server=debug`), on standard error.
+
+Examples:
+  portcullis run                                   the folder you stand in
+  portcullis -c gateway run --listen 0.0.0.0:8080  one plain listener instead of those of node.toml
+  portcullis run --listen 127.0.0.1:0 --admin 127.0.0.1:0 --json
+                                                   free ports; the first line says which")]
+    Run(RunArgs),
+
+    /// Check all files, and run the policies' own tests: everything that is wrong, at once
+    #[command(after_help = "\
+Opens no data source. Exit code 1 on errors; warnings alone are 0.
+
+Examples:
+  portcullis -c gateway check
+  portcullis check --deny warnings                 for a build server
+  portcullis check --json | jq '.diagnostics[].code'")]
+    Check(CheckArgs),
+
+    /// Run the policies' own tests, the [[test]]s
+    #[command(after_help = "\
+Examples:
+  portcullis test                                  all of them
+  portcullis test orders oauth/token               those of two policies
+  portcullis test --name \"wrong secret\"            those whose name has these words")]
+    Test(TestArgs),
+
+    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, a node.toml of comments
+    #[command(after_help = "\
+Asks nothing and overwrites nothing: where one of its files is there already, nothing is written at all.
+
+Example:
+  portcullis init gateway && portcullis -c gateway run")]
+    Init(InitArgs),
+
+    /// Let a running node take up the files as they stand now, and say what came of it
+    #[command(after_help = "\
+Exit codes: 0 in force or unchanged, 1 refused (with what is wrong), 2 no node reachable.
+A refused load changes nothing: the node serves on with what it had.
+
+Example:
+  portcullis -c gateway reload --wait")]
+    Reload(ReloadArgs),
+
+    /// What a running node is doing: generation, addresses, sources, the last load
+    #[command(after_help = "\
+Example:
+  portcullis status --admin 127.0.0.1:8090 --json")]
+    Status,
+
+    /// Client applications: who may ask for tokens
+    #[command(subcommand)]
+    Client(ClientCommand),
+
+    /// Tokens: look at one, revoke one or all of a client
+    #[command(subcommand)]
+    Token(TokenCommand),
+
+    /// Data sources: check, migrate, purge; the schema for a DBA
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Listen here, plain, instead of on the listeners of node.toml; also after reloads
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Do not run the policies' own tests when files change
+    #[arg(long)]
+    pub(crate) no_tests: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Count warnings as errors
+    #[arg(long, value_name = "WHAT", value_parser = ["warnings"])]
+    pub(crate) deny: Option<String>,
+
+    /// Do not run the policies' own tests
+    #[arg(long)]
+    pub(crate) no_tests: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Only the tests of these policies: `orders`, `oauth/token`
+    #[arg(value_name = "POLICY")]
+    pub(crate) policies: Vec<String>,
+
+    /// Only tests whose name has this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder to make; it may be there already
+    #[arg(value_name = "DIR")]
+    pub(crate) target: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    /// Wait for the result. It always does: the word is for scripts that say what they rely on
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Register a client; its secret is printed this once
+    #[command(after_help = "\
+The scopes are both those that the client may ask for and those it gets where it asks for none.
+
+Examples:
+  portcullis client add --grant client_credentials --scope \"orders:read orders:write\"
+  portcullis client add --id partner --grant client_credentials --scope orders:read --json
+  portcullis client add --id orders-api --introspect any        a resource server
+  pass partner | portcullis client add --id partner --grant client_credentials --secret-stdin")]
+    Add(AddArgs),
+
+    /// All clients, a line each
+    #[command(after_help = "\
+Example:
+  portcullis client list --json | jq -r '.[].client_id'")]
+    List,
+
+    /// One client: everything but its secrets
+    Show(OneClient),
+
+    /// Give a client a new secret, printed this once; the old one stays valid for a while
+    #[command(after_help = "\
+Examples:
+  portcullis client rotate partner                 the old secret is good for 24 hours more
+  portcullis client rotate partner --keep 0s       it is dead at once: a secret that leaked")]
+    Rotate(RotateArgs),
+
+    /// Let a disabled client in again
+    Enable(OneClient),
+
+    /// Give a client no token any more, and refuse those it has, until it is enabled again
+    Disable(OneClient),
+
+    /// Delete a client for good; its tokens are refused from then on
+    Delete(OneClient),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneClient {
+    /// The client's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The client's id (default: a generated one)
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+
+    /// A grant it may use; may be repeated
+    #[arg(long = "grant", value_name = "GRANT")]
+    pub(crate) grants: Vec<String>,
+
+    /// Scopes, with a space between: allowed, and given where none is asked for; may be repeated
+    #[arg(long, value_name = "\"A B\"")]
+    pub(crate) scope: Vec<String>,
+
+    /// A name for people
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+
+    /// How it must authenticate (default: any way that the policy lists); `none` is a public client, without a secret
+    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "none"])]
+    pub(crate) auth_method: Option<String>,
+
+    /// Whose tokens it may introspect beside its own: `any`, or an audience; audiences may be repeated
+    #[arg(long, value_name = "any|AUDIENCE")]
+    pub(crate) introspect: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) secret: SecretArgs,
+
+    /// Print the secret alone, for `secret=$(portcullis client add -q ...)`
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// The client's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// How long the secret it has now stays valid: `24h`, `7d`; `0s` for not at all
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub(crate) keep: std::time::Duration,
+
+    #[command(flatten)]
+    pub(crate) secret: SecretArgs,
+
+    /// Print the secret alone, for `secret=$(portcullis client rotate -q ...)`
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+/// A secret that somebody chose. Generated ones are better and cheaper to check.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct SecretArgs {
+    /// A chosen secret (default: a generated one); others on this machine can see it: rather --secret-stdin or --secret-file
+    #[arg(long = "secret", value_name = "TEXT")]
+    pub(crate) secret: Option<String>,
+
+    /// Read a chosen secret from standard input
+    #[arg(long)]
+    pub(crate) secret_stdin: bool,
+
+    /// Read a chosen secret from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Whose token it is, what it grants, and whether it is good; exit code 1 where it is not
+    #[command(after_help = "\
+Example:
+  portcullis token inspect - < token.txt           not on the command line, where others can see it")]
+    Inspect(InspectArgs),
+
+    /// Revoke one token, or everything that was issued to a client or subject until now
+    #[command(after_help = "\
+Every node refuses it within a second.
+
+Examples:
+  portcullis token revoke - < token.txt
+  portcullis token revoke --client partner")]
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The token; `-` reads it from standard input
+    #[arg(value_name = "TOKEN")]
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RevokeArgs {
+    /// The token; `-` reads it from standard input
+    #[arg(value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+
+    /// All tokens of this client
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<String>,
+
+    /// All tokens of this resource owner
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Is every data source there, with rights, schema and a clock that agrees? A line a check, with the remedy
+    #[command(after_help = "\
+Changes nothing. Exit code 1 where a source fails, naming it.
+
+Example:
+  portcullis -c gateway store check")]
+    Check,
+
+    /// Bring the schema of every data source up to date; harmless to repeat, and while nodes run
+    Migrate,
+
+    /// Print the schema of a kind of data source, for a DBA to read and run
+    #[command(after_help = "\
+Examples:
+  portcullis store schema                          which kinds there are
+  portcullis store schema postgres | psql \"$OAUTH_DB_URL\"")]
+    Schema(SchemaArgs),
+
+    /// Delete expired records now; a node does it by itself, all the time
+    Purge,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// A kind of data source: `sqlite`, `postgres`
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+}
+
+/// An address written `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = "expected HOST:PORT, as in 127.0.0.1:8080";
+    let mut found = text.to_socket_addrs().map_err(|why| format!("{why}; {expected}"))?;
+    found.next().ok_or_else(|| format!("no such host; {expected}"))
+}

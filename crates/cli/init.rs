@@ -1,0 +1,48 @@
+//! `portcullis init`: the shipped files as a configuration of one's own.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::Ended;
+use crate::args::{Global, InitArgs};
+use crate::output::{Failure, Output};
+use crate::run::quoted;
+use crate::shipped;
+
+pub(crate) fn run(global: &Global, args: &InitArgs, output: Output) -> Ended {
+    global.refuse_admin()?;
+    global.refuse_values("the files that are made have none")?;
+    let target = &args.target;
+    let there: Vec<_> = shipped::FILES.iter().map(|(path, _)| *path).filter(|p| is_there(&target.join(p))).collect();
+    if !there.is_empty() {
+        return Err(Failure::wrong(format!("`{}` has these already: {}", target.display(), there.join(", ")))
+            .with_help("nothing was written; name another folder, or move them away"));
+    }
+    for (path, text) in shipped::FILES {
+        write(&target.join(path), text)
+            .map_err(|why| Failure::wrong(format!("`{}`: {why}", target.join(path).display())))?;
+    }
+    let files: Vec<_> = shipped::FILES.iter().map(|(path, _)| *path).collect();
+    output.json(&json!({ "dir": target, "files": files }));
+    let dir = quoted(&target.display().to_string());
+    output.line(format_args!("made in {}:", target.display()));
+    files.iter().for_each(|path| output.line(format_args!("  {path}")));
+    output.line(format_args!("Next: portcullis -c {dir} run"));
+    Ok(0)
+}
+
+/// Also true for a symbolic link that leads nowhere: it is somebody's.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    // create_new: what somebody made in the meantime is not overwritten either.
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,32 @@
+//! Words of commands that a later version has: said plainly, not "unknown".
+
+use std::ffi::OsString;
+
+use crate::output::Failure;
+
+/// Command, and what helps until it is there.
+const LATER: &[(&str, &str)] = &[
+    ("graph", "`portcullis check` names every path that is wrong"),
+    ("trace", "the access log has each request's decision"),
+    ("diff", "`portcullis reload` prints what changed"),
+    ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
+    ("explain", "each diagnostic says what would be right; docs/policies.md has the rest"),
+    ("schema", "for the schema of a data source: `portcullis store schema`"),
+    ("fmt", "any formatter for TOML keeps policies as they are"),
+    ("lsp", "`portcullis check` gives file, line and column; with `--json` for an editor"),
+    ("top", "`portcullis status`, and /metrics on the admin address"),
+    ("user", "this version has clients only"),
+    ("kps", "this version keeps no key property stores"),
+    ("key", "this version signs nothing"),
+    ("cluster", "`portcullis store check` on each node"),
+    ("store copy", "the new source starts empty; clients are registered again"),
+    ("store verify", "`portcullis store check` on each node"),
+];
+
+/// What to say to a command line whose command words are these of a later version.
+pub(crate) fn refuse(args: &[OsString]) -> Option<Failure> {
+    let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).unwrap_or_default();
+    let two = format!("{} {}", word(0), word(1));
+    let (name, help) = LATER.iter().find(|(later, _)| *later == word(0) || *later == two)?;
+    Some(Failure::usage(format!("`{name}` is not there yet")).with_help(*help))
+}

@@ -1,0 +1,76 @@
+//! The log: lines on standard error, for people or as JSON. `PORTCULLIS_LOG` says how much; without it, `[log]` in node.toml.
+
+use std::io;
+use std::sync::OnceLock;
+
+use server::{LogFormat, LogSettings};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::output::color;
+
+/// The variable that says how much is logged: `debug`, `info,server=debug`.
+const VARIABLE: &str = "PORTCULLIS_LOG";
+
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The log of this process, once it is there: a reload may change its level and form.
+static LOG: OnceLock<reload::Handle<Lines, Registry>> = OnceLock::new();
+
+/// Makes the log of a node as its settings say; a second call changes it.
+pub(crate) fn for_node(settings: &LogSettings) {
+    set(settings.format, &settings.level);
+}
+
+/// Makes the log of a command: warnings, beside what it prints.
+pub(crate) fn for_commands() {
+    set(LogFormat::Text, "warn");
+}
+
+fn set(format: LogFormat, level: &str) {
+    if let Some(handle) = LOG.get() {
+        if let Err(why) = handle.reload(lines(format, level)) {
+            tracing::error!("the log stays as it is: {why}");
+        }
+        return;
+    }
+    let (layer, handle) = reload::Layer::new(lines(format, level));
+    // Only another subscriber in this process can be in the way, and then that one is the log.
+    if tracing_subscriber::registry().with(layer).try_init().is_ok() {
+        let _ = LOG.set(handle);
+    }
+}
+
+fn lines(format: LogFormat, level: &str) -> Lines {
+    let filter = filter(std::env::var(VARIABLE).ok().as_deref(), level);
+    match format {
+        LogFormat::Text => {
+            fmt::layer().with_writer(io::stderr).with_ansi(color(&io::stderr())).with_filter(filter).boxed()
+        }
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).with_filter(filter).boxed(),
+    }
+}
+
+/// The filter that the variable asks for, or the level where it is unset or cannot be read.
+fn filter(variable: Option<&str>, level: &str) -> EnvFilter {
+    let asked = variable.filter(|text| !text.trim().is_empty()).and_then(|text| EnvFilter::try_new(text).ok());
+    asked.or_else(|| EnvFilter::try_new(level).ok()).unwrap_or_else(|| EnvFilter::new("info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_goes_before_the_level() {
+        for (variable, level, expected) in [
+            (None, "warn", "warn"),
+            (Some("debug"), "warn", "debug"),
+            (Some(" "), "error", "error"),
+            (Some("a=b=c=d"), "warn", "warn"),
+        ] {
+            assert_eq!(filter(variable, level).to_string(), expected, "{variable:?} {level}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The tables: one a kind of record, the same in every source and in every file of `stores/schema/`.
+//!
+//! Each has the columns `key`, `version`, `expires_at`, its index columns in the order given here, and `record`.
+
+use crate::source::Table;
+
+/// Access tokens; the key is the expiry and the SHA-256 of the token.
+pub static ACCESS_TOKEN: Table = Table { name: "access_token", indexes: &["client_id", "subject", "grant_id"] };
+
+/// Epochs of clients and subjects: what was issued under an earlier one is refused.
+pub static EPOCH: Table = Table { name: "epoch", indexes: &[] };
+
+/// The client application registry; the key is the client's identifier.
+pub static CLIENT: Table = Table { name: "client", indexes: &[] };
+
+/// Leases: what one node of a cluster does for all.
+pub static LEASE: Table = Table { name: "lease", indexes: &[] };
+
+/// All of them. A source knows these and no other.
+pub static ALL: [&Table; 4] = [&ACCESS_TOKEN, &EPOCH, &CLIENT, &LEASE];
+
+/// The place of a table in [`ALL`]: sources keep their statements by it.
+pub fn position(table: &'static Table) -> Option<usize> {
+    ALL.iter().position(|known| std::ptr::eq(*known, table))
+}

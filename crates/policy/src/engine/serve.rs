@@ -37,7 +37,12 @@ impl Program {
     }
 
     /// Runs the policy of this name as if a route led to it; `None` where there is none. For tests of policies without a route.
-    pub async fn serve_policy(self: &Arc<Self>, name: &str, environment: &Environment, request: Request) -> Option<Served> {
+    pub async fn serve_policy(
+        self: &Arc<Self>,
+        name: &str,
+        environment: &Environment,
+        request: Request,
+    ) -> Option<Served> {
         let program = self.clone();
         let index = program.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
         let mut x = Exchange::new(self.clone(), environment.clone(), request);

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn rfc6749_3_3_what_is_granted() {
-        let cases: &[(&str, Option<&str>, &str, Match, Option<&str>)] = &[
+        let cases = [
             // asked, default, allowed, rule, granted
             ("a b", None, "a b c", Match::All, Some("a b")),
             ("a x", None, "a b c", Match::All, None),
@@ -200,9 +200,9 @@ mod tests {
             ("a", None, "", Match::All, None),
         ];
         for (asked, default, allowed, rule, granted) in cases {
-            let got = grant(&scopes(asked), default.map(scopes).as_ref(), &scopes(allowed), *rule);
+            let got = grant(&scopes(asked), default.map(scopes).as_ref(), &scopes(allowed), rule);
             match (got, granted) {
-                (Ok(got), Some(want)) => assert_eq!(got.to_string(), *want, "{asked}"),
+                (Ok(got), Some(want)) => assert_eq!(got.to_string(), want, "{asked}"),
                 (Err(error), None) => assert_eq!(error.code, ErrorCode::InvalidScope, "{asked}"),
                 (got, want) => panic!("{asked:?} of {allowed:?}: {got:?}, not {want:?}"),
             }

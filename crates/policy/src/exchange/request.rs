@@ -61,11 +61,13 @@ pub enum RequestBody {
 #[derive(Clone, Debug, Default)]
 pub struct Form(Vec<(String, String)>);
 
-pub(super) struct HeadSnapshot {
+/// What can be put back: all but a body that streams.
+pub(super) struct Snapshot {
     headers: HeaderMap,
     path: String,
     query: Option<String>,
     method: Method,
+    body: Option<Bytes>,
 }
 
 impl Request {
@@ -155,22 +157,33 @@ impl Request {
             .map(|(_, v)| v)
     }
 
-    /// Takes the body off, to stream it on; later reads find nothing.
+    /// Takes the body off, to stream it on. A body that was read into memory stays there for later reads; after one that
+    /// was not, they find nothing.
     pub fn take_body(&mut self) -> Body {
         match std::mem::take(&mut self.body) {
             RequestBody::Stream(body) => body,
-            RequestBody::Buffered(bytes) => bytes.into(),
+            RequestBody::Buffered(bytes) => {
+                self.body = RequestBody::Buffered(bytes.clone());
+                bytes.into()
+            }
             RequestBody::Taken => Body::Empty,
         }
     }
 
+    /// Puts another body in place of what the client sent.
+    pub fn set_body(&mut self, body: Bytes) {
+        self.body = RequestBody::Buffered(body);
+        self.form = OnceLock::new();
+        self.json = OnceLock::new();
+    }
+
     pub(super) async fn buffer_body(&mut self, limit: usize) -> Result<(), Reason> {
-        if !matches!(self.body, RequestBody::Stream(_)) {
+        if let RequestBody::Buffered(_) | RequestBody::Taken = self.body {
             return Ok(());
         }
         match self.take_body().collect(limit).await {
             Ok(bytes) => {
-                self.body = RequestBody::Buffered(bytes);
+                self.set_body(bytes);
                 Ok(())
             }
             Err(BodyError::TooLarge) => Err(Reason::new(
@@ -186,21 +199,27 @@ impl Request {
         }
     }
 
-    pub(super) fn snapshot(&self) -> HeadSnapshot {
-        HeadSnapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             headers: self.headers.clone(),
             path: self.path.clone(),
             query: self.query.clone(),
             method: self.method.clone(),
+            body: self.body_bytes().cloned(),
         }
     }
 
-    pub(super) fn restore(&mut self, head: &HeadSnapshot) {
-        self.headers = head.headers.clone();
-        self.path = head.path.clone();
-        self.query = head.query.clone();
-        self.method = head.method.clone();
+    pub(super) fn restore(&mut self, before: &Snapshot) {
+        self.headers = before.headers.clone();
+        self.path = before.path.clone();
+        self.query = before.query.clone();
+        self.method = before.method.clone();
         self.query_form = OnceLock::new();
+        if let Some(body) = &before.body
+            && self.body_bytes() != Some(body)
+        {
+            self.set_body(body.clone());
+        }
     }
 }
 

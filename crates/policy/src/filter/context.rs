@@ -69,6 +69,8 @@ pub struct Effects {
     pub authorizes: bool,
     /// What it tells other filters of the program (metadata).
     pub facts: Vec<(&'static str, Value)>,
+    /// Warnings of its settings: a variable that is not set, where nothing is to run.
+    pub warnings: Diagnostics,
 }
 
 /// Given to [`FilterConfig::build`](super::FilterConfig::build).
@@ -105,6 +107,11 @@ impl BuildContext<'_> {
         Problem::error(codes::BAD_VALUE, message)
             .with_help(help)
             .at(self.place(span))
+    }
+
+    /// Warns of something in the settings that is taken nevertheless.
+    pub fn warn(&mut self, warning: Diagnostic) {
+        self.effects.warnings.push(warning);
     }
 
     /// Says that the filter reads this attribute, and gives its slot.

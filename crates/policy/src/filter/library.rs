@@ -71,7 +71,8 @@ impl FilterKind {
             role: C::ROLE,
             schema: || schemars::schema_for!(C),
             build: |table, skip, outside, cx| {
-                let settings: C = crate::reader::deserialize(cx.file(), table, skip, outside)?;
+                let (settings, warnings): (C, _) = crate::reader::deserialize_with_warnings(cx.file(), table, skip, outside)?;
+                cx.effects.warnings.extend(warnings);
                 Ok(Box::new(settings.build(cx)?))
             },
         }

@@ -57,7 +57,7 @@ postgres_kill() {
     # Its children notice by themselves; a server that starts while they hold the shared memory refuses to.
     for child in $children; do service_await 10 service_gone "$child" || return 1; done
     # Where nobody has reaped the process yet, the next start would take it for one that still runs.
-    rm -f "$POSTGRES_DIR/data/postmaster.pid"
+    rm -f "$POSTGRES_DIR/data/postmaster.pid" "$POSTGRES_DIR"/.s.PGSQL.*
     POSTGRES_PID=
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::attribute::{Key, Slot};
-use crate::compile::{Layout, Shared};
+use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
@@ -164,6 +164,16 @@ impl BuildContext<'_> {
         path: &str,
     ) -> Result<Option<Arc<T>>, Diagnostics> {
         self.shared.settings_file(path)
+    }
+
+    /// A place in one of the library's own files, for what is wrong there; `None` where there is no such file.
+    pub fn settings_place(&self, path: &str, span: Span) -> Option<Place> {
+        self.shared.documents.get(&format!("policies/{path}")).map(|document| document.place(span))
+    }
+
+    /// What policies may know of the node they run on.
+    pub fn node(&self) -> &NodeFacts {
+        self.shared.node
     }
 
     /// The content of a file that a setting names; the path is relative to the configuration folder. Read at every load.

@@ -1,0 +1,63 @@
+//! `fail`: ends in a failure, always. In Oracle API Gateway: the False filter, and Generic Error.
+//!
+//! ```toml
+//! [[filter]]
+//! use     = "fail"
+//! reason  = "plan-expired"
+//! status  = 402
+//! message = "the plan of ${request.query.plan ?? nobody} has expired"
+//! detail  = "Renew the plan to go on."
+//! ```
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use policy::settings::Spanned;
+use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
+
+use crate::refusal::{Refusal, Wording};
+
+/// The reason code where the policy names none.
+const FAILED: ReasonCode = ReasonCode::new("failed");
+
+/// `use = "fail"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The reason code, shown in decision records, logs, metrics and tests. Default: `failed`.
+    reason: Option<Spanned<String>>,
+    /// The status of the built-in answer, 400 to 599. Default: 403.
+    status: Option<Spanned<u16>>,
+    /// For the log and `${failure.message}`; the client does not see it.
+    message: Option<Dynamic<String>>,
+    /// Shown to the client: the `detail` of the problem details (RFC 9457). Default: none.
+    detail: Option<Dynamic<String>>,
+    /// `WWW-Authenticate` of the answer; required with status 401.
+    challenge: Option<Spanned<String>>,
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "fail";
+    type Filter = Fail;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fail, Diagnostics> {
+        cx.always_fails();
+        let wording = Wording {
+            reason: &self.reason,
+            status: &self.status,
+            message: &self.message,
+            detail: &self.detail,
+            challenge: &self.challenge,
+        };
+        Refusal::compile(&wording, FAILED, String::from("the policy says no"), cx).map(Fail)
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct Fail(Refusal);
+
+impl Filter for Fail {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        Ok(Outcome::Failure(self.0.reason(exchange)))
+    }
+}

@@ -6,11 +6,14 @@
 
 pub mod admin;
 mod clock;
+mod hop;
+mod listen;
 mod once;
 mod options;
 mod records;
 mod run;
 pub mod settings;
+mod upstream;
 
 pub use once::{
     TestOutcome, TestReport, check, log_settings, open_stores, store_check, store_migrate, store_purge, test,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
+use crate::tables;
 
 /// The kinds of store that can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,20 @@ impl Kind {
         (Kind::Replay, "replay"),
         (Kind::DeviceCode, "device-code"),
     ];
+
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
+    }
+
+    /// The table of its records, where the kind is in use already.
+    pub fn table(self) -> Option<&'static str> {
+        match self {
+            Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
+            Kind::Clients => Some(tables::CLIENT.name),
+            _ => None,
+        }
+    }
 }
 
 /// A store that filters can be given.

@@ -8,7 +8,9 @@ pub mod access_tokens;
 pub mod clients;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod guard;
 pub mod handle;
+pub mod mapping;
 pub mod migration;
 pub mod record;
 pub mod source;
@@ -18,5 +20,6 @@ pub mod tables;
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
+pub use mapping::{Mapping, Opened};
 pub use record::{AccessToken, Client, Introspects};
 pub use source::{DataSource, StoreError};

@@ -3,23 +3,17 @@
 pub mod codes;
 mod render;
 
+mod source;
+
 pub use codes::Code;
 pub use render::{render, to_json};
+pub use source::SourceFile;
 
 use std::fmt;
 use std::sync::Arc;
 
-/// One file as it was read: its path relative to the configuration folder, and its text.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Relative to the configuration folder, with `/`.
-    pub path: String,
-    /// The whole text.
-    pub text: String,
-}
-
 /// A range of bytes in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// First byte.
     pub start: usize,
@@ -78,20 +72,12 @@ pub struct Diagnostics(Vec<Diagnostic>);
 impl Problem {
     /// An error.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
-        Problem {
-            code,
-            severity: Severity::Error,
-            message: message.into(),
-            help: None,
-        }
+        Problem { code, severity: Severity::Error, message: message.into(), help: None }
     }
 
     /// A warning.
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
-        Problem {
-            severity: Severity::Warning,
-            ..Problem::error(code, message)
-        }
+        Problem { severity: Severity::Warning, ..Problem::error(code, message) }
     }
 
     /// With what would be right.
@@ -102,22 +88,12 @@ impl Problem {
 
     /// At a place.
     pub fn at(self, place: Place) -> Diagnostic {
-        Diagnostic {
-            problem: self,
-            place: Some(place),
-            label: None,
-            related: Vec::new(),
-        }
+        Diagnostic { problem: self, place: Some(place), label: None, related: Vec::new() }
     }
 
     /// Where no file is at fault.
     pub fn nowhere(self) -> Diagnostic {
-        Diagnostic {
-            problem: self,
-            place: None,
-            label: None,
-            related: Vec::new(),
-        }
+        Diagnostic { problem: self, place: None, label: None, related: Vec::new() }
     }
 }
 
@@ -138,18 +114,12 @@ impl Diagnostic {
 impl Place {
     /// Line and column of its start, both from 1; the column counts characters.
     pub fn line_column(&self) -> (usize, usize) {
-        let before = &self.file.text[..self.span.start.min(self.file.text.len())];
-        let line = before.matches('\n').count() + 1;
-        let column = before[before.rfind('\n').map_or(0, |at| at + 1)..].chars().count() + 1;
-        (line, column)
+        self.file.line_column(self.span.start)
     }
 
     /// Another span of the same file.
     pub fn with_span(&self, span: Span) -> Place {
-        Place {
-            file: self.file.clone(),
-            span,
-        }
+        Place { file: self.file.clone(), span }
     }
 }
 
@@ -163,10 +133,7 @@ impl fmt::Display for Place {
 
 impl From<std::ops::Range<usize>> for Span {
     fn from(range: std::ops::Range<usize>) -> Self {
-        Span {
-            start: range.start,
-            end: range.end,
-        }
+        Span { start: range.start, end: range.end }
     }
 }
 
@@ -205,12 +172,7 @@ impl Diagnostics {
     pub fn sorted(mut self) -> Self {
         let key = |d: &Diagnostic| {
             let place = d.place.as_ref();
-            (
-                place.map(|p| p.file.path.clone()),
-                place.map(|p| p.span),
-                d.problem.code,
-                d.problem.message.clone(),
-            )
+            (place.map(|p| p.file.path.clone()), place.map(|p| p.span), d.problem.code, d.problem.message.clone())
         };
         self.0.sort_by_cached_key(key);
         self.0.dedup_by(|a, b| key(a) == key(b));

@@ -6,12 +6,16 @@
 mod de;
 mod files;
 mod keys;
+mod outside;
 mod parse;
+mod suggest;
 
-pub use de::{Outside, SecretError, deserialize};
+pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
 pub use files::{Files, read_folder};
-
+pub use keys::Keys;
+pub use outside::{NoOutside, Outside, SecretError};
 pub use parse::parse;
+pub use suggest::did_you_mean;
 
 use std::sync::Arc;
 
@@ -77,10 +81,7 @@ pub struct Entry {
 impl Document {
     /// A place in this file.
     pub fn place(&self, span: Span) -> Place {
-        Place {
-            file: self.file.clone(),
-            span,
-        }
+        Place { file: self.file.clone(), span }
     }
 }
 
@@ -121,10 +122,10 @@ impl Node {
         }
     }
 
-    /// What it is, for messages: "a string", "a table".
+    /// What it is, for messages: "text", "a table".
     pub fn describe(&self) -> &'static str {
         match &self.kind {
-            NodeKind::Text(_) => "a string",
+            NodeKind::Text(_) => "text",
             NodeKind::Int(_) => "a whole number",
             NodeKind::Float(_) => "a number with a fraction",
             NodeKind::Bool(_) => "true or false",

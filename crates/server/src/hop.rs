@@ -1,0 +1,81 @@
+//! Headers that belong to one connection and not to the message (RFC 9110, section 7.6.1).
+
+use http::header::{self, HeaderMap, HeaderName};
+use smallvec::SmallVec;
+
+/// What never crosses the gateway, in either direction, named by `Connection` or not. `TE` is among them: trailers are
+/// promised to nobody here.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Takes off everything that belongs to the connection, and what its `Connection` header names.
+///
+/// On requests this happens before any filter runs: a client that names `X-Client` in `Connection` must not make the gateway
+/// drop what a filter put there.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let mut named: SmallVec<[HeaderName; 4]> = SmallVec::new();
+        for value in headers.get_all(header::CONNECTION) {
+            let names = value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
+            named.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()));
+        }
+        for name in named {
+            // These frame and address the message; naming them does not make them the connection's.
+            if name != header::HOST && name != header::CONTENT_LENGTH {
+                headers.remove(&name);
+            }
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn stripped(headers: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        strip(&mut map);
+        map.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect()
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_goes() {
+        let gone = stripped(&[
+            ("connection", "keep-alive, X-One"),
+            ("connection", "x-two ,, bad name"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+        ]);
+        assert_eq!(gone, []);
+    }
+
+    #[test]
+    fn what_belongs_to_the_message_stays() {
+        let kept =
+            stripped(&[("connection", "host, content-length"), ("host", "a"), ("content-length", "3"), ("x", "y")]);
+        assert_eq!(kept.len(), 3);
+    }
+}

@@ -1,0 +1,94 @@
+//! `Host` (RFC 9112, section 3.2): exactly one, well-formed, and the same as the request target's where that has one.
+
+use http::{HeaderMap, Uri, Version, header};
+
+/// The authority that the client asked for, in lower case; `None` for HTTP/1.0 without one. The words of an error go to the
+/// client.
+pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<String>, &'static str> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err("more than one Host header"),
+        (Some(host), None) => {
+            Some(host.to_str().ok().filter(|h| is_authority(h)).ok_or("the Host header is malformed")?)
+        }
+        (None, _) if version == Version::HTTP_10 => None,
+        (None, _) => return Err("no Host header"),
+    };
+    match uri.authority() {
+        None => Ok(host.map(str::to_ascii_lowercase)),
+        Some(target) if !is_authority(target.as_str()) => Err("the request target's authority is malformed"),
+        Some(target) if host.is_some_and(|h| !h.eq_ignore_ascii_case(target.as_str())) => {
+            Err("the Host header and the request target differ")
+        }
+        Some(target) => Ok(Some(target.as_str().to_ascii_lowercase())),
+    }
+}
+
+/// `uri-host [ ":" port ]`, the host not empty, without user information.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, "")) => return is_address(address),
+            Some((address, rest)) if is_address(address) => (address, rest.strip_prefix(':')),
+            _ => return false,
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => return is_name(text),
+        },
+    };
+    let Some(port) = port else { return false };
+    (text.starts_with('[') || is_name(host)) && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// A registered name or an IPv4 address. Narrower than RFC 3986 on purpose: nobody's host has `!` or `(` in it, and what
+/// builds links from it need not care.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn ask(target: &str, hosts: &[&'static str], version: Version) -> Result<Option<String>, &'static str> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_static(host));
+        }
+        authority(&target.parse().unwrap(), &headers, version)
+    }
+
+    #[test]
+    fn one_host() {
+        for host in ["example.com", "example.com:8080", "127.0.0.1:1", "[::1]", "[::1]:8080", "a_b", "example.com:"] {
+            assert_eq!(ask("/", &[host], Version::HTTP_11), Ok(Some(host.to_owned())));
+        }
+        assert_eq!(ask("/", &["Example.COM"], Version::HTTP_11), Ok(Some("example.com".to_owned())));
+        assert_eq!(ask("/", &[], Version::HTTP_10), Ok(None));
+    }
+
+    #[test]
+    fn none_two_or_malformed() {
+        assert!(ask("/", &[], Version::HTTP_11).is_err());
+        assert!(ask("/", &["a", "a"], Version::HTTP_11).is_err());
+        assert!(ask("/", &["a", "b"], Version::HTTP_10).is_err());
+        for host in ["", "a b", "a/b", "user@a", "a:b", "a:123456", "[::1", "[::1]x", "[x]:1", ":80", "a,b", "a:1:2"] {
+            assert!(ask("/", &[host], Version::HTTP_11).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_target_and_the_host_agree() {
+        assert_eq!(ask("http://a.example/x", &["A.example"], Version::HTTP_11), Ok(Some("a.example".to_owned())));
+        assert_eq!(ask("http://a.example/x", &[], Version::HTTP_10), Ok(Some("a.example".to_owned())));
+        assert!(ask("http://a.example/x", &["b.example"], Version::HTTP_11).is_err());
+        assert!(ask("http://u@a.example/x", &["a.example"], Version::HTTP_11).is_err());
+        assert!(ask("http://a.example/x", &[], Version::HTTP_11).is_err());
+    }
+}

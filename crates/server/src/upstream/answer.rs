@@ -1,0 +1,184 @@
+//! The body of an upstream's answer, with the connection that it comes over.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use policy::Body;
+use policy::exchange::BoxError;
+use policy::ports::Clock;
+use tokio::time::Sleep;
+
+use super::link::Link;
+use super::pool::Pool;
+
+/// A body that comes while it is asked for, and gives its connection back at its end.
+struct Answer {
+    first: Option<Bytes>,
+    incoming: Incoming,
+    link: Option<Box<Link>>,
+    home: Home,
+    idle: IdleLimit,
+}
+
+/// Where the connection goes at the end.
+pub(super) struct Home {
+    pub(super) pool: Arc<Pool>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// The time limit between two frames. Armed only while there is something to wait for; looked at again when it fires, so it
+/// takes between one and two times the limit and costs nothing while bytes come.
+struct IdleLimit {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    moved: bool,
+}
+
+/// Makes the body: in memory where all of it is there already, which spares small answers a stream.
+pub(super) async fn body(incoming: Incoming, link: Box<Link>, home: Home, idle: Duration) -> Body {
+    let idle = IdleLimit { limit: idle, timer: None, moved: false };
+    let mut answer = Answer { first: None, incoming, link: Some(link), home, idle };
+    let complete = std::future::poll_fn(|cx| Poll::Ready(answer.take_what_is_there(cx))).await;
+    match complete {
+        Some(bytes) => bytes.into(),
+        None => Body::stream(Shared { size: answer.size_hint(), answer: Mutex::new(answer) }),
+    }
+}
+
+impl Answer {
+    /// The whole body, where it has come already; else what came is kept as the first frame.
+    fn take_what_is_there(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        if self.incoming.is_end_stream() {
+            self.give_back(cx);
+            return Some(Bytes::new());
+        }
+        match self.poll_incoming(cx) {
+            Poll::Ready(None) => {
+                self.give_back(cx);
+                Some(Bytes::new())
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                let data = frame.into_data().unwrap_or_default();
+                if self.incoming.is_end_stream() {
+                    self.give_back(cx);
+                    return Some(data);
+                }
+                self.first = Some(data);
+                None
+            }
+            // An error comes again when the body is asked for.
+            Poll::Ready(Some(Err(_))) | Poll::Pending => None,
+        }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        // The body must be asked first: that is what makes the connection read on.
+        if let ready @ Poll::Ready(_) = Pin::new(&mut self.incoming).poll_frame(cx) {
+            return ready;
+        }
+        if let Some(link) = &mut self.link {
+            link.drive(cx);
+        }
+        Pin::new(&mut self.incoming).poll_frame(cx)
+    }
+
+    fn give_back(&mut self, cx: &mut Context<'_>) {
+        if let Some(mut link) = self.link.take()
+            && link.settle(cx)
+        {
+            self.home.pool.give(link, self.home.clock.monotonic_nanos());
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        loop {
+            match self.poll_incoming(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.idle.moved = true;
+                    // Trailers were promised to nobody: `TE` did not go upstream.
+                    let Ok(data) = frame.into_data() else { continue };
+                    if self.incoming.is_end_stream() {
+                        self.give_back(cx);
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Poll::Ready(Some(Err(e))) => {
+                    self.link = None;
+                    return Poll::Ready(Some(Err(e.into())));
+                }
+                Poll::Ready(None) => {
+                    self.give_back(cx);
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if self.idle.passed(cx) => {
+                    self.link = None;
+                    return Poll::Ready(Some(Err("the upstream sent nothing more: `timeouts.idle` passed".into())));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.incoming.size_hint();
+        let first = self.first.as_ref().map_or(0, |f| f.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + first);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint
+    }
+}
+
+impl IdleLimit {
+    fn passed(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            let limit = self.limit;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+            if timer.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.timer = None;
+            if !std::mem::take(&mut self.moved) {
+                return true;
+            }
+        }
+    }
+}
+
+/// hyper's connection is not `Sync`, which bodies must be. The lock is never waited for: only `get_mut` is used.
+struct Shared {
+    answer: Mutex<Answer>,
+    size: SizeHint,
+}
+
+impl HttpBody for Shared {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let answer = this.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let polled = answer.poll(cx);
+        this.size = answer.size_hint();
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.size.exact() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.size.clone()
+    }
+}

@@ -1,0 +1,208 @@
+//! The [`Upstream`] port over HTTP/1.1: pooled connections, time limits, nothing of a connection passed on.
+
+mod answer;
+mod link;
+mod pool;
+mod sent;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use policy::Body;
+use policy::ports::{BoxFuture, Clock, Upstream, UpstreamError};
+use tokio::net::TcpStream;
+
+use self::answer::Home;
+use self::link::{Link, SendFailure};
+use self::pool::Pool;
+use self::sent::{Sent, Watch};
+use crate::hop;
+
+/// What an upstream is made of. Equal settings are the same upstream: its pool then outlives a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UpstreamSettings {
+    /// Name or address, without brackets.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+    /// Its time limits.
+    pub(crate) timeouts: Timeouts,
+}
+
+/// Time limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// Until there is a connection.
+    pub(crate) connect: Duration,
+    /// From the end of the request to the head of the answer.
+    pub(crate) first_byte: Duration,
+    /// Between two pieces of the answer's body.
+    pub(crate) idle: Duration,
+}
+
+/// An upstream with one target.
+pub(crate) struct HttpUpstream {
+    settings: UpstreamSettings,
+    host: HeaderValue,
+    pool: Arc<Pool>,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpUpstream {
+    pub(crate) fn new(settings: UpstreamSettings, clock: Arc<dyn Clock>) -> Self {
+        let bracketed = settings.host.contains(':');
+        let host = if bracketed { format!("[{}]", settings.host) } else { settings.host.clone() };
+        let authority = if settings.port == 80 { host } else { format!("{host}:{}", settings.port) };
+        HttpUpstream {
+            host: HeaderValue::from_str(&authority).expect("the settings took only names and addresses"),
+            settings,
+            pool: Arc::default(),
+            clock,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    /// Drops idle connections that the other side closed. Called now and then.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep(self.clock.monotonic_nanos());
+    }
+
+    /// Makes the request what goes over one hop: nothing of the client's connection, a host, and only the length that the body
+    /// really has (hyper writes it).
+    fn prepare(&self, request: &mut Request<Sent>) {
+        *request.version_mut() = Version::HTTP_11;
+        let headers = request.headers_mut();
+        hop::strip(headers);
+        headers.remove(header::CONTENT_LENGTH);
+        // The listener has answered it: the body comes at once.
+        headers.remove(header::EXPECT);
+        if !headers.contains_key(header::HOST) {
+            headers.insert(header::HOST, self.host.clone());
+        }
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        let (parts, body) = request.into_parts();
+        let (sent, watch) = Sent::new(body);
+        let mut request = Request::from_parts(parts, sent);
+        self.prepare(&mut request);
+        let mut retry = None;
+        if let Some((mut link, rested)) = self.pool.take(self.clock.monotonic_nanos()) {
+            if rested {
+                retry = second_copy(&request);
+            }
+            match self.first_byte(&mut link, request, watch.as_deref()).await {
+                Ok(head) => return self.answer(head, link).await,
+                Err(Failed::Final(error)) => return Err(error),
+                // The upstream closed the connection while it lay idle: once more on a fresh one, where that cannot do
+                // anything twice.
+                Err(Failed::Closed(failure)) => match failure.unsent.or(retry) {
+                    Some(again) => request = again,
+                    None => return Err(closed(&failure.error, watch.as_deref())),
+                },
+            }
+        }
+        let mut link = self.connect().await?;
+        match self.first_byte(&mut link, request, watch.as_deref()).await {
+            Ok(head) => self.answer(head, link).await,
+            Err(Failed::Final(error)) => Err(error),
+            Err(Failed::Closed(failure)) => Err(closed(&failure.error, watch.as_deref())),
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<Link>, UpstreamError> {
+        let target = (self.settings.host.as_str(), self.settings.port);
+        let stream = match tokio::time::timeout(self.settings.timeouts.connect, TcpStream::connect(target)).await {
+            Ok(connected) => connected.map_err(unreachable)?,
+            Err(_) => return Err(UpstreamError::Timeout("connect")),
+        };
+        stream.set_nodelay(true).map_err(unreachable)?;
+        Link::over(stream).await.map_err(|e| UpstreamError::Unreachable(e.to_string()))
+    }
+
+    /// Sends, and waits for the head. While the request's body goes, the limit starts anew.
+    async fn first_byte(
+        &self,
+        link: &mut Link,
+        request: Request<Sent>,
+        watch: Option<&Watch>,
+    ) -> Result<Response<Incoming>, Failed> {
+        let limit = self.settings.timeouts.first_byte;
+        let mut sending = std::pin::pin!(link.send(request));
+        loop {
+            let frames = watch.map(Watch::frames);
+            match tokio::time::timeout(limit, sending.as_mut()).await {
+                Ok(Ok(head)) => return Ok(head),
+                Ok(Err(failure)) if failure.error.is_parse() => {
+                    return Err(Failed::Final(UpstreamError::Malformed(failure.error.to_string())));
+                }
+                Ok(Err(failure)) => return Err(Failed::Closed(Box::new(failure))),
+                Err(_) if watch.map(Watch::frames) != frames => {}
+                Err(_) if watch.is_some_and(|w| !w.ended()) => {
+                    return Err(Failed::Final(UpstreamError::RequestBody(String::from(
+                        "the client sends nothing more",
+                    ))));
+                }
+                Err(_) => return Err(Failed::Final(UpstreamError::Timeout("first_byte"))),
+            }
+        }
+    }
+
+    async fn answer(&self, head: Response<Incoming>, link: Box<Link>) -> Result<Response<Body>, UpstreamError> {
+        let (mut parts, incoming) = head.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Malformed(String::from("it switched protocols unasked")));
+        }
+        hop::strip(&mut parts.headers);
+        let home = Home { pool: self.pool.clone(), clock: self.clock.clone() };
+        let body = answer::body(incoming, link, home, self.settings.timeouts.idle).await;
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+impl Upstream for HttpUpstream {
+    fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
+        Box::pin(self.exchange(request))
+    }
+}
+
+/// How sending on one connection failed.
+enum Failed {
+    /// For good.
+    Final(UpstreamError),
+    /// The connection closed before the answer.
+    Closed(Box<SendFailure>),
+}
+
+/// A copy for a second try, where doing it twice does no harm (RFC 9110, section 9.2.2) and the body is in memory.
+fn second_copy(request: &Request<Sent>) -> Option<Request<Sent>> {
+    let idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    );
+    let body = idempotent.then(|| request.body().copy())??;
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+fn closed(error: &hyper::Error, watch: Option<&Watch>) -> UpstreamError {
+    if watch.is_some_and(Watch::failed) {
+        return UpstreamError::RequestBody(error.to_string());
+    }
+    UpstreamError::Unreachable(error.to_string())
+}
+
+fn unreachable(error: io::Error) -> UpstreamError {
+    UpstreamError::Unreachable(error.to_string())
+}

@@ -1,0 +1,63 @@
+//! Idle connections to one upstream, the most recently used first.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::link::Link;
+
+/// How many are kept: more than any usual load leaves idle at once.
+const MOST: usize = 512;
+
+/// For how long a connection may lie idle, in nanoseconds: 30 s, less than the time after which servers commonly close.
+const LONGEST: u64 = 30_000_000_000;
+
+/// From when on a connection counts as rested, in nanoseconds: 100 ms. Under load none does.
+const RESTED: u64 = 100_000_000;
+
+/// The pool. The lock is held for a push or a pop, never across an await. `now` is monotonic nanoseconds.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Vec<Idle>>);
+
+struct Idle {
+    link: Box<Link>,
+    since: u64,
+}
+
+impl Pool {
+    /// An open connection that nobody uses, and whether it rested: then the upstream may be about to close it.
+    pub(super) fn take(&self, now: u64) -> Option<(Box<Link>, bool)> {
+        loop {
+            let mut idle = self.idle().pop()?;
+            if idle.link.is_idle() {
+                return Some((idle.link, now.saturating_sub(idle.since) > RESTED));
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn give(&self, link: Box<Link>, now: u64) {
+        let mut idle = self.idle();
+        if idle.len() < MOST {
+            idle.push(Idle { link, since: now });
+        }
+    }
+
+    /// Drops what the other side closed and what lay idle for too long.
+    pub(super) fn sweep(&self, now: u64) {
+        let mut all = std::mem::take(&mut *self.idle());
+        all.retain_mut(|idle| now.saturating_sub(idle.since) <= LONGEST && idle.link.is_idle());
+        let mut kept = self.idle();
+        // What came back meanwhile is the freshest and stays on top.
+        all.append(&mut kept);
+        *kept = all;
+    }
+
+    /// How many lie idle.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.idle().len()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! A request's body on its way to an upstream: watched, so that a client that stops sending is not blamed on the upstream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use policy::Body;
+use policy::exchange::BoxError;
+
+/// The body that hyper sends.
+pub(super) struct Sent {
+    body: Body,
+    watch: Option<Arc<Watch>>,
+}
+
+/// What is known of a streaming body while it goes.
+#[derive(Default)]
+pub(super) struct Watch {
+    frames: AtomicU64,
+    ended: AtomicBool,
+    failed: AtomicBool,
+}
+
+impl Watch {
+    /// How many frames went so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it went.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether it broke off on the client's side.
+    pub(super) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Sent {
+    /// Wraps a body; one that streams is watched.
+    pub(super) fn new(body: Body) -> (Sent, Option<Arc<Watch>>) {
+        let watch = matches!(body, Body::Stream(_)).then(Arc::default);
+        (Sent { body, watch: watch.clone() }, watch)
+    }
+
+    /// A second copy, where the body is in memory: for one more try.
+    pub(super) fn copy(&self) -> Option<Sent> {
+        let body = match &self.body {
+            Body::Empty => Body::Empty,
+            Body::Full(bytes) => Body::Full(bytes.clone()),
+            Body::Stream(_) => return None,
+        };
+        Some(Sent { body, watch: None })
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Some(watch), Poll::Ready(frame)) = (&self.watch, &polled) {
+            match frame {
+                Some(Ok(_)) => {
+                    watch.frames.fetch_add(1, Ordering::Relaxed);
+                    if self.body.is_end_stream() {
+                        watch.ended.store(true, Ordering::Relaxed);
+                    }
+                }
+                Some(Err(_)) => watch.failed.store(true, Ordering::Relaxed),
+                None => watch.ended.store(true, Ordering::Relaxed),
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,258 @@
+//! Against real sockets: a scripted server says exactly what comes and when.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use policy::exchange::BodyError;
+
+use super::*;
+use crate::clock::SystemClock;
+
+struct Scripted {
+    upstream: HttpUpstream,
+    listener: TcpListener,
+}
+
+impl Scripted {
+    async fn new() -> Scripted {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = UpstreamSettings {
+            host: String::from("127.0.0.1"),
+            port: listener.local_addr().unwrap().port(),
+            timeouts: Timeouts {
+                connect: Duration::from_secs(5),
+                first_byte: Duration::from_millis(300),
+                idle: Duration::from_millis(100),
+            },
+        };
+        Scripted { upstream: HttpUpstream::new(settings, Arc::new(SystemClock::new())), listener }
+    }
+
+    async fn accept(&self) -> TcpStream {
+        self.listener.accept().await.unwrap().0
+    }
+}
+
+/// Reads until the bytes hold `end`.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = Vec::new();
+    while !String::from_utf8_lossy(&text).contains(end) {
+        assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0, "closed after {:?}", String::from_utf8_lossy(&text));
+    }
+    String::from_utf8(text).unwrap()
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::Empty).unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect(1 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn a_connection_is_used_again() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        for _ in 0..3 {
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(OK).await.unwrap();
+        }
+        stream
+    };
+    let client = async {
+        for _ in 0..3 {
+            assert_eq!(text(scripted.upstream.send(get("/a?b")).await.unwrap()).await, "ok");
+            assert_eq!(scripted.upstream.pool.len(), 1);
+        }
+    };
+    tokio::join!(server, client);
+}
+
+#[tokio::test]
+async fn nothing_of_a_connection_crosses() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        let request = read_until(&mut stream, "\r\n\r\n").await;
+        let head = "HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: 5\r\nx-end: 1\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        (request, stream)
+    };
+    let mut request = get("/a/b?c=d");
+    for (name, value) in
+        [("te", "trailers"), ("connection", "x-mine"), ("x-mine", "1"), ("expect", "100-continue"), ("x-kept", "1")]
+    {
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let ((seen, _stream), response) = tokio::join!(server, scripted.upstream.send(request));
+    let port = scripted.upstream.settings().port;
+    assert_eq!(seen, format!("GET /a/b?c=d HTTP/1.1\r\nx-kept: 1\r\nhost: 127.0.0.1:{port}\r\n\r\n"));
+    let response = response.unwrap();
+    assert!(response.headers().contains_key("x-end"));
+    assert!(!response.headers().contains_key("x-hop") && !response.headers().contains_key("keep-alive"));
+}
+
+#[tokio::test]
+async fn a_known_length_goes_as_content_length_and_an_unknown_one_chunked() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        let known = read_until(&mut stream, "hello").await;
+        stream.write_all(OK).await.unwrap();
+        let unknown = read_until(&mut stream, "0\r\n\r\n").await;
+        stream.write_all(OK).await.unwrap();
+        (known, unknown, stream)
+    };
+    let client = async {
+        let mut request = Request::post("/").body(Body::from(String::from("hello"))).unwrap();
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("99"));
+        text(scripted.upstream.send(request).await.unwrap()).await;
+        let frames =
+            futures_util::stream::iter(["a", "b"].map(|t| Ok::<_, io::Error>(http_body::Frame::data(Bytes::from(t)))));
+        let body = Body::stream(http_body_util::BodyExt::boxed(StreamBody::new(frames)));
+        text(scripted.upstream.send(Request::post("/").body(body).unwrap()).await.unwrap()).await;
+    };
+    let ((known, unknown, _stream), ()) = tokio::join!(server, client);
+    assert!(known.contains("content-length: 5\r\n") && !known.contains("99"), "{known}");
+    assert!(unknown.contains("transfer-encoding: chunked\r\n") && !unknown.contains("content-length"), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_body_streams_and_its_connection_comes_back() {
+    let scripted = Scripted::new().await;
+    let (go, mut gone) = mpsc::channel::<()>(1);
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await.unwrap();
+        gone.recv().await;
+        stream.write_all(b"3\r\ntwo\r\n0\r\n\r\n").await.unwrap();
+        stream
+    };
+    let client = async {
+        let mut body = scripted.upstream.send(get("/")).await.unwrap().into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        assert_eq!(scripted.upstream.pool.len(), 0);
+        go.send(()).await.unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "two");
+        assert!(body.frame().await.is_none());
+        assert_eq!(scripted.upstream.pool.len(), 1);
+    };
+    tokio::join!(server, client);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_is_not_used() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        for _ in 0..2 {
+            let mut stream = scripted.accept().await;
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(OK).await.unwrap();
+        }
+    };
+    let client = async {
+        for _ in 0..2 {
+            // A request that must not be sent twice: only an unused connection will do.
+            let request = Request::post("/").body(Body::from(String::from("x"))).unwrap();
+            assert_eq!(text(scripted.upstream.send(request).await.unwrap()).await, "ok");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(server, client);
+}
+
+#[tokio::test]
+async fn a_rested_connection_that_closes_under_a_request_is_tried_once_more_where_that_is_safe() {
+    for (method, again) in [(Method::GET, true), (Method::POST, false)] {
+        let scripted = Scripted::new().await;
+        let server = async {
+            let mut first = scripted.accept().await;
+            read_until(&mut first, "\r\n\r\n").await;
+            first.write_all(OK).await.unwrap();
+            read_until(&mut first, "\r\n\r\n").await;
+            drop(first);
+            if again {
+                let mut second = scripted.accept().await;
+                read_until(&mut second, "\r\n\r\n").await;
+                second.write_all(OK).await.unwrap();
+            }
+        };
+        let client = async {
+            text(scripted.upstream.send(get("/")).await.unwrap()).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let request = Request::builder().method(method.clone()).uri("/").body(Body::Empty).unwrap();
+            assert_eq!(scripted.upstream.send(request).await.is_ok(), again, "{method}");
+        };
+        tokio::join!(server, client);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_upstream_is_a_timeout() {
+    let scripted = Scripted::new().await;
+    let (response, _stream) = tokio::join!(scripted.upstream.send(get("/")), scripted.accept());
+    assert!(matches!(response, Err(UpstreamError::Timeout("first_byte"))));
+}
+
+#[tokio::test]
+async fn an_answer_that_stops_is_cut_off() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+        stream
+    };
+    let (_stream, response) = tokio::join!(server, scripted.upstream.send(get("/")));
+    let error = response.unwrap().into_body().collect(1 << 20).await.unwrap_err();
+    assert!(matches!(&error, BodyError::Broken(why) if why.contains("timeouts.idle")), "{error:?}");
+}
+
+#[tokio::test]
+async fn faults_have_types() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        scripted.accept().await.write_all(b"SSH-2.0-x\r\n\r\n").await.unwrap();
+    };
+    let (response, ()) = tokio::join!(scripted.upstream.send(get("/")), server);
+    assert!(matches!(response, Err(UpstreamError::Malformed(_))), "{:?}", response.err());
+    let Scripted { upstream, listener } = scripted;
+    drop(listener);
+    assert!(matches!(upstream.send(get("/")).await, Err(UpstreamError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_takes_the_request_along() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "the connection closes");
+    };
+    let client = async {
+        let gone = tokio::time::timeout(Duration::from_millis(50), scripted.upstream.send(get("/"))).await;
+        assert!(gone.is_err());
+    };
+    tokio::join!(server, client);
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_is_not_the_upstreams_fault() {
+    let scripted = Scripted::new().await;
+    let frames =
+        futures_util::stream::iter([Ok(http_body::Frame::data(Bytes::from("a"))), Err(io::Error::other("gone"))]);
+    let body = Body::stream(StreamBody::new(frames));
+    let (response, _stream) =
+        tokio::join!(scripted.upstream.send(Request::post("/").body(body).unwrap()), scripted.accept());
+    assert!(matches!(response, Err(UpstreamError::RequestBody(_))), "{:?}", response.err());
+}

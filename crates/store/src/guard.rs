@@ -1,0 +1,195 @@
+//! A data source behind a guard: every verb has a time limit, and none runs before the source was prepared.
+//!
+//! No request waits long for a source: the first verb that gets no answer in time marks the source as strained, and while it is
+//! strained the limit is short, so that a request with several verbs fails fast instead of waiting for each. The first answer
+//! ends that.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+
+/// The limit of one verb; below the 5 s that a request may wait for a source.
+const LIMIT: Duration = Duration::from_secs(4);
+/// The limit while the source is strained.
+const STRAINED_LIMIT: Duration = Duration::from_millis(500);
+/// The limit of preparing: a migration of many rows takes its time.
+const PREPARE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often verbs ended in which way, since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Verbs that were asked for.
+    pub verbs: AtomicU64,
+    /// Of these, how many got no answer in time.
+    pub late: AtomicU64,
+    /// How many the source could not do for now (late ones are not counted here).
+    pub unavailable: AtomicU64,
+    /// How many the source refused for good.
+    pub broken: AtomicU64,
+}
+
+/// A data source behind a guard.
+pub struct Guarded {
+    name: String,
+    source: Arc<dyn DataSource>,
+    prepared: AtomicBool,
+    strained: AtomicBool,
+    /// Why it is not prepared.
+    why: Mutex<String>,
+    counters: Counters,
+}
+
+impl Guarded {
+    /// Puts the source with this name behind a guard.
+    pub fn new(name: &str, source: Arc<dyn DataSource>) -> Self {
+        Guarded {
+            name: name.into(),
+            source,
+            prepared: AtomicBool::new(false),
+            strained: AtomicBool::new(false),
+            why: Mutex::new("nothing has opened it yet".into()),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Its name in the mapping.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it was prepared once, so that verbs reach it.
+    pub fn prepared(&self) -> bool {
+        self.prepared.load(Relaxed)
+    }
+
+    /// Whether the last verb got no answer in time.
+    pub fn strained(&self) -> bool {
+        self.strained.load(Relaxed)
+    }
+
+    /// How verbs ended.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    async fn limited<T>(&self, verb: Verb<'_, T>) -> Result<T, StoreError> {
+        self.counters.verbs.fetch_add(1, Relaxed);
+        if !self.prepared() {
+            self.counters.unavailable.fetch_add(1, Relaxed);
+            let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(self.named(StoreError::Unavailable(format!("it is not open yet: {why}"))));
+        }
+        let limit = if self.strained() { STRAINED_LIMIT } else { LIMIT };
+        match timeout(limit, verb).await {
+            Ok(Ok(answer)) => {
+                self.relax();
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                let counter = match error {
+                    StoreError::Unavailable(_) => &self.counters.unavailable,
+                    StoreError::Broken(_) => &self.counters.broken,
+                };
+                counter.fetch_add(1, Relaxed);
+                Err(self.named(error))
+            }
+            Err(_) => Err(self.late(limit)),
+        }
+    }
+
+    fn relax(&self) {
+        if self.strained() && self.strained.swap(false, Relaxed) {
+            tracing::info!(source = self.name, "the data source answers again");
+        }
+    }
+
+    fn late(&self, limit: Duration) -> StoreError {
+        self.counters.late.fetch_add(1, Relaxed);
+        if !self.strained.swap(true, Relaxed) {
+            tracing::warn!(source = self.name, "the data source gave no answer within {limit:?}");
+        }
+        self.named(StoreError::Unavailable(format!("no answer within {limit:?}")))
+    }
+
+    fn named(&self, error: StoreError) -> StoreError {
+        let named = |why| format!("data source `{}`: {why}", self.name);
+        match error {
+            StoreError::Unavailable(why) => StoreError::Unavailable(named(why)),
+            StoreError::Broken(why) => StoreError::Broken(named(why)),
+        }
+    }
+
+    async fn prepare_limited(&self) -> Result<(), StoreError> {
+        let result = match timeout(PREPARE_LIMIT, self.source.prepare()).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unavailable(format!("opening it took longer than {PREPARE_LIMIT:?}"))),
+        };
+        match result {
+            Ok(()) => {
+                self.prepared.store(true, Relaxed);
+                Ok(())
+            }
+            Err(error) => {
+                *self.why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                Err(self.named(error))
+            }
+        }
+    }
+}
+
+impl DataSource for Guarded {
+    fn capabilities(&self) -> Capabilities {
+        self.source.capabilities()
+    }
+
+    fn prepare(&self) -> Verb<'_, ()> {
+        Box::pin(self.prepare_limited())
+    }
+
+    fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        Box::pin(self.limited(self.source.get(table, key)))
+    }
+
+    fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
+        Box::pin(self.limited(self.source.insert(table, row)))
+    }
+
+    fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
+        Box::pin(self.limited(self.source.replace(table, row, expected)))
+    }
+
+    fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        Box::pin(self.limited(self.source.take(table, key)))
+    }
+
+    fn find<'a>(
+        &'a self,
+        table: &'static Table,
+        index: usize,
+        value: &'a str,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Verb<'a, Vec<Row>> {
+        Box::pin(self.limited(self.source.find(table, index, value, after, limit)))
+    }
+
+    fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
+        Box::pin(self.limited(self.source.list(table, after, limit)))
+    }
+
+    fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
+        Box::pin(self.limited(self.source.remove(table, index, value, limit)))
+    }
+
+    fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
+        Box::pin(self.limited(self.source.sweep(table, before, limit)))
+    }
+
+    fn health(&self) -> Verb<'_, Health> {
+        Box::pin(self.limited(self.source.health()))
+    }
+}

@@ -1,0 +1,337 @@
+//! From the mapping of stores to data sources to stores that can be used.
+//!
+//! The mapping holds names only; whoever reads it from files knows the places and tells them with each [`Problem`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use crate::access_tokens::AccessTokens;
+use crate::clients::Clients;
+use crate::guard::Guarded;
+use crate::handle::{Kind, StoreHandle};
+use crate::source::{DataSource, StoreError};
+use crate::sources::SourceSettings;
+
+/// Which store keeps its records where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The data source of every store that names none.
+    pub default: String,
+    /// `[source.NAME]`
+    pub sources: BTreeMap<String, SourceSettings>,
+    /// `[store.NAME]`; a kind that has no store of its own name gets one on the default source.
+    pub stores: BTreeMap<String, StoreMapping>,
+}
+
+/// `[store.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreMapping {
+    /// Its kind: by its name, or `kind =`.
+    pub kind: Kind,
+    /// The data source; none = the default.
+    pub source: Option<String>,
+}
+
+/// What is wrong with a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// `default` names no `[source.*]`.
+    UnknownDefault(String),
+    /// A store names a source that there is not.
+    UnknownSource {
+        /// The store.
+        store: String,
+        /// The name it gives.
+        source: String,
+    },
+    /// Two stores of one kind on one source would share a table, and each would see the other's records.
+    SharedTable {
+        /// The second store by name, which is to get another source.
+        store: String,
+        /// The first one.
+        other: String,
+        /// The source of both.
+        source: String,
+    },
+}
+
+impl Mapping {
+    /// All stores on memory sources, for tests.
+    pub fn in_memory() -> Mapping {
+        let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new() }
+    }
+
+    /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
+    pub fn stores(&self) -> BTreeMap<&str, (Kind, &str)> {
+        let mut stores: BTreeMap<&str, (Kind, &str)> =
+            Kind::ALL.iter().map(|(kind, name)| (*name, (*kind, self.default.as_str()))).collect();
+        for (name, store) in &self.stores {
+            stores.insert(name, (store.kind, store.source.as_deref().unwrap_or(&self.default)));
+        }
+        stores
+    }
+
+    /// What is wrong with it, all at once.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !self.sources.contains_key(&self.default) {
+            problems.push(Problem::UnknownDefault(self.default.clone()));
+        }
+        let unknown = self.stores.iter().filter_map(|(store, mapped)| {
+            let source = mapped.source.as_ref().filter(|source| !self.sources.contains_key(*source))?;
+            Some(Problem::UnknownSource { store: store.clone(), source: source.clone() })
+        });
+        problems.extend(unknown);
+        let mut tables: BTreeMap<(&'static str, &str), &str> = BTreeMap::new();
+        for (store, (kind, source)) in self.stores() {
+            let Some(table) = kind.table() else { continue };
+            if let Some(other) = tables.insert((table, self.place(source)), store) {
+                let (store, other, source) = (store.to_owned(), other.to_owned(), source.to_owned());
+                problems.push(Problem::SharedTable { store, other, source });
+            }
+        }
+        problems
+    }
+
+    /// The first of the sources that keep their records in the same place as this one.
+    fn place<'a>(&'a self, source: &'a str) -> &'a str {
+        let Some(settings) = self.sources.get(source) else { return source };
+        let mut same = self.sources.iter().filter(|(_, other)| other.same_place(settings));
+        same.next().map_or(source, |(name, _)| name)
+    }
+
+    /// The stores in use whose records only this node sees, with their sources: wrong where there are several nodes.
+    pub fn node_local(&self) -> Vec<(&str, &str)> {
+        let local = |source: &str| self.sources.get(source).is_some_and(SourceSettings::node_local);
+        let stores = self.stores().into_iter();
+        stores
+            .filter(|(_, (kind, source))| kind.table().is_some() && local(source))
+            .map(|(s, (_, at))| (s, at))
+            .collect()
+    }
+}
+
+struct OpenedSource {
+    settings: SourceSettings,
+    guarded: Arc<Guarded>,
+}
+
+struct OpenedStore {
+    source: String,
+    kind: Kind,
+    handle: StoreHandle,
+}
+
+/// The data sources and stores of one generation. What did not change since the one before is the same object: connections,
+/// threads and caches live on.
+pub struct Opened {
+    sources: BTreeMap<String, OpenedSource>,
+    stores: BTreeMap<String, OpenedStore>,
+}
+
+/// A store whose source is another one than before: its old records stay behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The store.
+    pub store: String,
+    /// The source before.
+    pub from: String,
+    /// The source now.
+    pub to: String,
+}
+
+impl Opened {
+    /// Makes the stores of a mapping, without any I/O. Relative paths are relative to `base`.
+    pub fn new(mapping: &Mapping, base: &Path, previous: Option<&Opened>) -> Result<Opened, Vec<Problem>> {
+        let problems = mapping.problems();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let kept = |name: &str, settings: &SourceSettings| {
+            let before = previous?.sources.get(name)?;
+            (before.settings == *settings).then(|| before.guarded.clone())
+        };
+        let sources: BTreeMap<String, OpenedSource> = mapping
+            .sources
+            .iter()
+            .map(|(name, settings)| {
+                let build = || Arc::new(Guarded::new(name, settings.build(name, base)));
+                let guarded = kept(name, settings).unwrap_or_else(build);
+                (name.clone(), OpenedSource { settings: settings.clone(), guarded })
+            })
+            .collect();
+        let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
+            let guarded = &sources.get(source)?.guarded;
+            let handle = previous.and_then(|p| p.kept(name, kind, guarded)).unwrap_or_else(|| handle(kind, guarded));
+            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle }))
+        });
+        let stores = stores.collect();
+        Ok(Opened { sources, stores })
+    }
+
+    /// All stores in memory, ready to be used: for tests.
+    pub async fn in_memory() -> Opened {
+        let opened = Opened::new(&Mapping::in_memory(), Path::new(""), None)
+            .unwrap_or_else(|_| Opened { sources: BTreeMap::new(), stores: BTreeMap::new() });
+        opened.prepare().await;
+        opened
+    }
+
+    /// The handle of a store, where it has the same kind and the same source.
+    fn kept(&self, name: &str, kind: Kind, guarded: &Arc<Guarded>) -> Option<StoreHandle> {
+        let store = self.stores.get(name).filter(|store| store.kind == kind)?;
+        let before = self.sources.get(&store.source)?;
+        Arc::ptr_eq(&before.guarded, guarded).then(|| store.handle.clone())
+    }
+
+    /// The store with this name.
+    pub fn store(&self, name: &str) -> Option<&StoreHandle> {
+        self.stores.get(name).map(|store| &store.handle)
+    }
+
+    /// All stores: name, kind, and the name of the source.
+    pub fn stores(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
+        self.stores.iter().map(|(name, store)| (name.as_str(), store.kind, store.source.as_str()))
+    }
+
+    /// The data source with this name.
+    pub fn source(&self, name: &str) -> Option<&Arc<Guarded>> {
+        self.sources.get(name).map(|source| &source.guarded)
+    }
+
+    /// All data sources, those included that no store in use needs.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Guarded>> {
+        self.sources.values().map(|source| &source.guarded)
+    }
+
+    /// The data sources behind stores in use: these are opened.
+    pub fn sources_in_use(&self) -> impl Iterator<Item = &Arc<Guarded>> {
+        let used = |name: &str| self.stores.values().any(|store| store.source == name && store.kind.table().is_some());
+        self.sources.iter().filter(move |(name, _)| used(name)).map(|(_, source)| &source.guarded)
+    }
+
+    /// Opens the data sources in use that are not open yet, all at once: connects, checks, migrates. May be called again until
+    /// all are open; gives what failed, by source.
+    pub async fn prepare(&self) -> Vec<(String, StoreError)> {
+        let closed = self.sources_in_use().filter(|source| !source.prepared());
+        let opening =
+            closed.map(|source| async move { Some((source.name().to_owned(), source.prepare().await.err()?)) });
+        join_all(opening).await.into_iter().flatten().collect()
+    }
+
+    /// The stores in use that have another source than before.
+    pub fn moved(&self, previous: &Opened) -> Vec<Moved> {
+        let moved = self.stores.iter().filter(|(_, store)| store.kind.table().is_some()).filter_map(|(name, store)| {
+            let before = previous.stores.get(name)?;
+            let (old, new) = (previous.sources.get(&before.source)?, self.sources.get(&store.source)?);
+            let same = Arc::ptr_eq(&old.guarded, &new.guarded) || old.settings.same_place(&new.settings);
+            (!same).then(|| Moved { store: name.clone(), from: before.source.clone(), to: store.source.clone() })
+        });
+        moved.collect()
+    }
+}
+
+fn handle(kind: Kind, guarded: &Arc<Guarded>) -> StoreHandle {
+    let source: Arc<dyn DataSource> = guarded.clone();
+    match kind {
+        Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
+        Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        kind => StoreHandle::Mapped(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
+        let memory = || SourceSettings::Memory(Default::default());
+        let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
+        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
+        let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
+        Mapping { default: default.into(), sources, stores }
+    }
+
+    fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {
+        Opened::new(mapping, Path::new("."), previous).unwrap()
+    }
+
+    fn clients(opened: &Opened) -> Arc<Clients> {
+        match opened.store("clients") {
+            Some(StoreHandle::Clients(clients)) => clients.clone(),
+            _ => panic!("no clients store"),
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_store_of_its_own_name() {
+        let opened = open(&mapping("a", &[("clients", Kind::Clients, Some("b"))]), None);
+        for (kind, name) in Kind::ALL {
+            let found = opened.stores().find(|(store, _, _)| store == name).map(|(_, kind, source)| (kind, source));
+            let source = if *name == "clients" { "b" } else { "a" };
+            assert_eq!(found, Some((*kind, source)));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_all_at_once() {
+        let stores = [
+            ("clients", Kind::Clients, Some("nowhere")),
+            ("partners", Kind::AccessToken, Some("b")),
+            ("others", Kind::AccessToken, Some("b")),
+        ];
+        let problems = mapping("c", &stores).problems();
+        assert!(problems.contains(&Problem::UnknownDefault("c".into())), "{problems:?}");
+        assert!(problems.contains(&Problem::UnknownSource { store: "clients".into(), source: "nowhere".into() }));
+        let shared = Problem::SharedTable { store: "partners".into(), other: "others".into(), source: "b".into() };
+        assert!(problems.contains(&shared), "{problems:?}");
+        assert_eq!(problems.len(), 3);
+    }
+
+    #[test]
+    fn two_names_of_one_file_are_one_place() {
+        let file = |path: &str, readers: usize| {
+            SourceSettings::Sqlite(crate::sources::sqlite::Settings {
+                readers,
+                ..crate::sources::sqlite::Settings::at(path)
+            })
+        };
+        let mut mapping = mapping("a", &[("partners", Kind::AccessToken, Some("b"))]);
+        mapping.sources.insert("a".into(), file("x.db", 1));
+        mapping.sources.insert("b".into(), file("x.db", 2));
+        assert!(matches!(&mapping.problems()[..], [Problem::SharedTable { .. }]));
+        mapping.sources.insert("b".into(), file("y.db", 1));
+        assert_eq!(mapping.problems(), []);
+        assert_eq!(mapping.node_local(), [("access-token", "a"), ("clients", "a"), ("partners", "b")]);
+    }
+
+    #[tokio::test]
+    async fn what_did_not_change_stays_open() {
+        let before = open(&mapping("a", &[]), None);
+        assert_eq!(before.prepare().await, vec![]);
+        let after = open(&mapping("a", &[("access-token", Kind::AccessToken, Some("b"))]), Some(&before));
+        assert!(Arc::ptr_eq(&clients(&before), &clients(&after)), "the clients store was made anew");
+        assert!(after.source("a").unwrap().prepared(), "the source that stays was closed");
+        assert!(!after.source("b").unwrap().prepared());
+        let moved = Moved { store: "access-token".into(), from: "a".into(), to: "b".into() };
+        assert_eq!(after.moved(&before), [moved]);
+        let changed = open(&mapping("b", &[]), Some(&after));
+        assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_not_open_is_unavailable() {
+        let opened = open(&mapping("a", &[]), None);
+        let key = crate::tables::CLIENT.name.as_bytes();
+        let error = opened.source("a").unwrap().get(&crate::tables::CLIENT, key).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("`a`")), "{error}");
+        opened.prepare().await;
+        assert_eq!(opened.source("a").unwrap().get(&crate::tables::CLIENT, key).await, Ok(None));
+        let names: Vec<&str> = opened.sources_in_use().map(|source| source.name()).collect();
+        assert_eq!(names, ["a"]);
+    }
+}

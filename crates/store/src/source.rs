@@ -27,7 +27,7 @@ pub struct Row {
     pub expires_at: Option<i64>,
     /// The values of the index columns, in the table's order.
     pub indexes: Vec<Option<String>>,
-    /// The record, as JSON text.
+    /// The record, as JSON text. It comes back as the same JSON; a source with a type for JSON may space it otherwise.
     pub record: String,
 }
 

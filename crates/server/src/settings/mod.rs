@@ -1,26 +1,90 @@
-//! `node.toml` and `stores/stores.toml`, read and checked.
+//! `node.toml` and `stores/stores.toml`, read and checked: every problem at its place, all at once.
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
+mod listener;
+mod log;
+mod node;
+mod stores;
+#[cfg(test)]
+mod tests;
+mod upstream;
+mod values;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use policy::Diagnostics;
+use policy::diagnostic::{Place, Problem, SourceFile, codes};
+use policy::reader::{Document, Files, Outside, Table};
+
+pub(crate) use listener::ListenerSettings;
+pub use log::{LogFormat, LogSettings};
+pub(crate) use node::{Limits, NodeSettings};
+pub(crate) use stores::StoreSettings;
+
+/// Everything that a load finds in the files beside policies.
+pub(crate) struct Settings {
+    /// `node.toml`.
+    pub(crate) node: NodeSettings,
+    /// `stores/stores.toml`.
+    pub(crate) stores: StoreSettings,
 }
 
-/// `[log]` of `node.toml`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// How lines look.
-    pub format: LogFormat,
-    /// From which level on: `error`, `warn`, `info`, `debug`, `trace`.
-    pub level: String,
+/// Reads both files, and the file of values that lies over `node.toml`'s. The settings are as good as can be, so that the
+/// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
+pub(crate) fn read(files: &Files, values: Option<&Path>, outside: &dyn Outside) -> (Settings, Diagnostics) {
+    let mut diagnostics = Diagnostics::new();
+    let (mut node, node_places) = node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
+    if let Some(path) = values {
+        values::overlay(path, &mut node.values, outside, &mut diagnostics);
+    }
+    let stores = match files.files.get("stores/stores.toml") {
+        Some(_) => parsed(files, "stores/stores.toml", &mut diagnostics),
+        None => stores::built_in(),
+    };
+    let stores = stores::read(stores.as_ref(), outside, &mut diagnostics);
+    if node.cluster_nodes > 1 {
+        stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
+    }
+    (Settings { node, stores }, diagnostics)
 }
 
-impl Default for LogSettings {
-    fn default() -> Self {
-        LogSettings { format: LogFormat::Text, level: String::from("info") }
+/// The file, parsed; nothing where there is none or where it is no TOML.
+fn parsed(files: &Files, path: &str, diagnostics: &mut Diagnostics) -> Option<Document> {
+    match policy::reader::parse(files.files.get(path)?) {
+        Ok(document) => Some(document),
+        Err(problems) => {
+            diagnostics.extend(problems);
+            None
+        }
+    }
+}
+
+/// A part of the format that a later version brings.
+fn not_yet(what: &str, instead: &str) -> Problem {
+    Problem::error(codes::NOT_YET, format!("{what} is not there yet in this version")).with_help(instead)
+}
+
+/// Where a table and its file are, handed down while a file is taken apart.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    file: &'a Arc<SourceFile>,
+    table: &'a Table,
+    outside: &'a dyn Outside,
+}
+
+impl<'a> Within<'a> {
+    fn inner(self, table: &'a Table) -> Within<'a> {
+        Within { table, ..self }
+    }
+
+    fn place(&self, span: policy::diagnostic::Span) -> Place {
+        Place { file: self.file.clone(), span }
+    }
+}
+
+/// Ends a table: its problems join the others.
+fn finish(keys: policy::reader::Keys<'_>, diagnostics: &mut Diagnostics) {
+    match keys.finish() {
+        Ok(found) | Err(found) => diagnostics.extend(found),
     }
 }

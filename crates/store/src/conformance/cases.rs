@@ -20,8 +20,8 @@ pub async fn an_absent_key_is_none(source: Source) -> Verdict {
 
 pub async fn a_row_comes_back_as_it_was_inserted(source: Source) -> Verdict {
     let full = row("full").indexed(CLIENT, "app").indexed(SUBJECT, "").indexed(GRANT, "g 1").expiring(1_900_000_000);
-    let full = Row { version: 7, ..full }.saying(r#"{"a": [1,  2.50, null]}"#);
-    let bare = row("bare").saying("");
+    let full = Row { version: 7, ..full }.saying(r#"{"a": [1, 2.50, null]}"#);
+    let bare = row("bare").quoting("");
     let extreme = Row { version: i64::MAX, expires_at: Some(i64::MIN), ..row("extreme") };
     put(&source, [full.clone(), bare.clone(), extreme.clone()]).await?;
     for row in [full, bare, extreme] {
@@ -55,7 +55,7 @@ pub async fn text_is_unicode(source: Source) -> Verdict {
     for (number, text) in
         ["Zoë", "漢字", "🦀", "e\u{301}", "' OR 1=1 --", "%", "a_b", "\\", "\t\r\n", " "].into_iter().enumerate()
     {
-        let given = row([number as u8]).indexed(SUBJECT, text).saying(text);
+        let given = row([number as u8]).indexed(SUBJECT, text).quoting(text);
         put(&source, [given.clone()]).await?;
         is("get", ok(source.get(&ACCESS_TOKEN, &given.key).await)?, Some(given.clone()))?;
         is("find", ok(source.find(&ACCESS_TOKEN, SUBJECT, text, None, 9).await)?, vec![given])?;
@@ -65,7 +65,7 @@ pub async fn text_is_unicode(source: Source) -> Verdict {
 }
 
 pub async fn a_record_of_a_mebibyte_fits(source: Source) -> Verdict {
-    let large = row("large").saying(&"0123456789abcdeé".repeat(61_681));
+    let large = row("large").quoting(&"0123456789abcdeé".repeat(61_681));
     let small = row("small");
     put(&source, [large.clone(), small.clone()]).await?;
     is("it came back", ok(source.get(&ACCESS_TOKEN, b"large").await)? == Some(large.clone()), true)?;
@@ -76,7 +76,7 @@ pub async fn a_record_of_a_mebibyte_fits(source: Source) -> Verdict {
 pub async fn tables_are_apart(source: Source) -> Verdict {
     let token = row("k").expiring(1);
     put(&source, [token.clone()]).await?;
-    let epoch = plain("k").expiring(1).saying("epoch");
+    let epoch = plain("k").expiring(1).quoting("epoch");
     is("the same key in another table", ok(source.insert(&EPOCH, epoch.clone()).await)?, true)?;
     is("get there", ok(source.get(&EPOCH, b"k").await)?, Some(epoch.clone()))?;
     is("get in a third", ok(source.get(&CLIENT_TABLE, b"k").await)?, None)?;
@@ -88,7 +88,7 @@ pub async fn a_replace_compares_the_version(source: Source) -> Verdict {
     let first = row("k").saying("1").expiring(10);
     put(&source, [first.clone(), row("other")]).await?;
     for wrong in [0, 2, -1] {
-        let change = Row { version: 2, ..row("k").saying("wrong") };
+        let change = Row { version: 2, ..row("k").quoting("wrong") };
         is("a replace of another version", ok(source.replace(&ACCESS_TOKEN, change, wrong).await)?, false)?;
     }
     is("get", ok(source.get(&ACCESS_TOKEN, b"k").await)?, Some(first))?;
@@ -118,7 +118,7 @@ pub async fn a_replace_moves_the_index_entries(source: Source) -> Verdict {
 }
 
 pub async fn a_take_gives_the_row_and_deletes_it(source: Source) -> Verdict {
-    let given = row("k").indexed(CLIENT, "c").expiring(10).saying("taken");
+    let given = row("k").indexed(CLIENT, "c").expiring(10).quoting("taken");
     put(&source, [given.clone(), row("other")]).await?;
     is("take", ok(source.take(&ACCESS_TOKEN, b"k").await)?, Some(given.clone()))?;
     is("a second take", ok(source.take(&ACCESS_TOKEN, b"k").await)?, None)?;

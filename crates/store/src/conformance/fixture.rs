@@ -41,9 +41,15 @@ impl Row {
         self
     }
 
+    /// With this JSON as its record.
     pub(super) fn saying(mut self, record: &str) -> Row {
         self.record = record.into();
         self
+    }
+
+    /// With this text as its record, as a JSON string.
+    pub(super) fn quoting(self, text: &str) -> Row {
+        self.saying(&serde_json::Value::from(text).to_string())
     }
 }
 

@@ -1,0 +1,219 @@
+//! `node.toml`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use policy::diagnostic::{Place, Problem, codes};
+use policy::reader::{Document, Keys, Outside};
+use policy::settings::ByteSize;
+use policy::{Diagnostics, Value};
+
+use super::listener::{self, ListenerSettings};
+use super::{LogSettings, Within, log, not_yet, upstream, values};
+use crate::upstream::UpstreamSettings;
+
+/// The admin address where the file names none.
+pub(crate) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
+
+/// `node.toml`, with its defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NodeSettings {
+    /// The node's name.
+    pub(crate) name: String,
+    /// `[cluster] nodes`.
+    pub(crate) cluster_nodes: u32,
+    /// `[values]`, read.
+    pub(crate) values: BTreeMap<String, Value>,
+    /// The listeners, at least one.
+    pub(crate) listeners: Vec<ListenerSettings>,
+    /// The admin address.
+    pub(crate) admin: SocketAddr,
+    /// `[upstream.NAME]`: every one that is named, those with problems as nothing.
+    pub(crate) upstreams: BTreeMap<String, Option<UpstreamSettings>>,
+    /// `[limits]`.
+    pub(crate) limits: Limits,
+    /// `[debug] generation_header`.
+    pub(crate) generation_header: bool,
+    /// `[log]`.
+    pub(crate) log: LogSettings,
+}
+
+/// `[limits]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes of a body that a filter reads into memory.
+    pub(crate) body: usize,
+    /// Bytes of a request's head.
+    pub(crate) headers: usize,
+    /// Open connections of all listeners together.
+    pub(crate) connections: usize,
+    /// How long a request's head may take, and how long a connection may lie idle.
+    pub(crate) header_timeout: Duration,
+    /// How long requests in flight may take to finish when the node ends.
+    pub(crate) drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body: 1024 * 1024,
+            headers: 32 * 1024,
+            connections: 20_000,
+            header_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Places that other files' problems point to.
+#[derive(Default)]
+pub(super) struct NodePlaces {
+    pub(super) cluster_nodes: Option<Place>,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        NodeSettings {
+            name: host_name(),
+            cluster_nodes: 1,
+            values: BTreeMap::new(),
+            listeners: vec![ListenerSettings::default_one()],
+            admin: DEFAULT_ADMIN,
+            upstreams: BTreeMap::new(),
+            limits: Limits::default(),
+            generation_header: false,
+            log: LogSettings::default(),
+        }
+    }
+}
+
+pub(super) fn read(
+    document: Option<&Document>,
+    outside: &dyn Outside,
+    diagnostics: &mut Diagnostics,
+) -> (NodeSettings, NodePlaces) {
+    let (mut node, mut places) = (NodeSettings::default(), NodePlaces::default());
+    let Some(document) = document else { return (node, places) };
+    let within = Within { file: &document.file, table: &document.root, outside };
+    let mut keys = Keys::new(within.file, within.table);
+    if let Some(name) = keys.text("name") {
+        if name.value.trim().is_empty() {
+            let problem = Problem::error(codes::BAD_VALUE, "a node's name is not empty");
+            keys.push(problem.with_help("leave `name` out for the host's name").at(keys.place_of(name.span)));
+        }
+        node.name = name.value.to_owned();
+    }
+    if let Some(cluster) = keys.table("cluster") {
+        cluster_nodes(within.inner(cluster.value), &mut node, &mut places, diagnostics);
+    }
+    if let Some(table) = keys.table("values") {
+        values::read(within.inner(table.value), &mut node.values, diagnostics);
+    }
+    if let Some(tables) = keys.tables("listener") {
+        node.listeners = listener::read_all(within, &tables, diagnostics);
+    }
+    if let Some(admin) = keys.table("admin") {
+        let mut keys = Keys::new(within.file, admin.value);
+        if let Some(text) = keys.text("address") {
+            node.admin = listener::address(&mut keys, text).unwrap_or(node.admin);
+        }
+        super::finish(keys, diagnostics);
+    }
+    if let Some(upstreams) = keys.table("upstream") {
+        for entry in &upstreams.value.entries {
+            let table = keys.expect(&entry.value, "a table", policy::reader::Node::as_table);
+            let read = table.and_then(|table| upstream::read(within.inner(table.value), node.admin, diagnostics));
+            node.upstreams.insert(entry.name.clone(), read);
+        }
+    }
+    if let Some(limits) = keys.table("limits") {
+        node.limits = read_limits(within.inner(limits.value), diagnostics);
+    }
+    if let Some(debug) = keys.table("debug") {
+        let mut keys = Keys::new(within.file, debug.value);
+        node.generation_header = keys.bool("generation_header").is_some_and(|b| b.value);
+        super::finish(keys, diagnostics);
+    }
+    if let Some(table) = keys.table("log") {
+        node.log = log::read(within.inner(table.value), diagnostics);
+    }
+    refuse_later_parts(&mut keys);
+    super::finish(keys, diagnostics);
+    (node, places)
+}
+
+fn refuse_later_parts(keys: &mut Keys<'_>) {
+    if let Some(proxies) = keys.list("trusted_proxies")
+        && !proxies.value.is_empty()
+    {
+        let instead = "leave it out: what a proxy before the gateway says of the client is then dropped, never believed";
+        keys.push(not_yet("`trusted_proxies`", instead).at(keys.place_of(proxies.span)));
+    }
+    for (name, instead) in [
+        ("encryption", "nothing in this version must be sealed: leave it out"),
+        ("tracing", "the access log and `/metrics` are there"),
+    ] {
+        if let Some(entry) = keys.entry(name) {
+            keys.push(not_yet(&format!("`[{name}]`"), instead).at(keys.place_of(entry.name_span)));
+        }
+    }
+}
+
+fn cluster_nodes(within: Within<'_>, node: &mut NodeSettings, places: &mut NodePlaces, diagnostics: &mut Diagnostics) {
+    let mut keys = Keys::new(within.file, within.table);
+    if let Some(nodes) = keys.int("nodes") {
+        match u32::try_from(nodes.value).ok().filter(|n| (1..=10_000).contains(n)) {
+            Some(number) => {
+                node.cluster_nodes = number;
+                places.cluster_nodes = Some(keys.place_of(nodes.span));
+            }
+            None => {
+                let problem = Problem::error(codes::BAD_VALUE, format!("a cluster of {} nodes cannot be", nodes.value));
+                keys.push(problem.with_help("how many nodes share the stores: 1 or more").at(keys.place_of(nodes.span)));
+            }
+        }
+    }
+    super::finish(keys, diagnostics);
+}
+
+fn read_limits(within: Within<'_>, diagnostics: &mut Diagnostics) -> Limits {
+    let mut limits = Limits::default();
+    let mut keys = Keys::new(within.file, within.table);
+    let sizes: [(&str, &mut usize, u64, u64); 2] = [
+        ("body", &mut limits.body, 0, 1 << 30),
+        // hyper's smallest buffer, and more than any browser or proxy sends.
+        ("headers", &mut limits.headers, 8 * 1024, 1 << 20),
+    ];
+    for (name, limit, least, most) in sizes {
+        let Some(ByteSize(size)) = keys.deserialize::<ByteSize>(name, within.outside) else { continue };
+        bounded(&mut keys, name, size, least, most, limit);
+    }
+    if let Some(connections) = keys.int("connections") {
+        let number = u64::try_from(connections.value).unwrap_or(0);
+        bounded(&mut keys, "connections", number, 1, 1_000_000, &mut limits.connections);
+    }
+    for (name, limit) in [("header_timeout", &mut limits.header_timeout), ("drain", &mut limits.drain)] {
+        if let Some(duration) = keys.duration(name) {
+            *limit = duration.value.0;
+        }
+    }
+    super::finish(keys, diagnostics);
+    limits
+}
+
+fn bounded<'a>(keys: &mut Keys<'a>, name: &'a str, value: u64, least: u64, most: u64, limit: &mut usize) {
+    if (least..=most).contains(&value) {
+        *limit = value as usize;
+        return;
+    }
+    let Some(node) = keys.node(name) else { return };
+    let problem = Problem::error(codes::BAD_VALUE, format!("`{name}` is out of its bounds"));
+    keys.push(problem.with_help(format!("from {least} to {most}")).at(keys.place_of(node.span)));
+}
+
+/// The host's name, as the kernel has it.
+fn host_name() -> String {
+    let read = |path| std::fs::read_to_string(path).ok().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+    read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")).unwrap_or_else(|| String::from("node"))
+}

@@ -1,0 +1,314 @@
+//! `stores/stores.toml`: which store keeps its records in which data source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use policy::Diagnostics;
+use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
+use policy::reader::{
+    Document, Entry, Keys, Node, Outside, SecretError, Table, deserialize_with_warnings, did_you_mean, parse,
+};
+use serde::de::DeserializeOwned;
+use store::Kind;
+use store::mapping::{self, Mapping, StoreMapping};
+use store::sources::{ReadSettings, SourceSettings};
+
+use super::{Within, not_yet};
+
+/// The mapping of a folder without `stores/stores.toml`.
+const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
+
+/// Types of source that are designed and come later.
+const LATER: [&str; 5] = ["mysql", "redis", "cassandra", "odbc", "file"];
+
+/// The mapping, and the places that problems with it point to.
+pub(crate) struct StoreSettings {
+    /// As good as could be read; with an error among the diagnostics it may lack sources.
+    pub(crate) mapping: Mapping,
+    /// The type of every source, as it is written.
+    pub(crate) types: BTreeMap<String, String>,
+    source_places: BTreeMap<String, Place>,
+    store_places: BTreeMap<String, Place>,
+    default_place: Option<Place>,
+}
+
+impl StoreSettings {
+    /// Where `[source.NAME]` stands.
+    pub(crate) fn source_place(&self, name: &str) -> Option<Place> {
+        self.source_places.get(name).cloned()
+    }
+
+    /// Where it is said which source this store has: its own `source`, or the default.
+    pub(crate) fn store_place(&self, name: &str) -> Option<Place> {
+        self.store_places.get(name).cloned().or_else(|| self.default_place.clone())
+    }
+
+    /// P0402: stores whose records only this node sees, where there are several. One problem for each line that decides.
+    pub(super) fn refuse_local(&self, nodes: u32, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
+        let mut by_line: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
+        for (store, source) in self.mapping.node_local() {
+            let own = self.store_places.contains_key(store);
+            // Stores on the default are mended by one line together; others each by their own.
+            by_line.entry((own, if own { store } else { source })).or_default().push(store);
+        }
+        for ((own, _), stores) in by_line {
+            let source = self.source_of(stores[0]);
+            let message = format!(
+                "{} on this node alone: source `{source}` is local to a node, and `[cluster] nodes` is {nodes}",
+                sentence(&stores)
+            );
+            let problem = Problem::error(codes::LOCAL_STORE, message).with_help(self.remedy(own, &stores));
+            let diagnostic = match self.store_place(stores[0]) {
+                Some(place) => problem.at(place).with_label("another node cannot see these records"),
+                None => problem.nowhere(),
+            };
+            diagnostics.push(match cluster {
+                Some(place) => diagnostic.with_related(place.clone(), "several nodes"),
+                None => diagnostic,
+            });
+        }
+    }
+
+    fn source_of(&self, store: &str) -> &str {
+        self.mapping.stores.get(store).and_then(|s| s.source.as_deref()).unwrap_or(&self.mapping.default)
+    }
+
+    /// The one line that mends it.
+    fn remedy(&self, own: bool, stores: &[&str]) -> String {
+        let key = if own { "source" } else { "default" };
+        match self.mapping.sources.iter().find(|(_, settings)| !settings.node_local()) {
+            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[store.{}]`", stores[0]),
+            Some((shared, _)) => format!("write `default = \"{shared}\"`: all nodes can reach that source"),
+            None => format!(
+                "add a source that all nodes can reach (`[source.shared]`, `type = \"postgres\"`, `url = {{ env = \"OAUTH_DB_URL\" }}`) and write `{key} = \"shared\"`"
+            ),
+        }
+    }
+}
+
+fn sentence(stores: &[&str]) -> String {
+    match stores {
+        [one] => format!("store `{one}` keeps its records"),
+        _ => format!("stores `{}` keep their records", stores.join("`, `")),
+    }
+}
+
+/// The mapping of a folder that has no file for it.
+pub(super) fn built_in() -> Option<Document> {
+    parse(&Arc::new(SourceFile::new("(built in) stores/stores.toml", BUILT_IN))).ok()
+}
+
+pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
+    let mut stores = StoreSettings {
+        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new() },
+        types: BTreeMap::new(),
+        source_places: BTreeMap::new(),
+        store_places: BTreeMap::new(),
+        default_place: None,
+    };
+    let Some(document) = document else { return stores };
+    let within = Within { file: &document.file, table: &document.root, outside };
+    let mut keys = Keys::new(within.file, within.table);
+    if let Some(default) = keys.required_text("default") {
+        stores.mapping.default = default.value.to_owned();
+        stores.default_place = Some(keys.place_of(default.span));
+    }
+    let named = keys.table("store");
+    let kps = keys.table("kps");
+    for (name, table) in named.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
+        stores.read_store(within, name, table, diagnostics);
+    }
+    let mut kps_sources = Vec::new();
+    for (_, table) in kps.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
+        kps_sources.extend(read_kps(within.inner(table), diagnostics));
+    }
+    let used = stores.used();
+    let sources = keys.table("source");
+    for (name, table) in sources.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
+        stores.read_source(within, name, table, used.contains(name.name.as_str()), diagnostics);
+    }
+    if let Some(entry) = keys.entry("encryption") {
+        let instead = "nothing in this version must be sealed: leave it out";
+        keys.push(not_yet("`[encryption]`", instead).at(keys.place_of(entry.name_span)));
+    }
+    super::finish(keys, diagnostics);
+    stores.link(kps_sources, diagnostics);
+    stores
+}
+
+/// The tables in a table, each with its entry; what is no table is told.
+fn tables<'a>(keys: &mut Keys<'a>, table: &'a Table) -> Vec<(&'a Entry, &'a Table)> {
+    let entries = table.entries.iter();
+    entries.filter_map(|e| Some((e, keys.expect(&e.value, "a table", Node::as_table)?.value))).collect()
+}
+
+impl StoreSettings {
+    /// The sources that stores name.
+    fn used(&self) -> BTreeSet<String> {
+        let named = self.mapping.stores.values().filter_map(|store| store.source.clone());
+        named.chain([self.mapping.default.clone()]).collect()
+    }
+
+    fn read_store(&mut self, within: Within<'_>, name: &Entry, table: &Table, diagnostics: &mut Diagnostics) {
+        let mut keys = Keys::new(within.file, table);
+        let kind = match keys.text("kind") {
+            Some(kind) => known_kind(&mut keys, kind.value, kind.span),
+            None => known_kind(&mut keys, &name.name, name.name_span),
+        };
+        let source = keys.text("source");
+        for (key, what, instead) in [
+            ("cache", "`cache` of a store", "leave it out: clients are cached for at most 1 s by themselves, all else is read anew"),
+            ("previous", "`previous`", "leave it out: the old source's records stay behind, and clients must be registered anew"),
+            ("next", "`next`", "leave it out, and write `source` on all nodes at once"),
+        ] {
+            if let Some(entry) = keys.entry(key) {
+                keys.push(not_yet(what, instead).at(keys.place_of(entry.name_span)));
+            }
+        }
+        if let Some(source) = &source {
+            self.store_places.insert(name.name.clone(), keys.place_of(source.span));
+        }
+        if let Some(kind) = kind {
+            let source = source.map(|s| s.value.to_owned());
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source });
+        }
+        super::finish(keys, diagnostics);
+    }
+
+    fn read_source(&mut self, within: Within<'_>, name: &Entry, table: &Table, used: bool, diagnostics: &mut Diagnostics) {
+        let place = within.place(name.name_span);
+        self.source_places.insert(name.name.clone(), place);
+        let mut keys = Keys::new(within.file, table);
+        let Some(kind) = keys.required_text("type") else {
+            // The other keys are unknown only because the type is.
+            keys.also(&table.entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>());
+            return super::finish(keys, diagnostics);
+        };
+        self.types.insert(name.name.clone(), kind.value.to_owned());
+        // What no store uses is not opened, so it may lack what it needs on this machine.
+        let lenient = Lenient(within.outside);
+        let outside: &dyn Outside = if used { within.outside } else { &lenient };
+        let mut reader = Reader { within: Within { outside, table, ..within }, warnings: Diagnostics::new() };
+        match SourceSettings::read(kind.value, &mut reader) {
+            Some(Ok(settings)) => {
+                self.mapping.sources.insert(name.name.clone(), settings);
+            }
+            Some(Err(problems)) => diagnostics.extend(problems),
+            None => diagnostics.push(unknown_type(kind.value).at(within.place(kind.span))),
+        }
+        diagnostics.extend(reader.warnings);
+    }
+
+    /// Checks that every name is there.
+    fn link(&self, kps_sources: Vec<(String, Place)>, diagnostics: &mut Diagnostics) {
+        let unknown = |source: &str| {
+            // One that is there but has problems of its own was told already.
+            let known = self.source_places.keys().map(String::as_str);
+            (!self.source_places.contains_key(source)).then(|| {
+                let problem = Problem::error(codes::UNKNOWN_SOURCE, format!("there is no data source `{source}`"));
+                match did_you_mean(source, known) {
+                    Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+                    None => problem.with_help(format!("declare it: `[source.{source}]`, `type = \"sqlite\"` ...")),
+                }
+            })
+        };
+        for problem in self.mapping.problems() {
+            let (problem, place) = match problem {
+                mapping::Problem::UnknownDefault(source) => (unknown(&source), self.default_place.clone()),
+                mapping::Problem::UnknownSource { store, source } => (unknown(&source), self.store_place(&store)),
+                mapping::Problem::SharedTable { store, other, source } => {
+                    let message = format!("stores `{store}` and `{other}` are of one kind and would share one table of `{source}`");
+                    let help = format!("give `{store}` another source, or use `{other}` in its place");
+                    (Some(Problem::error(codes::STORE, message).with_help(help)), self.store_place(&store))
+                }
+            };
+            if let (Some(problem), Some(place)) = (problem, place) {
+                diagnostics.push(problem.at(place));
+            }
+        }
+        for (source, place) in kps_sources {
+            diagnostics.extend(unknown(&source).map(|p| p.at(place)).map_or_else(Diagnostics::new, Diagnostics::from));
+        }
+    }
+}
+
+/// `[kps.NAME]`: mapped and checked; nothing uses it yet.
+fn read_kps(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
+    let mut keys = Keys::new(within.file, within.table);
+    let source = keys.text("source").map(|s| (s.value.to_owned(), keys.place_of(s.span)));
+    keys.required_text("key");
+    if let Some(cache) = keys.entry("cache") {
+        keys.push(not_yet("`cache` of a store", "leave it out").at(keys.place_of(cache.name_span)));
+    }
+    super::finish(keys, diagnostics);
+    source
+}
+
+fn known_kind(keys: &mut Keys<'_>, name: &str, span: Span) -> Option<Kind> {
+    let kind = Kind::named(name);
+    if kind.is_none() {
+        let names = || Kind::ALL.iter().map(|(_, name)| *name);
+        let help = match did_you_mean(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the kinds are {}; a store of another name says its `kind`", names().collect::<Vec<_>>().join(", ")),
+        };
+        let problem = Problem::error(codes::STORE, format!("`{name}` is no kind of store"));
+        keys.push(problem.with_help(help).at(keys.place_of(span)));
+    }
+    kind
+}
+
+fn unknown_type(name: &str) -> Problem {
+    let built = || SourceSettings::KINDS.iter().filter(|(_, built)| *built).map(|(name, _)| *name);
+    let there_are = format!("this program has {}", built().collect::<Vec<_>>().join(", "));
+    if SourceSettings::KINDS.iter().any(|(known, built)| *known == name && !built) {
+        let message = format!("this program was built without the data source `{name}`");
+        return Problem::error(codes::NO_DRIVER, message).with_help(format!("build it with the feature `{name}`; {there_are}"));
+    }
+    if LATER.contains(&name) {
+        return not_yet(&format!("the data source `{name}`"), &there_are);
+    }
+    let problem = Problem::error(codes::BAD_VALUE, format!("`{name}` is no type of data source"));
+    match did_you_mean(name, built()) {
+        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+        None => problem.with_help(there_are),
+    }
+}
+
+/// Hands a source's table to the source's own settings type.
+struct Reader<'a> {
+    within: Within<'a>,
+    warnings: Diagnostics,
+}
+
+impl ReadSettings for Reader<'_> {
+    type Error = Diagnostics;
+
+    fn read<T: DeserializeOwned>(&mut self) -> Result<T, Diagnostics> {
+        let Within { file, table, outside } = self.within;
+        let (settings, warnings) = deserialize_with_warnings(file, table, &["type"], outside)?;
+        self.warnings.extend(warnings);
+        Ok(settings)
+    }
+}
+
+/// The same outside, where what is missing is a warning.
+struct Lenient<'a>(&'a dyn Outside);
+
+impl Outside for Lenient<'_> {
+    fn variable(&self, name: &str) -> Result<String, SecretError> {
+        self.0.variable(name)
+    }
+    fn file(&self, path: &str) -> Result<String, SecretError> {
+        self.0.file(path)
+    }
+    fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
+        self.0.content(path)
+    }
+    fn clear_secrets(&self) -> bool {
+        self.0.clear_secrets()
+    }
+    fn strict(&self) -> bool {
+        false
+    }
+}

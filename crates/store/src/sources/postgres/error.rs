@@ -1,0 +1,81 @@
+//! What the driver's and the server's errors mean: try again later, or mend something, and what.
+
+use std::error::Error as _;
+
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::source::StoreError;
+
+/// An error in our words, with the remedy where there is one. `title` says which source.
+pub(super) fn explain(title: &str, error: &Error) -> StoreError {
+    let Some(told) = error.as_db_error() else {
+        return StoreError::Unavailable(format!("{title}: {}", text(error)));
+    };
+    let told_text = format!("{title}: {} (SQLSTATE {})", told.message(), told.code().code());
+    match remedy(told) {
+        Verdict::Later("") => StoreError::Unavailable(told_text),
+        Verdict::Later(remedy) => StoreError::Unavailable(format!("{told_text}: {remedy}")),
+        Verdict::Mend("") => StoreError::Broken(told_text),
+        Verdict::Mend(remedy) => StoreError::Broken(format!("{told_text}: {remedy}")),
+    }
+}
+
+/// Whether it goes by itself or somebody must mend it, and how.
+enum Verdict {
+    Later(&'static str),
+    Mend(&'static str),
+}
+
+fn remedy(told: &DbError) -> Verdict {
+    let code = told.code();
+    match code.code() {
+        "53300" => Verdict::Later("lower max_connections in stores.toml, or raise the server's"),
+        "53100" => Verdict::Later("the server's disk is full"),
+        // A cluster that fails over: the primary of before now only reads; a new connection finds the new one.
+        "25006" => Verdict::Later("the server only reads (a standby?)"),
+        // Cancelled, locked, serialization, deadlock; starting, stopping or crashed.
+        "57014" | "55P03" | "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "57P05" => Verdict::Later(""),
+        // A name that the connection does not know, or knows already: a pooler in transaction mode, and prepared_statements = true.
+        "26000" | "42P05" => Verdict::Mend(
+            "a pooler in transaction mode stands between: take prepared_statements = true out of stores.toml",
+        ),
+        "42501" => Verdict::Mend(
+            "GRANT SELECT, INSERT, UPDATE, DELETE on the tables of stores/schema/postgres.sql to the role",
+        ),
+        "42P01" | "42703" => Verdict::Mend("run stores/schema/postgres.sql, or `portcullis store migrate`"),
+        "28P01" | "28000" => Verdict::Mend("mend the user or password in its url, or the server's pg_hba.conf"),
+        "3D000" => Verdict::Mend("create the database, or mend its name in the url"),
+        "22P05" | "22021" => Verdict::Mend("PostgreSQL keeps no NUL character"),
+        _ => match &code.code()[..2] {
+            "08" | "53" | "57" | "58" => Verdict::Later(""),
+            _ => Verdict::Mend(""),
+        },
+    }
+}
+
+/// Whether the connection went away, so that nobody knows what became of the statement.
+pub(super) fn is_lost(error: &Error) -> bool {
+    match error.as_db_error() {
+        Some(told) => {
+            matches!(*told.code(), SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW)
+        }
+        None => true,
+    }
+}
+
+/// Whether the connection must not be used again though it stands: after a fail-over it leads to a server that only reads.
+pub(super) fn is_stale(error: &Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
+/// The error with its causes: the driver's own text is only "error connecting to server".
+fn text(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

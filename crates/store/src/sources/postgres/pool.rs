@@ -1,0 +1,212 @@
+//! Connections: a bounded pool, a gate that keeps requests from storming a server that is down, and the notice of a pooler.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts};
+use tokio::io::AsyncReadExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::{Config, Error, NoTls};
+
+use super::error::explain;
+use crate::source::StoreError;
+
+/// A connection on loan.
+pub(super) struct Client {
+    /// Goes back to the pool before the turn is given on.
+    connection: Object,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Deref for Client {
+    type Target = Object;
+    fn deref(&self) -> &Object {
+        &self.connection
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Object {
+        &mut self.connection
+    }
+}
+
+/// After a connection attempt failed, others fail at once for so long; then one of them tries again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The connections of one source.
+pub(super) struct Pool {
+    pool: deadpool_postgres::Pool,
+    /// One turn a connection. Waited for here and not in the pool, so that the gate is looked at after the wait: what queued up
+    /// before it was shut must not try one by one.
+    turns: Arc<Semaphore>,
+    /// What one attempt may take: TCP connection, start-up and log-in.
+    attempt: Duration,
+    gate: Mutex<Gate>,
+    /// What the settings say about naming statements.
+    named: Option<bool>,
+    /// Set once a pooler was noticed.
+    pooler: Arc<AtomicBool>,
+}
+
+/// Why there is no connection.
+#[derive(Clone)]
+pub(super) enum Problem {
+    /// The driver's or server's word, as `explain` has it.
+    Refused(Arc<Error>),
+    /// Ours.
+    Ours(String),
+}
+
+impl Problem {
+    /// As a store's error. `title` says which source.
+    pub(super) fn of(&self, title: &str) -> StoreError {
+        match self {
+            Problem::Refused(error) => explain(title, error),
+            Problem::Ours(why) => StoreError::Unavailable(format!("{title}: {why}")),
+        }
+    }
+}
+
+/// Open, or shut after a connection attempt failed.
+enum Gate {
+    Open,
+    Shut { until: Instant, why: Problem },
+}
+
+impl Pool {
+    /// Makes it, without any I/O.
+    pub(super) fn new(config: Config, max_connections: u32, named: Option<bool>) -> Self {
+        let pooler = Arc::new(AtomicBool::new(false));
+        let attempt = config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(2)) + Duration::from_secs(1);
+        let connect = Noticing { pooler: pooler.clone(), look: named.is_none() };
+        // Fast: a connection is used again unless it was seen to close. No round trip before each statement.
+        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = deadpool_postgres::Pool::builder(Manager::from_connect(config, connect, how))
+            .max_size(max_connections as usize)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("only time limits without a runtime are refused, and the runtime is named");
+        let turns = Arc::new(Semaphore::new(max_connections as usize));
+        Pool { pool, turns, attempt, gate: Mutex::new(Gate::Open), named, pooler }
+    }
+
+    /// Whether statements are prepared and used by name.
+    pub(super) fn names_statements(&self) -> bool {
+        self.named.unwrap_or_else(|| !self.pooler.load(Ordering::Relaxed))
+    }
+
+    /// A connection, or at once the reason why the last attempt failed, where that is not long ago.
+    pub(super) async fn client(&self, deadline: Instant) -> Result<Client, Problem> {
+        let Ok(Ok(turn)) = timeout_at(deadline, self.turns.clone().acquire_owned()).await else {
+            let size = self.pool.status().max_size;
+            return Err(Problem::Ours(format!("all {size} connections are busy (max_connections)")));
+        };
+        // What is idle in the pool needs no attempt: with a server that has no connections left for us, we live on ours.
+        if self.pool.status().available == 0 {
+            self.pass()?;
+        }
+        let attempt = self.attempt.min(deadline.saturating_duration_since(Instant::now()));
+        let limits = Timeouts { wait: Some(attempt), create: Some(attempt), recycle: None };
+        let problem = match self.pool.timeout_get(&limits).await {
+            Ok(connection) => {
+                self.open();
+                return Ok(Client { connection, _turn: turn });
+            }
+            Err(PoolError::Backend(error)) => Problem::Refused(Arc::new(error)),
+            Err(PoolError::Timeout(_)) => Problem::Ours(format!("no connection within {attempt:?}")),
+            Err(other) => Problem::Ours(other.to_string()),
+        };
+        self.shut(problem.clone());
+        Err(problem)
+    }
+
+    /// Takes a connection out of the pool for good.
+    pub(super) fn discard(&self, client: Client) {
+        drop(Object::take(client.connection));
+    }
+
+    /// Gives up a connection that did not answer in time: it leaves the pool, and so do the idle ones, which may be as dead; the
+    /// server is asked to stop the statement, so that it holds no locks for nobody.
+    pub(super) fn abandon(&self, client: Client) {
+        let cancel = client.cancel_token();
+        let limit = self.attempt;
+        tokio::spawn(async move { timeout(limit, cancel.cancel_query(NoTls)).await });
+        self.discard(client);
+        self.pool.retain(|_, _| false);
+    }
+
+    fn pass(&self) -> Result<(), Problem> {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *gate {
+            Gate::Open => Ok(()),
+            Gate::Shut { until, why } if Instant::now() < *until => Err(why.clone()),
+            // This caller tries; the others go on failing until it knows more.
+            Gate::Shut { until, .. } => {
+                *until = Instant::now() + self.attempt;
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&self) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Gate::Open;
+    }
+
+    fn shut(&self, why: Problem) {
+        let until = Instant::now() + PAUSE;
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Gate::Shut { until, why };
+    }
+}
+
+/// Connects, and notices a pooler.
+struct Noticing {
+    pooler: Arc<AtomicBool>,
+    look: bool,
+}
+
+type Connected = Result<(tokio_postgres::Client, JoinHandle<()>), Error>;
+
+impl Connect for Noticing {
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+        let config = config.clone();
+        Box::pin(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let driver = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a PostgreSQL connection ended");
+                }
+            });
+            if self.look && !self.pooler.load(Ordering::Relaxed) && is_pooled(&client).await? {
+                tracing::info!("a pooler stands before PostgreSQL: statements go unnamed");
+                self.pooler.store(true, Ordering::Relaxed);
+            }
+            Ok((client, driver))
+        })
+    }
+}
+
+/// Whether somebody stands between us and the server. With the key to cancel a statement the server tells its process; a pooler,
+/// which deals out server connections as it likes, must give keys of its own. The key is read from a cancel request that is
+/// written into memory and never sent.
+///
+/// It matters because the driver names statements `s0`, `s1` ... in every process: behind a pooler that does not know about
+/// names, one node's `s4` may be another node's, and a look-up could run as a delete.
+async fn is_pooled(client: &tokio_postgres::Client) -> Result<bool, Error> {
+    let (near, mut far) = tokio::io::duplex(64);
+    client.cancel_token().cancel_query_raw(near, NoTls).await?;
+    // Its length, its code, the process, the rest of the key.
+    let mut request = [0; 12];
+    if far.read_exact(&mut request).await.is_err() {
+        return Ok(true);
+    }
+    let told = i32::from_be_bytes([request[8], request[9], request[10], request[11]]);
+    let process: i32 = client.query_typed_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+    Ok(told != process)
+}

@@ -43,6 +43,7 @@ pub struct Fixture {
     node: NodeFacts,
     texts: BTreeMap<String, String>,
     variables: HashMap<String, String>,
+    contents: HashMap<String, String>,
     resources: Things,
     keeper: Keeper,
     clock: Arc<TestClock>,
@@ -70,6 +71,7 @@ impl Fixture {
             node: NodeFacts { name: "test".into(), ..NodeFacts::default() },
             texts: BTreeMap::new(),
             variables: HashMap::new(),
+            contents: HashMap::new(),
             resources: Things::default(),
             keeper: Keeper::default(),
             clock: Arc::new(TestClock::default()),
@@ -100,6 +102,12 @@ impl Fixture {
         self
     }
 
+    /// With a file that a setting may name.
+    pub fn content(mut self, path: &str, text: &str) -> Self {
+        self.contents.insert(path.to_owned(), text.to_owned());
+        self
+    }
+
     /// With other facts of the node.
     pub fn node(mut self, change: impl FnOnce(&mut NodeFacts)) -> Self {
         change(&mut self.node);
@@ -124,7 +132,7 @@ impl Fixture {
             library: self.library,
             resources: &self.resources,
             keeper: &self.keeper,
-            outside: &Variables(&self.variables),
+            outside: &World { variables: &self.variables, contents: &self.contents },
             node: &self.node,
             generation: 1,
         })
@@ -343,14 +351,17 @@ impl Resources for Things {
     }
 }
 
-struct Variables<'a>(&'a HashMap<String, String>);
+struct World<'a> {
+    variables: &'a HashMap<String, String>,
+    contents: &'a HashMap<String, String>,
+}
 
-impl Outside for Variables<'_> {
+impl Outside for World<'_> {
     fn variable(&self, name: &str) -> Result<String, SecretError> {
-        self.0.get(name).cloned().ok_or(SecretError::Missing)
+        self.variables.get(name).cloned().ok_or(SecretError::Missing)
     }
-    fn file(&self, _: &str) -> Result<String, SecretError> {
-        Err(SecretError::Missing)
+    fn file(&self, path: &str) -> Result<String, SecretError> {
+        self.contents.get(path).cloned().ok_or(SecretError::Missing)
     }
     fn clear_secrets(&self) -> bool {
         true

@@ -20,7 +20,11 @@ fn it_states_what_the_policies_do() {
     assert!(response.header("content-type").is_some_and(|t| t.starts_with("application/json")));
     let json = response.json();
     let issuer = json["issuer"].as_str().expect("an issuer");
-    assert_eq!(issuer, format!("http://{}", node.address), "the single loopback listener, where server.toml says nothing");
+    assert_eq!(
+        issuer,
+        format!("http://{}", node.address),
+        "the single loopback listener, where server.toml says nothing"
+    );
     for (name, path) in [
         ("token_endpoint", "/api/oauth/token"),
         ("introspection_endpoint", "/api/oauth/introspect"),
@@ -73,7 +77,8 @@ fn the_issuer_is_configured() {
         assert_eq!(json["issuer"], "https://login.example.com");
         assert_eq!(json["token_endpoint"], "https://login.example.com/api/oauth/token");
     }
-    for bad in ["http://login.example.com", "https://login.example.com?x=1", "https://login.example.com#x", "login", ""] {
+    for bad in ["http://login.example.com", "https://login.example.com?x=1", "https://login.example.com#x", "login", ""]
+    {
         folder.write("policies/oauth/server.toml", &format!("issuer = \"{bad}\"\n"));
         folder.run(["check", "--no-tests"]).code(1).says("policies/oauth/server.toml:1:");
     }

@@ -75,3 +75,68 @@ fn on_postgres() {
     );
     killed_under_load(&folder);
 }
+
+/// The log is on the disk before the client has its token: seen in the system calls. With `synchronous = "normal"` it is not,
+/// so that this test would see it.
+#[test]
+fn the_sync_comes_before_the_answer() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    assert_eq!(synced_answers(&folder, &client), (10, 10), "answers, and those after a sync of the log");
+    folder.edit(
+        "stores/stores.toml",
+        "path = \"var/portcullis.db\"",
+        "path = \"var/portcullis.db\"\nsynchronous = \"normal\"",
+    );
+    assert_eq!(synced_answers(&folder, &client).1, 0);
+}
+
+/// How many tokens were answered one after another, and how many of the answers came after a sync of SQLite's log.
+fn synced_answers(folder: &Folder, client: &Client) -> (usize, usize) {
+    let trace = folder.at("trace");
+    // -D: the program is our child, and strace its own.
+    let strace = [
+        "strace",
+        "-D",
+        "-f",
+        "-qq",
+        "-y",
+        "-s",
+        "16",
+        "-e",
+        "trace=fsync,fdatasync,write,writev,sendto",
+        "-e",
+        "signal=none",
+        "-o",
+    ];
+    let node = Node::on(folder).under(&[&strace[..], &[trace.to_str().expect("a path")]].concat()).start();
+    let before = std::fs::read_to_string(&trace).expect("strace is installed and may trace").lines().count();
+    for _ in 0..10 {
+        node.token(client);
+    }
+    let answered = |line: &&str| line.contains("\"HTTP/1.1 200");
+    let text = || std::fs::read_to_string(&trace).unwrap_or_default();
+    crate::harness::wait_until("the trace has all answers", || {
+        text().lines().skip(before).filter(answered).count() >= 10
+    });
+    let (mut answers, mut after_sync, mut synced) = (0, 0, false);
+    let mut pending = std::collections::BTreeSet::new();
+    for line in text().lines().skip(before) {
+        let process = line.split(' ').next().unwrap_or_default().to_owned();
+        let sync = line.contains("fdatasync(") || line.contains("fsync(");
+        if sync && line.contains("-wal>") {
+            if line.contains("unfinished") {
+                pending.insert(process);
+            } else {
+                synced = true;
+            }
+        } else if line.contains("sync resumed") {
+            synced |= pending.remove(&process);
+        } else if answered(&line) {
+            answers += 1;
+            after_sync += usize::from(std::mem::take(&mut synced));
+        }
+    }
+    let _ = std::fs::remove_file(&trace);
+    (answers, after_sync)
+}

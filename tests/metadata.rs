@@ -55,7 +55,11 @@ fn it_follows_the_policies() {
     let folder = Folder::shipped();
     let node = Node::on(&folder).arg("--no-tests").start();
     std::fs::remove_file(folder.at("policies/oauth/revoke.toml")).unwrap();
-    folder.edit("policies/oauth/token.toml", "[\"client_secret_basic\", \"client_secret_post\"]", "[\"client_secret_post\"]");
+    folder.edit(
+        "policies/oauth/token.toml",
+        "[\"client_secret_basic\", \"client_secret_post\"]",
+        "[\"client_secret_post\"]",
+    );
     node.reload();
     let json = node.get(METADATA).send().status(200).json();
     assert_eq!(json.get("revocation_endpoint"), None);

@@ -97,7 +97,7 @@ fn ask(node: &Node, token: &str, stop: &AtomicBool, failed: &AtomicU64) -> Vec<A
         let asked = Instant::now();
         match request.send_on(&mut wire) {
             Some(answer) => {
-                let generation = answer.header("x-portcullis-generation").and_then(|v| v.parse().ok());
+                let generation = answer.header("portcullis-generation").and_then(|v| v.parse().ok());
                 let generation = generation.unwrap_or_else(|| panic!("an answer names its generation: {answer:?}"));
                 answers.push(Answer { asked, generation, status: answer.status });
             }

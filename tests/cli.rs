@@ -272,7 +272,7 @@ fn the_first_lines_lead_to_a_token() {
 #[test]
 fn run_says_where_it_listens() {
     let folder = Folder::shipped();
-    let mut child = command(folder.path(), &[])
+    let mut child = command(folder.path())
         .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -297,7 +297,7 @@ fn a_reader_that_goes_away() {
     for line in ["check --json", "client list", "store schema sqlite", "--help", "test"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = command(folder.path(), &[])
+        let child = command(folder.path())
             .args(words(line))
             .stdin(Stdio::null())
             .stdout(writer)

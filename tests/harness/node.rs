@@ -32,7 +32,6 @@ pub struct Builder<'a> {
     folder: &'a Path,
     args: Vec<String>,
     env: Vec<(String, String)>,
-    under: Vec<String>,
     listen: bool,
 }
 
@@ -45,7 +44,7 @@ impl Node {
 
     /// A node on this configuration, with more to say.
     pub fn on(folder: &Folder) -> Builder<'_> {
-        Builder { folder: folder.path(), args: Vec::new(), env: Vec::new(), under: Vec::new(), listen: true }
+        Builder { folder: folder.path(), args: Vec::new(), env: Vec::new(), listen: true }
     }
 
     /// A request to it.
@@ -146,12 +145,6 @@ impl Builder<'_> {
         self
     }
 
-    /// Under another program, which starts it in its own process.
-    pub fn under(mut self, words: &[&str]) -> Self {
-        self.under = words.iter().map(|word| (*word).to_owned()).collect();
-        self
-    }
-
     /// On the listeners of its node.toml.
     pub fn own_listeners(mut self) -> Self {
         self.listen = false;
@@ -167,7 +160,7 @@ impl Builder<'_> {
     /// Starts it, or gives what it ended with.
     pub fn try_start(self) -> Result<Node, Run> {
         let log = self.folder.join(format!("node-{}.log", super::unique()));
-        let mut command = command(self.folder, &self.under);
+        let mut command = command(self.folder);
         command.args(["run", "--json", "--admin", "127.0.0.1:0"]);
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);

@@ -14,6 +14,8 @@ mod request;
 mod revoke_token;
 mod server;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod token_info;
 mod token_response;
 mod validate_token;

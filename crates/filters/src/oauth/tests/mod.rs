@@ -45,7 +45,8 @@ struct World {
 }
 
 impl World {
-    /// The shipped policies, and the client `app` with the secret `right`, the grant client_credentials and the scopes `a b`.
+    /// The shipped policies, and the client `app` with the secret `right`, the grant client_credentials and the scopes
+    /// `a b`.
     fn shipped() -> World {
         let world = World::over(Arc::new(Memory::new()));
         let world = SHIPPED.iter().fold(world, |world, (name, text)| world.policy(name, text));

@@ -12,6 +12,10 @@
 mod answer;
 mod content;
 mod entries;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod fixture;
 mod flow;
 mod http;
 mod not_yet;

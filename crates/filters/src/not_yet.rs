@@ -130,6 +130,11 @@ fn problem(message: String, instead: &str) -> Problem {
 pub(crate) struct NotYet(Span);
 
 impl NotYet {
+    /// Where the setting stands.
+    pub(crate) fn span(&self) -> Span {
+        self.0
+    }
+
     /// Refuses the setting where it is written.
     pub(crate) fn refuse(
         setting: &Option<NotYet>,

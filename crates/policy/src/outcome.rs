@@ -176,19 +176,11 @@ pub struct Abort {
 impl Abort {
     /// A fault answered with this status.
     pub fn new(code: ReasonCode, status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Abort {
-            code,
-            message: message.into(),
-            status,
-            retry_after: None,
-        }
+        Abort { code, message: message.into(), status, retry_after: None }
     }
 
     /// Something is down for now: 503 with `Retry-After`.
     pub fn unavailable(code: ReasonCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Abort {
-            retry_after: Some(5),
-            ..Abort::new(code, StatusCode::SERVICE_UNAVAILABLE, message)
-        }
+        Abort { retry_after: Some(5), ..Abort::new(code, StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 }

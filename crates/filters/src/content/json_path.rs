@@ -208,4 +208,82 @@ mod tests {
             assert_eq!(is_single(&parse_json_path(path).expect(path)), single, "{path}");
         }
     }
+
+    mod through_a_policy {
+        use serde_json::json;
+
+        use crate::fixture::{always, answer, policy, post_json, request, told, world};
+        use http::Method;
+        use policy::ports::UPSTREAM;
+
+        const ORDER: &str = r#"{"order":{"id":7},"items":[{"price":1.5,"count":1},{"price":2,"count":3}],"note":null}"#;
+
+        fn tested(settings: &str) -> policy::testing::Fixture {
+            policy(&format!(
+                "[[filter]]\nuse = 'json-path'\n{settings}\n\n[[filter]]\nuse = 'respond'\njson = {{ a = '${{vars.a ?? none}}' }}"
+            ))
+        }
+
+        #[test]
+        fn what_a_path_finds() {
+            for (path, found) in [
+                ("$.order.id", json!(7)),
+                ("$.order", json!({ "id": 7 })),
+                ("$.items[-1].price", json!(2)),
+                ("$.items[*].price", json!([1.5, 2])),
+                ("$.items[?@.count > 1].price", json!([2])),
+            ] {
+                let ran = tested(&format!("into = {{ a = '{path}' }}")).run(post_json("/x", ORDER));
+                assert_eq!(ran.json(), json!({ "a": found }), "{path}");
+            }
+        }
+
+        #[test]
+        fn what_it_does_not_find() {
+            for path in ["$.no", "$.note", "$.items[?@.count > 9]"] {
+                let required = tested(&format!("into = {{ a = '{path}' }}")).run(post_json("/x", ORDER));
+                assert_eq!(told(&required), "400 missing-value", "{path}");
+                let optional =
+                    tested(&format!("into = {{ a = '{path}' }}\nrequired = false")).run(post_json("/x", ORDER));
+                assert_eq!(optional.json(), json!({ "a": "none" }), "{path}");
+            }
+        }
+
+        #[test]
+        fn a_body_that_is_no_json_is_the_clients_fault() {
+            for body in ["", "{", "a=b", "[1,", &"[".repeat(100_000)] {
+                let ran = tested("into = { a = '$.a' }").run(request(Method::POST, "/x", &[], body));
+                assert_eq!(told(&ran), "400 bad-request", "{:.20}", body);
+            }
+        }
+
+        #[test]
+        fn of_the_response() {
+            for (headers, body, told_as) in [
+                (&[][..], r#"{"a":"b"}"#, "200"),
+                (&[], "no JSON", "502 bad-response"),
+                (&[], "", "502 bad-response"),
+                (&[], "{}", "502 missing-value"),
+                (&[("content-encoding", "gzip")], r#"{"a":"b"}"#, "502 bad-response"),
+            ] {
+                let upstream = move || Ok(answer(200, headers, body.to_owned()));
+                let text = "route = '/**'\n[[filter]]\nuse = 'proxy'\nupstream = 'odd'\n[[filter]]\nuse = 'json-path'\nof = 'response'\ninto = { a = '$.a' }\n[[filter]]\nuse = 'set-header'\nof = 'response'\nset = { x-a = '${vars.a}' }";
+                let ran = world().resource(UPSTREAM, "odd", always(upstream)).policy("tested", text).get("/x");
+                assert_eq!(told(&ran), told_as, "{body}");
+                if told_as == "200" {
+                    assert_eq!((ran.header("x-a"), ran.text()), ("b", body));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_no_path_is_refused_at_load() {
+            for (settings, said) in
+                [("into = { a = 'order.id' }", "this is no JSONPath"), ("into = {}", "`json-path` takes nothing")]
+            {
+                let problems = tested(settings).problems();
+                assert!(problems.iter().any(|p| p.contains(said)), "{settings}: {problems:#?}");
+            }
+        }
+    }
 }

@@ -74,3 +74,27 @@ impl Filter for Require {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{get, policy, told};
+
+    #[test]
+    fn the_condition_decides() {
+        let tested = policy(
+            "[[filter]]\nuse = 'require'\nthat = 'request.query.version == \"2\"'\nreason = 'old-version'\nstatus = 400\n\n[[filter]]\nuse = 'respond'",
+        );
+        for (path, answer) in
+            [("/x?version=2", "200"), ("/x?version=1", "400 old-version"), ("/x", "400 missing-value")]
+        {
+            assert_eq!(told(&tested.run(get(path, &[]))), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn without_settings_it_is_a_403() {
+        let tested =
+            policy("[[filter]]\nuse = 'require'\nthat = 'request.path == \"/a\"'\n\n[[filter]]\nuse = 'respond'");
+        assert_eq!(told(&tested.run(get("/b", &[]))), "403 condition-not-met");
+    }
+}

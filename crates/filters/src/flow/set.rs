@@ -78,3 +78,55 @@ impl Filter for Set {
         Ok(Outcome::Success)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::fixture::{get, policy, told};
+
+    #[test]
+    fn values_keep_their_types() {
+        let ran = policy(
+            r#"
+            [[filter]]
+            use = "set"
+            [filter.vars]
+            text   = "a ${request.method} b"
+            number = 7
+            table  = { list = [1, "${request.path}", true] }
+            cel    = { cel = "21 * 2" }
+            other  = "${request.query.absent ?? none}"
+            [[filter]]
+            use  = "respond"
+            json = { text = "${vars.text}", number = "${vars.number}", table = "${vars.table}", cel = "${vars.cel}", other = "${vars.other}" }
+            "#,
+        )
+        .run(get("/x", &[]));
+        let table = json!({ "list": [1, "/x", true] });
+        assert_eq!(ran.json(), json!({ "text": "a GET b", "number": 7, "table": table, "cel": 42, "other": "none" }));
+    }
+
+    #[test]
+    fn a_missing_value_fails_and_one_that_is_absent_on_purpose_takes_the_variable_off() {
+        let twice = |second: &str| {
+            let text = format!(
+                "[[filter]]\nuse = 'set'\nvars = {{ a = 'first' }}\n\n[[filter]]\nuse = 'set'\nvars = {{ a = '{second}' }}\n\n[[filter]]\nuse = 'respond'\ntext = '${{vars.a ?? gone}}'"
+            );
+            policy(&text).run(get("/x", &[]))
+        };
+        assert_eq!(twice("second").text(), "second");
+        assert_eq!(twice("${request.query.no ??}").text(), "gone");
+        assert_eq!(told(&twice("${request.query.no}")), "400 missing-value");
+    }
+
+    #[test]
+    fn a_variables_name_can_be_read_back() {
+        for name in ["\"a-b\"", "\"\"", "1a", "\"a b\""] {
+            let problems =
+                policy(&format!("[[filter]]\nuse = 'set'\nvars = {{ {name} = 1 }}\n\n[[filter]]\nuse = 'respond'"))
+                    .problems();
+            assert!(problems.len() == 1 && problems[0].contains("is no name of a variable"), "{name}: {problems:#?}");
+        }
+    }
+}

@@ -45,3 +45,14 @@ impl Filter for Unset {
         Ok(Outcome::Success)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{get, policy};
+
+    #[test]
+    fn what_is_taken_off_is_gone() {
+        let text = "[[filter]]\nuse = 'set'\nvars = { a = 'a', b = 'b' }\n\n[[filter]]\nuse = 'unset'\nvars = ['a', 'c']\n\n[[filter]]\nuse = 'respond'\ntext = '${vars.a ?? gone} ${vars.b}'";
+        assert_eq!(policy(text).run(get("/x", &[])).text(), "gone b");
+    }
+}

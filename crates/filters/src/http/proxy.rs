@@ -225,4 +225,102 @@ mod tests {
             other => panic!("the client's fault is a failure, not {other:?}"),
         }
     }
+
+    mod through_a_policy {
+        use http::Method;
+        use serde_json::json;
+
+        use crate::fixture::{always, answer, get, policy, request, sent, told, world};
+        use policy::ports::{UPSTREAM, UpstreamError};
+        use policy::testing::Fixture;
+
+        fn tested(settings: &str) -> Fixture {
+            policy(&format!("[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n{settings}"))
+        }
+
+        #[test]
+        fn the_request_reaches_the_upstream_as_it_came() {
+            let ran =
+                tested("").run(request(Method::PUT, "/a%20b/c?x=%20&y", &[("content-type", "text/plain")], "body"));
+            let seen = sent(&ran);
+            assert_eq!(
+                (&seen["method"], &seen["uri"], &seen["body"]),
+                (&json!("PUT"), &json!("/a%20b/c?x=%20&y"), &json!("body"))
+            );
+            assert_eq!(seen["headers"]["content-type"], json!("text/plain"));
+            assert_eq!(seen["headers"]["host"], json!(null));
+            assert_eq!(ran.path(), ["proxy:success"]);
+        }
+
+        #[test]
+        fn the_path_and_the_host_can_be_others() {
+            let ran = tested("rewrite = '/v2${request.path}/${request.query.q}'\nhost = '${request.host}'")
+                .run(get("/a?q=b%2Fc%20d", &[]));
+            let seen = sent(&ran);
+            assert_eq!(
+                (&seen["uri"], &seen["headers"]["host"]),
+                (&json!("/v2/a/b/c%20d?q=b%2Fc%20d"), &json!("localhost"))
+            );
+        }
+
+        #[test]
+        fn a_value_in_the_path_cannot_lead_upwards() {
+            let tested = tested("rewrite = '/v2/${request.query.q}/x'");
+            assert_eq!(told(&tested.run(get("/a?q=b%2F..%2F..%2Fadmin", &[]))), "400 bad-request");
+        }
+
+        #[test]
+        fn the_filters_after_it_see_the_answer() {
+            let tested =
+                tested("\n[[filter]]\nuse = 'set-header'\nof = 'response'\nset = { x-status = '${response.status}' }");
+            assert_eq!(tested.run(get("/a", &[])).header("x-status"), "200");
+        }
+
+        fn with(upstream: fn() -> Result<http::Response<policy::Body>, UpstreamError>, more: &str) -> Fixture {
+            let text = format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'odd'\n{more}");
+            world().resource(UPSTREAM, "odd", always(upstream)).policy("tested", &text)
+        }
+
+        #[test]
+        fn an_answer_comes_without_what_belongs_to_its_connection() {
+            let odd = || {
+                Ok(answer(
+                    203,
+                    &[("connection", "x-a"), ("x-a", "1"), ("keep-alive", "1"), ("etag", "2")],
+                    "body".into(),
+                ))
+            };
+            let ran = with(odd, "").run(get("/a", &[]));
+            assert_eq!((ran.status, ran.header("etag"), ran.text()), (203, "2", "body"));
+            for name in ["connection", "x-a", "keep-alive"] {
+                assert_eq!(ran.header(name), "", "{name}");
+            }
+        }
+
+        #[test]
+        fn an_upstream_that_does_not_answer_is_a_fault_and_a_client_that_breaks_off_is_not() {
+            for (upstream, told_as) in [
+                (|| Err(UpstreamError::Unreachable("refused".into())), "502 upstream-unreachable"),
+                (|| Err(UpstreamError::Timeout("first_byte")), "504 upstream-timeout"),
+                (|| Err(UpstreamError::Malformed("no HTTP".into())), "502 upstream-malformed"),
+                (|| Err(UpstreamError::RequestBody("reset".into())), "400 bad-request"),
+                (|| Ok(answer(101, &[], String::new())), "502 upstream-malformed"),
+            ]
+                as [(fn() -> Result<http::Response<policy::Body>, UpstreamError>, &str); 5]
+            {
+                assert_eq!(told(&with(upstream, "").run(get("/a", &[]))), told_as);
+            }
+            let spare =
+                "on_abort = { to = 'spare', as = 'success' }\n\n[[chain.spare]]\nuse = 'respond'\ntext = 'spare'";
+            assert_eq!(with(|| Err(UpstreamError::Timeout("connect")), spare).run(get("/a", &[])).text(), "spare");
+        }
+
+        #[test]
+        fn what_is_not_there_yet_is_said_so() {
+            for setting in ["url = 'http://a'", "retry = 3", "redirect = { follow = true }", "allow = ['a']"] {
+                let problems = tested(setting).problems();
+                assert!(problems.len() == 1 && problems[0].contains("error[P0004]"), "{setting}: {problems:#?}");
+            }
+        }
+    }
 }

@@ -96,3 +96,44 @@ impl Filter for RemoveHeader {
         Ok(Outcome::Success)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::fixture::{get, policy, sent, told};
+
+    #[test]
+    fn from_the_request_and_from_the_answer() {
+        let tested = policy(
+            "[[filter]]\nuse = 'remove-header'\nnames = ['Cookie']\n\n[[filter]]\nuse = 'remove-header'\nof = 'response'\nnames = ['server']\n\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'",
+        );
+        let ran = tested.run(get("/x", &[("cookie", "a=b"), ("cookie", "c=d"), ("accept", "*/*")]));
+        let seen = sent(&ran);
+        assert_eq!((&seen["headers"]["cookie"], &seen["headers"]["accept"]), (&json!(null), &json!("*/*")));
+        assert!(!ran.headers.contains_key("server"));
+    }
+
+    #[test]
+    fn a_required_header_that_is_absent_is_a_failure() {
+        let tested = policy(
+            "[[filter]]\nuse = 'remove-header'\nnames = ['x-a']\nrequired = true\n\n[[filter]]\nuse = 'respond'",
+        );
+        assert_eq!(told(&tested.run(get("/x", &[]))), "400 missing-value");
+        assert_eq!(told(&tested.run(get("/x", &[("x-a", "")]))), "200");
+    }
+
+    #[test]
+    fn what_does_nothing_is_refused_at_load() {
+        for (settings, said) in [
+            ("names = []", "`remove-header` removes nothing"),
+            ("names = ['a']\nof = 'response'\nrequired = true", "`required` is for `of = \"request\"`"),
+            ("names = ['transfer-encoding']", "is not for a policy to write"),
+        ] {
+            let problems =
+                policy(&format!("[[filter]]\nuse = 'remove-header'\n{settings}\n\n[[filter]]\nuse = 'respond'"))
+                    .problems();
+            assert!(problems.len() == 1 && problems[0].contains(said), "{settings}: {problems:#?}");
+        }
+    }
+}

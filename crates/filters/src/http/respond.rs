@@ -221,3 +221,73 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::fixture::{get, policy, told};
+
+    fn answer(settings: &str) -> policy::testing::Ran {
+        policy(&format!("[[filter]]\nuse = 'respond'\n{settings}")).run(get("/x?name=ann&n=404", &[]))
+    }
+
+    #[test]
+    fn bodies_and_their_types() {
+        for (settings, content_type, body) in [
+            ("", "", ""),
+            ("text = 'hello'", "text/plain; charset=utf-8", "hello"),
+            ("text = 'hello ${request.query.name}'", "text/plain; charset=utf-8", "hello ann"),
+            ("json = { a = [1, '${request.query.name}'] }", "application/json", r#"{"a":[1,"ann"]}"#),
+            ("json = 'x'", "application/json", r#""x""#),
+            ("text = '<p>'\nheaders = { content-type = 'text/html' }", "text/html", "<p>"),
+            ("body = { file = 'pages/help.html' }", "text/html; charset=utf-8", "<h1>${not.a.selector}</h1>\n"),
+        ] {
+            let tested = policy(&format!("[[filter]]\nuse = 'respond'\n{settings}"));
+            let ran = tested.content("pages/help.html", "<h1>${not.a.selector}</h1>\n").run(get("/x?name=ann", &[]));
+            assert_eq!((ran.header("content-type"), ran.text()), (content_type, body), "{settings}");
+            assert_eq!(ran.path(), ["respond:answered"]);
+        }
+    }
+
+    #[test]
+    fn a_status_may_be_worked_out() {
+        assert_eq!(answer("status = 201").status, 201);
+        assert_eq!(answer("status = '${request.query.n}'").status, 404);
+        assert_eq!(told(&answer("status = { cel = '99 + 1' }")), "500 wrong-type");
+    }
+
+    #[test]
+    fn a_header_cannot_break_out_of_its_line() {
+        let tested = policy("[[filter]]\nuse = 'respond'\nheaders = { x-name = '${request.query.name}' }");
+        let ran = tested.run(get("/x?name=a%0d%0aset-cookie:%20b=c", &[]));
+        assert_eq!((told(&ran).as_str(), ran.header("set-cookie")), ("400 bad-header-value", ""));
+    }
+
+    #[test]
+    fn an_absent_header_is_left_out_and_a_missing_one_fails() {
+        assert!(!answer("headers = { x-a = '${request.query.no ??}' }").headers.contains_key("x-a"));
+        assert_eq!(told(&answer("headers = { x-a = '${request.query.no}' }")), "400 missing-value");
+    }
+
+    #[test]
+    fn what_cannot_be_an_answer_is_refused_at_load() {
+        for (settings, said) in [
+            ("text = 'a'\njson = 1", "an answer has one body"),
+            ("status = 100", "this is no status of an answer"),
+            ("status = 204\ntext = 'a'", "an answer with 204 has no body"),
+            ("body = { file = 'gone.html' }", "there is no file `gone.html`"),
+            ("headers = { content-length = '1' }", "is not for a policy to write"),
+            ("headers = { 'a b' = '1' }", "is no name of a header"),
+            ("headers = { a = \"1\\n2\" }", "this cannot be a header's value"),
+        ] {
+            let problems = policy(&format!("[[filter]]\nuse = 'respond'\n{settings}")).problems();
+            assert!(problems.len() == 1 && problems[0].contains(said), "{settings}: {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn json_of_constants_is_what_it_says() {
+        assert_eq!(answer("json = { a = { b = [true, 1.5] } }").json(), json!({ "a": { "b": [true, 1.5] } }));
+    }
+}

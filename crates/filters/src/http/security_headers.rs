@@ -133,3 +133,63 @@ impl Filter for SecurityHeaders {
         Ok(Outcome::Success)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{get, policy};
+
+    fn answer(settings: &str, own: &str, https: bool) -> policy::testing::Ran {
+        let text = format!(
+            "[[filter]]\nuse = 'respond'\nheaders = {{ {own} }}\n\n[[response]]\nuse = 'security-headers'\n{settings}"
+        );
+        let mut request = get("/x", &[]);
+        request.scheme = if https { "https" } else { "http" };
+        policy(&text).run(request)
+    }
+
+    #[test]
+    fn defaults_fill_in_what_the_answer_has_not() {
+        let ran = answer("", "x-frame-options = 'SAMEORIGIN', server = 'nginx/1.2', x-powered-by = 'php'", true);
+        for (name, value) in [
+            ("strict-transport-security", "max-age=31536000"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "SAMEORIGIN"),
+            ("content-security-policy", "frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+            ("permissions-policy", ""),
+            ("server", ""),
+            ("x-powered-by", ""),
+        ] {
+            assert_eq!(ran.header(name), value, "{name}");
+        }
+        assert!(!answer("", "", false).headers.contains_key("strict-transport-security"));
+    }
+
+    #[test]
+    fn what_is_written_replaces_and_false_leaves_alone() {
+        let settings = "frame_options = 'DENY'\nreferrer_policy = false\nstrict_transport_security = false\nremove = []\ncross_origin_resource_policy = 'same-site'";
+        let ran = answer(settings, "x-frame-options = 'SAMEORIGIN', referrer-policy = 'origin', server = 'a'", true);
+        for (name, value) in [
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "origin"),
+            ("strict-transport-security", ""),
+            ("cross-origin-resource-policy", "same-site"),
+            ("server", "a"),
+        ] {
+            assert_eq!(ran.header(name), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn refusals_have_them_too() {
+        let ran = policy("[[filter]]\nuse = 'fail'\n\n[[response]]\nuse = 'security-headers'").run(get("/x", &[]));
+        assert_eq!((ran.status, ran.header("x-content-type-options")), (403, "nosniff"));
+    }
+
+    #[test]
+    fn true_says_nothing() {
+        let text = "[[filter]]\nuse = 'respond'\n\n[[response]]\nuse = 'security-headers'\nframe_options = true";
+        let problems = policy(text).problems();
+        assert!(problems.len() == 1 && problems[0].contains("`true` says nothing here"), "{problems:#?}");
+    }
+}

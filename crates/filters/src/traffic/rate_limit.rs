@@ -159,3 +159,69 @@ impl Announcement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use policy::engine::Program;
+    use policy::testing::{Fixture, Ran, block_on, read};
+
+    use crate::fixture::{get, policy, told};
+
+    fn tested(settings: &str) -> Fixture {
+        policy(&format!("[[filter]]\nuse = 'rate-limit'\n{settings}\n\n[[filter]]\nuse = 'respond'"))
+    }
+
+    fn ask(fixture: &Fixture, program: &Arc<Program>, path: &str) -> Ran {
+        block_on(async { read(program, program.serve(&fixture.environment(), get(path, &[])).await).await })
+    }
+
+    #[test]
+    fn so_many_pass_and_the_next_is_told_when_to_come_back() {
+        let fixture = tested("key = '${request.query.k ?? all}'\nlimit = '2/10s'");
+        let program = fixture.program();
+        let first = ask(&fixture, &program, "/?k=a");
+        assert_eq!(first.header("ratelimit-policy"), "\"2-per-10s\";q=2;w=10");
+        assert_eq!(first.header("ratelimit"), "\"2-per-10s\";r=1;t=5");
+        assert_eq!(told(&ask(&fixture, &program, "/?k=a")), "200");
+        let refused = ask(&fixture, &program, "/?k=a");
+        assert_eq!(told(&refused), "429 rate-limited");
+        assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), ("5", "\"2-per-10s\";r=0;t=10"));
+        assert_eq!(told(&ask(&fixture, &program, "/?k=b")), "200", "another key");
+        fixture.clock().advance(Duration::from_secs(5));
+        assert_eq!(told(&ask(&fixture, &program, "/?k=a")), "200", "when it was told to");
+        assert_eq!(told(&ask(&fixture, &program, "/?k=a")), "429 rate-limited");
+    }
+
+    #[test]
+    fn a_burst_of_its_own_and_no_headers() {
+        let fixture = tested("limit = '1/1s'\nburst = 3\nheaders = false");
+        let program = fixture.program();
+        let statuses: Vec<_> = (0..4).map(|_| ask(&fixture, &program, "/").status).collect();
+        assert_eq!(statuses, [200, 200, 200, 429]);
+        assert_eq!(ask(&fixture, &program, "/").header("ratelimit"), "");
+    }
+
+    #[test]
+    fn counts_outlive_a_reload_while_the_limit_is_the_same() {
+        let fixture = tested("limit = '1/1m'");
+        let before = fixture.program();
+        assert_eq!(told(&ask(&fixture, &before, "/")), "200");
+        let reloaded = fixture.program();
+        assert_eq!(told(&ask(&fixture, &reloaded, "/")), "429 rate-limited");
+    }
+
+    #[test]
+    fn bounds_are_checked_at_load() {
+        for (settings, said) in [
+            ("limit = '1/1s'\nburst = 0", "0 is out of bounds"),
+            ("limit = '1/1s'\nkeys = 1", "1 is out of bounds"),
+            ("limit = '1/1s'\nstore = 'x'", "error[P0004]"),
+        ] {
+            let problems = tested(settings).problems();
+            assert!(problems.len() == 1 && problems[0].contains(said), "{settings}: {problems:#?}");
+        }
+    }
+}

@@ -79,13 +79,16 @@ impl<'a> Builder<'a> {
         let when = place.step.when.as_ref().map(|text| {
             let mut cx = self.context(place);
             let condition = Condition::compile(text, &mut cx);
-            said.when = Some(cx.effects);
+            let effects = cx.effects;
+            self.problems.extend(effects.warnings.clone());
+            said.when = Some(effects);
             self.take(condition)
         });
         let (shared, policies) = (self.shared, self.policies);
         let mut cx = self.context(place);
         let action = action(place, shared, policies, &mut cx);
         said.own = cx.effects;
+        self.problems.extend(said.own.warnings.clone());
         let action = self.take(action);
         let when = match when {
             Some(condition) => Some(condition?),
@@ -159,9 +162,7 @@ fn action(
         Node::Filter(kind) => Some(Action::Filter((kind.build)(&place.step.table, COMMON, shared.outside, cx)?)),
         Node::Switch(switch) => switch_action(switch, cx)?.map(Action::Switch),
         Node::Call(call) => call_action(call, policies, cx)?.map(Action::Call),
-        Node::Any(any) => {
-            Some(Action::Any(Any { of: any.of.iter().map(|(chain, _)| *chain).collect(), all: any.all }))
-        }
+        Node::Any(any) => Some(Action::Any(Any { of: any.of.iter().map(|(chain, _)| *chain).collect(), all: any.all })),
         Node::Broken => None,
     })
 }
@@ -176,15 +177,31 @@ fn switch_action(switch: &model::Switch, cx: &mut BuildContext<'_>) -> Result<Op
         // A missing value is a case of its own.
         cx.effects.reads.iter_mut().for_each(|read| read.optional = true);
     }
-    let cases = switch.cases.iter().map(|(value, target)| Some((value.as_str().into(), linked(target)?))).collect::<Option<_>>();
+    let cases = switch
+        .cases
+        .iter()
+        .map(|(value, target)| Some((value.as_str().into(), linked(target)?)))
+        .collect::<Option<_>>();
     let missing = match &switch.missing {
         Some(target) => linked(target).map(Some),
         None => Some(None),
     };
-    Ok((|| Some(Switch { on, cases: cases?, otherwise: linked(&switch.otherwise)?, missing: missing?, fold_case: switch.fold_case }))())
+    Ok((|| {
+        Some(Switch {
+            on,
+            cases: cases?,
+            otherwise: linked(&switch.otherwise)?,
+            missing: missing?,
+            fold_case: switch.fold_case,
+        })
+    })())
 }
 
-fn call_action(call: &model::Call, policies: &[model::Policy], cx: &mut BuildContext<'_>) -> Result<Option<Call>, Diagnostics> {
+fn call_action(
+    call: &model::Call,
+    policies: &[model::Policy],
+    cx: &mut BuildContext<'_>,
+) -> Result<Option<Call>, Diagnostics> {
     let none = BTreeMap::new();
     let (declared, callee) = match call.target {
         model::Target::Policy(policy, _) => (&policies[policy].inputs, Some(&policies[policy])),

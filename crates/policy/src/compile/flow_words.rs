@@ -49,7 +49,12 @@ fn read_cases(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table, fold_cas
         let value = if fold_case { case.name.to_lowercase() } else { case.name.clone() };
         if !seen.insert(value.clone()) {
             let message = format!("the case `{}` stands here twice", case.name);
-            r.error(codes::NAME_COLLISION, case.name_span, message, "with `fold_case`, upper and lower case are the same");
+            r.error(
+                codes::NAME_COLLISION,
+                case.name_span,
+                message,
+                "with `fold_case`, upper and lower case are the same",
+            );
         }
         read.push((value, read_target(r, linker, &case.name, &case.value, false)));
     }
@@ -63,7 +68,12 @@ fn read_target(r: &mut Reporter<'_>, linker: &Linker<'_>, what: &str, node: &Nod
         NodeKind::Text(text) if words && text == "fail" => Some(Target::Fail),
         NodeKind::Text(text) if text == "continue" || text == "fail" => {
             let message = format!("a case cannot be \"{text}\"");
-            r.error(codes::BAD_MOVE, node.span, message, "name a chain: only `else` and `missing` take \"continue\" and \"fail\"");
+            r.error(
+                codes::BAD_MOVE,
+                node.span,
+                message,
+                "name a chain: only `else` and `missing` take \"continue\" and \"fail\"",
+            );
             None
         }
         NodeKind::Text(text) => {
@@ -100,7 +110,12 @@ pub(crate) fn read_call(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table
             linker.chain(r, &name).map(|chain| Target::Chain(chain, name.span))
         }
         (Some(_), Some(chain)) => {
-            r.error(codes::BAD_MOVE, chain.name_span, "`call` has both `policy` and `chain`", "a call runs one of them");
+            r.error(
+                codes::BAD_MOVE,
+                chain.name_span,
+                "`call` has both `policy` and `chain`",
+                "a call runs one of them",
+            );
             return None;
         }
         (None, None) => {
@@ -109,7 +124,12 @@ pub(crate) fn read_call(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table
         }
     };
     if let (Some(with), Some(_)) = (with, chain) {
-        r.error(codes::INPUT, with.name_span, "`with` beside `chain`", "only policies have inputs; a chain sees `vars` as they are");
+        r.error(
+            codes::INPUT,
+            with.name_span,
+            "`with` beside `chain`",
+            "only policies have inputs; a chain sees `vars` as they are",
+        );
     }
     let with = with.map_or(Vec::new(), |entry| read_arguments(r, entry));
     Some(Call { target: target.unwrap_or(Target::Unknown), with })

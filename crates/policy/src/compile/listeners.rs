@@ -45,7 +45,8 @@ fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) ->
             let help = did_you_mean(name, names.keys().map(String::as_str))
                 .unwrap_or_else(|| format!("a policy's name is its path: this would be policies/{name}.toml"));
             let code: Code = codes::UNKNOWN_POLICY;
-            let message = format!("`{key}` of the listener `{}` names the policy `{name}`, which does not exist", facts.name);
+            let message =
+                format!("`{key}` of the listener `{}` names the policy `{name}`, which does not exist", facts.name);
             problems.push(Problem::error(code, message).with_help(help).nowhere());
         }
         found
@@ -95,7 +96,9 @@ fn report_ties(routes: &[Route<'_>], policies: &[Policy], problems: &mut Diagnos
         let message = format!("{} and {} have routes that match the same requests", other.file.path, own.file.path);
         problems.push(
             Problem::error(codes::ROUTE_COLLISION, message)
-                .with_help("tell them apart by path, methods, host, headers or query, or bind them to different listeners")
+                .with_help(
+                    "tell them apart by path, methods, host, headers or query, or bind them to different listeners",
+                )
                 .at(own.place(second.spec.span))
                 .with_label(format!("`{}` here", second.spec.path))
                 .with_related(other.place(first.spec.span), format!("`{}` here", first.spec.path)),
@@ -105,7 +108,11 @@ fn report_ties(routes: &[Route<'_>], policies: &[Policy], problems: &mut Diagnos
 
 /// For each policy, the request headers that a filter sets on any way from its route: those of the policy itself, of the
 /// policies that it runs, and of those that run before it.
-pub(crate) fn injected(listeners: &[Listener], policies: &[Policy], effects: &[&PolicyEffects]) -> Vec<Vec<HeaderName>> {
+pub(crate) fn injected(
+    listeners: &[Listener],
+    policies: &[Policy],
+    effects: &[&PolicyEffects],
+) -> Vec<Vec<HeaderName>> {
     let of = |id: PolicyId| {
         let policy = &policies[id];
         let mut reached = vec![id];
@@ -124,7 +131,8 @@ pub(crate) fn injected(listeners: &[Listener], policies: &[Policy], effects: &[&
         }
         let facts = reached.iter().flat_map(|id| effects[*id].iter().flatten()).flat_map(|step| &step.own.facts);
         let names = facts.filter(|(fact, _)| *fact == INJECTED_HEADER).filter_map(|(_, name)| name.as_text());
-        let mut names: Vec<HeaderName> = names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
+        let mut names: Vec<HeaderName> =
+            names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
         names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
         names
@@ -142,7 +150,10 @@ pub(crate) fn called_by(policy: &Policy) -> impl Iterator<Item = PolicyId> {
 }
 
 /// The listeners as the engine wants them.
-pub(crate) fn compiled(listeners: Vec<Listener>, mut routers: Vec<Router>) -> (Vec<compiled::Listener>, compiled::Listener) {
+pub(crate) fn compiled(
+    listeners: Vec<Listener>,
+    mut routers: Vec<Router>,
+) -> (Vec<compiled::Listener>, compiled::Listener) {
     let unbound = compiled::Listener {
         name: String::new(),
         before: Vec::new(),

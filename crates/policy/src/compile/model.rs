@@ -68,11 +68,7 @@ pub(crate) enum Move {
     /// To the next filter, as if nothing were.
     Continue,
     /// To a chain of the same policy; `success` says that the end of that chain is a success.
-    To {
-        chain: ChainId,
-        success: bool,
-        span: Span,
-    },
+    To { chain: ChainId, success: bool, span: Span },
     /// To a chain that could not be linked: already reported.
     Unknown,
 }

@@ -14,8 +14,19 @@ use crate::value::Type;
 
 /// What may stand at the top of a policy file.
 const KEYS: &[&str] = &[
-    "description", "route", "routes", "listener", "before", "input", "filter", "chain", "on_failure", "on_abort", "on_error",
-    "response", "test",
+    "description",
+    "route",
+    "routes",
+    "listener",
+    "before",
+    "input",
+    "filter",
+    "chain",
+    "on_failure",
+    "on_abort",
+    "on_error",
+    "response",
+    "test",
 ];
 
 /// Words that stand where a chain's name may stand.
@@ -42,7 +53,12 @@ impl Linker<'_> {
                 true => format!("write its filters as [[chain.{}]]; this policy has no chain yet", name.value),
                 false => format!("write its filters as [[chain.{}]]; chains here: {}", name.value, list(known)),
             });
-            r.error(codes::UNKNOWN_CHAIN, name.span, format!("there is no chain `{}` in this policy", name.value), help);
+            r.error(
+                codes::UNKNOWN_CHAIN,
+                name.span,
+                format!("there is no chain `{}` in this policy", name.value),
+                help,
+            );
         }
         found
     }
@@ -60,14 +76,21 @@ impl Linker<'_> {
 }
 
 /// Reads one policy.
-pub(crate) fn read_policy(name: &str, document: &Document, library: Library, names: &Names, problems: &mut Diagnostics) -> Policy {
+pub(crate) fn read_policy(
+    name: &str,
+    document: &Document,
+    library: Library,
+    names: &Names,
+    problems: &mut Diagnostics,
+) -> Policy {
     let r = &mut Reporter { file: &document.file, problems };
     let root = &document.root;
     r.unknown_keys(root, KEYS, "a policy");
     if let Some(entry) = root.entry("description") {
         r.text(entry);
     }
-    let mut reader = PolicyReader { root, linker: Linker { library, policies: names, chains: BTreeMap::new() }, tables: Vec::new() };
+    let mut reader =
+        PolicyReader { root, linker: Linker { library, policies: names, chains: BTreeMap::new() }, tables: Vec::new() };
     let handlers = reader.collect_chains(r);
     let chains = reader.read_chains(r);
     if chains.iter().all(|chain| chain.steps.is_empty()) {
@@ -112,7 +135,12 @@ impl<'a> PolicyReader<'a> {
         for entry in named.iter().flat_map(|table| &table.entries) {
             if WORDS.contains(&entry.name.as_str()) {
                 let message = format!("a chain cannot be called `{}`", entry.name);
-                r.error(codes::NAME_COLLISION, entry.name_span, message, "this word means something where chains are named");
+                r.error(
+                    codes::NAME_COLLISION,
+                    entry.name_span,
+                    message,
+                    "this word means something where chains are named",
+                );
             }
             self.linker.chains.insert(entry.name.clone(), self.tables.len());
             self.tables.push((format!("chain `{}`", entry.name), format!("chain.{}", entry.name), Some(entry)));
@@ -126,7 +154,12 @@ impl<'a> PolicyReader<'a> {
         let response = own("response");
         if let (Some(entry), true) = (root.entry("on_error"), on_failure.is_some() || on_abort.is_some()) {
             let message = "[[on_error]] stands beside [[on_failure]] or [[on_abort]]";
-            r.error(codes::BAD_MOVE, entry.name_span, message, "[[on_error]] takes failures and faults: write it alone, or the other two");
+            r.error(
+                codes::BAD_MOVE,
+                entry.name_span,
+                message,
+                "[[on_error]] takes failures and faults: write it alone, or the other two",
+            );
         }
         Handlers { on_failure: on_failure.or(on_error), on_abort: on_abort.or(on_error), response }
     }
@@ -149,7 +182,9 @@ impl<'a> PolicyReader<'a> {
                         }
                     }
                 }
-                None => r.wrong_type(&entry.name, &entry.value, &format!("a list of filters: write each as [[{path}]]")),
+                None => {
+                    r.wrong_type(&entry.name, &entry.value, &format!("a list of filters: write each as [[{path}]]"))
+                }
             }
         }
         Chain { title, path, span, steps }
@@ -187,7 +222,12 @@ impl<'a> PolicyReader<'a> {
             let found = TYPES.iter().find(|(name, _)| *name == text.value);
             if found.is_none() {
                 let message = format!("there is no type `{}`", text.value);
-                r.error(codes::BAD_VALUE, text.span, message, format!("types: {}", list(TYPES.iter().map(|(name, _)| *name))));
+                r.error(
+                    codes::BAD_VALUE,
+                    text.span,
+                    message,
+                    format!("types: {}", list(TYPES.iter().map(|(name, _)| *name))),
+                );
             }
             // An input of a type that is not known stays declared: its uses are no problems of their own.
             inputs.insert(entry.name.clone(), found.map_or(Type::Any, |(_, of)| *of));

@@ -31,7 +31,8 @@ pub(crate) fn policy_name(path: &str) -> Option<&str> {
 /// Parses what stands below `policies/`.
 pub(crate) fn read(files: &Files, problems: &mut Diagnostics) -> Sources {
     let mut sources = Sources { documents: BTreeMap::new(), names: Names::new(), files: Vec::new() };
-    for (path, file) in files.files.iter().filter(|(path, _)| path.starts_with("policies/") && path.ends_with(".toml")) {
+    for (path, file) in files.files.iter().filter(|(path, _)| path.starts_with("policies/") && path.ends_with(".toml"))
+    {
         match parse(file) {
             Ok(document) => drop(sources.documents.insert(path.clone(), document)),
             Err(more) => problems.extend(more),
@@ -65,10 +66,13 @@ impl Sources {
                 let start = Span::default();
                 let place = |file: &Arc<SourceFile>| Place { file: file.clone(), span: start };
                 problems.push(
-                    Problem::error(codes::NAME_COLLISION, format!("`{}` and `{}` differ only in case", first.path, file.path))
-                        .with_help("some file systems take them for one file: rename one")
-                        .at(place(file))
-                        .with_related(place(first), "the other one"),
+                    Problem::error(
+                        codes::NAME_COLLISION,
+                        format!("`{}` and `{}` differ only in case", first.path, file.path),
+                    )
+                    .with_help("some file systems take them for one file: rename one")
+                    .at(place(file))
+                    .with_related(place(first), "the other one"),
                 );
             }
         }

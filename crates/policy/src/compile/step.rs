@@ -66,7 +66,8 @@ fn report_todo(r: &mut Reporter<'_>, table: &Table, uses: &Spanned<String>) {
 fn report_unknown(r: &mut Reporter<'_>, linker: &Linker<'_>, uses: &Spanned<String>) {
     let known = linker.library.kinds().map(|kind| kind.name).chain(FLOW_WORDS.iter().copied());
     // Whoever writes `check-scope` means `oauth.check-scope`: the last part of the name is enough to offer it.
-    let same_end = linker.library.kinds().map(|kind| kind.name).find(|name| name.rsplit('.').next() == Some(&uses.value));
+    let same_end =
+        linker.library.kinds().map(|kind| kind.name).find(|name| name.rsplit('.').next() == Some(&uses.value));
     let help = same_end
         .map(|name| format!("did you mean `{name}`?"))
         .or_else(|| did_you_mean(&uses.value, known))
@@ -85,7 +86,11 @@ fn read_move(r: &mut Reporter<'_>, linker: &Linker<'_>, entry: Option<&Entry>) -
         }
         NodeKind::Table(table) => read_long_move(r, linker, entry, table),
         _ => {
-            r.wrong_type(&entry.name, &entry.value, "a chain's name, \"continue\", or { to = \"chain\", as = \"success\" }");
+            r.wrong_type(
+                &entry.name,
+                &entry.value,
+                "a chain's name, \"continue\", or { to = \"chain\", as = \"success\" }",
+            );
             Move::Unknown
         }
     }
@@ -97,7 +102,12 @@ fn read_long_move(r: &mut Reporter<'_>, linker: &Linker<'_>, entry: &Entry, tabl
         Some(word) if word.value == "success" => true,
         Some(word) => {
             let message = format!("`as` is `{}`", word.value);
-            r.error(codes::BAD_VALUE, word.span, message, "the only word is \"success\"; without `as` the run stays a failure");
+            r.error(
+                codes::BAD_VALUE,
+                word.span,
+                message,
+                "the only word is \"success\"; without `as` the run stays a failure",
+            );
             false
         }
         None => false,
@@ -119,7 +129,12 @@ fn move_to(r: &mut Reporter<'_>, linker: &Linker<'_>, name: &Spanned<String>, su
     }
 }
 
-fn read_on_success(r: &mut Reporter<'_>, linker: &Linker<'_>, entry: Option<&Entry>, last: bool) -> Option<(ChainId, Span)> {
+fn read_on_success(
+    r: &mut Reporter<'_>,
+    linker: &Linker<'_>,
+    entry: Option<&Entry>,
+    last: bool,
+) -> Option<(ChainId, Span)> {
     let entry = entry?;
     if !last {
         let help = "it may stand on the last filter of a chain; filters in between go on with the next one, or `switch` chooses";

@@ -97,38 +97,13 @@ impl Reporter<'_> {
 
 /// "did you mean `x`?", where one of the candidates is near.
 pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
-    let limit = (word.chars().count() / 3).clamp(1, 3);
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+    crate::reader::did_you_mean(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
 /// Names for a message, each in backticks, sorted as given.
 pub(crate) fn list<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
-}
-
-/// How many letters to insert, leave out, change or swap with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut next = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let change = row[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            next[j] = change.min(row[j] + 1).min(next[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                next[j] = next[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[b.len()]
 }
 
 /// A node as a literal, for a compiled setting.
@@ -144,18 +119,4 @@ pub(crate) fn literal(node: &Node) -> Spanned<Literal> {
         }
     };
     Spanned { span: node.span, value }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_near_name_is_offered_and_a_far_one_is_not() {
-        let names = ["authenticate", "code", "refresh"];
-        assert_eq!(did_you_mean("refesh", names).as_deref(), Some("did you mean `refresh`?"));
-        assert_eq!(did_you_mean("cdoe", names).as_deref(), Some("did you mean `code`?"));
-        assert_eq!(did_you_mean("device", names), None);
-        assert_eq!(did_you_mean("x", names), None);
-    }
 }

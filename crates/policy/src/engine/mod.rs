@@ -5,6 +5,8 @@ mod explain;
 pub(crate) mod model;
 mod run;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 pub use decision::Decision;
 pub use explain::{Explained, ExplainedStep};

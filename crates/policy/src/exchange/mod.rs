@@ -161,7 +161,9 @@ impl Exchange {
     /// sent it: 502.
     pub(crate) async fn buffer_response_body(&mut self) -> Result<(), Abort> {
         let limit = self.body_limit;
-        let Some(response) = self.response.as_mut().filter(|r| matches!(r.body, Body::Stream(_))) else { return Ok(()) };
+        let Some(response) = self.response.as_mut().filter(|r| matches!(r.body, Body::Stream(_))) else {
+            return Ok(());
+        };
         let problem = match std::mem::take(&mut response.body).collect(limit).await {
             Ok(bytes) => {
                 response.body = bytes.into();

@@ -137,8 +137,7 @@ impl Request {
         self.json
             .get_or_init(|| {
                 serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b)).map_err(|e| {
-                    Reason::new(BAD_REQUEST, format!("the body is no JSON: {e}"))
-                        .with_status(StatusCode::BAD_REQUEST)
+                    Reason::new(BAD_REQUEST, format!("the body is no JSON: {e}")).with_status(StatusCode::BAD_REQUEST)
                 })
             })
             .as_ref()
@@ -186,16 +185,13 @@ impl Request {
                 self.set_body(bytes);
                 Ok(())
             }
-            Err(BodyError::TooLarge) => Err(Reason::new(
-                BODY_TOO_LARGE,
-                format!("the body is larger than {limit} bytes"),
-            )
-            .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
-            Err(BodyError::Broken(why)) => Err(Reason::new(
-                BAD_REQUEST,
-                format!("the body broke off: {why}"),
-            )
-            .with_status(StatusCode::BAD_REQUEST)),
+            Err(BodyError::TooLarge) => {
+                Err(Reason::new(BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"))
+                    .with_status(StatusCode::PAYLOAD_TOO_LARGE))
+            }
+            Err(BodyError::Broken(why)) => {
+                Err(Reason::new(BAD_REQUEST, format!("the body broke off: {why}")).with_status(StatusCode::BAD_REQUEST))
+            }
         }
     }
 
@@ -226,9 +222,7 @@ impl Request {
 impl Form {
     /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`].
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
-        let malformed = |what: &'static str| {
-            Reason::new(BAD_REQUEST, what).with_status(StatusCode::BAD_REQUEST)
-        };
+        let malformed = |what: &'static str| Reason::new(BAD_REQUEST, what).with_status(StatusCode::BAD_REQUEST);
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
@@ -236,7 +230,8 @@ impl Form {
                 None => (pair, &[][..]),
             };
             let decode = |part: &[u8]| {
-                decode(part).ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
+                decode(part)
+                    .ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
             };
             pairs.push((decode(name)?, decode(value)?));
         }
@@ -246,11 +241,7 @@ impl Form {
     /// The first value of this name. Empty is absent (RFC 6749, section 3.2); what a repeated one means, the caller decides
     /// with [`repeated`](Self::repeated).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
-            .filter(|v| !v.is_empty())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
 
     /// Whether the name stands there more than once.

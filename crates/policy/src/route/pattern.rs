@@ -49,7 +49,10 @@ impl Pattern {
             match pattern.parse_segment(part, parts.peek().is_none())? {
                 Some(tail) => pattern.tail = tail,
                 None if part.is_empty() && parts.peek().is_some() => {
-                    return Err((format!("the path `{text}` has an empty segment"), "requests never have `//` in the middle".into()));
+                    return Err((
+                        format!("the path `{text}` has an empty segment"),
+                        "requests never have `//` in the middle".into(),
+                    ));
                 }
                 None => {}
             }
@@ -61,7 +64,10 @@ impl Pattern {
     fn parse_segment(&mut self, part: &str, last: bool) -> Result<Option<Tail>, (String, String)> {
         if part == "**" || part.starts_with("{*") {
             if !last {
-                return Err((format!("`{part}` stands before the end of the path"), "it takes all that follows: it is the last segment".into()));
+                return Err((
+                    format!("`{part}` stands before the end of the path"),
+                    "it takes all that follows: it is the last segment".into(),
+                ));
             }
             return match part {
                 "**" => Ok(Some(Tail::All)),
@@ -76,9 +82,16 @@ impl Pattern {
         } else if part == "." || part == ".." {
             return Err((format!("the path has a segment `{part}`"), "requests are normalised: none has it".into()));
         } else {
-            Segment::Literal(decode(part).ok_or_else(|| {
-                (format!("the segment `{part}` is no UTF-8 when decoded"), String::from("write it in UTF-8, or encode that"))
-            })?.into_owned())
+            Segment::Literal(
+                decode(part)
+                    .ok_or_else(|| {
+                        (
+                            format!("the segment `{part}` is no UTF-8 when decoded"),
+                            String::from("write it in UTF-8, or encode that"),
+                        )
+                    })?
+                    .into_owned(),
+            )
         };
         self.segments.push(segment);
         Ok(None)
@@ -87,7 +100,9 @@ impl Pattern {
     fn check_names(&self) -> Result<(), (String, String)> {
         let mut seen = BTreeSet::new();
         match self.names().find(|name| !seen.insert(name.to_string())) {
-            Some(twice) => Err((format!("the name `{twice}` stands in the path twice"), "give them different names".into())),
+            Some(twice) => {
+                Err((format!("the name `{twice}` stands in the path twice"), "give them different names".into()))
+            }
             None => Ok(()),
         }
     }
@@ -109,7 +124,10 @@ fn name(part: &str, open: &str) -> Result<Arc<str>, (String, String)> {
     let inner = part.strip_prefix(open).and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if inner.is_empty() || !inner.chars().all(letter) {
-        return Err((format!("the segment `{part}` cannot be read"), "a name has letters, digits, `_` and `-`: `{order_id}`, `{*rest}`".into()));
+        return Err((
+            format!("the segment `{part}` cannot be read"),
+            "a name has letters, digits, `_` and `-`: `{order_id}`, `{*rest}`".into(),
+        ));
     }
     Ok(Arc::from(inner))
 }

@@ -45,7 +45,15 @@ impl RouteSpec {
         };
         let methods = method.iter().filter_map(|method| read_method(r, method)).collect();
         let pattern = read_pattern(r, span, path)?;
-        Some(RouteSpec { span, path: path.to_owned(), pattern, methods, host: None, headers: Vec::new(), query: Vec::new() })
+        Some(RouteSpec {
+            span,
+            path: path.to_owned(),
+            pattern,
+            methods,
+            host: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+        })
     }
 
     fn long(r: &mut Reporter<'_>, span: Span, table: &Table) -> Option<RouteSpec> {
@@ -56,7 +64,12 @@ impl RouteSpec {
         for (name, name_span, value) in read_pairs(r, table.entry("headers")) {
             match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(name) => headers.push((name, value)),
-                Err(_) => r.error(codes::BAD_ROUTE, name_span, format!("`{name}` is no header name"), "letters, digits and `-`"),
+                Err(_) => r.error(
+                    codes::BAD_ROUTE,
+                    name_span,
+                    format!("`{name}` is no header name"),
+                    "letters, digits and `-`",
+                ),
             }
         }
         let query = read_pairs(r, table.entry("query")).into_iter().map(|(name, _, value)| (name, value)).collect();
@@ -92,7 +105,12 @@ fn read_method(r: &mut Reporter<'_>, name: &Spanned<String>) -> Option<Method> {
     let text = name.value.as_str();
     if text.is_empty() || text.bytes().any(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || b"-_".contains(&b))) {
         let message = format!("`{text}` is no method");
-        r.error(codes::BAD_ROUTE, name.span, message, "methods are written in upper case, one a route: \"POST /path\"; for several: methods = [...]");
+        r.error(
+            codes::BAD_ROUTE,
+            name.span,
+            message,
+            "methods are written in upper case, one a route: \"POST /path\"; for several: methods = [...]",
+        );
         return None;
     }
     Method::from_bytes(text.as_bytes()).ok()
@@ -103,7 +121,12 @@ fn read_host(r: &mut Reporter<'_>, entry: &Entry) -> Option<String> {
     let bad = host.value.is_empty() || host.value.contains(['/', '*', ' ', '@']) || has_port(&host.value);
     if bad {
         let message = format!("`{}` is no host", host.value);
-        r.error(codes::BAD_ROUTE, host.span, message, "a host's name alone, without scheme, port or `*`: \"api.example.com\"");
+        r.error(
+            codes::BAD_ROUTE,
+            host.span,
+            message,
+            "a host's name alone, without scheme, port or `*`: \"api.example.com\"",
+        );
         return None;
     }
     Some(host.value.to_ascii_lowercase())

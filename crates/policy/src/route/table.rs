@@ -291,7 +291,8 @@ fn shape(spec: &RouteSpec) -> String {
 }
 
 fn tie(a: &RouteSpec, b: &RouteSpec) -> bool {
-    let methods = a.methods.is_empty() && b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method));
+    let methods =
+        a.methods.is_empty() && b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method));
     let apart = |a: &[(String, String)], b: &[(String, String)]| {
         a.iter().any(|(name, value)| b.iter().any(|(n, v)| n == name && v != value))
     };

@@ -35,7 +35,7 @@ fn server_toml() {
         ("profile = \"oauth-2.1\"", "policies/oauth/server.toml:1:11: error[P0004]"),
         ("[maximum_lifetime]\nrefresh_token = \"1d\"", "policies/oauth/server.toml:2:17: error[P0004]"),
         ("isuer = \"https://x.example\"", "policies/oauth/server.toml:1:1: error[P0101]"),
-        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:26:12: error[P0103]"),
+        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:25:12: error[P0103]"),
     ] {
         let problems = server(text);
         assert!(problems.iter().any(|problem| problem.starts_with(told)), "{text}: {problems:?}");

@@ -23,5 +23,6 @@ mod proxy;
 mod reload;
 mod reload_load;
 mod revoke;
+mod sync;
 mod token;
 mod tokeninfo;

@@ -63,7 +63,7 @@ pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Reso
     match name.root.0 {
         "request" => request(name, cx),
         "response" => response(name, cx),
-        "path" => Ok(Resolved::text(Accessor::PathParameter(name.only_field(cx, "`path.id`")?.into()))),
+        "path" => path(name, cx),
         "vars" => variable(name, cx),
         "input" => input(name, cx),
         "failure" => failure(name, cx),
@@ -137,6 +137,13 @@ fn response(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diag
             Ok(Resolved::text(Accessor::ResponseBody))
         }
     }
+}
+
+/// A name of the route's path: which routes lead here, the flow check knows.
+fn path(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let field = name.only_field(cx, "`path.id`")?;
+    cx.read(&format!("path.{field}"), name.span, name.optional);
+    Ok(Resolved::text(Accessor::PathParameter(field.into())))
 }
 
 fn variable(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {

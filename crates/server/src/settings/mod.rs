@@ -33,7 +33,8 @@ pub(crate) struct Settings {
 /// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
 pub(crate) fn read(files: &Files, values: Option<&Path>, outside: &dyn Outside) -> (Settings, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let (mut node, node_places) = node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
+    let (mut node, node_places) =
+        node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
     if let Some(path) = values {
         values::overlay(path, &mut node.values, outside, &mut diagnostics);
     }

@@ -1,9 +1,37 @@
-//! The filter library: what a policy's steps can be.
+//! The filter library: what the steps of a policy can be.
 //!
-//! It is a set of filters, one file each, in a folder a category, and a table of them ([`LIBRARY`]). It is not an engine
-//! (`policy` runs the filters), not a place for the rules of a standard (`oauth` has them), and it opens no socket and no
-//! database: what a filter uses of the outside it asks for by name while it is built.
+//! It is the filters, one file each in a folder a category, and the table of them that an engine is given ([`LIBRARY`]).
+//! It is no engine (`policy` runs the filters) and no place for the rules of a standard (`oauth` has those); it opens no
+//! socket and no database: what a filter needs of the outside it asks for, by name, while it is built.
 //!
-//! It may use `policy`, `store` and `oauth`. A filter may not use another filter.
+//! It may use `policy`, `store` and `oauth`. No filter may use another filter; what several need stands in a module of
+//! its own beside them.
+//!
+//! **A new filter** is one file here and one line in the table of its category.
 
+mod answer;
+mod content;
+mod entries;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod fixture;
+mod flow;
+mod http;
+mod not_yet;
 pub mod oauth;
+mod refusal;
+mod stores;
+mod traffic;
+
+pub use answer::{Detail, PlainAnswers};
+pub use stores::{STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
+
+use policy::filter::Library;
+
+/// All filters of Portcullis, the attributes they set, and how policies without a style of their own are answered.
+pub const LIBRARY: Library = Library {
+    filters: &[flow::FILTERS, http::FILTERS, content::FILTERS, traffic::FILTERS, oauth::FILTERS, not_yet::FILTERS],
+    attributes: oauth::ATTRIBUTES,
+    plain: &PlainAnswers,
+};

@@ -88,10 +88,7 @@ impl<T> Copy for Slot<T> {}
 
 impl<T> Slot<T> {
     pub(crate) fn new(index: usize) -> Self {
-        Slot {
-            index,
-            _type: PhantomData,
-        }
+        Slot { index, _type: PhantomData }
     }
 }
 

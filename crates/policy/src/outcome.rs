@@ -70,6 +70,12 @@ pub const BODY_TOO_LARGE: ReasonCode = ReasonCode::new("body-too-large");
 pub const NO_CASE: ReasonCode = ReasonCode::new("no-case");
 /// The path is known, the method is not.
 pub const METHOD_NOT_ALLOWED: ReasonCode = ReasonCode::new("method-not-allowed");
+/// The response's body is larger than the limit, or broke off, and a filter was to read it.
+pub const BAD_RESPONSE: ReasonCode = ReasonCode::new("bad-response");
+/// A policy ended well and nobody had answered. The check at load refuses policies where that can be.
+pub const NO_ANSWER: ReasonCode = ReasonCode::new("no-answer");
+/// A filter panicked: a bug.
+pub const PANIC: ReasonCode = ReasonCode::new("panic");
 /// No route.
 pub const NOT_FOUND: ReasonCode = ReasonCode::new("not-found");
 
@@ -170,19 +176,11 @@ pub struct Abort {
 impl Abort {
     /// A fault answered with this status.
     pub fn new(code: ReasonCode, status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Abort {
-            code,
-            message: message.into(),
-            status,
-            retry_after: None,
-        }
+        Abort { code, message: message.into(), status, retry_after: None }
     }
 
     /// Something is down for now: 503 with `Retry-After`.
     pub fn unavailable(code: ReasonCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Abort {
-            retry_after: Some(5),
-            ..Abort::new(code, StatusCode::SERVICE_UNAVAILABLE, message)
-        }
+        Abort { retry_after: Some(5), ..Abort::new(code, StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 }

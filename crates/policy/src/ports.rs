@@ -38,10 +38,7 @@ pub trait Resources: Send + Sync {
 /// An upstream: sends one request and gives the answer's head as soon as it is there; bodies stream.
 pub trait Upstream: Send + Sync + 'static {
     /// Sends the request. Its URI has path and query only; `Host` is set by the implementation unless present.
-    fn send(
-        &self,
-        request: http::Request<Body>,
-    ) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;
+    fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;
 }
 
 /// What can go wrong with an upstream, before the head of its answer.

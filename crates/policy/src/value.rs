@@ -84,9 +84,7 @@ impl Value {
             Json::String(s) => Value::text(s.as_str()),
             Json::Array(items) => Value::List(items.iter().filter_map(Value::from_json).collect()),
             Json::Object(map) => Value::Map(Arc::new(
-                map.iter()
-                    .filter_map(|(k, v)| Some((Arc::from(k.as_str()), Value::from_json(v)?)))
-                    .collect(),
+                map.iter().filter_map(|(k, v)| Some((Arc::from(k.as_str()), Value::from_json(v)?))).collect(),
             )),
         })
     }
@@ -100,11 +98,7 @@ impl Value {
             Value::Float(f) => Json::from(*f),
             Value::Text(t) => Json::String(t.to_string()),
             Value::List(items) => Json::Array(items.iter().map(Value::to_json).collect()),
-            Value::Map(map) => Json::Object(
-                map.iter()
-                    .map(|(k, v)| (k.to_string(), v.to_json()))
-                    .collect(),
-            ),
+            Value::Map(map) => Json::Object(map.iter().map(|(k, v)| (k.to_string(), v.to_json())).collect()),
         }
     }
 }

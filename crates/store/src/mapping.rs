@@ -89,12 +89,19 @@ impl Mapping {
         let mut tables: BTreeMap<(&'static str, &str), &str> = BTreeMap::new();
         for (store, (kind, source)) in self.stores() {
             let Some(table) = kind.table() else { continue };
-            if let Some(other) = tables.insert((table, source), store) {
+            if let Some(other) = tables.insert((table, self.place(source)), store) {
                 let (store, other, source) = (store.to_owned(), other.to_owned(), source.to_owned());
                 problems.push(Problem::SharedTable { store, other, source });
             }
         }
         problems
+    }
+
+    /// The first of the sources that keep their records in the same place as this one.
+    fn place<'a>(&'a self, source: &'a str) -> &'a str {
+        let Some(settings) = self.sources.get(source) else { return source };
+        let mut same = self.sources.iter().filter(|(_, other)| other.same_place(settings));
+        same.next().map_or(source, |(name, _)| name)
     }
 
     /// The stores in use whose records only this node sees, with their sources: wrong where there are several nodes.
@@ -220,8 +227,8 @@ impl Opened {
     pub fn moved(&self, previous: &Opened) -> Vec<Moved> {
         let moved = self.stores.iter().filter(|(_, store)| store.kind.table().is_some()).filter_map(|(name, store)| {
             let before = previous.stores.get(name)?;
-            let same =
-                Arc::ptr_eq(&previous.sources.get(&before.source)?.guarded, &self.sources.get(&store.source)?.guarded);
+            let (old, new) = (previous.sources.get(&before.source)?, self.sources.get(&store.source)?);
+            let same = Arc::ptr_eq(&old.guarded, &new.guarded) || old.settings.same_place(&new.settings);
             (!same).then(|| Moved { store: name.clone(), from: before.source.clone(), to: store.source.clone() })
         });
         moved.collect()
@@ -234,5 +241,97 @@ fn handle(kind: Kind, guarded: &Arc<Guarded>) -> StoreHandle {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
         kind => StoreHandle::Mapped(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
+        let memory = || SourceSettings::Memory(Default::default());
+        let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
+        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
+        let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
+        Mapping { default: default.into(), sources, stores }
+    }
+
+    fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {
+        Opened::new(mapping, Path::new("."), previous).unwrap()
+    }
+
+    fn clients(opened: &Opened) -> Arc<Clients> {
+        match opened.store("clients") {
+            Some(StoreHandle::Clients(clients)) => clients.clone(),
+            _ => panic!("no clients store"),
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_store_of_its_own_name() {
+        let opened = open(&mapping("a", &[("clients", Kind::Clients, Some("b"))]), None);
+        for (kind, name) in Kind::ALL {
+            let found = opened.stores().find(|(store, _, _)| store == name).map(|(_, kind, source)| (kind, source));
+            let source = if *name == "clients" { "b" } else { "a" };
+            assert_eq!(found, Some((*kind, source)));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_all_at_once() {
+        let stores = [
+            ("clients", Kind::Clients, Some("nowhere")),
+            ("partners", Kind::AccessToken, Some("b")),
+            ("others", Kind::AccessToken, Some("b")),
+        ];
+        let problems = mapping("c", &stores).problems();
+        assert!(problems.contains(&Problem::UnknownDefault("c".into())), "{problems:?}");
+        assert!(problems.contains(&Problem::UnknownSource { store: "clients".into(), source: "nowhere".into() }));
+        let shared = Problem::SharedTable { store: "partners".into(), other: "others".into(), source: "b".into() };
+        assert!(problems.contains(&shared), "{problems:?}");
+        assert_eq!(problems.len(), 3);
+    }
+
+    #[test]
+    fn two_names_of_one_file_are_one_place() {
+        let file = |path: &str, readers: usize| {
+            SourceSettings::Sqlite(crate::sources::sqlite::Settings {
+                readers,
+                ..crate::sources::sqlite::Settings::at(path)
+            })
+        };
+        let mut mapping = mapping("a", &[("partners", Kind::AccessToken, Some("b"))]);
+        mapping.sources.insert("a".into(), file("x.db", 1));
+        mapping.sources.insert("b".into(), file("x.db", 2));
+        assert!(matches!(&mapping.problems()[..], [Problem::SharedTable { .. }]));
+        mapping.sources.insert("b".into(), file("y.db", 1));
+        assert_eq!(mapping.problems(), []);
+        assert_eq!(mapping.node_local(), [("access-token", "a"), ("clients", "a"), ("partners", "b")]);
+    }
+
+    #[tokio::test]
+    async fn what_did_not_change_stays_open() {
+        let before = open(&mapping("a", &[]), None);
+        assert_eq!(before.prepare().await, vec![]);
+        let after = open(&mapping("a", &[("access-token", Kind::AccessToken, Some("b"))]), Some(&before));
+        assert!(Arc::ptr_eq(&clients(&before), &clients(&after)), "the clients store was made anew");
+        assert!(after.source("a").unwrap().prepared(), "the source that stays was closed");
+        assert!(!after.source("b").unwrap().prepared());
+        let moved = Moved { store: "access-token".into(), from: "a".into(), to: "b".into() };
+        assert_eq!(after.moved(&before), [moved]);
+        let changed = open(&mapping("b", &[]), Some(&after));
+        assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_not_open_is_unavailable() {
+        let opened = open(&mapping("a", &[]), None);
+        let key = crate::tables::CLIENT.name.as_bytes();
+        let error = opened.source("a").unwrap().get(&crate::tables::CLIENT, key).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("`a`")), "{error}");
+        opened.prepare().await;
+        assert_eq!(opened.source("a").unwrap().get(&crate::tables::CLIENT, key).await, Ok(None));
+        let names: Vec<&str> = opened.sources_in_use().map(|source| source.name()).collect();
+        assert_eq!(names, ["a"]);
     }
 }

@@ -1,17 +1,31 @@
 //! From files to a [`Program`](crate::engine::Program): parse, link, check along every path, build.
 //!
 //! `check`, `run`, reloads and tests all use [`compile`]; they differ only in the [`Resources`] they give.
+//!
+//! The steps, a module each: [`sources`] parses the files; `policy`, `step` and `flow_words` make a linked model of each;
+//! `build` builds every filter, which then has said what it reads and sets; `cycles`, `flow` and `guard` check the model with
+//! that; `link` ties policies, listeners and routes together. A problem in one step does not keep the next ones from looking at
+//! everything else.
 
+mod build;
+mod flow_words;
 mod layout;
+mod listeners;
+mod model;
+mod policy;
 mod shared;
+mod sources;
+mod step;
+pub(crate) mod table;
 
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, Shared};
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use crate::diagnostic::Diagnostics;
-use crate::engine::Program;
+use crate::engine::{Program, model as compiled};
 use crate::filter::{Keeper, Library};
 use crate::ports::Resources;
 use crate::reader::{Files, Outside};
@@ -45,6 +59,61 @@ pub struct Compiled {
 
 /// Compiles all policies: pure, no I/O but what `outside` does.
 pub fn compile(input: Input<'_>) -> Compiled {
-    let _ = input;
-    unimplemented!()
+    let mut problems = Diagnostics::new();
+    let sources = sources::read(input.files, &mut problems);
+    let policies = sources.policies(input.library, &mut problems);
+    let shared = Shared {
+        library: input.library,
+        resources: input.resources,
+        keeper: input.keeper,
+        outside: input.outside,
+        node: input.node,
+        documents: &sources.documents,
+        settings: Mutex::new(HashMap::new()),
+    };
+    let mut builder = build::Builder {
+        shared: &shared,
+        policies: &policies,
+        layout: Layout::default(),
+        steps: Vec::new(),
+        problems: Diagnostics::new(),
+    };
+    let built: Vec<build::Built> = (0..policies.len()).map(|id| builder.policy(id)).collect();
+    let (layout, steps) = (builder.layout, builder.steps);
+    problems.extend(builder.problems);
+
+    let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);
+    let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();
+    let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
+
+    let diagnostics = problems.sorted();
+    if diagnostics.has_errors() {
+        return Compiled { program: None, diagnostics };
+    }
+    let injected = listeners::injected(&listeners, &policies, &effects);
+    let policies = policies.iter().zip(built).zip(injected).map(|((policy, built), injected)| compiled::Policy {
+        name: policy.name.clone(),
+        on_failure: policy.on_failure,
+        on_abort: policy.on_abort,
+        response: policy.response,
+        before: policy.before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect()),
+        style: build::style(policy, input.library.plain),
+        paths: policy.routes.iter().map(|route| route.path.clone()).collect(),
+        injected,
+        facts: built.effects.iter().flatten().flat_map(|step| step.own.facts.iter().cloned()).collect(),
+        chains: built.chains,
+    });
+    let policies = policies.collect();
+    let (listeners, unbound) = listeners::compiled(listeners, routers);
+    let program = Program {
+        generation: input.generation,
+        slots: layout.len(),
+        body_limit: input.node.body_limit,
+        policies,
+        steps,
+        listeners,
+        unbound,
+        plain: input.library.plain,
+    };
+    Compiled { program: Some(Arc::new(program)), diagnostics }
 }

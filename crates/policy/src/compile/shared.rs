@@ -84,12 +84,7 @@ impl Shared<'_> {
         if let Some(settings) = read.get(&key).and_then(|s| s.clone().downcast::<T>().ok()) {
             return Ok(Some(settings));
         }
-        let settings: Arc<T> = Arc::new(crate::reader::deserialize(
-            &document.file,
-            &document.root,
-            &[],
-            self.outside,
-        )?);
+        let settings: Arc<T> = Arc::new(crate::reader::deserialize(&document.file, &document.root, &[], self.outside)?);
         read.insert(key, settings.clone());
         Ok(Some(settings))
     }

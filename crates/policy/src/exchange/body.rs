@@ -75,21 +75,13 @@ impl Body {
                 _ => rest.extend_from_slice(&data),
             }
         }
-        Ok(if rest.is_empty() {
-            first.unwrap_or_default()
-        } else {
-            rest.into()
-        })
+        Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        if bytes.is_empty() {
-            Body::Empty
-        } else {
-            Body::Full(bytes)
-        }
+        if bytes.is_empty() { Body::Empty } else { Body::Full(bytes) }
     }
 }
 
@@ -103,10 +95,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Body::Empty => Poll::Ready(None),
             Body::Full(bytes) => {

@@ -10,11 +10,11 @@ pub use response::{HeaderEdit, Response};
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::attribute::{Slot, Slots};
 use crate::engine::{Decision, Program};
-use crate::outcome::{Abort, Outcome, Reason};
+use crate::outcome::{Abort, BAD_RESPONSE, Outcome, Reason};
 use crate::ports::Environment;
 use crate::value::Value;
 
@@ -29,6 +29,9 @@ pub struct Exchange {
     pub(crate) failure: Option<FailureInfo>,
     pub(crate) input: Vec<(Arc<str>, Value)>,
     pub(crate) decision: Decision,
+    /// When the last step ended, by the monotonic clock: one reading a step.
+    pub(crate) stamp: u64,
+    body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
     started_unix_millis: u64,
@@ -43,11 +46,13 @@ pub(crate) struct FailureInfo {
     pub(crate) status: StatusCode,
 }
 
-/// What `any` restores when one of its chains failed: everything that a filter can set or edit, bodies excepted.
+/// What `any` restores when one of its chains failed: everything that a filter can set or edit, except bodies that stream.
 pub(crate) struct Snapshot {
     slots: Slots,
     response_edits: usize,
-    head: request::HeadSnapshot,
+    request: request::Snapshot,
+    response: Option<(StatusCode, HeaderMap)>,
+    failure: Option<FailureInfo>,
 }
 
 impl Exchange {
@@ -62,6 +67,8 @@ impl Exchange {
             failure: None,
             input: Vec::new(),
             decision: Decision::new(program.generation()),
+            stamp: 0,
+            body_limit: program.body_limit(),
             program,
             environment,
             started_unix_millis,
@@ -140,18 +147,62 @@ impl Exchange {
         &self.decision
     }
 
+    /// How many bytes of a body the engine reads into memory for filters.
+    pub fn body_limit(&self) -> usize {
+        self.body_limit
+    }
+
+    /// Another limit for this exchange (`body-limit`).
+    pub fn set_body_limit(&mut self, bytes: usize) {
+        self.body_limit = bytes;
+    }
+
+    /// Reads the response's body into memory. A larger body than the limit, or one that breaks off, is a fault of whoever
+    /// sent it: 502.
+    pub(crate) async fn buffer_response_body(&mut self) -> Result<(), Abort> {
+        let limit = self.body_limit;
+        let Some(response) = self.response.as_mut().filter(|r| matches!(r.body, Body::Stream(_))) else {
+            return Ok(());
+        };
+        let problem = match std::mem::take(&mut response.body).collect(limit).await {
+            Ok(bytes) => {
+                response.body = bytes.into();
+                return Ok(());
+            }
+            Err(BodyError::TooLarge) => format!("the response's body is larger than {limit} bytes"),
+            Err(BodyError::Broken(why)) => format!("the response's body broke off: {why}"),
+        };
+        Err(Abort::new(BAD_RESPONSE, StatusCode::BAD_GATEWAY, problem))
+    }
+
+    /// Carries the edits made before there was a response out on the one there is now.
+    pub(crate) fn merge_response_edits(&mut self) {
+        if let Some(response) = &mut self.response {
+            self.response_edits.iter().for_each(|edit| edit.apply(&mut response.headers));
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             slots: self.slots.clone(),
             response_edits: self.response_edits.len(),
-            head: self.request.snapshot(),
+            request: self.request.snapshot(),
+            response: self.response.as_ref().map(|response| (response.status, response.headers.clone())),
+            failure: self.failure.clone(),
         }
     }
 
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
         self.slots = snapshot.slots.clone();
         self.response_edits.truncate(snapshot.response_edits);
-        self.request.restore(&snapshot.head);
-        self.response = None;
+        self.request.restore(&snapshot.request);
+        self.failure = snapshot.failure.clone();
+        match (&snapshot.response, &mut self.response) {
+            (Some((status, headers)), Some(response)) => {
+                response.status = *status;
+                response.headers = headers.clone();
+            }
+            (_, response) => *response = None,
+        }
     }
 }

@@ -61,11 +61,13 @@ pub enum RequestBody {
 #[derive(Clone, Debug, Default)]
 pub struct Form(Vec<(String, String)>);
 
-pub(super) struct HeadSnapshot {
+/// What can be put back: all but a body that streams.
+pub(super) struct Snapshot {
     headers: HeaderMap,
     path: String,
     query: Option<String>,
     method: Method,
+    body: Option<Bytes>,
 }
 
 impl Request {
@@ -135,8 +137,7 @@ impl Request {
         self.json
             .get_or_init(|| {
                 serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b)).map_err(|e| {
-                    Reason::new(BAD_REQUEST, format!("the body is no JSON: {e}"))
-                        .with_status(StatusCode::BAD_REQUEST)
+                    Reason::new(BAD_REQUEST, format!("the body is no JSON: {e}")).with_status(StatusCode::BAD_REQUEST)
                 })
             })
             .as_ref()
@@ -155,61 +156,73 @@ impl Request {
             .map(|(_, v)| v)
     }
 
-    /// Takes the body off, to stream it on; later reads find nothing.
+    /// Takes the body off, to stream it on. A body that was read into memory stays there for later reads; after one that
+    /// was not, they find nothing.
     pub fn take_body(&mut self) -> Body {
         match std::mem::take(&mut self.body) {
             RequestBody::Stream(body) => body,
-            RequestBody::Buffered(bytes) => bytes.into(),
+            RequestBody::Buffered(bytes) => {
+                self.body = RequestBody::Buffered(bytes.clone());
+                bytes.into()
+            }
             RequestBody::Taken => Body::Empty,
         }
     }
 
+    /// Puts another body in place of what the client sent.
+    pub fn set_body(&mut self, body: Bytes) {
+        self.body = RequestBody::Buffered(body);
+        self.form = OnceLock::new();
+        self.json = OnceLock::new();
+    }
+
     pub(super) async fn buffer_body(&mut self, limit: usize) -> Result<(), Reason> {
-        if !matches!(self.body, RequestBody::Stream(_)) {
+        if let RequestBody::Buffered(_) | RequestBody::Taken = self.body {
             return Ok(());
         }
         match self.take_body().collect(limit).await {
             Ok(bytes) => {
-                self.body = RequestBody::Buffered(bytes);
+                self.set_body(bytes);
                 Ok(())
             }
-            Err(BodyError::TooLarge) => Err(Reason::new(
-                BODY_TOO_LARGE,
-                format!("the body is larger than {limit} bytes"),
-            )
-            .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
-            Err(BodyError::Broken(why)) => Err(Reason::new(
-                BAD_REQUEST,
-                format!("the body broke off: {why}"),
-            )
-            .with_status(StatusCode::BAD_REQUEST)),
+            Err(BodyError::TooLarge) => {
+                Err(Reason::new(BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"))
+                    .with_status(StatusCode::PAYLOAD_TOO_LARGE))
+            }
+            Err(BodyError::Broken(why)) => {
+                Err(Reason::new(BAD_REQUEST, format!("the body broke off: {why}")).with_status(StatusCode::BAD_REQUEST))
+            }
         }
     }
 
-    pub(super) fn snapshot(&self) -> HeadSnapshot {
-        HeadSnapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             headers: self.headers.clone(),
             path: self.path.clone(),
             query: self.query.clone(),
             method: self.method.clone(),
+            body: self.body_bytes().cloned(),
         }
     }
 
-    pub(super) fn restore(&mut self, head: &HeadSnapshot) {
-        self.headers = head.headers.clone();
-        self.path = head.path.clone();
-        self.query = head.query.clone();
-        self.method = head.method.clone();
+    pub(super) fn restore(&mut self, before: &Snapshot) {
+        self.headers = before.headers.clone();
+        self.path = before.path.clone();
+        self.query = before.query.clone();
+        self.method = before.method.clone();
         self.query_form = OnceLock::new();
+        if let Some(body) = &before.body
+            && self.body_bytes() != Some(body)
+        {
+            self.set_body(body.clone());
+        }
     }
 }
 
 impl Form {
     /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`].
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
-        let malformed = |what: &'static str| {
-            Reason::new(BAD_REQUEST, what).with_status(StatusCode::BAD_REQUEST)
-        };
+        let malformed = |what: &'static str| Reason::new(BAD_REQUEST, what).with_status(StatusCode::BAD_REQUEST);
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
@@ -217,7 +230,8 @@ impl Form {
                 None => (pair, &[][..]),
             };
             let decode = |part: &[u8]| {
-                decode(part).ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
+                decode(part)
+                    .ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
             };
             pairs.push((decode(name)?, decode(value)?));
         }
@@ -227,11 +241,7 @@ impl Form {
     /// The first value of this name. Empty is absent (RFC 6749, section 3.2); what a repeated one means, the caller decides
     /// with [`repeated`](Self::repeated).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
-            .filter(|v| !v.is_empty())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
 
     /// Whether the name stands there more than once.

@@ -31,19 +31,13 @@ pub enum HeaderEdit {
 impl Response {
     /// A response without a body.
     pub fn new(status: StatusCode) -> Self {
-        Response {
-            status,
-            ..Response::default()
-        }
+        Response { status, ..Response::default() }
     }
 
     /// A JSON response (`application/json`; UTF-8, as RFC 8259 says).
     pub fn json(status: StatusCode, json: &serde_json::Value) -> Self {
         let mut response = Response::new(status);
-        response.headers.insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        response.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.body = json.to_string().into();
         response
     }

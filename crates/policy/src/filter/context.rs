@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::attribute::{Key, Slot};
-use crate::compile::{Layout, Shared};
+use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
@@ -104,9 +104,7 @@ impl BuildContext<'_> {
 
     /// An error at a setting.
     pub fn error(&self, span: Span, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
-        Problem::error(codes::BAD_VALUE, message)
-            .with_help(help)
-            .at(self.place(span))
+        Problem::error(codes::BAD_VALUE, message).with_help(help).at(self.place(span))
     }
 
     /// Warns of something in the settings that is taken nevertheless.
@@ -146,12 +144,13 @@ impl BuildContext<'_> {
     }
 
     /// The thing of this kind and name: a store, an upstream. `T` is what the caller and the library agreed on.
-    pub fn resource<T: Any + Send + Sync>(&mut self, kind: &str, name: &Spanned<String>) -> Result<Arc<T>, Diagnostics> {
-        let thing = self
-            .shared
-            .resources
-            .get(kind, &name.value)
-            .map_err(|problem| problem.at(self.place(name.span)))?;
+    pub fn resource<T: Any + Send + Sync>(
+        &mut self,
+        kind: &str,
+        name: &Spanned<String>,
+    ) -> Result<Arc<T>, Diagnostics> {
+        let thing =
+            self.shared.resources.get(kind, &name.value).map_err(|problem| problem.at(self.place(name.span)))?;
         thing.downcast::<T>().map_err(|_| {
             Problem::error(codes::BAD_VALUE, format!("{kind} `{}` cannot be used here", name.value))
                 .at(self.place(name.span))
@@ -160,8 +159,21 @@ impl BuildContext<'_> {
     }
 
     /// The settings of one of the library's own files (`oauth/server.toml`), parsed once a load; `None` where there is no such file.
-    pub fn settings_file<T: DeserializeOwned + Send + Sync + 'static>(&mut self, path: &str) -> Result<Option<Arc<T>>, Diagnostics> {
+    pub fn settings_file<T: DeserializeOwned + Send + Sync + 'static>(
+        &mut self,
+        path: &str,
+    ) -> Result<Option<Arc<T>>, Diagnostics> {
         self.shared.settings_file(path)
+    }
+
+    /// A place in one of the library's own files, for what is wrong there; `None` where there is no such file.
+    pub fn settings_place(&self, path: &str, span: Span) -> Option<Place> {
+        self.shared.documents.get(&format!("policies/{path}")).map(|document| document.place(span))
+    }
+
+    /// What policies may know of the node they run on.
+    pub fn node(&self) -> &NodeFacts {
+        self.shared.node
     }
 
     /// The content of a file that a setting names; the path is relative to the configuration folder. Read at every load.
@@ -238,10 +250,6 @@ impl BuildContext<'_> {
 
     pub(crate) fn read(&mut self, attribute: &str, span: Span, optional: bool) {
         let place = self.place(span);
-        self.effects.reads.push(Read {
-            attribute: attribute.to_owned(),
-            place,
-            optional,
-        });
+        self.effects.reads.push(Read { attribute: attribute.to_owned(), place, optional });
     }
 }

@@ -16,21 +16,12 @@ pub struct Keeper(Mutex<HashMap<Slot, Weak<dyn Any + Send + Sync>>>);
 
 impl Keeper {
     /// The state at this place with this shape, or what `make` makes.
-    pub fn keep<T: Any + Send + Sync>(
-        &self,
-        place: &str,
-        shape: impl Hash,
-        make: impl FnOnce() -> T,
-    ) -> Arc<T> {
+    pub fn keep<T: Any + Send + Sync>(&self, place: &str, shape: impl Hash, make: impl FnOnce() -> T) -> Arc<T> {
         let mut hasher = DefaultHasher::new();
         shape.hash(&mut hasher);
         let slot = (place.to_owned(), TypeId::of::<T>(), hasher.finish());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = kept
-            .get(&slot)
-            .and_then(Weak::upgrade)
-            .and_then(|s| s.downcast::<T>().ok())
-        {
+        if let Some(state) = kept.get(&slot).and_then(Weak::upgrade).and_then(|s| s.downcast::<T>().ok()) {
             return state;
         }
         kept.retain(|_, weak| weak.strong_count() > 0);

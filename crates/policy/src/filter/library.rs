@@ -1,6 +1,5 @@
 //! The table of filters: explicit, one line a filter, no linker magic.
 
-
 use crate::attribute::Attribute;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::{Exchange, Response};
@@ -71,7 +70,8 @@ impl FilterKind {
             role: C::ROLE,
             schema: || schemars::schema_for!(C),
             build: |table, skip, outside, cx| {
-                let (settings, warnings): (C, _) = crate::reader::deserialize_with_warnings(cx.file(), table, skip, outside)?;
+                let (settings, warnings): (C, _) =
+                    crate::reader::deserialize_with_warnings(cx.file(), table, skip, outside)?;
                 cx.effects.warnings.extend(warnings);
                 Ok(Box::new(settings.build(cx)?))
             },
@@ -103,11 +103,6 @@ impl Library {
 
     /// The attribute of this root name, with its index in [`attributes`](Self::attributes).
     pub fn attribute(&self, name: &str) -> Option<(usize, &'static dyn Attribute)> {
-        self.attributes
-            .iter()
-            .copied()
-            .enumerate()
-            .find(|(_, attribute)| attribute.name() == name)
+        self.attributes.iter().copied().enumerate().find(|(_, attribute)| attribute.name() == name)
     }
 }
-

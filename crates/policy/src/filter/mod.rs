@@ -20,10 +20,7 @@ use crate::outcome::{Abort, Outcome};
 /// A compiled filter: one step of a chain.
 pub trait Filter: Send + Sync + 'static {
     /// Does its work on the exchange.
-    fn run(
-        &self,
-        exchange: &mut Exchange,
-    ) -> impl Future<Output = Result<Outcome, Abort>> + Send;
+    fn run(&self, exchange: &mut Exchange) -> impl Future<Output = Result<Outcome, Abort>> + Send;
 }
 
 /// A filter's settings, as they stand in a policy file.

@@ -57,6 +57,16 @@ impl SourceSettings {
         }
     }
 
+    /// Whether the records are in the same place: the same file, the same database, perhaps with other settings.
+    pub fn same_place(&self, other: &SourceSettings) -> bool {
+        match (self, other) {
+            (SourceSettings::Sqlite(this), SourceSettings::Sqlite(other)) => this.path == other.path,
+            #[cfg(feature = "postgres")]
+            (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this == other,
+            _ => false,
+        }
+    }
+
     /// Makes the source, without any I/O. Relative paths are relative to `base`.
     pub fn build(&self, name: &str, base: &Path) -> Arc<dyn DataSource> {
         match self {

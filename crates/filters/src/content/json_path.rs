@@ -1,0 +1,289 @@
+//! `json-path`: takes values out of a JSON body (RFC 9535) into variables. In Oracle API Gateway: JSON Path.
+//!
+//! A path that can name one place only (`$.order.id`, `$.items[0]`) gives that value with its type; any other gives the list
+//! of what it finds. The body is read into memory.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "json-path"
+//!
+//! [filter.into]
+//! order  = "$.order.id"
+//! prices = "$.items[?@.count > 1].price"
+//! ```
+
+use http::StatusCode;
+use http::header::CONTENT_ENCODING;
+use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
+use jsonpath_rust::parser::parse_json_path;
+use jsonpath_rust::query::js_path_process;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use policy::exchange::Body;
+use policy::outcome::MISSING_VALUE;
+use policy::settings::Spanned;
+use policy::{
+    Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Response, Slot,
+    Value,
+};
+
+use crate::entries::Entries;
+
+/// The upstream's answer is not the JSON that the policy expects.
+const BAD_RESPONSE: ReasonCode = ReasonCode::new("bad-response");
+
+/// `use = "json-path"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Whose body: `request` (default) or `response`.
+    #[serde(default)]
+    of: Of,
+    /// Variable and JSONPath: later steps read `${vars.NAME}`.
+    into: Spanned<Entries<Spanned<String>>>,
+    /// Whether a path that finds nothing makes the filter fail. Default: `true`. With `false` its variable stays absent.
+    #[serde(default = "yes")]
+    required: bool,
+}
+
+/// Whose body.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Of {
+    /// The client's.
+    #[default]
+    Request,
+    /// The upstream's.
+    Response,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "json-path";
+    type Filter = JsonPath;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<JsonPath, Diagnostics> {
+        match self.of {
+            Of::Request => cx.reads_request_body(),
+            Of::Response => cx.reads_response_body(),
+        }
+        let mut problems = Diagnostics::new();
+        if self.into.value.0.is_empty() {
+            let help = "write `into = { name = \"$.path\" }`";
+            problems.push(cx.error(self.into.span, "`json-path` takes nothing", help));
+        }
+        let mut takes = Vec::new();
+        for (name, path) in &self.into.value.0 {
+            match parse_json_path(&path.value) {
+                Ok(query) => takes.push(Take {
+                    slot: cx.writes_var(&name.value),
+                    path: path.value.clone(),
+                    single: is_single(&query),
+                    query,
+                }),
+                Err(error) => {
+                    let help = "a path begins with `$`: `$.order.id`, `$.items[*].price` (RFC 9535)";
+                    problems.push(cx.error(
+                        path.span,
+                        format!("this is no JSONPath: {}", one_line(&error.to_string())),
+                        help,
+                    ));
+                }
+            }
+        }
+        if problems.has_errors() { Err(problems) } else { Ok(JsonPath { of: self.of, takes, required: self.required }) }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the path can name one place only (RFC 9535, section 2.3.5.1: a singular query).
+fn is_single(query: &JpQuery) -> bool {
+    query.segments.iter().all(|segment| matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_))))
+}
+
+struct Take {
+    slot: Slot<Value>,
+    path: String,
+    query: JpQuery,
+    single: bool,
+}
+
+/// The compiled filter.
+pub(crate) struct JsonPath {
+    of: Of,
+    takes: Vec<Take>,
+    required: bool,
+}
+
+impl Filter for JsonPath {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        let found = match self.of {
+            Of::Request => exchange.request.json().and_then(|json| self.take_all(json, StatusCode::BAD_REQUEST)),
+            Of::Response => {
+                response_json(&exchange.response).and_then(|json| self.take_all(&json, StatusCode::BAD_GATEWAY))
+            }
+        };
+        match found {
+            Err(reason) => Ok(Outcome::Failure(reason)),
+            Ok(found) => {
+                for (take, value) in self.takes.iter().zip(found) {
+                    match value {
+                        Some(value) => exchange.set(take.slot, value),
+                        None => exchange.unset(take.slot),
+                    }
+                }
+                Ok(Outcome::Success)
+            }
+        }
+    }
+}
+
+impl JsonPath {
+    /// What every path finds, in their order; `status` answers where a required one finds nothing.
+    fn take_all(&self, json: &Json, status: StatusCode) -> Result<Vec<Option<Value>>, Reason> {
+        let take = |take: &Take| match take.find(json) {
+            None if self.required => {
+                Err(Reason::new(MISSING_VALUE, format!("`{}` finds nothing", take.path)).with_status(status))
+            }
+            found => Ok(found),
+        };
+        self.takes.iter().map(take).collect()
+    }
+}
+
+impl Take {
+    fn find(&self, json: &Json) -> Option<Value> {
+        let found = js_path_process(&self.query, json).unwrap_or_default();
+        let mut values = found.into_iter().filter_map(|node| Value::from_json(node.val()));
+        if self.single {
+            return values.next();
+        }
+        let list: Vec<_> = values.collect();
+        (!list.is_empty()).then(|| Value::List(list.into()))
+    }
+}
+
+fn response_json(response: &Option<Response>) -> Result<Json, Reason> {
+    let refused = |message: String| Reason::new(BAD_RESPONSE, message).with_status(StatusCode::BAD_GATEWAY);
+    let Some(response) = response else {
+        return Err(refused("there is no response yet".into()));
+    };
+    if let Some(coding) = response.headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        let help = "set the request's `accept-encoding` to `identity` before `proxy`";
+        return Err(refused(format!("the response is compressed ({coding:?}): {help}")));
+    }
+    let bytes = match &response.body {
+        Body::Full(bytes) => &bytes[..],
+        // The engine reads the body before a filter that said it needs it.
+        Body::Empty | Body::Stream(_) => &[],
+    };
+    serde_json::from_slice(bytes).map_err(|error| refused(format!("the response is no JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_can_name_one_place_gives_a_value_and_any_other_a_list() {
+        for (path, single) in [
+            ("$", true),
+            ("$.a.b", true),
+            ("$['a'][0]", true),
+            ("$.a[-1]", true),
+            ("$.a[*]", false),
+            ("$..a", false),
+            ("$.a[0,1]", false),
+            ("$.a[0:2]", false),
+            ("$.a[?@.b == 1]", false),
+        ] {
+            assert_eq!(is_single(&parse_json_path(path).expect(path)), single, "{path}");
+        }
+    }
+
+    mod through_a_policy {
+        use serde_json::json;
+
+        use crate::fixture::{always, answer, policy, post_json, request, told, world};
+        use http::Method;
+        use policy::ports::UPSTREAM;
+
+        const ORDER: &str = r#"{"order":{"id":7},"items":[{"price":1.5,"count":1},{"price":2,"count":3}],"note":null}"#;
+
+        fn tested(settings: &str) -> policy::testing::Fixture {
+            policy(&format!(
+                "[[filter]]\nuse = 'json-path'\n{settings}\n\n[[filter]]\nuse = 'respond'\njson = {{ a = '${{vars.a ?? none}}' }}"
+            ))
+        }
+
+        #[test]
+        fn what_a_path_finds() {
+            for (path, found) in [
+                ("$.order.id", json!(7)),
+                ("$.order", json!({ "id": 7 })),
+                ("$.items[-1].price", json!(2)),
+                ("$.items[*].price", json!([1.5, 2])),
+                ("$.items[?@.count > 1].price", json!([2])),
+            ] {
+                let ran = tested(&format!("into = {{ a = '{path}' }}")).run(post_json("/x", ORDER));
+                assert_eq!(ran.json(), json!({ "a": found }), "{path}");
+            }
+        }
+
+        #[test]
+        fn what_it_does_not_find() {
+            for path in ["$.no", "$.note", "$.items[?@.count > 9]"] {
+                let required = tested(&format!("into = {{ a = '{path}' }}")).run(post_json("/x", ORDER));
+                assert_eq!(told(&required), "400 missing-value", "{path}");
+                let optional =
+                    tested(&format!("into = {{ a = '{path}' }}\nrequired = false")).run(post_json("/x", ORDER));
+                assert_eq!(optional.json(), json!({ "a": "none" }), "{path}");
+            }
+        }
+
+        #[test]
+        fn a_body_that_is_no_json_is_the_clients_fault() {
+            for body in ["", "{", "a=b", "[1,", &"[".repeat(100_000)] {
+                let ran = tested("into = { a = '$.a' }").run(request(Method::POST, "/x", &[], body));
+                assert_eq!(told(&ran), "400 bad-request", "{:.20}", body);
+            }
+        }
+
+        #[test]
+        fn of_the_response() {
+            for (headers, body, told_as) in [
+                (&[][..], r#"{"a":"b"}"#, "200"),
+                (&[], "no JSON", "502 bad-response"),
+                (&[], "", "502 bad-response"),
+                (&[], "{}", "502 missing-value"),
+                (&[("content-encoding", "gzip")], r#"{"a":"b"}"#, "502 bad-response"),
+            ] {
+                let upstream = move || Ok(answer(200, headers, body.to_owned()));
+                let text = "route = '/**'\n[[filter]]\nuse = 'proxy'\nupstream = 'odd'\n[[filter]]\nuse = 'json-path'\nof = 'response'\ninto = { a = '$.a' }\n[[filter]]\nuse = 'set-header'\nof = 'response'\nset = { x-a = '${vars.a}' }";
+                let ran = world().resource(UPSTREAM, "odd", always(upstream)).policy("tested", text).get("/x");
+                assert_eq!(told(&ran), told_as, "{body}");
+                if told_as == "200" {
+                    assert_eq!((ran.header("x-a"), ran.text()), ("b", body));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_no_path_is_refused_at_load() {
+            for (settings, said) in
+                [("into = { a = 'order.id' }", "this is no JSONPath"), ("into = {}", "`json-path` takes nothing")]
+            {
+                let problems = tested(settings).problems();
+                assert!(problems.iter().any(|p| p.contains(said)), "{settings}: {problems:#?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The examples in the documentation of the filters are policies, and right ones.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::fixture::world;
+use crate::{LIBRARY, not_yet};
+
+/// The ```toml blocks in the module documentation of a file.
+fn blocks(source: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<String> = None;
+    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        match (&mut open, line.trim_end()) {
+            (None, "```toml") => open = Some(String::new()),
+            (None, _) => {}
+            (Some(_), "```") => blocks.extend(open.take()),
+            (Some(block), line) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+        }
+    }
+    blocks
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_filter_has_an_example_and_every_example_is_right() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut shown = BTreeSet::new();
+    for file in files {
+        for block in blocks(&fs::read_to_string(&file).expect("UTF-8")) {
+            if !block.contains("[[") {
+                continue;
+            }
+            let mut text = format!("route = \"/example\"\n\n{block}");
+            if !["\"respond\"", "\"proxy\"", "\"fail\"", "-response\"", "oauth.fail\""]
+                .iter()
+                .any(|word| block.contains(word))
+            {
+                text.push_str("\n[[filter]]\nuse = \"respond\"\n");
+            }
+            let problems = world().policy("example", &text).problems();
+            assert_eq!(problems, Vec::<String>::new(), "{}:\n{text}", file.display());
+            shown.extend(LIBRARY.kinds().map(|k| k.name).filter(|name| block.contains(&format!("= \"{name}\""))));
+        }
+    }
+    let later: BTreeSet<_> = not_yet::FILTERS.iter().map(|kind| kind.name).collect();
+    let unshown: Vec<_> =
+        LIBRARY.kinds().map(|k| k.name).filter(|n| !shown.contains(n) && !later.contains(n)).collect();
+    assert_eq!(unshown, Vec::<&str>::new(), "filters whose file shows no example");
+}

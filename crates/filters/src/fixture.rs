@@ -1,0 +1,110 @@
+//! What the unit tests of filters share: policies over the whole library, upstreams that tell what they were sent, stores
+//! in memory.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde_json::{Map, Value as Json, json};
+
+use policy::Body;
+use policy::exchange::Request;
+use policy::ports::{BoxFuture, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
+use policy::testing::{Fixture, Ran};
+use store::sources::memory::Memory;
+use store::{AccessTokens, Clients, DataSource, StoreHandle};
+
+use crate::LIBRARY;
+
+pub(crate) use policy::testing::request;
+
+/// A policy at every path, with the upstreams `orders` (which answers with what it was sent) and `spare`, and stores.
+pub(crate) fn policy(filters: &str) -> Fixture {
+    world().policy("tested", &format!("route = \"/**\"\n\n{filters}"))
+}
+
+/// The same without a policy.
+pub(crate) fn world() -> Fixture {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    Fixture::new(LIBRARY)
+        .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
+        .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
+        .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
+        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source))))
+}
+
+/// A GET with these headers.
+pub(crate) fn get(path: &str, headers: &[(&str, &str)]) -> Request {
+    request(Method::GET, path, headers, "")
+}
+
+/// A POST of this JSON.
+pub(crate) fn post_json(path: &str, json: &str) -> Request {
+    request(Method::POST, path, &[("content-type", "application/json")], json)
+}
+
+/// What an answer is, in a line: the status and, of a refusal or fault, its reason.
+pub(crate) fn told(ran: &Ran) -> String {
+    match ran.refused() {
+        Some(reason) => format!("{} {reason}", ran.status),
+        None => ran.status.to_string(),
+    }
+}
+
+/// An upstream that answers with the request that it was sent.
+pub(crate) struct Echo;
+
+impl Upstream for Echo {
+    fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>> {
+        Box::pin(async {
+            let (head, body) = request.into_parts();
+            let body = body.collect(1 << 20).await.map_err(|why| UpstreamError::RequestBody(format!("{why:?}")))?;
+            let mut headers = Map::new();
+            for (name, value) in &head.headers {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                let entry = headers.entry(name.as_str()).or_insert(json!(""));
+                let so_far = entry.as_str().unwrap_or_default();
+                *entry = if so_far.is_empty() { json!(value) } else { json!(format!("{so_far}, {value}")) };
+            }
+            let told = json!({
+                "method": head.method.as_str(),
+                "uri": head.uri.to_string(),
+                "headers": headers,
+                "body": String::from_utf8_lossy(&body),
+            });
+            Ok(answer(200, &[("content-type", "application/json"), ("server", "echo")], told.to_string()))
+        })
+    }
+}
+
+/// An upstream that always does the same.
+pub(crate) struct Always<F>(pub(crate) F);
+
+impl<F: Fn() -> Result<http::Response<Body>, UpstreamError> + Send + Sync + 'static> Upstream for Always<F> {
+    fn send(&self, _: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>> {
+        Box::pin(std::future::ready((self.0)()))
+    }
+}
+
+/// An upstream that always answers or fails so.
+pub(crate) fn always(
+    answer: impl Fn() -> Result<http::Response<Body>, UpstreamError> + Send + Sync + 'static,
+) -> UpstreamHandle {
+    UpstreamHandle(Arc::new(Always(answer)))
+}
+
+/// An upstream's answer.
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: String) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    for (name, value) in headers {
+        let name: http::HeaderName = name.parse().expect("a header's name");
+        response.headers_mut().append(name, value.parse().expect("a header's value"));
+    }
+    response
+}
+
+/// What the upstream `orders` was sent.
+pub(crate) fn sent(ran: &Ran) -> Json {
+    assert_eq!(ran.status, 200, "{}", ran.text());
+    ran.json()
+}

@@ -1,0 +1,107 @@
+//! `fail`: ends in a failure, always. In Oracle API Gateway: the False filter, and Generic Error.
+//!
+//! ```toml
+//! [[filter]]
+//! use     = "fail"
+//! reason  = "plan-expired"
+//! status  = 402
+//! message = "the plan of ${request.query.plan ?? nobody} has expired"
+//! detail  = "Renew the plan to go on."
+//! ```
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use policy::settings::Spanned;
+use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
+
+use crate::refusal::{Refusal, Wording};
+
+/// The reason code where the policy names none.
+const FAILED: ReasonCode = ReasonCode::new("failed");
+
+/// `use = "fail"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The reason code, shown in decision records, logs, metrics and tests. Default: `failed`.
+    reason: Option<Spanned<String>>,
+    /// The status of the built-in answer, 400 to 599. Default: 403.
+    status: Option<Spanned<u16>>,
+    /// For the log and `${failure.message}`; the client does not see it.
+    message: Option<Dynamic<String>>,
+    /// Shown to the client: the `detail` of the problem details (RFC 9457). Default: none.
+    detail: Option<Dynamic<String>>,
+    /// `WWW-Authenticate` of the answer; required with status 401.
+    challenge: Option<Spanned<String>>,
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "fail";
+    type Filter = Fail;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fail, Diagnostics> {
+        cx.always_fails();
+        let wording = Wording {
+            reason: &self.reason,
+            status: &self.status,
+            message: &self.message,
+            detail: &self.detail,
+            challenge: &self.challenge,
+        };
+        Refusal::compile(&wording, FAILED, String::from("the policy says no"), cx).map(Fail)
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct Fail(Refusal);
+
+impl Filter for Fail {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        Ok(Outcome::Failure(self.0.reason(exchange)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{get, policy, told};
+
+    #[test]
+    fn it_fails_as_the_author_says_and_tells_the_client_only_the_detail() {
+        let ran = policy(
+            "[[filter]]\nuse = 'fail'\nreason = 'plan-expired'\nstatus = 402\nmessage = 'of ${request.path}'\ndetail = 'Renew.'",
+        )
+        .run(get("/x", &[]));
+        assert_eq!(told(&ran), "402 plan-expired");
+        assert_eq!(ran.header("content-type"), "application/problem+json");
+        assert_eq!(
+            ran.json(),
+            serde_json::json!({ "type": "about:blank", "title": "Payment Required", "status": 402, "detail": "Renew." })
+        );
+    }
+
+    #[test]
+    fn without_settings_it_is_a_403() {
+        assert_eq!(told(&policy("[[filter]]\nuse = 'fail'").run(get("/x", &[]))), "403 failed");
+    }
+
+    #[test]
+    fn a_401_has_a_challenge() {
+        let ran = policy("[[filter]]\nuse = 'fail'\nstatus = 401\nchallenge = 'Basic realm=\"a\"'").run(get("/x", &[]));
+        assert_eq!((told(&ran).as_str(), ran.header("www-authenticate")), ("401 failed", "Basic realm=\"a\""));
+    }
+
+    #[test]
+    fn what_is_no_refusal_is_refused_at_load() {
+        for (setting, said) in [
+            ("status = 200", "200 is no status of a refusal"),
+            ("status = 401", "401 needs a `challenge`"),
+            ("reason = 'Not Good'", "`Not Good` is no reason code"),
+            ("reason = ''", "`` is no reason code"),
+            ("status = 401\nchallenge = \"a\\nb\"", "this cannot be a header's value"),
+        ] {
+            let problems = policy(&format!("[[filter]]\nuse = 'fail'\n{setting}")).problems();
+            assert!(problems.len() == 1 && problems[0].contains(said), "{setting}: {problems:#?}");
+        }
+    }
+}

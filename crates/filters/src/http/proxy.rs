@@ -1,0 +1,326 @@
+//! `proxy`: sends the request to an upstream and takes its answer; both bodies stream. In Oracle API Gateway: Connect to
+//! URL, Static Router, Rewrite URL.
+//!
+//! The request is written anew from what was parsed. Fields of one connection are removed both ways (RFC 9110, section
+//! 7.6.1); `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id` and `Via` are the gateway's own
+//! words. The filters after it see the response. An upstream that is unreachable (502), silent (504) or speaks no HTTP
+//! (502) is a fault, for `on_abort`; a request body that breaks off is the client's failure (400).
+//!
+//! ```toml
+//! [[filter]]
+//! use      = "proxy"
+//! upstream = "orders"
+//! rewrite  = "/v2${request.path}"
+//! ```
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, header};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use policy::exchange::Body;
+use policy::outcome::BAD_REQUEST;
+use policy::ports::{UPSTREAM, UpstreamError, UpstreamHandle};
+use policy::settings::Spanned;
+use policy::{
+    Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
+    Response,
+};
+
+use super::fields;
+use super::forward;
+use crate::not_yet::NotYet;
+
+/// No connection to the upstream, or it was closed before an answer.
+const UNREACHABLE: ReasonCode = ReasonCode::new("upstream-unreachable");
+/// The upstream was silent for too long.
+const TIMEOUT: ReasonCode = ReasonCode::new("upstream-timeout");
+/// The upstream's answer was no HTTP.
+const MALFORMED: ReasonCode = ReasonCode::new("upstream-malformed");
+
+/// `use = "proxy"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The upstream: `[upstream.NAME]` in `node.toml`.
+    upstream: Option<Spanned<String>>,
+    /// The path at the upstream, written as it reads (not percent-encoded; what needs encoding is encoded). Default: the
+    /// request's own path. The query goes along as it came.
+    rewrite: Option<Dynamic<String>>,
+    /// `Host` of the request to the upstream. Default: the upstream's own; `"${request.host}"` sends the client's.
+    host: Option<Dynamic<String>>,
+    #[schemars(skip)]
+    url: Option<NotYet>,
+    #[schemars(skip)]
+    allow: Option<NotYet>,
+    #[schemars(skip)]
+    method: Option<NotYet>,
+    #[schemars(skip)]
+    retry: Option<NotYet>,
+    #[schemars(skip)]
+    redirect: Option<NotYet>,
+    #[schemars(skip)]
+    upgrade: Option<NotYet>,
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "proxy";
+    type Filter = Proxy;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<Proxy, Diagnostics> {
+        let named = "declare `[upstream.NAME]` in `node.toml` and use `upstream = \"NAME\"`";
+        NotYet::refuse(&self.url, "url", named, cx)?;
+        NotYet::refuse(&self.allow, "allow", named, cx)?;
+        NotYet::refuse(&self.method, "method", "the method goes to the upstream as it came", cx)?;
+        NotYet::refuse(&self.retry, "retry", "let the client try again", cx)?;
+        NotYet::refuse(&self.redirect, "redirect", "redirects of the upstream go to the client as they are", cx)?;
+        NotYet::refuse(&self.upgrade, "upgrade", "let WebSocket clients reach the upstream by another way", cx)?;
+        let Some(upstream) = &self.upstream else {
+            return Err(cx.error(cx.own_place().span, "`proxy` needs an `upstream`", named).into());
+        };
+        cx.streams_request_body();
+        cx.sets_response();
+        Ok(Proxy {
+            upstream: cx.resource(UPSTREAM, upstream)?,
+            rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
+            host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
+        })
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct Proxy {
+    upstream: Arc<UpstreamHandle>,
+    rewrite: Option<Getter<String>>,
+    host: Option<Getter<String>>,
+}
+
+impl Filter for Proxy {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        let request = match self.request(exchange) {
+            Ok(request) => request,
+            Err(reason) => return Ok(Outcome::Failure(reason)),
+        };
+        match self.upstream.0.send(request).await {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Abort::new(MALFORMED, StatusCode::BAD_GATEWAY, "it switched protocols, which nobody asked for"))
+            }
+            Ok(answer) => {
+                exchange.response = Some(response(answer, &exchange.request.method));
+                Ok(Outcome::Success)
+            }
+            Err(error) => unanswered(error),
+        }
+    }
+}
+
+impl Proxy {
+    fn request(&self, exchange: &mut Exchange) -> Result<http::Request<Body>, Reason> {
+        let uri = self.uri(exchange)?;
+        let mut headers = forward::request_headers(&exchange.request);
+        if let Some(host) = &self.host
+            && let Some(host) = host.get_optional(exchange)?
+        {
+            headers.insert(header::HOST, fields::value(host)?);
+        }
+        let mut request = http::Request::new(exchange.request.take_body());
+        *request.method_mut() = exchange.request.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn uri(&self, exchange: &Exchange) -> Result<Uri, Reason> {
+        let request = &exchange.request;
+        let mut text = match &self.rewrite {
+            None => request.path.clone(),
+            Some(rewrite) => encode_path(&rewrite.get(exchange)?)?,
+        };
+        if let Some(query) = &request.query {
+            text.push('?');
+            text.push_str(query);
+        }
+        let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
+        target.map(Uri::from).map_err(|_| refused("the path or query cannot be sent to an upstream"))
+    }
+}
+
+/// The path that a `rewrite` gave, percent-encoded. A value in it may hold anything that a client sent: no segment of it may
+/// lead upwards.
+fn encode_path(path: &str) -> Result<String, Reason> {
+    if !path.starts_with('/') {
+        return Err(refused("the rewritten path does not begin with `/`"));
+    }
+    let leads_upwards = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    if path.split(['/', '\\']).any(leads_upwards) {
+        return Err(refused("the rewritten path has a segment `.` or `..`"));
+    }
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        // RFC 3986, section 3.3: what a path may hold without encoding, and `/` between its segments.
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    Ok(out)
+}
+
+fn refused(message: &'static str) -> Reason {
+    Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
+}
+
+fn response(answer: http::Response<Body>, method: &Method) -> Response {
+    let (head, body) = answer.into_parts();
+    let bodiless = *method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED;
+    Response { status: head.status, headers: forward::response_headers(head.headers, bodiless), body }
+}
+
+fn unanswered(error: UpstreamError) -> Result<Outcome, Abort> {
+    let message = error.to_string();
+    Err(match error {
+        UpstreamError::RequestBody(_) => {
+            return Ok(Outcome::Failure(Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)));
+        }
+        UpstreamError::Unreachable(_) => Abort::new(UNREACHABLE, StatusCode::BAD_GATEWAY, message),
+        UpstreamError::Timeout(_) => Abort::new(TIMEOUT, StatusCode::GATEWAY_TIMEOUT, message),
+        UpstreamError::Malformed(_) => Abort::new(MALFORMED, StatusCode::BAD_GATEWAY, message),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rewritten_path_is_encoded_and_cannot_lead_upwards() {
+        for (path, encoded) in [
+            ("/v2/orders/7", "/v2/orders/7"),
+            ("/a b/ä?c#d%2F", "/a%20b/%C3%A4%3Fc%23d%252F"),
+            ("/a:b@c;d=1/~x", "/a:b@c;d=1/~x"),
+            ("/...", "/..."),
+            ("/a\r\nb", "/a%0D%0Ab"),
+        ] {
+            assert_eq!(encode_path(path).as_deref().ok(), Some(encoded), "{path}");
+        }
+        for path in ["", "a", "//a/../b", "/..", "/a/.", "/a/..;x/b", "/a\\..\\b"] {
+            let refused = encode_path(path);
+            assert_eq!(refused.map_err(|r| (r.code, r.status)), Err((BAD_REQUEST, StatusCode::BAD_REQUEST)), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_get_no_answer_has_its_own_end() {
+        let abort = |error| unanswered(error).map_err(|a| (a.code.as_str(), a.status.as_u16())).map(|_| ());
+        assert_eq!(abort(UpstreamError::Unreachable(String::new())), Err(("upstream-unreachable", 502)));
+        assert_eq!(abort(UpstreamError::Timeout("first_byte")), Err(("upstream-timeout", 504)));
+        assert_eq!(abort(UpstreamError::Malformed(String::new())), Err(("upstream-malformed", 502)));
+        match unanswered(UpstreamError::RequestBody("reset".into())) {
+            Ok(Outcome::Failure(reason)) => assert_eq!(reason.status, StatusCode::BAD_REQUEST),
+            other => panic!("the client's fault is a failure, not {other:?}"),
+        }
+    }
+
+    mod through_a_policy {
+        use http::Method;
+        use serde_json::json;
+
+        use crate::fixture::{always, answer, get, policy, request, sent, told, world};
+        use policy::ports::{UPSTREAM, UpstreamError};
+        use policy::testing::Fixture;
+
+        fn tested(settings: &str) -> Fixture {
+            policy(&format!("[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n{settings}"))
+        }
+
+        #[test]
+        fn the_request_reaches_the_upstream_as_it_came() {
+            let ran =
+                tested("").run(request(Method::PUT, "/a%20b/c?x=%20&y", &[("content-type", "text/plain")], "body"));
+            let seen = sent(&ran);
+            assert_eq!(
+                (&seen["method"], &seen["uri"], &seen["body"]),
+                (&json!("PUT"), &json!("/a%20b/c?x=%20&y"), &json!("body"))
+            );
+            assert_eq!(seen["headers"]["content-type"], json!("text/plain"));
+            assert_eq!(seen["headers"]["host"], json!(null));
+            assert_eq!(ran.path(), ["proxy:success"]);
+        }
+
+        #[test]
+        fn the_path_and_the_host_can_be_others() {
+            let ran = tested("rewrite = '/v2${request.path}/${request.query.q}'\nhost = '${request.host}'")
+                .run(get("/a?q=b%2Fc%20d", &[]));
+            let seen = sent(&ran);
+            assert_eq!(
+                (&seen["uri"], &seen["headers"]["host"]),
+                (&json!("/v2/a/b/c%20d?q=b%2Fc%20d"), &json!("localhost"))
+            );
+        }
+
+        #[test]
+        fn a_value_in_the_path_cannot_lead_upwards() {
+            let tested = tested("rewrite = '/v2/${request.query.q}/x'");
+            assert_eq!(told(&tested.run(get("/a?q=b%2F..%2F..%2Fadmin", &[]))), "400 bad-request");
+        }
+
+        #[test]
+        fn the_filters_after_it_see_the_answer() {
+            let tested =
+                tested("\n[[filter]]\nuse = 'set-header'\nof = 'response'\nset = { x-status = '${response.status}' }");
+            assert_eq!(tested.run(get("/a", &[])).header("x-status"), "200");
+        }
+
+        fn with(upstream: fn() -> Result<http::Response<policy::Body>, UpstreamError>, more: &str) -> Fixture {
+            let text = format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'odd'\n{more}");
+            world().resource(UPSTREAM, "odd", always(upstream)).policy("tested", &text)
+        }
+
+        #[test]
+        fn an_answer_comes_without_what_belongs_to_its_connection() {
+            let odd = || {
+                Ok(answer(
+                    203,
+                    &[("connection", "x-a"), ("x-a", "1"), ("keep-alive", "1"), ("etag", "2")],
+                    "body".into(),
+                ))
+            };
+            let ran = with(odd, "").run(get("/a", &[]));
+            assert_eq!((ran.status, ran.header("etag"), ran.text()), (203, "2", "body"));
+            for name in ["connection", "x-a", "keep-alive"] {
+                assert_eq!(ran.header(name), "", "{name}");
+            }
+        }
+
+        #[test]
+        fn an_upstream_that_does_not_answer_is_a_fault_and_a_client_that_breaks_off_is_not() {
+            for (upstream, told_as) in [
+                (|| Err(UpstreamError::Unreachable("refused".into())), "502 upstream-unreachable"),
+                (|| Err(UpstreamError::Timeout("first_byte")), "504 upstream-timeout"),
+                (|| Err(UpstreamError::Malformed("no HTTP".into())), "502 upstream-malformed"),
+                (|| Err(UpstreamError::RequestBody("reset".into())), "400 bad-request"),
+                (|| Ok(answer(101, &[], String::new())), "502 upstream-malformed"),
+            ]
+                as [(fn() -> Result<http::Response<policy::Body>, UpstreamError>, &str); 5]
+            {
+                assert_eq!(told(&with(upstream, "").run(get("/a", &[]))), told_as);
+            }
+            let spare =
+                "on_abort = { to = 'spare', as = 'success' }\n\n[[chain.spare]]\nuse = 'respond'\ntext = 'spare'";
+            assert_eq!(with(|| Err(UpstreamError::Timeout("connect")), spare).run(get("/a", &[])).text(), "spare");
+        }
+
+        #[test]
+        fn what_is_not_there_yet_is_said_so() {
+            for setting in ["url = 'http://a'", "retry = 3", "redirect = { follow = true }", "allow = ['a']"] {
+                let problems = tested(setting).problems();
+                assert!(problems.len() == 1 && problems[0].contains("error[P0004]"), "{setting}: {problems:#?}");
+            }
+        }
+    }
+}

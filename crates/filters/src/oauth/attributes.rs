@@ -1,0 +1,206 @@
+//! What the OAuth filters leave on the exchange, and what selectors may read of it.
+
+use std::sync::Arc;
+
+use ::oauth::Scopes;
+use ::oauth::token::Token;
+use policy::attribute::{Attribute, Field, Key};
+use policy::value::{Type, Value};
+use store::{AccessToken, Client};
+
+/// A grant that was proved: what a token may be made from.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// `client_credentials` ...
+    pub kind: &'static str,
+    /// The resource owner; none where the client acts for itself.
+    pub subject: Option<String>,
+    /// What may be granted at most.
+    pub scopes: Scopes,
+    /// What is granted where nothing is asked.
+    pub default_scopes: Scopes,
+    /// Whether a refresh token may be given.
+    pub offline: bool,
+}
+
+/// The scopes of this exchange.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// What was asked for; empty where nothing was.
+    pub asked: Scopes,
+    /// What of it is granted.
+    pub granted: Scopes,
+}
+
+/// Who a token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The resource owner; the client where it acts for itself.
+    pub id: Arc<str>,
+    /// Whether it is the client itself.
+    pub is_client: bool,
+}
+
+/// A token that was just made. Its text is for the answer only: no selector reads it.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    /// The token.
+    pub token: Token,
+    /// Seconds.
+    pub expires_in: u64,
+}
+
+/// The client that authenticated, or that the token was issued to.
+pub static CLIENT: Key<Client> = Key::new(
+    "client",
+    &[
+        Field { name: "id", doc: "Its identifier.", of: Type::Text, get: |c| Some(Value::Text(c.client_id.shared())) },
+        Field {
+            name: "name",
+            doc: "Its name, for people.",
+            of: Type::Text,
+            get: |c| c.client_name.as_deref().map(Value::text),
+        },
+        Field {
+            name: "scopes",
+            doc: "The scopes it is registered for.",
+            of: Type::List,
+            get: |c| Some(list(&c.scope)),
+        },
+        Field {
+            name: "grants",
+            doc: "The grants it is registered for.",
+            of: Type::List,
+            get: |c| Some(Value::texts(c.grant_types.iter().map(String::as_str))),
+        },
+    ],
+);
+
+/// The grant that a token is to be made from.
+pub static GRANT: Key<Grant> = Key::new(
+    "grant",
+    &[
+        Field { name: "kind", doc: "Its `grant_type`.", of: Type::Text, get: |g| Some(Value::text(g.kind)) },
+        Field {
+            name: "subject",
+            doc: "The resource owner; absent where the client acts for itself.",
+            of: Type::Text,
+            get: |g| g.subject.as_deref().map(Value::text),
+        },
+        Field { name: "scopes", doc: "What may be granted at most.", of: Type::List, get: |g| Some(list(&g.scopes)) },
+        Field {
+            name: "default_scopes",
+            doc: "What is granted where nothing is asked.",
+            of: Type::List,
+            get: |g| Some(list(&g.default_scopes)),
+        },
+        Field {
+            name: "offline",
+            doc: "Whether a refresh token may be given.",
+            of: Type::Bool,
+            get: |g| Some(Value::Bool(g.offline)),
+        },
+    ],
+);
+
+/// The access token of the exchange, without its text.
+pub static TOKEN: Key<AccessToken> = Key::new(
+    "token",
+    &[
+        Field {
+            name: "client_id",
+            doc: "The client it was issued to.",
+            of: Type::Text,
+            get: |t| Some(Value::Text(t.client_id.shared())),
+        },
+        Field {
+            name: "subject",
+            doc: "The resource owner; absent for client credentials.",
+            of: Type::Text,
+            get: |t| t.subject.as_deref().map(Value::text),
+        },
+        Field { name: "scopes", doc: "What it grants.", of: Type::List, get: |t| Some(list(&t.scope)) },
+        Field {
+            name: "grant_type",
+            doc: "The grant that it came from.",
+            of: Type::Text,
+            get: |t| Some(Value::text(t.grant_type.as_str())),
+        },
+        Field {
+            name: "audience",
+            doc: "Whom it is for; empty = anybody.",
+            of: Type::List,
+            get: |t| Some(Value::texts(t.audience.iter().map(String::as_str))),
+        },
+        Field {
+            name: "issued_at",
+            doc: "Unix seconds.",
+            of: Type::Int,
+            get: |t| i64::try_from(t.issued_at).ok().map(Value::Int),
+        },
+        Field {
+            name: "expires_at",
+            doc: "Unix seconds.",
+            of: Type::Int,
+            get: |t| i64::try_from(t.expires_at).ok().map(Value::Int),
+        },
+        Field {
+            name: "properties",
+            doc: "Extra properties kept with it.",
+            of: Type::Map,
+            get: |t| {
+                let pairs =
+                    t.properties.iter().map(|(name, value)| (Arc::from(name.as_str()), Value::text(value.as_str())));
+                Some(Value::Map(Arc::new(pairs.collect())))
+            },
+        },
+    ],
+);
+
+/// The scopes asked and granted.
+pub static SCOPES: Key<Granted> = Key::new(
+    "scopes",
+    &[
+        Field { name: "asked", doc: "What was asked for.", of: Type::List, get: |s| Some(list(&s.asked)) },
+        Field { name: "granted", doc: "What of it is granted.", of: Type::List, get: |s| Some(list(&s.granted)) },
+    ],
+);
+
+/// Who the token stands for.
+pub static SUBJECT: Key<Subject> = Key::new(
+    "subject",
+    &[
+        Field {
+            name: "id",
+            doc: "The resource owner; the client where it acts for itself.",
+            of: Type::Text,
+            get: |s| Some(Value::Text(s.id.clone())),
+        },
+        Field {
+            name: "is_client",
+            doc: "Whether it is the client itself: an identifier of one may look like one of the other.",
+            of: Type::Bool,
+            get: |s| Some(Value::Bool(s.is_client)),
+        },
+    ],
+);
+
+/// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors cannot name it.
+pub(super) static ISSUED: Key<Issued> = Key::new("token (issued)", &[]);
+
+/// What selectors may read.
+pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &SUBJECT];
+
+impl Subject {
+    /// The subject of this token.
+    pub fn of(token: &AccessToken) -> Subject {
+        match &token.subject {
+            Some(subject) => Subject { id: Arc::from(subject.as_str()), is_client: false },
+            None => Subject { id: token.client_id.shared(), is_client: true },
+        }
+    }
+}
+
+fn list(scopes: &Scopes) -> Value {
+    Value::List(scopes.iter().cloned().map(Value::Text).collect())
+}

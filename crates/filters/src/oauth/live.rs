@@ -1,0 +1,48 @@
+//! Looks an access token up with its client: what `oauth.validate-token`, `oauth.token-info` and `oauth.introspect` share.
+
+use std::sync::Arc;
+
+use policy::settings::Spanned;
+use policy::{BuildContext, Diagnostics, Exchange};
+use store::{AccessToken, AccessTokens, Client, Clients, StoreError};
+
+use crate::StoreExt;
+
+/// The two stores.
+pub(crate) struct Live {
+    tokens: Arc<AccessTokens>,
+    clients: Arc<Clients>,
+}
+
+impl Live {
+    pub(super) fn build(
+        tokens: &Option<Spanned<String>>,
+        clients: &Option<Spanned<String>>,
+        cx: &mut BuildContext<'_>,
+    ) -> Result<Live, Diagnostics> {
+        Ok(Live { tokens: cx.access_tokens(tokens)?, clients: cx.clients(clients)? })
+    }
+
+    /// The token's record and its client, where both are good now: known, not expired, not revoked, the client enabled. One read of the
+    /// token; the client comes from the cache.
+    pub(super) async fn find(&self, token: &str, now: Now) -> Result<Option<(AccessToken, Arc<Client>)>, StoreError> {
+        let Some(record) = self.tokens.find(token, now.seconds).await? else {
+            return Ok(None);
+        };
+        let client = self.clients.get(&record.client_id, now.millis).await?;
+        Ok(client.filter(|client| client.enabled).map(|client| (record, client)))
+    }
+}
+
+/// The time of an exchange, so that the exchange itself need not be held while a store is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
+    seconds: u64,
+    millis: u64,
+}
+
+impl Now {
+    pub(super) fn of(exchange: &Exchange) -> Now {
+        Now { seconds: exchange.now(), millis: exchange.now_millis() }
+    }
+}

@@ -1,0 +1,165 @@
+//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414). Derived from the policies that are loaded, so that it
+//! never lies; the issuer comes from `policies/oauth/server.toml`.
+//!
+//! It answers only at the issuer's own path: for `https://login.example.com/tenant` that is
+//! `/.well-known/oauth-authorization-server/tenant`.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "oauth.metadata"
+//! ```
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use ::oauth::Issuer;
+use ::oauth::metadata::Metadata as Document;
+use policy::engine::Program;
+use policy::filter::{Answers, Role};
+use policy::outcome::NOT_FOUND;
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+
+use super::answers::ENDPOINT;
+use super::authenticate_client::AUTH_METHOD;
+use super::client_credentials::GRANT_TYPE;
+use super::server::Server;
+
+/// The fact that a policy is an endpoint: `token_endpoint`, as the document names it.
+pub(super) const ENDPOINT_FACT: &str = "endpoint";
+
+/// `use = "oauth.metadata"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "oauth.metadata";
+    const ROLE: Role = Role::Endpoint(&ENDPOINT);
+    type Filter = Metadata;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<Metadata, Diagnostics> {
+        cx.answers(Answers::Always);
+        let issuer = Server::read(cx)?.issuer(cx)?;
+        Ok(Metadata { path: issuer.metadata_path(), issuer, document: OnceLock::new() })
+    }
+}
+
+/// The compiled filter. It lives as long as its generation, and so does the document.
+pub(crate) struct Metadata {
+    issuer: Issuer,
+    path: String,
+    document: OnceLock<Bytes>,
+}
+
+impl Filter for Metadata {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        if exchange.request.path != self.path {
+            let reason = Reason::new(NOT_FOUND, "this is not the path of the issuer's metadata")
+                .with_status(StatusCode::NOT_FOUND);
+            return Ok(Outcome::Failure(reason));
+        }
+        let document = self.document.get_or_init(|| write(&self.issuer, &Facts::of(exchange.program()))).clone();
+        let mut response = Response::new(StatusCode::OK)
+            .with_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .with_header(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+        response.body = document.into();
+        exchange.answer(response)
+    }
+}
+
+/// What the loaded policies say of themselves: policy, its routes' paths, the fact.
+struct Facts<'a> {
+    endpoints: Vec<(&'a str, &'a [String], &'a str)>,
+    methods: Vec<(&'a str, &'a [String], &'a str)>,
+    grants: Vec<(&'a str, &'a [String], &'a str)>,
+}
+
+impl<'a> Facts<'a> {
+    fn of(program: &'a Program) -> Facts<'a> {
+        let named = |name| {
+            let text =
+                |(policy, paths, value): (&'a str, &'a [String], &'a Value)| Some((policy, paths, value.as_text()?));
+            program.facts(name).into_iter().filter_map(text).collect()
+        };
+        Facts { endpoints: named(ENDPOINT_FACT), methods: named(AUTH_METHOD), grants: named(GRANT_TYPE) }
+    }
+
+    /// The client authentication methods of a policy; where it has none itself, those of policies that are only called.
+    fn methods_of(&self, policy: &str) -> Vec<&'a str> {
+        let own: Vec<_> = self.methods.iter().filter(|(of, ..)| *of == policy).map(|(.., method)| *method).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        self.methods.iter().filter(|(_, paths, _)| paths.is_empty()).map(|(.., method)| *method).collect()
+    }
+}
+
+fn write(issuer: &Issuer, facts: &Facts<'_>) -> Bytes {
+    let mut document = Document::new(issuer);
+    for (policy, paths, name) in &facts.endpoints {
+        // A URL in the document is one that a client can call as it stands.
+        let Some(path) = paths.iter().find(|path| !path.contains(['{', '*'])) else { continue };
+        if document.has(name) {
+            continue;
+        }
+        document.endpoint(issuer, name, path);
+        document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
+    }
+    if document.has("token_endpoint") {
+        document.list("grant_types_supported", facts.grants.iter().map(|(.., grant)| *grant));
+    }
+    serde_json::to_vec(&document).expect("the document is an object with text for names").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value as Json, json};
+
+    fn paths(paths: &[&str]) -> Vec<String> {
+        paths.iter().map(|path| path.to_string()).collect()
+    }
+
+    fn written(facts: &Facts<'_>) -> Json {
+        let issuer = Issuer::parse("https://login.example.com/tenant").expect("issuer");
+        serde_json::from_slice(&write(&issuer, facts)).expect("json")
+    }
+
+    /// D37: what no loaded policy offers is not there.
+    #[test]
+    fn rfc8414_2_only_what_is_loaded() {
+        let (token, introspect, revoke) =
+            (paths(&["/api/oauth/token"]), paths(&["/x/{id}", "/introspect"]), paths(&["/revoke/{id}"]));
+        let facts = Facts {
+            endpoints: vec![
+                ("oauth/introspect", &introspect, "introspection_endpoint"),
+                ("oauth/revoke", &revoke, "revocation_endpoint"),
+                ("oauth/token", &token, "token_endpoint"),
+            ],
+            methods: vec![
+                ("common/client", &[], "client_secret_post"),
+                ("oauth/token", &token, "client_secret_post"),
+                ("oauth/token", &token, "client_secret_basic"),
+            ],
+            grants: vec![("oauth/token", &token, "client_credentials")],
+        };
+        assert_eq!(
+            written(&facts),
+            json!({
+                "issuer": "https://login.example.com/tenant",
+                "token_endpoint": "https://login.example.com/api/oauth/token",
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "grant_types_supported": ["client_credentials"],
+                "introspection_endpoint": "https://login.example.com/introspect",
+                "introspection_endpoint_auth_methods_supported": ["client_secret_post"],
+            })
+        );
+        let nothing = Facts { endpoints: vec![], methods: vec![], grants: facts.grants.clone() };
+        assert_eq!(written(&nothing), json!({ "issuer": "https://login.example.com/tenant" }));
+    }
+}

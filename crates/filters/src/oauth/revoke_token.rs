@@ -1,0 +1,78 @@
+//! `oauth.revoke-token`: revokes a token of the client that asks, at once and for every node (RFC 7009). In Oracle API Gateway: Revoke a Token.
+//!
+//! A token that is unknown, expired or revoked already is a success. Another client's token is refused, and stays good.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "oauth.revoke-token"     # after oauth.authenticate-client
+//! ```
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use ::oauth::revocation::decide;
+use policy::attribute::Slot;
+use policy::filter::{Answers, Role};
+use policy::settings::Spanned;
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+use store::{AccessTokens, Client};
+
+use super::answers::{ENDPOINT, no_store};
+use super::attributes::CLIENT;
+use super::metadata::ENDPOINT_FACT;
+use super::request::{endpoint_form, required};
+use super::stop::{Stop, settle};
+use crate::StoreExt;
+
+/// `use = "oauth.revoke-token"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The store of the kind `access-token`. Default: the one of that name.
+    store: Option<Spanned<String>>,
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "oauth.revoke-token";
+    const ROLE: Role = Role::Endpoint(&ENDPOINT);
+    type Filter = RevokeToken;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<RevokeToken, Diagnostics> {
+        cx.reads_request_body();
+        cx.answers(Answers::Always);
+        cx.publish(ENDPOINT_FACT, Value::text("revocation_endpoint"));
+        Ok(RevokeToken { tokens: cx.access_tokens(&self.store)?, client: cx.reads(&CLIENT) })
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct RevokeToken {
+    tokens: Arc<AccessTokens>,
+    client: Slot<Client>,
+}
+
+impl Filter for RevokeToken {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        match self.revoke(exchange).await {
+            Ok(()) => exchange.answer(no_store(Response::new(StatusCode::OK))),
+            Err(stop) => settle(Err(stop)),
+        }
+    }
+}
+
+impl RevokeToken {
+    /// `token_type_hint` is not looked at: a token says by itself what it is.
+    async fn revoke(&self, exchange: &Exchange) -> Result<(), Stop> {
+        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let form = endpoint_form(&exchange.request)?;
+        let token = required(form, "token")?;
+        let found = self.tokens.find(token, exchange.now()).await?;
+        if decide(&client.client_id, found.as_ref().map(|token| &token.client_id))? {
+            self.tokens.revoke(token, exchange.now()).await?;
+        }
+        Ok(())
+    }
+}

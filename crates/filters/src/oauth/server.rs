@@ -1,0 +1,118 @@
+//! `policies/oauth/server.toml`: what is the authorization server's as a whole, the same on all nodes. All of it may be left out.
+//!
+//! ```toml
+//! issuer = "https://login.example.com"
+//!
+//! [maximum_lifetime]
+//! access_token = "24h"
+//! ```
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use ::oauth::Issuer;
+use ::oauth::metadata::ISSUER_RULE;
+use policy::diagnostic::{Place, Problem, Span, codes};
+use policy::settings::{Duration, FromOutside, Spanned};
+use policy::{BuildContext, Diagnostics};
+
+use crate::not_yet::NotYet;
+
+/// The file, below `policies/`.
+pub const FILE: &str = "oauth/server.toml";
+
+/// The settings in it.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Who this authorization server is (RFC 8414): an https URL without query and fragment; http on loopback only. Default: the URL of the
+    /// listener, where the node has one only and that is on loopback.
+    issuer: Option<Spanned<FromOutside>>,
+    /// A set of stricter rules. There is only `default` yet.
+    profile: Option<Spanned<String>>,
+    /// Upper bounds of lifetimes, whatever a policy says.
+    #[serde(default)]
+    maximum_lifetime: MaximumLifetime,
+}
+
+/// `[maximum_lifetime]`
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaximumLifetime {
+    /// Of access tokens. Default: none.
+    access_token: Option<Duration>,
+    /// Of refresh tokens: a later version.
+    #[schemars(skip)]
+    refresh_token: Option<NotYet>,
+    /// Of authorization codes: a later version.
+    #[schemars(skip)]
+    code: Option<NotYet>,
+}
+
+/// The settings, checked.
+pub(crate) struct Server(Arc<ServerSettings>);
+
+impl Server {
+    /// Reads the file; what is wrong in it is told at its place there.
+    pub(super) fn read(cx: &mut BuildContext<'_>) -> Result<Server, Diagnostics> {
+        let server = Server(cx.settings_file::<ServerSettings>(FILE)?.unwrap_or_default());
+        if let Some(profile) = server.0.profile.as_ref().filter(|profile| profile.value != "default") {
+            return Err(Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value))
+                .with_help("leave `profile` out")
+                .at(in_file(profile.span, cx))
+                .into());
+        }
+        let later =
+            [("refresh_token", &server.0.maximum_lifetime.refresh_token), ("code", &server.0.maximum_lifetime.code)];
+        for (name, setting) in later {
+            if let Some(setting) = setting {
+                return Err(Problem::error(codes::NOT_YET, format!("`maximum_lifetime.{name}` is not there yet"))
+                    .with_help("leave it out: this version issues access tokens only")
+                    .at(in_file(setting.span(), cx))
+                    .into());
+            }
+        }
+        Ok(server)
+    }
+
+    /// Refuses a lifetime of access tokens beyond the maximum.
+    pub(super) fn bound(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
+        match self.0.maximum_lifetime.access_token {
+            Some(maximum) if lifetime.value > maximum => {
+                let message = format!("the lifetime is beyond the maximum of {maximum}");
+                Err(cx
+                    .error(
+                        lifetime.span,
+                        message,
+                        format!("shorten it, or raise `maximum_lifetime.access_token` in `policies/{FILE}`"),
+                    )
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The issuer: that of the file, else that of a node with one loopback listener. Never the `Host` of a request.
+    pub(super) fn issuer(&self, cx: &BuildContext<'_>) -> Result<Issuer, Diagnostics> {
+        if let Some(text) = &self.0.issuer {
+            return Issuer::parse(&text.value.0).ok_or_else(|| {
+                Problem::error(codes::ISSUER, "this is no issuer")
+                    .with_help(ISSUER_RULE)
+                    .at(in_file(text.span, cx))
+                    .into()
+            });
+        }
+        let default = cx.node().default_issuer.as_deref().and_then(Issuer::parse);
+        default.ok_or_else(|| {
+            let help = format!("write `issuer = \"https://...\"` into `policies/{FILE}`, the same on all nodes: the URL under which clients reach them");
+            Problem::error(codes::ISSUER, "the authorization server has no issuer").with_help(help).at(cx.own_place()).into()
+        })
+    }
+}
+
+/// A place in the file; that of the filter where it cannot be told.
+fn in_file(span: Span, cx: &BuildContext<'_>) -> Place {
+    cx.settings_place(FILE, span).unwrap_or_else(|| cx.own_place())
+}

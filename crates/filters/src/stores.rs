@@ -1,0 +1,94 @@
+//! How filters reach stores: typed, by name, with the kind checked when the policy is loaded.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use policy::diagnostic::{Problem, codes};
+use policy::settings::Spanned;
+use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
+use store::{AccessTokens, Clients, Kind, StoreError, StoreHandle};
+
+/// A store's source is down, too slow or full.
+pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
+/// A store's source refuses for good.
+pub const STORE_BROKEN: ReasonCode = ReasonCode::new("store-broken");
+
+/// The word under which [`policy::ports::Resources`] gives a [`StoreHandle`].
+const STORE: &str = "store";
+
+/// Typed stores for filters. Without a name it is the store that is named after its kind.
+pub trait StoreExt {
+    /// A store of the kind `access-token`.
+    fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
+    /// A store of the kind `clients`.
+    fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+}
+
+impl StoreExt for BuildContext<'_> {
+    fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics> {
+        typed(self, name, Kind::AccessToken, |handle| match handle {
+            StoreHandle::AccessToken(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
+        typed(self, name, Kind::Clients, |handle| match handle {
+            StoreHandle::Clients(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+}
+
+fn typed<T>(
+    cx: &mut BuildContext<'_>,
+    name: &Option<Spanned<String>>,
+    wanted: Kind,
+    pick: impl FnOnce(&StoreHandle) -> Option<Arc<T>>,
+) -> Result<Arc<T>, Diagnostics> {
+    let own_name = kind_name(wanted);
+    let name = name.clone().unwrap_or_else(|| Spanned { span: cx.own_place().span, value: own_name.to_owned() });
+    let handle = cx.resource::<StoreHandle>(STORE, &name)?;
+    pick(&handle).ok_or_else(|| {
+        let is = kind_name(kind_of(&handle));
+        let message = format!("store `{}` is of the kind `{is}`, and this filter needs `{own_name}`", name.value);
+        let help =
+            format!("name a store with `kind = \"{own_name}\"`, or leave `store` out to use the store `{own_name}`");
+        Problem::error(codes::STORE, message).with_help(help).at(cx.place(name.span)).into()
+    })
+}
+
+fn kind_of(handle: &StoreHandle) -> Kind {
+    match handle {
+        StoreHandle::AccessToken(_) => Kind::AccessToken,
+        StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Mapped(kind) => *kind,
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    // A key property store is named by its own table, `kps.NAME`.
+    Kind::ALL.iter().find(|(k, _)| *k == kind).map_or("kps", |(_, name)| name)
+}
+
+/// A store's error as a fault: what is down may be tried again; what is broken needs an operator.
+pub fn abort_from(error: StoreError) -> Abort {
+    match error {
+        StoreError::Unavailable(why) => Abort::unavailable(STORE_UNAVAILABLE, why),
+        StoreError::Broken(why) => Abort::new(STORE_BROKEN, StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_down_is_worth_another_try_and_a_broken_one_is_not() {
+        let down = abort_from(StoreError::Unavailable("connection refused".into()));
+        assert_eq!((down.status, down.retry_after), (StatusCode::SERVICE_UNAVAILABLE, Some(5)));
+        let broken = abort_from(StoreError::Broken("no rights".into()));
+        assert_eq!((broken.status, broken.retry_after), (StatusCode::INTERNAL_SERVER_ERROR, None));
+    }
+}

@@ -1,0 +1,172 @@
+//! What listeners and policies have to do with each other: routes, the policies before and after every policy.
+
+use http::HeaderName;
+
+use super::build::PolicyEffects;
+use super::model::{Policy, PolicyId, Target};
+use super::policy::Names;
+use super::shared::{ListenerFacts, NodeFacts};
+use super::table::{did_you_mean, list};
+use crate::diagnostic::{Code, Diagnostics, Problem, codes};
+use crate::engine::model as compiled;
+use crate::filter::INJECTED_HEADER;
+use crate::route::{Route, Router, ties};
+
+/// A listener with its policies linked.
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) before: Vec<PolicyId>,
+    pub(crate) after: Vec<PolicyId>,
+    pub(crate) on_error: Option<PolicyId>,
+}
+
+/// Links the listeners' policies, and checks the policies' `listener`.
+pub(crate) fn link(node: &NodeFacts, policies: &[Policy], names: &Names, problems: &mut Diagnostics) -> Vec<Listener> {
+    for policy in policies {
+        let Some(listener) = &policy.listener else { continue };
+        if node.listeners.iter().any(|known| known.name == listener.value) {
+            continue;
+        }
+        let known = node.listeners.iter().map(|known| known.name.as_str());
+        let help = did_you_mean(&listener.value, known.clone()).unwrap_or_else(|| match node.listeners.is_empty() {
+            true => format!("declare it in node.toml: [[listener]] name = \"{}\"", listener.value),
+            false => format!("listeners of node.toml: {}", list(known)),
+        });
+        let message = format!("there is no listener `{}`", listener.value);
+        problems.push(Problem::error(codes::UNKNOWN_LISTENER, message).with_help(help).at(policy.place(listener.span)));
+    }
+    node.listeners.iter().map(|facts| link_one(facts, names, problems)).collect()
+}
+
+fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) -> Listener {
+    let mut find = |name: &String, key: &str| {
+        let found = names.get(name).copied();
+        if found.is_none() {
+            let help = did_you_mean(name, names.keys().map(String::as_str))
+                .unwrap_or_else(|| format!("a policy's name is its path: this would be policies/{name}.toml"));
+            let code: Code = codes::UNKNOWN_POLICY;
+            let message =
+                format!("`{key}` of the listener `{}` names the policy `{name}`, which does not exist", facts.name);
+            problems.push(Problem::error(code, message).with_help(help).nowhere());
+        }
+        found
+    };
+    Listener {
+        name: facts.name.clone(),
+        before: facts.before.iter().filter_map(|name| find(name, "before")).collect(),
+        after: facts.after.iter().filter_map(|name| find(name, "after")).collect(),
+        on_error: facts.on_error.as_ref().and_then(|name| find(name, "on_error")),
+    }
+}
+
+/// A router for each listener, and one for requests on a listener that is not known. Collisions are reported once.
+pub(crate) fn routers(
+    listeners: &[Listener],
+    policies: &[Policy],
+    effects: &[&PolicyEffects],
+    problems: &mut Diagnostics,
+) -> Vec<Router> {
+    let names = listeners.iter().map(|listener| Some(listener.name.as_str())).chain([None]);
+    names
+        .map(|listener| {
+            let routes = routes_of(listener, policies, effects);
+            report_ties(&routes, policies, problems);
+            Router::new(&routes)
+        })
+        .collect()
+}
+
+fn routes_of<'a>(listener: Option<&str>, policies: &'a [Policy], effects: &[&PolicyEffects]) -> Vec<Route<'a>> {
+    let bound = |policy: &Policy| match &policy.listener {
+        Some(own) => listener == Some(own.value.as_str()),
+        None => true,
+    };
+    let mut routes = Vec::new();
+    for (id, policy) in policies.iter().enumerate().filter(|(_, policy)| bound(policy)) {
+        let options = effects[id].iter().flatten().any(|step| step.own.serves_options);
+        routes.extend(policy.routes.iter().map(|spec| Route { policy: id, spec, options }));
+    }
+    routes
+}
+
+fn report_ties(routes: &[Route<'_>], policies: &[Policy], problems: &mut Diagnostics) {
+    for tie in ties(routes) {
+        let (first, second) = (&routes[tie.first], &routes[tie.second]);
+        let (other, own) = (&policies[first.policy], &policies[second.policy]);
+        let message = format!("{} and {} have routes that match the same requests", other.file.path, own.file.path);
+        problems.push(
+            Problem::error(codes::ROUTE_COLLISION, message)
+                .with_help(
+                    "tell them apart by path, methods, host, headers or query, or bind them to different listeners",
+                )
+                .at(own.place(second.spec.span))
+                .with_label(format!("`{}` here", second.spec.path))
+                .with_related(other.place(first.spec.span), format!("`{}` here", first.spec.path)),
+        );
+    }
+}
+
+/// For each policy, the request headers that a filter sets on any way from its route: those of the policy itself, of the
+/// policies that it runs, and of those that run before it.
+pub(crate) fn injected(
+    listeners: &[Listener],
+    policies: &[Policy],
+    effects: &[&PolicyEffects],
+) -> Vec<Vec<HeaderName>> {
+    let of = |id: PolicyId| {
+        let policy = &policies[id];
+        let mut reached = vec![id];
+        match &policy.before {
+            Some(before) => reached.extend(before.iter().map(|(id, _)| *id)),
+            None => reached.extend(listeners.iter().flat_map(|listener| &listener.before)),
+        }
+        let mut next = 0;
+        while let Some(id) = reached.get(next).copied() {
+            for called in called_by(&policies[id]) {
+                if !reached.contains(&called) {
+                    reached.push(called);
+                }
+            }
+            next += 1;
+        }
+        let facts = reached.iter().flat_map(|id| effects[*id].iter().flatten()).flat_map(|step| &step.own.facts);
+        let names = facts.filter(|(fact, _)| *fact == INJECTED_HEADER).filter_map(|(_, name)| name.as_text());
+        let mut names: Vec<HeaderName> =
+            names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        names
+    };
+    (0..policies.len()).map(of).collect()
+}
+
+/// The policies that a policy runs.
+pub(crate) fn called_by(policy: &Policy) -> impl Iterator<Item = PolicyId> {
+    let targets = policy.chains.iter().flat_map(|chain| &chain.steps).flat_map(|step| step.targets());
+    targets.filter_map(|(target, _, _)| match target {
+        Target::Policy(policy, _) => Some(policy),
+        _ => None,
+    })
+}
+
+/// The listeners as the engine wants them.
+pub(crate) fn compiled(
+    listeners: Vec<Listener>,
+    mut routers: Vec<Router>,
+) -> (Vec<compiled::Listener>, compiled::Listener) {
+    let unbound = compiled::Listener {
+        name: String::new(),
+        before: Vec::new(),
+        after: Vec::new(),
+        on_error: None,
+        router: routers.pop().unwrap_or_default(),
+    };
+    let listeners = listeners.into_iter().zip(routers).map(|(listener, router)| compiled::Listener {
+        name: listener.name,
+        before: listener.before,
+        after: listener.after,
+        on_error: listener.on_error,
+        router,
+    });
+    (listeners.collect(), unbound)
+}

@@ -1,0 +1,96 @@
+//! The policy files: which of all files they are, and each parsed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::model::Policy;
+use super::policy::{Names, read_policy};
+use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::filter::Library;
+use crate::reader::{Document, Files, parse};
+
+/// Files below `policies/` that are settings of a filter library, no policies.
+const SETTINGS: &[&str] = &["policies/oauth/server.toml"];
+
+/// All parsed files below `policies/`.
+pub(crate) struct Sources {
+    /// By path; those that cannot be parsed are missing.
+    pub(crate) documents: BTreeMap<String, Document>,
+    /// The policies' names, also of those that cannot be parsed.
+    pub(crate) names: Names,
+    /// The policies' files, in the order of the names.
+    files: Vec<(String, Arc<SourceFile>)>,
+}
+
+/// The policy's name that a path stands for.
+pub(crate) fn policy_name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("policies/")?.strip_suffix(".toml")?;
+    (!name.ends_with(".test") && !SETTINGS.contains(&path)).then_some(name)
+}
+
+/// Parses what stands below `policies/`.
+pub(crate) fn read(files: &Files, problems: &mut Diagnostics) -> Sources {
+    let mut sources = Sources { documents: BTreeMap::new(), names: Names::new(), files: Vec::new() };
+    for (path, file) in files.files.iter().filter(|(path, _)| path.starts_with("policies/") && path.ends_with(".toml"))
+    {
+        match parse(file) {
+            Ok(document) => drop(sources.documents.insert(path.clone(), document)),
+            Err(more) => problems.extend(more),
+        }
+        if let Some(name) = policy_name(path) {
+            sources.files.push((name.to_owned(), file.clone()));
+        }
+    }
+    // By name, which differs from the order of the paths: `a/b` stands after `a-b`, `a.toml` before `a/b.toml`.
+    sources.files.sort_by(|a, b| a.0.cmp(&b.0));
+    sources.names = sources.files.iter().enumerate().map(|(id, (name, _))| (name.clone(), id)).collect();
+    sources.report_collisions(problems);
+    sources
+}
+
+impl Sources {
+    /// Reads every policy; one whose file cannot be parsed is there, and broken.
+    pub(crate) fn policies(&self, library: Library, problems: &mut Diagnostics) -> Vec<Policy> {
+        let read = |(name, file): &(String, Arc<SourceFile>)| match self.documents.get(&file.path) {
+            Some(document) => read_policy(name, document, library, &self.names, problems),
+            None => broken(name, file),
+        };
+        self.files.iter().map(read).collect()
+    }
+
+    /// Names that differ only in case are one file on some systems: such a folder means something else elsewhere.
+    fn report_collisions(&self, problems: &mut Diagnostics) {
+        let mut seen: BTreeMap<String, &Arc<SourceFile>> = BTreeMap::new();
+        for (name, file) in &self.files {
+            if let Some(first) = seen.insert(name.to_lowercase(), file) {
+                let start = Span::default();
+                let place = |file: &Arc<SourceFile>| Place { file: file.clone(), span: start };
+                problems.push(
+                    Problem::error(
+                        codes::NAME_COLLISION,
+                        format!("`{}` and `{}` differ only in case", first.path, file.path),
+                    )
+                    .with_help("some file systems take them for one file: rename one")
+                    .at(place(file))
+                    .with_related(place(first), "the other one"),
+                );
+            }
+        }
+    }
+}
+
+fn broken(name: &str, file: &Arc<SourceFile>) -> Policy {
+    Policy {
+        name: name.to_owned(),
+        file: file.clone(),
+        broken: true,
+        routes: Vec::new(),
+        listener: None,
+        before: None,
+        inputs: BTreeMap::new(),
+        chains: Vec::new(),
+        on_failure: None,
+        on_abort: None,
+        response: None,
+    }
+}

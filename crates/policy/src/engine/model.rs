@@ -1,0 +1,118 @@
+//! A compiled policy: chains of steps, every name resolved to an index.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::filter::{AnswerStyle, ErasedFilter};
+use crate::selector::{Condition, Getter};
+use crate::value::{Type, Value};
+
+/// A compiled policy.
+pub(crate) struct Policy {
+    pub(crate) name: String,
+    pub(crate) chains: Vec<Chain>,
+    pub(crate) on_failure: Option<usize>,
+    pub(crate) on_abort: Option<usize>,
+    pub(crate) response: Option<usize>,
+    /// In place of the listener's `before`.
+    pub(crate) before: Option<Vec<usize>>,
+    pub(crate) style: &'static dyn AnswerStyle,
+    /// Its routes' paths, as they are written.
+    pub(crate) paths: Vec<String>,
+    /// Request headers that its filters, or those of policies it runs, set: dropped from what the client sent.
+    pub(crate) injected: Vec<HeaderName>,
+    /// What its filters tell other filters.
+    pub(crate) facts: Vec<(&'static str, Value)>,
+}
+
+/// A chain.
+pub(crate) struct Chain {
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One step of a chain.
+pub(crate) struct Step {
+    /// Its index among all steps of the program.
+    pub(crate) index: u32,
+    pub(crate) when: Option<Condition>,
+    pub(crate) action: Action,
+    /// `when` or the filter reads the request's body.
+    pub(crate) reads_request_body: bool,
+    pub(crate) reads_response_body: bool,
+    /// It leaves a response when it succeeds.
+    pub(crate) sets_response: bool,
+    pub(crate) on_failure: Move,
+    pub(crate) on_abort: Move,
+    pub(crate) on_success: Option<usize>,
+}
+
+/// Where a run goes after a failure or a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// To the caller.
+    Up,
+    /// To the next step.
+    Continue,
+    /// To this chain; the end of it is a success where that was asked for, else still the failure.
+    To { chain: usize, success: bool },
+}
+
+/// What a step does.
+pub(crate) enum Action {
+    Filter(Box<dyn ErasedFilter>),
+    Switch(Switch),
+    Call(Call),
+    Any(Any),
+}
+
+pub(crate) struct Switch {
+    pub(crate) on: Getter<Value>,
+    pub(crate) cases: Vec<(Box<str>, Target)>,
+    pub(crate) otherwise: Target,
+    pub(crate) missing: Option<Target>,
+    pub(crate) fold_case: bool,
+}
+
+pub(crate) struct Call {
+    pub(crate) target: Target,
+    pub(crate) with: Vec<Argument>,
+}
+
+/// An input of the called policy.
+pub(crate) struct Argument {
+    pub(crate) name: Arc<str>,
+    pub(crate) of: Type,
+    pub(crate) value: Getter<Value>,
+}
+
+pub(crate) struct Any {
+    pub(crate) of: Vec<usize>,
+    pub(crate) all: bool,
+}
+
+/// Where a flow word leads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    Chain(usize),
+    Policy(usize),
+    Continue,
+    Fail,
+}
+
+/// A step in words, for decision records.
+pub(crate) struct StepInfo {
+    /// `name`, else `use`.
+    pub(crate) name: Arc<str>,
+    /// `FILE:LINE`.
+    pub(crate) place: Box<str>,
+}
+
+/// A listener's own policies.
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) before: Vec<usize>,
+    pub(crate) after: Vec<usize>,
+    pub(crate) on_error: Option<usize>,
+    pub(crate) router: crate::route::Router,
+}

@@ -1,0 +1,290 @@
+//! Runs chains: what comes after what.
+//!
+//! Three things must not be mixed up. A step *ends* somehow. A chain *runs*: `switch`, `call` and `any` run one and come
+//! back. Within a run, a failure may *move* to another chain, whose end is the end of the run.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::Program;
+use super::decision::StepOutcome;
+use super::model::{Action, Any, Call, Move, Policy, Step, Switch, Target};
+use crate::exchange::{Exchange, FailureInfo};
+use crate::outcome::{Abort, MISSING_VALUE, NO_CASE, Outcome, Reason, WRONG_TYPE};
+use crate::ports::BoxFuture;
+use crate::value::{Type, Value};
+
+/// How a step or a run ended; a step that `when` left out is a success. What went wrong is boxed: it is the rare case, and this travels through every future.
+pub(crate) enum Ended {
+    Success,
+    Answered,
+    Failure(Box<Failed>),
+    Abort(Box<Aborted>),
+}
+
+/// A failure and the step it came from.
+pub(crate) struct Failed {
+    pub(crate) reason: Reason,
+    pub(crate) step: Option<u32>,
+}
+
+/// A fault and the step it came from.
+pub(crate) struct Aborted {
+    pub(crate) abort: Abort,
+    pub(crate) step: Option<u32>,
+}
+
+impl Program {
+    /// Runs a policy: its main chain, then what takes the failures and faults that nothing took.
+    pub(super) fn run_policy<'a>(&'a self, x: &'a mut Exchange, policy: &'a Policy) -> BoxFuture<'a, Ended> {
+        Box::pin(async move {
+            let ended = self.run_chain(x, policy, 0).await;
+            self.run_handlers(x, policy, ended).await
+        })
+    }
+
+    /// Hands what the main chain left to the policy's `[[on_failure]]` or `[[on_abort]]`; its outcome is the policy's.
+    pub(super) async fn run_handlers(&self, x: &mut Exchange, policy: &Policy, ended: Ended) -> Ended {
+        let handler = match &ended {
+            Ended::Failure(_) => policy.on_failure,
+            Ended::Abort(_) => policy.on_abort,
+            Ended::Success | Ended::Answered => None,
+        };
+        let Some(handler) = handler else { return ended };
+        self.note_failure(x, &ended);
+        self.run_chain(x, policy, handler).await
+    }
+
+    /// One run: a chain and whatever it moves to.
+    pub(super) async fn run_chain(&self, x: &mut Exchange, policy: &Policy, chain: usize) -> Ended {
+        let mut steps = &policy.chains[chain].steps;
+        let mut at = 0;
+        // What the end of the run means since a failure moved it.
+        let mut pending = Ended::Success;
+        while let Some(step) = steps.get(at) {
+            let ended = self.run_step(x, policy, step).await;
+            let to = match &ended {
+                Ended::Success => Move::Continue,
+                Ended::Answered => return ended,
+                Ended::Failure(_) => step.on_failure,
+                Ended::Abort(_) => step.on_abort,
+            };
+            match to {
+                Move::Up => return ended,
+                Move::Continue => {
+                    self.note_failure(x, &ended);
+                    match step.on_success {
+                        Some(chain) => (steps, at) = (&policy.chains[chain].steps, 0),
+                        None => at += 1,
+                    }
+                }
+                Move::To { chain, success } => {
+                    self.note_failure(x, &ended);
+                    pending = if success { Ended::Success } else { ended };
+                    (steps, at) = (&policy.chains[chain].steps, 0);
+                }
+            }
+        }
+        pending
+    }
+
+    /// For `${failure.*}`.
+    pub(super) fn note_failure(&self, x: &mut Exchange, ended: &Ended) {
+        let (code, message, status, step) = match ended {
+            Ended::Failure(f) => (f.reason.code, &f.reason.message, f.reason.status, f.step),
+            Ended::Abort(a) => (a.abort.code, &a.abort.message, a.abort.status, a.step),
+            Ended::Success | Ended::Answered => return,
+        };
+        let filter = step.map_or_else(|| Arc::from(""), |step| self.steps[step as usize].name.clone());
+        x.failure = Some(FailureInfo { reason: code.as_str(), message: Arc::from(&**message), filter, status });
+    }
+
+    /// Runs one step and records it.
+    async fn run_step(&self, x: &mut Exchange, policy: &Policy, step: &Step) -> Ended {
+        let record = x.decision.begin(step.index);
+        let began = x.stamp;
+        if let Err(ended) = self.prepare(x, step).await {
+            return finish(x, record, began, ended);
+        }
+        if let Some(when) = &step.when {
+            match when.holds(x) {
+                Ok(true) => {}
+                Ok(false) => {
+                    x.decision.end(record, StepOutcome::Skipped, None, 0);
+                    return Ended::Success;
+                }
+                Err(reason) => return finish(x, record, began, failure(reason, step)),
+            }
+        }
+        let ended = match &step.action {
+            Action::Filter(filter) => match filter.run(x).await {
+                Ok(Outcome::Success) => Ended::Success,
+                Ok(Outcome::Answered) => Ended::Answered,
+                Ok(Outcome::Failure(reason)) => failure(reason, step),
+                Err(abort) => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
+            },
+            Action::Switch(switch) => self.run_switch(x, policy, step, switch).await,
+            Action::Call(call) => self.run_call(x, policy, step, call).await,
+            Action::Any(any) => self.run_any(x, policy, step, any).await,
+        };
+        if let Action::Filter(_) = step.action {
+            x.stamp = x.environment().clock.monotonic_nanos();
+            if step.sets_response && matches!(ended, Ended::Success) || matches!(ended, Ended::Answered) {
+                x.merge_response_edits();
+            }
+        }
+        finish(x, record, began, ended)
+    }
+
+    /// Reads the bodies that the step needs.
+    async fn prepare(&self, x: &mut Exchange, step: &Step) -> Result<(), Ended> {
+        if step.reads_request_body {
+            x.buffer_request_body(x.body_limit()).await.map_err(|reason| failure(reason, step))?;
+        }
+        if step.reads_response_body {
+            let aborted = |abort| Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) }));
+            x.buffer_response_body().await.map_err(aborted)?;
+        }
+        Ok(())
+    }
+
+    async fn run_switch(&self, x: &mut Exchange, policy: &Policy, step: &Step, switch: &Switch) -> Ended {
+        let target = match switch.on.get_optional(x) {
+            Ok(Some(value)) => switch.choose(&value),
+            Ok(None) => match switch.missing {
+                Some(target) => target,
+                None => return failure(Reason::missing("on"), step),
+            },
+            Err(reason) => match switch.missing {
+                Some(target) if reason.code == MISSING_VALUE => target,
+                _ => return failure(reason, step),
+            },
+        };
+        self.run_target(x, policy, step, target, Vec::new()).await
+    }
+
+    /// Runs what a flow word leads to. A called policy sees these inputs and no others.
+    async fn run_target(
+        &self,
+        x: &mut Exchange,
+        policy: &Policy,
+        step: &Step,
+        target: Target,
+        inputs: Vec<(Arc<str>, Value)>,
+    ) -> Ended {
+        match target {
+            Target::Chain(chain) => Box::pin(self.run_chain(x, policy, chain)).await,
+            Target::Policy(policy) => {
+                let own = std::mem::replace(&mut x.input, inputs);
+                let ended = self.run_policy(x, &self.policies[policy]).await;
+                x.input = own;
+                ended
+            }
+            Target::Continue => Ended::Success,
+            Target::Fail => failure(Reason::new(NO_CASE, "no case of the `switch` fits"), step),
+        }
+    }
+
+    async fn run_call(&self, x: &mut Exchange, policy: &Policy, step: &Step, call: &Call) -> Ended {
+        let mut inputs = Vec::with_capacity(call.with.len());
+        for argument in &call.with {
+            match argument.value.get_optional(x) {
+                Ok(Some(value)) if argument.of.takes(&value) => inputs.push((argument.name.clone(), value)),
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    let message = format!("the input `{}` is to be {}", argument.name, argument.of);
+                    return failure(Reason::new(WRONG_TYPE, message), step);
+                }
+                Err(reason) => return failure(reason, step),
+            }
+        }
+        self.run_target(x, policy, step, call.target, inputs).await
+    }
+
+    /// The first chain that succeeds. What a failed one set or edited is rolled back.
+    async fn run_any(&self, x: &mut Exchange, policy: &Policy, step: &Step, any: &Any) -> Ended {
+        let before = x.snapshot();
+        let mut failures: Option<Box<Failed>> = None;
+        for chain in &any.of {
+            let failed = match Box::pin(self.run_chain(x, policy, *chain)).await {
+                Ended::Failure(failed) => failed,
+                ended => return ended,
+            };
+            x.restore(&before);
+            let absent = failed.reason.absent;
+            failures = Some(match failures {
+                None => failed,
+                Some(earlier) => merge(earlier, failed),
+            });
+            if !absent && !any.all {
+                break;
+            }
+        }
+        // `any` of nothing is no success; the loader refuses it, and so does this.
+        failures.map_or_else(|| failure(Reason::new(NO_CASE, "`any` has no chain"), step), Ended::Failure)
+    }
+}
+
+/// The failure of several chains of `any`: the first bad credential says more than absent ones; all challenges are kept.
+fn merge(mut earlier: Box<Failed>, mut later: Box<Failed>) -> Box<Failed> {
+    if earlier.reason.absent && !later.reason.absent {
+        later.reason.challenges = joined(earlier.reason.challenges, later.reason.challenges);
+        return later;
+    }
+    earlier.reason.challenges = joined(earlier.reason.challenges, later.reason.challenges);
+    earlier
+}
+
+fn joined(mut first: Vec<HeaderValue>, second: Vec<HeaderValue>) -> Vec<HeaderValue> {
+    for challenge in second {
+        if !first.contains(&challenge) {
+            first.push(challenge);
+        }
+    }
+    first
+}
+
+fn failure(reason: Reason, step: &Step) -> Ended {
+    Ended::Failure(Box::new(Failed { reason, step: Some(step.index) }))
+}
+
+/// Records how a step ended.
+fn finish(x: &mut Exchange, record: usize, began: u64, ended: Ended) -> Ended {
+    let (outcome, reason) = match &ended {
+        Ended::Success => (StepOutcome::Success, None),
+        Ended::Answered => (StepOutcome::Answered, None),
+        Ended::Failure(failed) => (StepOutcome::Failure, Some(failed.reason.code)),
+        Ended::Abort(aborted) => (StepOutcome::Abort, Some(aborted.abort.code)),
+    };
+    let nanos = x.stamp.saturating_sub(began);
+    x.decision.end(record, outcome, reason, nanos);
+    ended
+}
+
+impl Switch {
+    fn choose(&self, value: &Value) -> Target {
+        let text;
+        let wanted = match value {
+            Value::Text(text) => text.as_ref(),
+            other => {
+                text = other.to_string();
+                &text
+            }
+        };
+        let found = if self.fold_case {
+            let wanted = wanted.to_lowercase();
+            self.cases.iter().find(|(case, _)| **case == *wanted)
+        } else {
+            self.cases.iter().find(|(case, _)| **case == *wanted)
+        };
+        found.map_or(self.otherwise, |(_, target)| *target)
+    }
+}
+
+impl Type {
+    /// Whether a value is of this type; a whole number is a number too.
+    pub(crate) fn takes(self, value: &Value) -> bool {
+        self == Type::Any || self == value.type_of() || (self == Type::Float && value.type_of() == Type::Int)
+    }
+}

@@ -1,0 +1,233 @@
+//! One request from its route to its complete answer.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
+
+use super::decision::StepOutcome;
+use super::model::{Listener, Policy};
+use super::run::{Aborted, Ended, Failed};
+use super::{Program, Served};
+use crate::exchange::{Body, Exchange, HeaderEdit, Request};
+use crate::filter::AnswerStyle;
+use crate::outcome::{Abort, BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
+use crate::ports::Environment;
+use crate::route::Unmatched;
+
+/// Where a request goes.
+struct Routed<'a> {
+    listener: &'a Listener,
+    policy: Option<&'a Policy>,
+    /// Why the policy does not run: no such path, another method.
+    refused: Option<Reason>,
+}
+
+impl Program {
+    /// Routes the request on its listener, runs its policy and the listener's, and gives the complete answer. Never fails:
+    /// a refusal and a fault are answers.
+    pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
+        let program = self.clone();
+        let mut x = Exchange::new(self.clone(), environment.clone(), request);
+        let routed = program.route(&mut x);
+        program.answer(x, routed).await
+    }
+
+    /// Runs the policy of this name as if a route led to it; `None` where there is none. For tests of policies without a route.
+    pub async fn serve_policy(
+        self: &Arc<Self>,
+        name: &str,
+        environment: &Environment,
+        request: Request,
+    ) -> Option<Served> {
+        let program = self.clone();
+        let index = program.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
+        let mut x = Exchange::new(self.clone(), environment.clone(), request);
+        x.decision.policy = u32::try_from(index).ok();
+        let listener = program.listener(&x.request.listener);
+        let routed = Routed { listener, policy: Some(&program.policies[index]), refused: None };
+        Some(program.answer(x, routed).await)
+    }
+
+    fn route(&self, x: &mut Exchange) -> Routed<'_> {
+        let listener = self.listener(&x.request.listener);
+        let (matched, refused) = match listener.router.route(&x.request) {
+            Ok(matched) => (Some(matched), None),
+            Err(Unmatched::Method { matched, allow }) => {
+                if let Some(edit) = allow_header(&allow) {
+                    x.edit_response_header(edit);
+                }
+                let reason = Reason::new(METHOD_NOT_ALLOWED, format!("the route does not take {}", x.request.method));
+                (Some(matched), Some(reason.with_status(StatusCode::METHOD_NOT_ALLOWED)))
+            }
+            Err(Unmatched::NotFound) => {
+                (None, Some(Reason::new(NOT_FOUND, "no route has this path").with_status(StatusCode::NOT_FOUND)))
+            }
+            Err(Unmatched::BadPath) => {
+                (None, Some(Reason::new(BAD_REQUEST, "the path is no UTF-8").with_status(StatusCode::BAD_REQUEST)))
+            }
+        };
+        let policy = matched.map(|matched| {
+            x.request.params = matched.params;
+            x.decision.policy = u32::try_from(matched.policy).ok();
+            &self.policies[matched.policy]
+        });
+        Routed { listener, policy, refused }
+    }
+
+    /// The listener of this name; an unknown one has all routes that are bound to none.
+    fn listener(&self, name: &str) -> &Listener {
+        self.listeners.iter().find(|listener| listener.name == name).unwrap_or(&self.unbound)
+    }
+
+    async fn answer(&self, mut x: Exchange, routed: Routed<'_>) -> Served {
+        let style = routed.policy.map_or(self.plain, |policy| policy.style);
+        if let Some(policy) = routed.policy {
+            for name in &policy.injected {
+                x.request.headers.remove(name);
+            }
+        }
+        x.stamp = x.environment().clock.monotonic_nanos();
+        let ended = guarded(self.run_request(&mut x, &routed)).await;
+        self.settle(&mut x, style, &routed, ended).await;
+        self.run_response_side(&mut x, style, &routed).await;
+        let mut response = x.response.take().unwrap_or_else(|| {
+            let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
+            style.abort(&x, &abort)
+        });
+        if x.request.method == Method::HEAD {
+            keep_length_only(&mut response);
+        }
+        Served { response, decision: x.decision }
+    }
+
+    /// What comes before the policy, and the policy.
+    async fn run_request(&self, x: &mut Exchange, routed: &Routed<'_>) -> Ended {
+        if let Some(reason) = &routed.refused {
+            return Ended::Failure(Box::new(Failed { reason: reason.clone(), step: None }));
+        }
+        let Some(policy) = routed.policy else { return Ended::Success };
+        for index in policy.before.as_ref().unwrap_or(&routed.listener.before) {
+            match self.run_policy(x, &self.policies[*index]).await {
+                Ended::Success => {}
+                ended => return ended,
+            }
+        }
+        let ended = self.run_chain(x, policy, 0).await;
+        if let Ended::Failure(_) | Ended::Abort(_) = ended {
+            x.decision.note_refusal(&ended);
+            // What was there is what a filter refused: the handler answers anew, or nobody does.
+            x.response = None;
+        }
+        let handled = self.run_handlers(x, policy, ended).await;
+        if let Ended::Success = handled {
+            x.decision.refused = None;
+        }
+        handled
+    }
+
+    /// Makes an answer of however the request's side ended.
+    async fn settle(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, routed: &Routed<'_>, ended: Ended) {
+        let ended = match ended {
+            Ended::Success if x.response.is_none() => aborted(NO_ANSWER, "the policy ended and nobody had answered"),
+            Ended::Answered if x.response.is_none() => aborted(NO_ANSWER, "a filter says that it answered and did not"),
+            ended => ended,
+        };
+        x.decision.outcome = match ended {
+            Ended::Success => StepOutcome::Success,
+            Ended::Answered => StepOutcome::Answered,
+            Ended::Failure(_) => StepOutcome::Failure,
+            Ended::Abort(_) => StepOutcome::Abort,
+        };
+        if let Ended::Success | Ended::Answered = ended {
+            return;
+        }
+        x.decision.note_refusal(&ended);
+        x.response = None;
+        if let Some(on_error) = routed.listener.on_error {
+            self.note_failure(x, &ended);
+            match guarded(self.run_policy(x, &self.policies[on_error])).await {
+                Ended::Success | Ended::Answered if x.response.is_some() => return,
+                _ => x.response = None,
+            }
+        }
+        self.built_in(x, style, &ended);
+    }
+
+    /// The built-in answer to a failure or fault.
+    fn built_in(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) {
+        x.response = Some(match ended {
+            Ended::Failure(failed) => style.failure(x, &failed.reason),
+            Ended::Abort(aborted) => style.abort(x, &aborted.abort),
+            Ended::Success | Ended::Answered => return,
+        });
+        x.merge_response_edits();
+    }
+
+    /// The policy's `[[response]]` and the listener's `after`, on every answer. One that fails is answered by the built-in
+    /// answer: what it was to take out of a response must not go out instead.
+    async fn run_response_side(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, routed: &Routed<'_>) {
+        if let Some((policy, chain)) = routed.policy.and_then(|policy| Some((policy, policy.response?))) {
+            let ended = guarded(self.run_chain(x, policy, chain)).await;
+            self.settle_response(x, style, &ended);
+        }
+        for index in &routed.listener.after {
+            let ended = guarded(self.run_policy(x, &self.policies[*index])).await;
+            self.settle_response(x, style, &ended);
+        }
+    }
+
+    fn settle_response(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) {
+        if let Ended::Failure(_) | Ended::Abort(_) = ended {
+            x.decision.note_refusal(ended);
+            x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
+            self.built_in(x, style, ended);
+        }
+    }
+}
+
+impl super::Decision {
+    /// Notes what was refused and where.
+    fn note_refusal(&mut self, ended: &Ended) {
+        self.refused = match ended {
+            Ended::Failure(failed) => Some((failed.reason.code, failed.step)),
+            Ended::Abort(aborted) => Some((aborted.abort.code, aborted.step.or_else(|| self.unfinished()))),
+            Ended::Success | Ended::Answered => None,
+        };
+    }
+
+    /// The innermost step that began and did not end: where a panic came from.
+    fn unfinished(&self) -> Option<u32> {
+        self.steps.iter().rfind(|record| record.outcome == StepOutcome::Running).map(|record| record.step)
+    }
+}
+
+/// Runs it; a panic in a filter is a fault of this request, not of the node.
+async fn guarded(run: impl Future<Output = Ended>) -> Ended {
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| aborted(PANIC, "a filter panicked"))
+}
+
+fn aborted(code: crate::outcome::ReasonCode, message: &'static str) -> Ended {
+    let abort = Abort::new(code, StatusCode::INTERNAL_SERVER_ERROR, message);
+    Ended::Abort(Box::new(Aborted { abort, step: None }))
+}
+
+fn allow_header(allow: &[Method]) -> Option<HeaderEdit> {
+    let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
+    let value = HeaderValue::from_str(&names.join(", ")).ok()?;
+    Some(HeaderEdit::Set(header::ALLOW, value))
+}
+
+/// HEAD: the headers that GET would have, without the body (RFC 9110, section 9.3.2).
+fn keep_length_only(response: &mut crate::exchange::Response) {
+    if let Some(length) = response.body.size_hint().exact()
+        && !response.headers.contains_key(header::CONTENT_LENGTH)
+        && length > 0
+    {
+        response.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response.body = Body::Empty;
+}

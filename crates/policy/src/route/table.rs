@@ -1,0 +1,303 @@
+//! The routes of one listener, as a tree by segments.
+//!
+//! A request visits each node of the tree at most once, so the time is bounded by the number of routes; with the usual mix
+//! of literal segments it is one binary search a segment. Nothing is allocated but the parameters and, where a path is
+//! percent-encoded, its decoded segments.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+use smallvec::SmallVec;
+
+use super::pattern::{Segment, Tail, decode};
+use super::spec::RouteSpec;
+use crate::exchange::{PathParams, Request};
+
+/// The routes of one listener.
+#[derive(Default)]
+pub(crate) struct Router {
+    nodes: Vec<Node>,
+}
+
+#[derive(Default)]
+struct Node {
+    /// Sorted by text.
+    literals: Vec<(Box<str>, usize)>,
+    name: Option<usize>,
+    here: Vec<Candidate>,
+    rest: Vec<Candidate>,
+    all: Vec<Candidate>,
+}
+
+/// One route, at the node where its path ends. Candidates are sorted, the most specific first.
+struct Candidate {
+    policy: usize,
+    spec: RouteSpec,
+    names: SmallVec<[Arc<str>; 2]>,
+    /// The policy has a filter that answers `OPTIONS`.
+    options: bool,
+}
+
+/// The route that a request took.
+pub(crate) struct Matched {
+    pub(crate) policy: usize,
+    pub(crate) params: PathParams,
+}
+
+/// Why no route took a request.
+pub(crate) enum Unmatched {
+    /// No route has this path.
+    NotFound,
+    /// Routes have this path, with other methods: those, and the policy of the most specific of them.
+    Method { matched: Matched, allow: Vec<Method> },
+    /// The path is no UTF-8 when decoded.
+    BadPath,
+}
+
+/// A request's path, decoded.
+type Segments<'a> = SmallVec<[Cow<'a, str>; 12]>;
+
+/// Segments of the request that stand for names: indices into its segments.
+type Captured = SmallVec<[usize; 4]>;
+
+/// Two routes that are equally specific and can match one request: indices into what was given.
+pub(crate) struct Tie {
+    pub(crate) first: usize,
+    pub(crate) second: usize,
+}
+
+/// What a router is made from.
+pub(crate) struct Route<'a> {
+    pub(crate) policy: usize,
+    pub(crate) spec: &'a RouteSpec,
+    pub(crate) options: bool,
+}
+
+impl Router {
+    /// Builds the tree.
+    pub(crate) fn new(routes: &[Route<'_>]) -> Router {
+        let mut router = Router { nodes: vec![Node::default()] };
+        for route in routes {
+            router.insert(route);
+        }
+        for node in &mut router.nodes {
+            for candidates in [&mut node.here, &mut node.rest, &mut node.all] {
+                candidates.sort_by_key(|candidate| Reverse(rank(&candidate.spec)));
+            }
+        }
+        router
+    }
+
+    fn insert(&mut self, route: &Route<'_>) {
+        let mut at = 0;
+        for segment in &route.spec.pattern.segments {
+            at = match segment {
+                Segment::Literal(text) => self.literal_child(at, text),
+                Segment::Name(_) => self.name_child(at),
+            };
+        }
+        let candidate = Candidate {
+            policy: route.policy,
+            spec: route.spec.clone(),
+            names: route.spec.pattern.names().cloned().collect(),
+            options: route.options,
+        };
+        let node = &mut self.nodes[at];
+        match route.spec.pattern.tail {
+            Tail::None => node.here.push(candidate),
+            Tail::Rest(_) => node.rest.push(candidate),
+            Tail::All => node.all.push(candidate),
+        }
+    }
+
+    fn literal_child(&mut self, at: usize, text: &str) -> usize {
+        let new = self.nodes.len();
+        match self.nodes[at].literals.binary_search_by(|(known, _)| (**known).cmp(text)) {
+            Ok(found) => self.nodes[at].literals[found].1,
+            Err(place) => {
+                self.nodes[at].literals.insert(place, (text.into(), new));
+                self.nodes.push(Node::default());
+                new
+            }
+        }
+    }
+
+    fn name_child(&mut self, at: usize) -> usize {
+        if let Some(child) = self.nodes[at].name {
+            return child;
+        }
+        let new = self.nodes.len();
+        self.nodes[at].name = Some(new);
+        self.nodes.push(Node::default());
+        new
+    }
+
+    /// The route of this request.
+    pub(crate) fn route(&self, request: &Request) -> Result<Matched, Unmatched> {
+        if self.nodes.is_empty() {
+            return Err(Unmatched::NotFound);
+        }
+        let path = request.path.strip_prefix('/').unwrap_or(&request.path);
+        let mut segments = Segments::new();
+        for part in path.split('/') {
+            segments.push(decode(part).ok_or(Unmatched::BadPath)?);
+        }
+        let mut search = Search { router: self, request, segments: &segments, captured: Captured::new(), other: None };
+        match search.visit(0, 0) {
+            Some(matched) => Ok(matched),
+            None => Err(match search.other {
+                Some((matched, allow)) => Unmatched::Method { matched, allow },
+                None => Unmatched::NotFound,
+            }),
+        }
+    }
+}
+
+struct Search<'a> {
+    router: &'a Router,
+    request: &'a Request,
+    segments: &'a [Cow<'a, str>],
+    captured: Captured,
+    /// The most specific route that matches but for its method, and all methods that such routes have.
+    other: Option<(Matched, Vec<Method>)>,
+}
+
+impl Search<'_> {
+    /// Looks for a route below this node; `depth` segments are used up.
+    fn visit(&mut self, at: usize, depth: usize) -> Option<Matched> {
+        let router = self.router;
+        let node = &router.nodes[at];
+        let Some(segment) = self.segments.get(depth) else {
+            return self.choose(&node.here, depth).or_else(|| self.choose(&node.all, depth));
+        };
+        if let Ok(found) = node.literals.binary_search_by(|(known, _)| (**known).cmp(segment.as_ref()))
+            && let Some(matched) = self.visit(node.literals[found].1, depth + 1)
+        {
+            return Some(matched);
+        }
+        if let Some(child) = node.name
+            && !segment.is_empty()
+        {
+            self.captured.push(depth);
+            let matched = self.visit(child, depth + 1);
+            self.captured.pop();
+            if matched.is_some() {
+                return matched;
+            }
+        }
+        let something = self.segments.len() > depth + 1 || !segment.is_empty();
+        let rest = if something { self.choose(&node.rest, depth) } else { None };
+        rest.or_else(|| self.choose(&node.all, depth))
+    }
+
+    /// The first candidate that matches in everything but the path, which does.
+    fn choose(&mut self, candidates: &[Candidate], depth: usize) -> Option<Matched> {
+        let request = self.request;
+        let fitting = || candidates.iter().filter(|candidate| candidate.fits(request));
+        let chosen = fitting()
+            .find(|candidate| candidate.takes(&request.method))
+            .or_else(|| fitting().find(|candidate| request.method == Method::HEAD && candidate.takes(&Method::GET)))
+            .or_else(|| fitting().find(|candidate| candidate.options && request.method == Method::OPTIONS));
+        if let Some(candidate) = chosen {
+            return Some(self.matched(candidate, depth));
+        }
+        for candidate in fitting() {
+            let matched = self.matched(candidate, depth);
+            let (_, allow) = self.other.get_or_insert_with(|| (matched, Vec::new()));
+            let options = candidate.options.then_some(Method::OPTIONS);
+            for method in candidate.spec.allowed().chain(options) {
+                if !allow.contains(&method) {
+                    allow.push(method);
+                }
+            }
+        }
+        None
+    }
+
+    fn matched(&self, candidate: &Candidate, depth: usize) -> Matched {
+        let captured = self.captured.iter().map(|index| self.segments[*index].to_string());
+        let rest = matches!(candidate.spec.pattern.tail, Tail::Rest(_)).then(|| self.segments[depth..].join("/"));
+        let params = candidate.names.iter().cloned().zip(captured.chain(rest)).collect();
+        Matched { policy: candidate.policy, params }
+    }
+}
+
+impl Candidate {
+    /// Host, headers and query parameters match.
+    fn fits(&self, request: &Request) -> bool {
+        let host = self.spec.host.as_ref().is_none_or(|host| without_port(&request.host).eq_ignore_ascii_case(host));
+        let headers = self.spec.headers.iter().all(|(name, value)| {
+            request.headers.get_all(name).iter().any(|found| found.as_bytes() == value.as_bytes())
+        });
+        let query = self.spec.query.is_empty()
+            || request.query_form().is_ok_and(|form| {
+                self.spec.query.iter().all(|(name, value)| form.iter().any(|(n, v)| n == name && v == value))
+            });
+        host && headers && query
+    }
+
+    /// The method matches.
+    fn takes(&self, method: &Method) -> bool {
+        self.spec.methods.is_empty() || self.spec.methods.contains(method)
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// How specific a route is, besides its path.
+fn rank(spec: &RouteSpec) -> (bool, usize, bool) {
+    (spec.host.is_some(), spec.headers.len() + spec.query.len(), !spec.methods.is_empty())
+}
+
+/// All pairs of routes that nobody can tell apart. Only routes whose paths have one shape are compared with each other.
+pub(crate) fn ties(routes: &[Route<'_>]) -> Vec<Tie> {
+    let mut by_shape: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        by_shape.entry(shape(route.spec)).or_default().push(index);
+    }
+    let mut ties = Vec::new();
+    for alike in by_shape.values() {
+        for (nth, second) in alike.iter().enumerate() {
+            let first = alike[..nth].iter().find(|first| tie(routes[**first].spec, routes[*second].spec));
+            ties.extend(first.map(|first| Tie { first: *first, second: *second }));
+        }
+    }
+    ties
+}
+
+/// The path without the names in it, and the host.
+fn shape(spec: &RouteSpec) -> String {
+    let mut shape = spec.host.clone().unwrap_or_default();
+    for segment in &spec.pattern.segments {
+        match segment {
+            Segment::Literal(text) => shape.extend(["/", text]),
+            Segment::Name(_) => shape.push_str("/{}"),
+        }
+    }
+    shape.push_str(match spec.pattern.tail {
+        Tail::None => "",
+        Tail::Rest(_) => "/{*}",
+        Tail::All => "/**",
+    });
+    shape
+}
+
+fn tie(a: &RouteSpec, b: &RouteSpec) -> bool {
+    let methods =
+        a.methods.is_empty() && b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method));
+    let apart = |a: &[(String, String)], b: &[(String, String)]| {
+        a.iter().any(|(name, value)| b.iter().any(|(n, v)| n == name && v != value))
+    };
+    let headers = |spec: &RouteSpec| -> Vec<(String, String)> {
+        spec.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
+    };
+    rank(a) == rank(b) && methods && !apart(&headers(a), &headers(b)) && !apart(&a.query, &b.query)
+}

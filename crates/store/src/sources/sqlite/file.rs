@@ -1,0 +1,215 @@
+//! The file: opening it, its schema, and what goes wrong with files, told so that a person can mend it.
+
+use std::fmt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::Synchronous;
+use crate::migration::{self, Migration};
+use crate::source::StoreError;
+
+static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| migration::parse(migration::SQLITE));
+
+/// How often a file that another process is just opening is tried.
+const OPEN_ATTEMPTS: u32 = 20;
+
+/// Statements kept prepared on each connection: all of one connection's, with room for later tables.
+const PREPARED: usize = 128;
+
+/// A page cache for each connection, in KiB.
+const CACHE_KIB: i64 = 8 * 1024;
+
+/// Where the records are, shared by the threads.
+pub(super) struct Place {
+    name: String,
+    path: PathBuf,
+    synchronous: Synchronous,
+    busy_timeout: Duration,
+    /// Counts how often the writer opened the file: readers then open theirs anew, since it may be another file by now.
+    opened: AtomicU64,
+}
+
+/// Which file it is, whatever its name.
+pub(super) type Identity = (u64, u64);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the SQLite file {}", self.path.display())
+    }
+}
+
+impl Place {
+    pub(super) fn new(name: &str, path: PathBuf, synchronous: Synchronous, busy_timeout: Duration) -> Place {
+        Place { name: name.into(), path, synchronous, busy_timeout, opened: AtomicU64::new(0) }
+    }
+
+    /// The source's name, for threads' names.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// How often the writer opened the file.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    /// Which file stands there now, if any.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        let found = std::fs::metadata(&self.path).ok()?;
+        Some((found.dev(), found.ino()))
+    }
+
+    /// Opens the connection that writes: makes the file where it is missing, and brings its schema up to date.
+    pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
+        self.make()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&self.path, flags).map_err(|e| self.explain(&e))?;
+        // Switching a new file to WAL takes a lock for which SQLite does not always wait.
+        for attempt in 1.. {
+            match self.set_up_writer(&connection) {
+                Ok(()) => break,
+                Err(e) if is_busy(&e) && attempt < OPEN_ATTEMPTS => std::thread::sleep(Duration::from_millis(25)),
+                Err(e) => return Err(self.explain(&e)),
+            }
+        }
+        self.migrate(&mut connection)?;
+        self.opened.fetch_add(1, Ordering::Release);
+        Ok(connection)
+    }
+
+    /// Makes the file for this user alone, and missing folders above it. SQLite gives its `-wal` and `-shm` the same rights.
+    fn make(&self) -> Result<(), StoreError> {
+        if self.path.is_dir() {
+            return Err(StoreError::Broken(format!("{self} is a folder: let `path` name a file")));
+        }
+        let made =
+            self.path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder));
+        let made = made
+            .and_then(|()| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path));
+        made.map(drop).map_err(|e| match e.kind() {
+            std::io::ErrorKind::StorageFull => self.full(),
+            _ => StoreError::Broken(format!("{self} cannot be opened for writing: {e}. Mend the path or its rights")),
+        })
+    }
+
+    fn set_up_writer(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self.set_up(connection)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            let text = format!("write-ahead logging is not possible here (journal mode {mode}): use a local disk");
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                Some(text),
+            ));
+        }
+        connection.pragma_update(
+            None,
+            "synchronous",
+            match self.synchronous {
+                Synchronous::Full => "FULL",
+                Synchronous::Normal => "NORMAL",
+            },
+        )?;
+        // On macOS a plain fsync does not reach the disk; elsewhere this changes nothing.
+        connection.pragma_update(None, "fullfsync", true)?;
+        // After a burst the log shrinks again instead of keeping its largest size.
+        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
+    }
+
+    /// What both kinds of connection need.
+    pub(super) fn set_up(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.busy_timeout(self.busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "trusted_schema", false)
+    }
+
+    fn migrate(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        while let Some(next) = migration::missing(&self.to_string(), &MIGRATIONS, &self.applied(connection)?)?.first() {
+            let version = next.version;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| self.explain(&e))?;
+            // Another node may have done it while this one waited for the lock.
+            if migration::missing(&self.to_string(), &MIGRATIONS, &self.applied(&transaction)?)?.contains(next) {
+                transaction.execute_batch(next.sql).map_err(|e| self.explain(&e))?;
+                transaction.commit().map_err(|e| self.explain(&e))?;
+                tracing::info!(source = self.name, "{self}: applied migration {version} of its schema");
+            }
+        }
+        Ok(())
+    }
+
+    /// The migrations that the file notes as applied.
+    fn applied(&self, connection: &Connection) -> Result<Vec<(u32, u32)>, StoreError> {
+        let has = |table: &str| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name LIKE ?1)";
+            connection.query_row(sql, [table], |row| row.get::<_, bool>(0)).map_err(|e| self.explain(&e))
+        };
+        if !has("schema_version")? {
+            return match has("%")? {
+                false => Ok(Vec::new()),
+                true => Err(StoreError::Broken(format!(
+                    "{self} holds tables of another program: let `path` name a file of its own"
+                ))),
+            };
+        }
+        let read = || {
+            let mut statement = connection.prepare("SELECT version, readable_by FROM schema_version")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|e| self.explain(&e))
+    }
+
+    fn full(&self) -> StoreError {
+        StoreError::Unavailable(format!("the disk of {self} is full: make room, then writing goes on by itself"))
+    }
+
+    /// What an error of SQLite means for this file, and what to do.
+    pub(super) fn explain(&self, error: &rusqlite::Error) -> StoreError {
+        let busy = self.busy_timeout;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => self.full(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Unavailable(format!(
+                "{self} is locked by another process for longer than {busy:?} (`busy_timeout`): end what holds it open \
+                 in a transaction"
+            )),
+            Some(ErrorCode::SystemIoFailure) => {
+                StoreError::Unavailable(format!("{self} cannot be read or written: {error}. Look at its disk"))
+            }
+            Some(ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted) => {
+                StoreError::Unavailable(format!("{self}: {error}"))
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::Broken(format!(
+                "{self} may not be written by this user: mend the rights of the file and its folder ({error})"
+            )),
+            Some(ErrorCode::CannotOpen) => {
+                StoreError::Broken(format!("{self} cannot be opened: {error}. Mend the path or its rights"))
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Broken(format!(
+                "{self} is damaged or no SQLite file: {error}. Restore it from a backup, or move it away to begin anew"
+            )),
+            _ => StoreError::Broken(format!("{self}: {error}")),
+        }
+    }
+}
+
+/// Whether another connection held the file.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whether the connection is as good as before after this error. After any other it is opened anew, so that a cause that goes
+/// away is forgotten.
+pub(super) fn keeps_the_connection(error: &rusqlite::Error) -> bool {
+    is_busy(error) || matches!(error.sqlite_error_code(), Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig))
+}

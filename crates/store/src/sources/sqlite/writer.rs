@@ -1,0 +1,318 @@
+//! The thread that writes.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, params_from_iter};
+use tokio::sync::oneshot;
+
+use super::file::{Identity, Place, is_busy, keeps_the_connection};
+use super::statements::{STATEMENTS, bound, row};
+use crate::source::{Row, StoreError};
+use crate::tables;
+
+/// Operations that wait at most; one more is refused, so that a disk that stalls fills no memory.
+const QUEUE: usize = 1024;
+/// Operations of one commit at most.
+const GROUP: usize = 64;
+/// How often a group is tried while another process holds the file; each waits for `busy_timeout`.
+const ATTEMPTS: u32 = 2;
+
+/// What is to be written. Tables are numbers in [`tables::ALL`].
+pub(super) enum Write {
+    /// Opens the file and brings its schema up to date.
+    Prepare,
+    /// Takes the write lock and gives it back.
+    Probe,
+    Insert {
+        table: usize,
+        row: Row,
+    },
+    Replace {
+        table: usize,
+        row: Row,
+        expected: i64,
+    },
+    Take {
+        table: usize,
+        key: Vec<u8>,
+    },
+    Remove {
+        table: usize,
+        index: usize,
+        value: String,
+        limit: usize,
+    },
+    Sweep {
+        table: usize,
+        before: i64,
+        limit: usize,
+    },
+}
+
+/// The answer to a [`Write`].
+pub(super) enum Answer {
+    Nothing,
+    Done(bool),
+    Row(Option<Row>),
+    Count(u64),
+}
+
+impl Answer {
+    pub(super) fn nothing(self) -> Option<()> {
+        matches!(self, Answer::Nothing).then_some(())
+    }
+    pub(super) fn done(self) -> Option<bool> {
+        if let Answer::Done(done) = self { Some(done) } else { None }
+    }
+    pub(super) fn row(self) -> Option<Option<Row>> {
+        if let Answer::Row(row) = self { Some(row) } else { None }
+    }
+    pub(super) fn count(self) -> Option<u64> {
+        if let Answer::Count(count) = self { Some(count) } else { None }
+    }
+}
+
+type Answered = Result<Answer, StoreError>;
+
+struct Operation {
+    write: Write,
+    answer: oneshot::Sender<Answered>,
+}
+
+/// The queue of the thread; it ends when this is dropped.
+pub(super) struct Writer {
+    place: Arc<Place>,
+    queue: SyncSender<Operation>,
+}
+
+impl Writer {
+    pub(super) fn start(place: &Arc<Place>) -> io::Result<Writer> {
+        let (queue, operations) = sync_channel(QUEUE);
+        let mut state = State { place: place.clone(), open: None };
+        thread::Builder::new().name(format!("{} writer", place.name())).spawn(move || state.run(&operations))?;
+        Ok(Writer { place: place.clone(), queue })
+    }
+
+    /// Queues an operation; its answer comes after its commit.
+    pub(super) fn queue(&self, write: Write) -> Result<oneshot::Receiver<Answered>, StoreError> {
+        let (answer, receiver) = oneshot::channel();
+        match self.queue.try_send(Operation { write, answer }) {
+            Ok(()) => Ok(receiver),
+            Err(TrySendError::Full(_)) => {
+                Err(StoreError::Unavailable(format!("{QUEUE} writes wait already for {}: it is too slow", self.place)))
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                Err(StoreError::Unavailable(format!("the writer of {} has ended", self.place)))
+            }
+        }
+    }
+}
+
+/// Why a whole group failed.
+enum Failed {
+    /// Another process held the file: the group may be tried again.
+    Busy(StoreError),
+    For(StoreError),
+}
+
+struct State {
+    place: Arc<Place>,
+    open: Option<(Connection, Identity)>,
+}
+
+impl State {
+    fn run(&mut self, operations: &Receiver<Operation>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while let Ok(first) = operations.recv() {
+            group.push(first);
+            group.extend(operations.try_iter().take(GROUP - 1));
+            // Nobody waits for these any more, and who was told that it failed should find it not done.
+            group.retain(|operation| !operation.answer.is_closed());
+            if !group.is_empty() {
+                self.settle(&mut group);
+            }
+        }
+    }
+
+    /// Commits a group and answers it.
+    fn settle(&mut self, group: &mut Vec<Operation>) {
+        let mut outcome = self.commit(group);
+        for _ in 1..ATTEMPTS {
+            if matches!(outcome, Err(Failed::Busy(_))) {
+                outcome = self.commit(group);
+            }
+        }
+        match outcome {
+            Ok(answers) => {
+                for (operation, answer) in group.drain(..).zip(answers) {
+                    let _ = operation.answer.send(answer); // Whoever asked may have gone.
+                }
+            }
+            Err(Failed::Busy(error) | Failed::For(error)) => {
+                tracing::warn!(source = self.place.name(), waiting = group.len(), "a commit failed: {error}");
+                for operation in group.drain(..) {
+                    let _ = operation.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One transaction. An operation that fails alone is undone alone, and has its error as its answer.
+    fn commit(&mut self, group: &[Operation]) -> Result<Vec<Answered>, Failed> {
+        let place = self.place.clone();
+        let result = transact(&place, self.connection()?, group);
+        result.map_err(|error| {
+            let explained = place.explain(&error);
+            if !keeps_the_connection(&error) {
+                self.open = None;
+            }
+            if is_busy(&error) { Failed::Busy(explained) } else { Failed::For(explained) }
+        })
+    }
+
+    /// The connection; opened anew where there is none, or where another file stands at the path by now (a restored backup):
+    /// what was written into the old one would be lost.
+    fn connection(&mut self) -> Result<&Connection, Failed> {
+        let now = self.place.identity();
+        if self.open.as_ref().is_some_and(|(_, identity)| Some(*identity) != now) {
+            tracing::warn!(
+                source = self.place.name(),
+                "{} was moved or replaced: opening what stands there now",
+                self.place
+            );
+            self.open = None;
+        }
+        let (connection, _) = match self.open.take() {
+            Some(open) => self.open.insert(open),
+            None => {
+                let connection = self.place.open_writer().map_err(Failed::For)?;
+                let gone = || Failed::For(StoreError::Unavailable(format!("{} was just moved away", self.place)));
+                let identity = self.place.identity().ok_or_else(gone)?;
+                self.open.insert((connection, identity))
+            }
+        };
+        Ok(connection)
+    }
+}
+
+fn transact(place: &Place, connection: &Connection, group: &[Operation]) -> rusqlite::Result<Vec<Answered>> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let mut answers = Vec::with_capacity(group.len());
+    for operation in group {
+        match apply(connection, &operation.write) {
+            Ok(answer) => answers.push(Ok(answer)),
+            // SQLite has undone the statement; where it has undone the transaction with it, all have failed.
+            Err(error) if connection.is_autocommit() => return Err(error),
+            Err(error) => answers.push(Err(place.explain(&error))),
+        }
+    }
+    let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+    if let Err(error) = committed {
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK"); // The connection is opened anew where this fails too.
+        }
+        return Err(error);
+    }
+    Ok(answers)
+}
+
+fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<Answer> {
+    match write {
+        Write::Prepare | Write::Probe => Ok(Answer::Nothing),
+        Write::Insert { table, row } => {
+            let changed = write_row(connection, &STATEMENTS[*table].insert, row, row.version)?;
+            Ok(Answer::Done(changed == 1))
+        }
+        Write::Replace { table, row, expected } => {
+            let changed = write_row(connection, &STATEMENTS[*table].replace, row, *expected)?;
+            Ok(Answer::Done(changed == 1))
+        }
+        Write::Take { table, key } => {
+            let mut statement = connection.prepare_cached(&STATEMENTS[*table].take)?;
+            let mut found = statement.query([key])?;
+            let taken = match found.next()? {
+                Some(found) => Some(row(found, tables::ALL[*table].indexes.len(), None)?),
+                None => None,
+            };
+            // A statement that returns rows is done only once it was asked for the row after the last.
+            while found.next()?.is_some() {}
+            Ok(Answer::Row(taken))
+        }
+        Write::Remove { table, index, value, limit } => {
+            let mut statement = connection.prepare_cached(&STATEMENTS[*table].by[*index].remove)?;
+            Ok(Answer::Count(statement.execute((value, bound(*limit)))? as u64))
+        }
+        Write::Sweep { table, before, limit } => {
+            let mut statement = connection.prepare_cached(&STATEMENTS[*table].sweep)?;
+            Ok(Answer::Count(statement.execute((before, bound(*limit)))? as u64))
+        }
+    }
+}
+
+/// Runs an insert or a replace: key, version, expiry, record, index columns. How many rows it changed.
+fn write_row(connection: &Connection, sql: &str, row: &Row, version: i64) -> rusqlite::Result<usize> {
+    let fixed: [&dyn ToSql; 4] = [&row.key, &version, &row.expires_at, &row.record];
+    let indexes = row.indexes.iter().map(|value| value as &dyn ToSql);
+    connection.prepare_cached(sql)?.execute(params_from_iter(fixed.into_iter().chain(indexes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sources::sqlite::Synchronous;
+
+    fn insert(key: &str, size: usize) -> Operation {
+        let record = "x".repeat(size);
+        let row = Row { key: key.into(), version: 1, expires_at: None, indexes: vec![None; 3], record };
+        Operation { write: Write::Insert { table: 0, row }, answer: oneshot::channel().0 }
+    }
+
+    fn place(folder: &tempfile::TempDir) -> Place {
+        Place::new("test", folder.path().join("x.db"), Synchronous::Full, Duration::from_millis(10))
+    }
+
+    fn count(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM access_token", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn an_operation_that_fails_alone_is_undone_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(&folder);
+        let connection = place.open_writer().unwrap();
+        connection.execute_batch("CREATE TRIGGER t BEFORE INSERT ON access_token WHEN NEW.record = 'xx' BEGIN SELECT raise(ABORT, 'no'); END").unwrap();
+        let answers = transact(&place, &connection, &[insert("a", 1), insert("b", 2), insert("c", 3)]).unwrap();
+        assert!(matches!(&answers[..], [Ok(Answer::Done(true)), Err(StoreError::Broken(_)), Ok(Answer::Done(true))]));
+        assert_eq!(count(&connection), 2);
+    }
+
+    /// SQLite's limit of pages gives the same error as a disk without room.
+    #[test]
+    fn a_full_disk_fails_who_waits_and_goes_on_with_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(&folder);
+        let connection = place.open_writer().unwrap();
+        transact(&place, &connection, &[insert("before", 1)]).unwrap();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit =
+            |pages: i64| connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        limit(pages + 2);
+        let group = [insert("large", 100_000)];
+        let why = match transact(&place, &connection, &group) {
+            Ok(answers) => answers.into_iter().next().unwrap().err().unwrap().to_string(),
+            Err(error) => place.explain(&error).to_string(),
+        };
+        assert!(why.contains("unavailable") && why.contains("x.db is full: make room"), "{why}");
+        assert!(connection.is_autocommit(), "the transaction has ended");
+        limit(1_000_000);
+        let answers = transact(&place, &connection, &group).unwrap();
+        assert!(matches!(&answers[..], [Ok(Answer::Done(true))]), "what failed was not done");
+        assert_eq!(count(&connection), 2);
+    }
+}

@@ -91,6 +91,9 @@ pub struct Presented {
     pub secret: Option<Secret>,
 }
 
+/// No identifier or secret is longer: what is, is refused before anything is hashed or looked up.
+const LONGEST: usize = 1024;
+
 /// Parameters that a form may have several times: RFC 8707, section 2, and RFC 8693, section 2.1.
 const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
@@ -147,14 +150,23 @@ pub fn read(attempt: Attempt<'_>) -> Result<Presented, Error> {
     if attempt.client_assertion {
         return Err(Error::new(ErrorCode::InvalidClient, "Client assertions are not supported"));
     }
-    if let Some(header) = header {
-        let (client_id, secret) = basic(header).ok_or(Error::invalid_client())?;
-        if attempt.client_id.is_some_and(|other| other != client_id.as_str()) {
-            return Err(Error::invalid_request("`client_id` is another one than in `Authorization`"));
-        }
-        return Ok(Presented { method: Method::ClientSecretBasic, client_id, secret: Some(secret) });
+    let presented = match header {
+        Some(header) => from_header(header, attempt.client_id)?,
+        None => from_form(attempt.client_id, attempt.client_secret)?,
+    };
+    presented.is_plausible().then_some(presented).ok_or(Error::invalid_client())
+}
+
+fn from_header(header: &[u8], named: Option<&str>) -> Result<Presented, Error> {
+    let (client_id, secret) = basic(header).ok_or(Error::invalid_client())?;
+    if named.is_some_and(|other| other != client_id.as_str()) {
+        return Err(Error::invalid_request("`client_id` is another one than in `Authorization`"));
     }
-    match (attempt.client_id, attempt.client_secret) {
+    Ok(Presented { method: Method::ClientSecretBasic, client_id, secret: Some(secret) })
+}
+
+fn from_form(client_id: Option<&str>, client_secret: Option<&str>) -> Result<Presented, Error> {
+    match (client_id, client_secret) {
         (Some(id), Some(secret)) => Ok(Presented {
             method: Method::ClientSecretPost,
             client_id: ClientId::new(id),
@@ -163,6 +175,16 @@ pub fn read(attempt: Attempt<'_>) -> Result<Presented, Error> {
         (Some(id), None) => Ok(Presented { method: Method::None, client_id: ClientId::new(id), secret: None }),
         (None, Some(_)) => Err(Error::invalid_request("`client_secret` without `client_id`")),
         (None, None) => Err(Error::new(ErrorCode::InvalidClient, "No client authentication included")),
+    }
+}
+
+impl Presented {
+    /// Whether any client could be called so. RFC 6749, appendix A.1, has only visible characters and the space in identifiers; we refuse
+    /// those that do harm in logs and data bases.
+    fn is_plausible(&self) -> bool {
+        let id = self.client_id.as_str();
+        let secret = self.secret.as_ref().map_or("", Secret::expose);
+        id.len() <= LONGEST && secret.len() <= LONGEST && !id.chars().any(char::is_control)
     }
 }
 
@@ -306,6 +328,20 @@ mod tests {
         let got = attempt(Attempt { client_secret: Some("right"), ..Attempt::default() });
         assert_eq!(got, Err(ErrorCode::InvalidRequest));
         assert_eq!(attempt(Attempt::default()), Err(ErrorCode::InvalidClient));
+    }
+
+    #[test]
+    fn rfc6749_a_1_what_can_be_no_client_is_not_looked_up() {
+        let long = "x".repeat(LONGEST + 1);
+        for (id, secret) in [("a\0b", "right"), ("a\nb", "right"), (long.as_str(), "right"), ("app", long.as_str())] {
+            let form = Attempt { client_id: Some(id), client_secret: Some(secret), ..Attempt::default() };
+            assert_eq!(attempt(form), Err(ErrorCode::InvalidClient));
+            let header = encoded(id, secret);
+            assert_eq!(
+                attempt(Attempt { authorization: &[header.as_bytes()], ..Attempt::default() }),
+                Err(ErrorCode::InvalidClient)
+            );
+        }
     }
 
     /// D4: two methods in one request are refused, also where both are right.

@@ -77,6 +77,11 @@ impl Scopes {
         self.iter().all(|name| others.contains(name))
     }
 
+    /// Those of them that are among `others`, in their order.
+    pub fn common(&self, others: &Scopes) -> Scopes {
+        Scopes(self.iter().filter(|name| others.contains(name)).cloned().collect())
+    }
+
     /// Whether both are the same set, in whatever order.
     pub fn same_as(&self, others: &Scopes) -> bool {
         self.len() == others.len() && self.within(others)
@@ -87,7 +92,7 @@ impl Scopes {
 /// itself cut down to what is allowed, so that a default can never grant more than the rest.
 pub fn grant(asked: &Scopes, default: Option<&Scopes>, allowed: &Scopes, rule: Match) -> Result<Scopes, Error> {
     if asked.is_empty() {
-        return Ok(default.map_or(Scopes::NONE, |default| cut(default, allowed)));
+        return Ok(default.map_or(Scopes::NONE, |default| default.common(allowed)));
     }
     match rule {
         Match::All if asked.within(allowed) => Ok(asked.clone()),
@@ -95,7 +100,7 @@ pub fn grant(asked: &Scopes, default: Option<&Scopes>, allowed: &Scopes, rule: M
             Err(Error::new(ErrorCode::InvalidScope, "A requested scope is not allowed for this client or grant"))
         }
         Match::Any => {
-            let granted = cut(asked, allowed);
+            let granted = asked.common(allowed);
             if granted.is_empty() {
                 return Err(Error::new(
                     ErrorCode::InvalidScope,
@@ -113,10 +118,6 @@ pub fn suffices(held: &Scopes, needed: &Scopes, rule: Match) -> bool {
         Match::All => needed.within(held),
         Match::Any => needed.is_empty() || needed.iter().any(|name| held.contains(name)),
     }
-}
-
-fn cut(asked: &Scopes, allowed: &Scopes) -> Scopes {
-    Scopes(asked.iter().filter(|name| allowed.contains(name)).cloned().collect())
 }
 
 fn is_name(name: &str) -> bool {

@@ -98,7 +98,7 @@ impl AuthenticateClient {
                 exchange.set(self.client, client.clone());
                 Ok(Outcome::Success)
             }
-            _ => Err(self.refuse(Error::invalid_client())),
+            _ => Err(self.refuse(Error::invalid_client(), false)),
         }
     }
 
@@ -112,10 +112,11 @@ impl AuthenticateClient {
             client_secret: form.get("client_secret"),
             client_assertion: form.get("client_assertion").or(form.get("client_assertion_type")).is_some(),
         };
-        let presented = client_auth::read(attempt).map_err(|error| self.refuse(error))?;
+        let absent = attempt.authorization.is_empty() && attempt.client_secret.is_none() && !attempt.client_assertion;
+        let presented = client_auth::read(attempt).map_err(|error| self.refuse(error, absent))?;
         if !self.methods.contains(&presented.method) {
             let error = Error::new(ErrorCode::InvalidClient, "The client authentication method is not supported here");
-            return Err(self.refuse(error));
+            return Err(self.refuse(error, absent));
         }
         Ok(presented)
     }
@@ -127,10 +128,11 @@ impl AuthenticateClient {
         })
     }
 
-    /// The refusal; a 401 carries the challenge (RFC 6749, section 5.2, after `Authorization`; RFC 9110, section 15.5.2, always).
-    fn refuse(&self, error: Error) -> Stop {
+    /// The refusal; `absent` where nothing was there that could be proved. A 401 carries the challenge (RFC 6749, section 5.2, after `Authorization`; RFC 9110, section 15.5.2, always).
+    fn refuse(&self, error: Error, absent: bool) -> Stop {
         let challenge = (error.code == ErrorCode::InvalidClient).then(|| self.challenge.clone());
         let mut reason = refused(error);
+        reason.absent = absent;
         reason.challenges.extend(challenge);
         Stop::Refused(reason)
     }

@@ -4,6 +4,9 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.validate-token"
+//!
+//! [[filter]]
 //! use     = "oauth.check-scope"
 //! by      = "${request.method}"
 //! asked   = { GET = ["orders:read"], POST = ["orders:write"] }
@@ -121,10 +124,14 @@ impl CheckScope {
             }
             None => return Err(insufficient(None)),
         };
-        match suffices(&self.allowed(exchange)?, &needed.asked, self.rule) {
-            true => Ok(needed),
-            false => Err(insufficient(Some(&needed.asked))),
+        let allowed = self.allowed(exchange)?;
+        if !suffices(&allowed, &needed.asked, self.rule) {
+            return Err(insufficient(Some(&needed.asked)));
         }
+        Ok(match self.rule {
+            Match::All => needed,
+            Match::Any => Arc::new(Granted { asked: needed.asked.clone(), granted: needed.asked.common(&allowed) }),
+        })
     }
 
     /// What is asked; `None` where the table has no entry.

@@ -3,6 +3,9 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authenticate-client"
+//!
+//! [[filter]]
 //! use = "oauth.client-credentials"
 //! ```
 

@@ -3,7 +3,10 @@
 //!
 //! ```toml
 //! [[filter]]
-//! use = "oauth.introspect"       # after oauth.authenticate-client
+//! use = "oauth.authenticate-client"
+//!
+//! [[filter]]
+//! use = "oauth.introspect"
 //! ```
 
 use http::StatusCode;

@@ -3,9 +3,23 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authenticate-client"
+//!
+//! [[filter]]
+//! use = "oauth.client-credentials"
+//!
+//! [[filter]]
+//! use     = "oauth.check-scope"
+//! asked   = "${request.form.scope ??}"
+//! allowed = "${grant.scopes}"
+//!
+//! [[filter]]
 //! use        = "oauth.issue-token"
 //! lifetime   = "1h"
 //! properties = { tenant = "${client.name ??}" }     # kept with the token, shown only where asked
+//!
+//! [[filter]]
+//! use = "oauth.token-response"
 //! ```
 
 use std::collections::BTreeMap;
@@ -30,7 +44,7 @@ use crate::StoreExt;
 use crate::entries::Entries;
 use crate::not_yet::NotYet;
 
-const DEFAULT_LIFETIME: u64 = 3600;
+const DEFAULT_LIFETIME: Duration = Duration(std::time::Duration::from_secs(3600));
 
 /// `use = "oauth.issue-token"`
 #[derive(Deserialize, JsonSchema)]
@@ -62,10 +76,8 @@ impl FilterConfig for Settings {
             "leave it out: a client can ask for a new access token at any time",
             cx,
         )?;
-        let lifetime = match &self.lifetime {
-            Some(lifetime) => checked(lifetime, cx)?,
-            None => DEFAULT_LIFETIME,
-        };
+        let default = Spanned { span: cx.own_place().span, value: DEFAULT_LIFETIME };
+        let lifetime = checked(self.lifetime.as_ref().unwrap_or(&default), cx)?;
         let properties = self.properties.0.iter();
         Ok(IssueToken {
             lifetime,

@@ -4,7 +4,10 @@
 //!
 //! ```toml
 //! [[filter]]
-//! use = "oauth.revoke-token"     # after oauth.authenticate-client
+//! use = "oauth.authenticate-client"
+//!
+//! [[filter]]
+//! use = "oauth.revoke-token"
 //! ```
 
 use std::sync::Arc;

@@ -3,6 +3,20 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authenticate-client"
+//!
+//! [[filter]]
+//! use = "oauth.client-credentials"
+//!
+//! [[filter]]
+//! use     = "oauth.check-scope"
+//! asked   = "${request.form.scope ??}"
+//! allowed = "${grant.scopes}"
+//!
+//! [[filter]]
+//! use = "oauth.issue-token"
+//!
+//! [[filter]]
 //! use = "oauth.token-response"
 //! ```
 

@@ -8,6 +8,8 @@
 //! everything else.
 
 mod build;
+mod cycles;
+mod flow;
 mod flow_words;
 mod layout;
 mod listeners;
@@ -85,6 +87,8 @@ pub fn compile(input: Input<'_>) -> Compiled {
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);
     let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();
     let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
+    cycles::check(&policies, &mut problems);
+    flow::check(&policies, &effects, &listeners, &mut problems);
 
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {

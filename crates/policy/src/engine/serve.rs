@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 
 use super::decision::StepOutcome;
@@ -86,9 +86,7 @@ impl Program {
     async fn answer(&self, mut x: Exchange, routed: Routed<'_>) -> Served {
         let style = routed.policy.map_or(self.plain, |policy| policy.style);
         if let Some(policy) = routed.policy {
-            for name in &policy.injected {
-                x.request.headers.remove(name);
-            }
+            drop_forgeries(&mut x.request.headers, &policy.injected);
         }
         x.stamp = x.environment().clock.monotonic_nanos();
         let ended = guarded(self.run_request(&mut x, &routed)).await;
@@ -186,6 +184,26 @@ impl Program {
             x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
             self.built_in(x, style, ended);
         }
+    }
+}
+
+/// Drops what the client sent under the names that only filters of this policy may send; with `_` for `-` too, since
+/// upstreams that make variables of headers take one for the other.
+fn drop_forgeries(headers: &mut HeaderMap, injected: &[HeaderName]) {
+    if injected.is_empty() {
+        return;
+    }
+    let same = |name: &HeaderName, key: &HeaderName| {
+        let pairs = name.as_str().bytes().zip(key.as_str().bytes());
+        name.as_str().len() == key.as_str().len() && pairs.into_iter().all(|(n, k)| n == k || (n == b'-' && k == b'_'))
+    };
+    for name in injected {
+        headers.remove(name);
+    }
+    let with_underscores = headers.keys().filter(|key| key.as_str().contains('_'));
+    let alike: Vec<_> = with_underscores.filter(|key| injected.iter().any(|name| same(name, key))).cloned().collect();
+    for key in alike {
+        headers.remove(key);
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Settings {
     /// `max_connections`.
     #[serde(default = "sixteen", deserialize_with = "connections")]
     pub max_connections: u32,
-    /// Whether statements are prepared once a connection and used by name, which saves the server a third of its work.
+    /// Whether statements are prepared once a connection and used by name, which saves the server 40 % of a look-up.
     /// Default: where the node speaks to the server itself. Between the two a pooler in transaction mode (PgBouncer before 1.21)
     /// deals connections out anew for every statement, and a name may then mean another node's statement; one is noticed by
     /// itself, and statements go unnamed. `true` is for a pooler that knows about names (PgBouncer 1.21 and later with
@@ -117,7 +117,7 @@ impl Postgres {
     async fn open(&self) -> Result<(), StoreError> {
         let pool = self.pool()?;
         let deadline = Instant::now() + schema::LIMIT;
-        let mut client = pool.connect(deadline).await.map_err(|problem| problem.of(&self.title))?;
+        let mut client = pool.client(deadline).await.map_err(|problem| problem.of(&self.title))?;
         match timeout_at(deadline, schema::prepare(&mut client, &self.title)).await {
             Ok(done) => done?,
             Err(_) => {

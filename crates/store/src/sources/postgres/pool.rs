@@ -1,24 +1,41 @@
 //! Connections: a bounded pool, a gate that keeps requests from storming a server that is down, and the notice of a pooler.
 
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
-};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts};
 use tokio::io::AsyncReadExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Config, Error, NoTls};
 
 use super::error::explain;
 use crate::source::StoreError;
 
 /// A connection on loan.
-pub(super) type Client = Object;
+pub(super) struct Client {
+    /// Goes back to the pool before the turn is given on.
+    connection: Object,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Deref for Client {
+    type Target = Object;
+    fn deref(&self) -> &Object {
+        &self.connection
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Object {
+        &mut self.connection
+    }
+}
 
 /// After a connection attempt failed, others fail at once for so long; then one of them tries again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -26,6 +43,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The connections of one source.
 pub(super) struct Pool {
     pool: deadpool_postgres::Pool,
+    /// One turn a connection. Waited for here and not in the pool, so that the gate is looked at after the wait: what queued up
+    /// before it was shut must not try one by one.
+    turns: Arc<Semaphore>,
     /// What one attempt may take: TCP connection, start-up and log-in.
     attempt: Duration,
     gate: Mutex<Gate>,
@@ -73,7 +93,8 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("only time limits without a runtime are refused, and the runtime is named");
-        Pool { pool, attempt, gate: Mutex::new(Gate::Open), named, pooler }
+        let turns = Arc::new(Semaphore::new(max_connections as usize));
+        Pool { pool, turns, attempt, gate: Mutex::new(Gate::Open), named, pooler }
     }
 
     /// Whether statements are prepared and used by name.
@@ -83,28 +104,23 @@ impl Pool {
 
     /// A connection, or at once the reason why the last attempt failed, where that is not long ago.
     pub(super) async fn client(&self, deadline: Instant) -> Result<Client, Problem> {
+        let Ok(Ok(turn)) = timeout_at(deadline, self.turns.clone().acquire_owned()).await else {
+            let size = self.pool.status().max_size;
+            return Err(Problem::Ours(format!("all {size} connections are busy (max_connections)")));
+        };
         // What is idle in the pool needs no attempt: with a server that has no connections left for us, we live on ours.
         if self.pool.status().available == 0 {
             self.pass()?;
         }
-        self.connect(deadline).await
-    }
-
-    /// A connection, whatever came of the last attempt.
-    pub(super) async fn connect(&self, deadline: Instant) -> Result<Client, Problem> {
-        let wait = deadline.saturating_duration_since(Instant::now());
-        let limits = Timeouts { wait: Some(wait), create: Some(self.attempt.min(wait)), recycle: None };
+        let attempt = self.attempt.min(deadline.saturating_duration_since(Instant::now()));
+        let limits = Timeouts { wait: Some(attempt), create: Some(attempt), recycle: None };
         let problem = match self.pool.timeout_get(&limits).await {
-            Ok(client) => {
+            Ok(connection) => {
                 self.open();
-                return Ok(client);
-            }
-            Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                let size = self.pool.status().max_size;
-                return Err(Problem::Ours(format!("all {size} connections are busy (max_connections)")));
+                return Ok(Client { connection, _turn: turn });
             }
             Err(PoolError::Backend(error)) => Problem::Refused(Arc::new(error)),
-            Err(PoolError::Timeout(_)) => Problem::Ours(format!("no connection within {:?}", self.attempt)),
+            Err(PoolError::Timeout(_)) => Problem::Ours(format!("no connection within {attempt:?}")),
             Err(other) => Problem::Ours(other.to_string()),
         };
         self.shut(problem.clone());
@@ -113,7 +129,7 @@ impl Pool {
 
     /// Takes a connection out of the pool for good.
     pub(super) fn discard(&self, client: Client) {
-        drop(Object::take(client));
+        drop(Object::take(client.connection));
     }
 
     /// Gives up a connection that did not answer in time: it leaves the pool, and so do the idle ones, which may be as dead; the

@@ -38,7 +38,7 @@ const TABLE: &str = "SELECT has_table_privilege(t.oid, 'SELECT') AND has_table_p
 pub(super) async fn prepare(client: &mut Client, title: &str) -> Result<(), StoreError> {
     check_server(client, title).await?;
     let known = migration::parse(migration::POSTGRES);
-    if !missing(&***client, title, &known).await?.is_empty() {
+    if !missing(&****client, title, &known).await?.is_empty() {
         migrate(client, title, &known).await?;
     }
     for table in tables::ALL {

@@ -1,0 +1,214 @@
+//! Bad input: the standard's error, never a 500, never a panic, and the node serves on.
+
+use crate::harness::wire::Wire;
+use crate::harness::{Folder, Node};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A request as bytes, with this body and these headers beside `Host` and `Content-Length`.
+fn request(target: &str, headers: &[(&str, &[u8])], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len()).into_bytes();
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[test]
+fn forms_and_credentials_that_are_none() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let form: (&str, &[u8]) = ("Content-Type", FORM.as_bytes());
+    let good = b"grant_type=client_credentials";
+    let bodies: &[&[u8]] = &[
+        b"", b"&", b"=", b"&&&=&", b"%", b"%zz", b"%f", b"grant_type=%", b"grant_type=%ff", b"grant_type=%C3%28", b"\xff\xfe\x00",
+        b"grant_type", b"grant_type=client_credentials&grant_type=client_credentials", b"{\"grant_type\": \"client_credentials\"}",
+        b"grant_type=client_credentials&scope=%00", b"grant_type=client_credentials%00", b"a=1&a=2", b"token=", b"token=%00", b"access_token=%ff",
+        b"grant_type=client%5Fcredentials;scope=a",
+    ];
+    let authorizations: &[&[u8]] = &[
+        b"", b"Basic", b"Basic ", b"Basic =", b"Basic !!!", b"Basic YQ==", b"Basic Og==", b"Basic /////w==", b"Basic AAAA", b"Basic \xff",
+        b"Basic YXBwOiUGZg==", b"Basic YXBwOiVmZg==", b"Basic YXBwOiV6eg==", b"Bearer", b"Bearer \x80", b"Digest x", b"Basic YXBwOng= YXBwOng=", b"\xc3\xbc",
+    ];
+    let endpoints = ["/api/oauth/token", "/api/oauth/introspect", "/api/oauth/revoke", "/api/oauth/tokeninfo"];
+    let mut asked = 0;
+    let mut ask = |endpoint: &str, headers: &[(&str, &[u8])], body: &[u8]| {
+        asked += 1;
+        let what = format!("{endpoint} {} {}", headers.iter().map(|(n, v)| format!("{n}: {}", v.escape_ascii())).collect::<Vec<_>>().join(", "), body.escape_ascii());
+        let mut wire = Wire::open(node.address);
+        let answer = wire.send(request(endpoint, headers, body)).answer().unwrap_or_else(|| panic!("no answer to {what}"));
+        assert!((400..500).contains(&answer.status), "{} {} to {what}", answer.status, answer.text());
+        let error = answer.json()["error"].as_str().map(str::to_owned);
+        assert!(error.is_some(), "an OAuth error, not {} to {what}", answer.text());
+    };
+    for endpoint in endpoints {
+        for body in bodies {
+            ask(endpoint, &[form], body);
+        }
+        for authorization in authorizations {
+            if endpoint != "/api/oauth/tokeninfo" {
+                ask(endpoint, &[form, ("Authorization", authorization)], good);
+            }
+        }
+        for media in ["", "text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx", "\x01"] {
+            ask(endpoint, &[("Content-Type", media.as_bytes())], good);
+        }
+        ask(endpoint, &[], good);
+    }
+    assert!(asked > 150, "{asked}");
+    // A parameter is no part of the media type.
+    let answer = node.post("/api/oauth/token").basic("app", &client.secret);
+    let answer = answer.header("Content-Type", "Application/X-WWW-Form-urlencoded; charset=UTF-8").body(&good[..]).send();
+    answer.status(200);
+    node.ask_token(&client, &[]).status(200);
+}
+
+#[test]
+fn bodies_that_are_too_large() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let large = format!("grant_type=client_credentials&x={}", "a".repeat(2 * 1024 * 1024));
+    for endpoint in ["/api/oauth/token", "/api/oauth/introspect", "/api/oauth/revoke", "/api/oauth/tokeninfo"] {
+        let answer = node.post(endpoint).basic("app", &client.secret).header("Content-Type", FORM).body(large.as_str()).send();
+        assert_eq!(answer.status, 413, "{endpoint}: {}", answer.text());
+    }
+    let mut wire = Wire::open(node.address);
+    wire.send(format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
+    for _ in 0..40 {
+        wire.send(&chunk);
+    }
+    assert_eq!(wire.send("0\r\n\r\n").answer().map(|answer| answer.status), Some(413));
+    node.ask_token(&client, &[]).status(200);
+}
+
+#[test]
+fn heads_that_are_too_large() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let megabyte = "a".repeat(1024 * 1024);
+    let many = (0..5000).map(|at| format!("X-{at}: a\r\n")).collect::<String>();
+    for head in [
+        format!("GET /{megabyte} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET /?{megabyte} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\nX: {megabyte}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\n{megabyte}: x\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
+        format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {megabyte}\r\nContent-Length: 0\r\n\r\n"),
+        megabyte.clone(),
+    ] {
+        let mut wire = Wire::open(node.address);
+        wire.send(&head).finish();
+        // Refused, or the connection is closed: both are right, a 5xx or a hang is not.
+        if let Some(answer) = wire.answer() {
+            assert!((400..500).contains(&answer.status), "{} to {}", answer.status, &head[..60]);
+        }
+    }
+    node.ask_token(&client, &[]).status(200);
+}
+
+/// What is no HTTP, or could be read in two ways (RFC 9112), is refused and ends the connection.
+#[test]
+fn requests_that_are_none() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    folder.write("policies/any.toml", "route = \"/any/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"reached\"\n");
+    let node = Node::start(&folder);
+    for bytes in [
+        "\0\0\0\0\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET /any/1\r\n\r\n",
+        "GET /any/1 HTTP/9.9\r\nHost: x\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: user@x\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost : x\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
+        "GET /any/1 HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n",
+        "POST /any/1 HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "POST /any/1 HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\na",
+        "POST /any/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 2\r\n\r\na",
+        "POST /any/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
+        "POST /any/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\na",
+        "POST /any/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\na",
+        "GET /any/../secret HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /any/%2e%2e/secret HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /any/%2E./secret HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /any/..;x=1/secret HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /any/%2e%2e;/secret HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /any/%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /any/%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET any/1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut wire = Wire::open(node.address);
+        let answer = wire.send(bytes).finish().answer();
+        let status = answer.as_ref().map(|answer| answer.status);
+        assert!(status.is_none_or(|status| (400..500).contains(&status) || status == 505), "{status:?} to {bytes:?}");
+        assert!(!answer.is_some_and(|answer| answer.text().contains("reached")), "{bytes:?}");
+    }
+    node.get("/any/1").send().status(200);
+    node.get("/any/a..b").send().status(200);
+    node.ask_token(&client, &[]).status(200);
+}
+
+/// `Content-Length` beside `Transfer-Encoding`: refused, or chunked counts and the connection is closed; never both.
+#[test]
+fn two_lengths_smuggle_nothing() {
+    let folder = Folder::shipped();
+    folder.write("policies/any.toml", "route = \"/any/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"${request.path}\"\n");
+    let node = Node::start(&folder);
+    let smuggled = "GET /any/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (first, second) in [
+        (format!("Content-Length: {}", 5 + smuggled.len()), "Transfer-Encoding: chunked"),
+        (String::from("Transfer-Encoding: chunked"), "Content-Length: 4"),
+        (String::from("Transfer-Encoding: xchunked"), "Content-Length: 4"),
+        (String::from("Transfer-Encoding : chunked"), "Content-Length: 4"),
+        (String::from("Transfer-Encoding: chunked"), "Transfer-Encoding: identity"),
+    ] {
+        let mut wire = Wire::open(node.address);
+        wire.send(format!("POST /any/first HTTP/1.1\r\nHost: x\r\n{first}\r\n{second}\r\n\r\n0\r\n\r\n{smuggled}"));
+        let mut answers = Vec::new();
+        while let Some(answer) = wire.answer() {
+            answers.push((answer.status, answer.text()));
+            if answers.len() > 2 {
+                break;
+            }
+        }
+        assert!(answers.len() <= 1, "the connection ends: {first} {second} {answers:?}");
+        assert!(!answers.iter().any(|(_, text)| text.contains("smuggled")), "{first} {second} {answers:?}");
+    }
+}
+
+/// A client that goes away in the middle costs nothing.
+#[test]
+fn requests_that_break_off() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    for _ in 0..50 {
+        let mut wire = Wire::open(node.address);
+        wire.send(format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 100\r\n\r\ngrant_type="));
+        drop(wire);
+        drop(Wire::open(node.address));
+    }
+    let mut wire = Wire::open(node.address);
+    wire.send(format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")).finish();
+    if let Some(answer) = wire.answer() {
+        assert_eq!(answer.status, 400);
+    }
+    node.ask_token(&client, &[]).status(200);
+    assert!(!node.log().contains("panicked"), "{}", node.log());
+}

@@ -1,0 +1,148 @@
+//! Two nodes, one token store: the main story, on PostgreSQL; and the trap that it ends.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::folder::Client;
+use crate::harness::postgres::Postgres;
+use crate::harness::{Folder, Node, portcullis, wait_until};
+
+/// A node's folder whose stores are on this database.
+fn shared(database: &Postgres, name: &str) -> Folder {
+    let folder = Folder::shipped();
+    folder.write("url", &database.url());
+    folder.write("stores/stores.toml", "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n");
+    folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
+    folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
+    folder.write(
+        "policies/hello.toml",
+        "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"oauth.check-scope\"\nasked = [\"a\"]\n\
+         allowed = \"${token.scopes}\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello ${client.id}\"\n",
+    );
+    folder
+}
+
+#[test]
+fn a_token_from_one_node_is_known_on_the_other() {
+    let database = Postgres::create();
+    let (first, second) = (shared(&database, "node-1"), shared(&database, "node-2"));
+    first.run(["check"]).code(0);
+    let client = first.client("partner", "a", &[]);
+    let (mut one, two) = (Node::start(&first), Node::start(&second));
+    let token = one.token(&client);
+    assert_eq!(two.tokeninfo(&token).status(200).json()["audience"], "partner");
+    let form = [("token", token.as_str())];
+    let introspected = two.post("/api/oauth/introspect").basic("partner", &client.secret).form(&form).send();
+    assert_eq!(introspected.status(200).json()["active"], true);
+    let hello = |node: &Node, token: &str| node.get("/hello").bearer(token).send();
+    assert_eq!(hello(&two, &token).status(200).text(), "hello partner");
+
+    two.post("/api/oauth/revoke").basic("partner", &client.secret).form(&form).send().status(200);
+    hello(&one, &token).status(401);
+    one.tokeninfo(&token).status(400);
+
+    let token = one.token(&client);
+    one.signal("KILL");
+    one.end();
+    hello(&two, &token).status(200);
+    two.token(&client);
+}
+
+#[test]
+fn what_is_done_on_one_node_is_honoured_by_the_other_within_a_second() {
+    let database = Postgres::create();
+    let (first, second) = (shared(&database, "node-1"), shared(&database, "node-2"));
+    let (one, two) = (Node::start(&first), Node::start(&second));
+    let added = one.command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"]).code(0).json();
+    let client = Client { id: "app".into(), secret: crate::harness::folder::text(&added, "client_secret") };
+    let token = two.token(&client);
+    let within_a_second = |what: &str, holds: &mut dyn FnMut() -> bool| {
+        let start = std::time::Instant::now();
+        wait_until(what, holds);
+        assert!(start.elapsed() < std::time::Duration::from_millis(1500), "{what}: {:?}", start.elapsed());
+    };
+    one.command(&["client", "disable", "app"]).code(0);
+    within_a_second("disabled", &mut || two.ask_token(&client, &[]).status == 401 && two.tokeninfo(&token).status == 400);
+    one.command(&["client", "enable", "app"]).code(0);
+    within_a_second("enabled", &mut || two.tokeninfo(&token).status == 200);
+    one.command(&["token", "revoke", "--client", "app"]).code(0);
+    within_a_second("all revoked", &mut || two.tokeninfo(&token).status == 400);
+}
+
+/// Oracle's default, on purpose: stores local to a node.
+#[test]
+fn the_trap_and_the_line_that_ends_it() {
+    let database = Postgres::create();
+    let folders = ["node-1", "node-2"].map(|name| {
+        let folder = shared(&database, name);
+        let stores = "default = \"local\"\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n\
+                      [source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n";
+        folder.write("stores/stores.toml", stores);
+        folder.edit("node.toml", "nodes = 2", "nodes = 1");
+        folder
+    });
+    let [one, two] = folders.each_ref().map(Node::start);
+    let client = folders[0].client("partner", "a", &[]);
+    one.token(&client);
+    two.ask_token(&client, &[]).error(401, "invalid_client");
+
+    for folder in &folders {
+        folder.edit("node.toml", "nodes = 1", "nodes = 2");
+    }
+    let check = folders[0].run(["check"]).code(1).says("P0402").says("stores/stores.toml:1:");
+    assert!(check.stdout.contains("access-token") || check.stdout.contains("local"), "{}", check.stdout);
+    for (folder, node) in folders.iter().zip([&one, &two]) {
+        folder.edit("stores/stores.toml", "default = \"local\"", "default = \"oauth-db\"");
+        node.reload();
+        folder.run(["check"]).code(0);
+    }
+    let client = folders[0].client("partner", "a", &[]);
+    let token = one.token(&client);
+    two.tokeninfo(&token).status(200);
+}
+
+/// Nodes that start at once on an empty database, migrations included.
+#[test]
+fn many_nodes_start_at_once() {
+    let database = Postgres::create();
+    let folders: Vec<_> = (0..6).map(|at| shared(&database, &format!("node-{at}"))).collect();
+    let ready = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for folder in &folders {
+            scope.spawn(|| {
+                let node = Node::start(folder);
+                let ask = crate::harness::Request::new(node.admin, "GET", "/health/ready");
+                wait_until("ready", || ask.send().status == 200);
+                ready.fetch_add(1, Ordering::SeqCst);
+                assert!(!node.log().contains("ERROR"), "{}", node.log());
+            });
+        }
+    });
+    assert_eq!(ready.load(Ordering::SeqCst), folders.len());
+}
+
+/// The commands of `store`, on PostgreSQL.
+#[test]
+fn the_schema_for_a_dba_is_the_one_that_is_used() {
+    let database = Postgres::create();
+    let folder = shared(&database, "node-1");
+    let sql = folder.run(["store", "schema", "postgres"]).code(0).stdout;
+    assert!(sql.contains("access_token"), "{sql}");
+    database.execute(&sql);
+    folder.run(["store", "check"]).code(0).says("oauth-db");
+    folder.run(["store", "migrate"]).code(0);
+    folder.run(["store", "migrate"]).code(0);
+    let client = folder.client("app", "a", &[]);
+    Node::start(&folder).token(&client);
+
+    let empty = Postgres::create();
+    folder.write("url", &empty.url());
+    let check = folder.run(["store", "check"]).code(1).says("oauth-db");
+    assert!(check.stdout.contains("help") && check.stdout.contains("migrate"), "the remedy: {}", check.stdout);
+    folder.run(["store", "migrate"]).code(0);
+    folder.run(["store", "check"]).code(0);
+    folder.write("url", "postgres://postgres@127.0.0.1:1/none");
+    folder.run(["store", "check"]).code(1).says("oauth-db");
+    let json = portcullis(folder.path(), ["store", "check", "--json"]).code(1).json();
+    assert_eq!(json[0]["source"], "oauth-db");
+    assert_eq!(json[0]["ok"], false);
+}

@@ -1,0 +1,73 @@
+//! The examples in the documentation are right: every `toml` block of these pages is compiled as `portcullis check` does.
+//!
+//! A block that begins with `# PATH` is that file of the page's configuration; any other is a part of a policy, and becomes
+//! a policy of its own, with a route and an answer where it shows none.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const PAGES: &[&str] = &["docs/policies.md"];
+
+/// The ```toml blocks of a page, with the line each begins on.
+fn blocks(page: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in page.lines().enumerate() {
+        match (&mut open, line) {
+            (None, "```toml") => open = Some((number + 2, String::new())),
+            (None, _) => {}
+            (Some(_), "```") => blocks.extend(open.take()),
+            (Some((_, block)), line) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+        }
+    }
+    blocks
+}
+
+/// Where the block goes, and what is there.
+fn file(number: usize, block: &str) -> (String, String) {
+    let first = block.lines().next().unwrap_or_default();
+    if let Some(path) = first.strip_prefix("# ").filter(|path| path.ends_with(".toml")) {
+        return (path.to_owned(), block.to_owned());
+    }
+    let mut text = String::new();
+    if !block.contains("route") {
+        text.push_str(&format!("route = \"/line-{number}\"\n"));
+    }
+    text.push_str(block);
+    let answers = ["\"respond\"", "\"proxy\"", "\"fail\""].iter().any(|word| block.contains(word));
+    if !answers {
+        text.push_str("\n[[filter]]\nuse = \"respond\"\n");
+    }
+    (format!("policies/line-{number}.toml"), text)
+}
+
+#[test]
+fn every_example_compiles() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in PAGES {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut put = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        };
+        put("pages/help.html", "<h1>Help</h1>\n");
+        let blocks = blocks(&fs::read_to_string(root.join(page)).expect("the page is there"));
+        assert!(blocks.len() > 5, "{page} has examples");
+        for (number, block) in blocks {
+            let (path, text) = file(number, &block);
+            put(&path, &text);
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["check", "-c"])
+            .arg(folder.path())
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("warning"), "{page}:\n{said}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Black-box tests: they start the program and speak to it, over HTTP and over its command line. One module a subject.
+//!
+//! Nothing of the program is linked in here, and only upstreams are stood in for. Tests that need PostgreSQL take it from
+//! `PORTCULLIS_TEST_POSTGRES`, which `tests/run` sets.
+
+// One test binary: what its modules share is public among them only, and the environment, clocks and panics are a test's own.
+#![allow(missing_docs, unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used)]
+
+mod harness;
+
+mod admin;
+mod bad_input;
+mod cli;
+mod cli_records;
+mod cluster;
+mod drain;
+mod durability;
+mod introspect;
+mod metadata;
+mod outage;
+mod protect;
+mod proxy;
+mod reload;
+mod reload_load;
+mod revoke;
+mod sync;
+mod token;
+mod tokeninfo;

@@ -1,0 +1,195 @@
+//! A source that is down: 503 with `Retry-After`, never an allow, and back again without a restart.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::folder::Client;
+use crate::harness::postgres::{Line, Postgres};
+use crate::harness::{Folder, Node, Request, Response, wait_until};
+
+struct Cut {
+    folder: Folder,
+    line: Line,
+    _database: Postgres,
+}
+
+fn on_a_line() -> Cut {
+    let database = Postgres::create();
+    let line = database.line();
+    let folder = Folder::shipped();
+    folder.write("url", &database.url_over(&line));
+    folder.write("stores/stores.toml", "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n");
+    folder.write(
+        "policies/hello.toml",
+        "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n",
+    );
+    folder.write("policies/plain.toml", "route = \"/plain\"\n[[filter]]\nuse = \"respond\"\ntext = \"plain\"\n");
+    Cut { folder, line, _database: database }
+}
+
+#[track_caller]
+fn unavailable(answer: &Response) {
+    assert_eq!(answer.status, 503, "{answer:?} {}", answer.text());
+    let retry = answer.header("retry-after").and_then(|value| value.parse::<u32>().ok());
+    assert!(retry.is_some_and(|seconds| (1..=60).contains(&seconds)), "{answer:?}");
+}
+
+fn everything(node: &Node, client: &Client, token: &str) -> Vec<Response> {
+    let form = [("token", token)];
+    vec![
+        node.ask_token(client, &[]),
+        node.tokeninfo(token),
+        node.post("/api/oauth/introspect").basic(&client.id, &client.secret).form(&form).send(),
+        node.post("/api/oauth/revoke").basic(&client.id, &client.secret).form(&form).send(),
+        node.get("/hello").bearer(token).send(),
+    ]
+}
+
+/// D24, and the rest of them.
+#[test]
+fn what_needs_the_source_is_503_until_it_is_back() {
+    let Cut { folder, line, _database } = on_a_line();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    node.get("/hello").bearer(&token).send().status(200);
+    let ready = Request::new(node.admin, "GET", "/health/ready");
+
+    for round in 0..3 {
+        line.cut();
+        // What was read within the last second may still be good; then nothing is.
+        wait_until("nothing is let in", || everything(&node, &client, &token).iter().all(|answer| answer.status == 503));
+        for answer in everything(&node, &client, &token) {
+            unavailable(&answer);
+        }
+        let start = Instant::now();
+        unavailable(&node.get("/hello").bearer(&token).send());
+        assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+        node.get("/hello").send().status(401);
+        node.get("/hello").bearer("nonsense").send().status(401);
+        node.get("/plain").send().status(200);
+        wait_until("not ready", || ready.send().status == 503);
+
+        line.mend();
+        let start = Instant::now();
+        wait_until("back", || node.get("/hello").bearer(&token).send().status == 200);
+        assert!(start.elapsed() < Duration::from_secs(6), "round {round}: back after {:?}", start.elapsed());
+        wait_until("ready", || ready.send().status == 200);
+        node.tokeninfo(&token).status(200);
+        node.token(&client);
+    }
+}
+
+/// No answered token is lost while the line comes and goes.
+#[test]
+fn tokens_answered_while_the_line_breaks_are_kept() {
+    let Cut { folder, line, _database } = on_a_line();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let mut tokens = Vec::new();
+    for round in 0..5 {
+        for at in 0..20 {
+            let answer = node.ask_token(&client, &[]);
+            match answer.status {
+                200 => tokens.push(crate::harness::folder::text(&answer.json(), "access_token")),
+                _ => unavailable(&answer),
+            }
+            if at == 10 + round {
+                line.cut();
+            }
+        }
+        line.mend();
+        wait_until("back", || node.ask_token(&client, &[]).status == 200);
+    }
+    assert!(tokens.len() > 40, "{}", tokens.len());
+    for token in &tokens {
+        node.tokeninfo(token).status(200);
+    }
+}
+
+/// A node starts while its source is down, and takes it when it comes.
+#[test]
+fn a_node_starts_without_its_source() {
+    let Cut { folder, line, _database } = on_a_line();
+    let client = folder.client("app", "a", &[]);
+    line.cut();
+    let node = Node::start(&folder);
+    let ready = Request::new(node.admin, "GET", "/health/ready");
+    assert_eq!(ready.send().status, 503);
+    assert_eq!(Request::new(node.admin, "GET", "/health/live").send().status, 200);
+    unavailable(&node.ask_token(&client, &[]));
+    node.get("/plain").send().status(200);
+    line.mend();
+    wait_until("ready", || ready.send().status == 200);
+    node.token(&client);
+}
+
+/// A source that says nothing at all is as good as one that is down: nobody waits for more than 5 s.
+#[test]
+fn a_source_that_is_silent() {
+    let Cut { folder, line, _database } = on_a_line();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    line.silence();
+    std::thread::sleep(Duration::from_millis(1100));
+    let start = Instant::now();
+    let answers: Vec<Response> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..20).map(|_| scope.spawn(|| everything(&node, &client, &token))).collect();
+        asking.into_iter().flat_map(|one| one.join().expect("answers")).collect()
+    });
+    answers.iter().for_each(unavailable);
+    let most = Duration::from_secs(5 * 5 + 5);
+    assert!(start.elapsed() < most, "five requests one after another took {:?}", start.elapsed());
+    node.get("/plain").send().status(200);
+    line.mend();
+    wait_until("back", || node.get("/hello").bearer(&token).send().status == 200);
+}
+
+/// No room on the disk: a clear error, nothing that was answered is lost, and it goes on when there is room.
+#[test]
+fn a_full_disk() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    // A limit on the size of files stands in for the disk's.
+    let limit = |bytes: &str| {
+        let set = std::process::Command::new("prlimit").args(["--pid", &node.pid().to_string(), &format!("--fsize={bytes}")]).status();
+        assert!(set.expect("prlimit").success());
+    };
+    let size = std::fs::metadata(folder.at("var/portcullis.db-wal")).map_or(0, |file| file.len());
+    limit(&format!("{}:unlimited", size + 100_000));
+    let mut tokens = Vec::new();
+    wait_until("the disk is full", || {
+        let answer = node.ask_token(&client, &[]);
+        if answer.status == 200 {
+            tokens.push(crate::harness::folder::text(&answer.json(), "access_token"));
+            return false;
+        }
+        unavailable(&answer);
+        true
+    });
+    assert!(!tokens.is_empty());
+    tokens.iter().for_each(|token| drop(node.tokeninfo(token).status(200)));
+    limit("unlimited:unlimited");
+    wait_until("there is room", || node.ask_token(&client, &[]).status == 200);
+    drop(node);
+    let node = Node::start(&folder);
+    tokens.iter().for_each(|token| drop(node.tokeninfo(token).status(200)));
+}
+
+/// Another process holds the SQLite file's lock: a clear error, and nothing is lost.
+#[test]
+fn a_locked_sqlite_file() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    let lock = rusqlite::Connection::open(folder.at("var/portcullis.db")).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let start = Instant::now();
+    unavailable(&node.ask_token(&client, &[]));
+    assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+    lock.execute_batch("ROLLBACK").unwrap();
+    wait_until("written again", || node.ask_token(&client, &[]).status == 200);
+    node.tokeninfo(&token).status(200);
+}

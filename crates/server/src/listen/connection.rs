@@ -1,13 +1,21 @@
 //! Open connections: how they are told to finish.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::TokioIo;
+use policy::exchange::BoxError;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// All open connections of one listener.
@@ -40,7 +48,18 @@ pub(crate) struct Opened {
 /// A connection that can be asked to finish: hyper's.
 pub(crate) trait Finish: Future {
     /// Answers what has begun, says `Connection: close`, and closes; at once where nothing has begun.
-    fn finish(self: std::pin::Pin<&mut Self>);
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S, B> Finish for http1::Connection<TokioIo<TcpStream>, S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }
 
 impl Connections {
@@ -132,7 +151,6 @@ impl Drop for Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::pin::Pin;
     use std::task::Context;
     use std::time::Duration;
 

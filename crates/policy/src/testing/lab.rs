@@ -19,6 +19,7 @@ pub(crate) const LAB: Library = Library {
         FilterKind::of::<Fail>(),
         FilterKind::of::<AbortNow>(),
         FilterKind::of::<Answer>(),
+        FilterKind::of::<AnswerSometimes>(),
         FilterKind::of::<Leave>(),
         FilterKind::of::<Mark>(),
         FilterKind::of::<Find>(),
@@ -82,8 +83,13 @@ simple! { Pass = "ok" {} |_own, _cx| { None }, |_this, _x| { Ok(Outcome::Success
 
 simple! {
     /// Fails; with a challenge where it has one.
-    Fail = "fail" { reason: String, absent: bool, challenge: Option<String>, status: Option<u16> }
-    |_own, cx| { cx.always_fails(); None },
+    Fail = "fail" { reason: String, absent: bool, challenge: Option<String>, status: Option<u16>, always: bool }
+    |own, cx| {
+        if own.always {
+            cx.always_fails();
+        }
+        None
+    },
     |this, _x| {
         let code = if this.settings.reason.is_empty() { "refused" } else { &this.settings.reason };
         let mut reason = Reason::new(ReasonCode::named(code), "it says no");
@@ -99,7 +105,13 @@ simple! {
 }
 
 simple! {
-    AbortNow = "abort" {} |_own, cx| { cx.always_fails(); None },
+    AbortNow = "abort" { always: bool }
+    |own, cx| {
+        if own.always {
+            cx.always_fails();
+        }
+        None
+    },
     |_this, _x| { Err(Abort::unavailable(ReasonCode::new("broken"), "it is broken")) }
 }
 
@@ -108,6 +120,16 @@ simple! {
     Answer = "answer" { text: String, status: Option<u16> } |_own, cx| { cx.answers(Answers::Always); None },
     |this, x| {
         let mut response = Response::new(StatusCode::from_u16(this.settings.status.unwrap_or(200)).unwrap());
+        response.body = this.settings.text.clone().into();
+        x.answer(response)
+    }
+}
+
+simple! {
+    /// Answers with a text, and might not.
+    AnswerSometimes = "sometimes" { text: String } |_own, cx| { cx.answers(Answers::Sometimes); None },
+    |this, x| {
+        let mut response = Response::new(StatusCode::OK);
         response.body = this.settings.text.clone().into();
         x.answer(response)
     }
@@ -205,7 +227,7 @@ simple! { Panic = "panic" {} |_own, _cx| { None }, |_this, _x| { panic!("a bug i
 
 simple! {
     /// Sets a request header for an upstream.
-    Header = "header" { name: String } |own, cx| { cx.publish(INJECTED_HEADER, Value::text(own.name.as_str())); None },
+    Header = "header" { header: String } |own, cx| { cx.publish(INJECTED_HEADER, Value::text(own.header.as_str())); None },
     |_this, _x| { Ok(Outcome::Success) }
 }
 

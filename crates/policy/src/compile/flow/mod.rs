@@ -1,0 +1,502 @@
+//! Follows every path of every policy and asks at each step what is surely set, and what may be.
+//!
+//! A chain is followed once for each state that it is entered with (joined where there are many), through switches, calls
+//! and moves. What a step reads is judged by all states that reach it: set on none of them is an error, missing on some a
+//! warning. So what a policy is told depends on who calls it.
+
+mod guard;
+mod report;
+mod state;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use super::build::{PolicyEffects, StepEffects};
+use super::listeners::Listener;
+use super::methods::{Methods, switch_case};
+use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
+use crate::diagnostic::Diagnostics;
+use crate::filter::{Answers, Effects};
+use state::{BODY_GONE, BODY_HELD, End, Ends, FAILURE, Numbers, Point, RESPONSE, State};
+
+/// With so many states a chain is followed by itself; further ones are joined, which loses precision and saves time.
+const MOST_STATES: usize = 32;
+
+/// A step of the program.
+type At = (PolicyId, ChainId, usize);
+
+/// What the states that reached a read have in common.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Some way has it.
+    there: bool,
+    /// Some way lacks it.
+    lacking: bool,
+}
+
+pub(crate) struct Flow<'a> {
+    policies: &'a [Policy],
+    effects: &'a [&'a PolicyEffects],
+    numbers: Numbers,
+    followed: HashMap<(PolicyId, ChainId, State), Rc<Ends>>,
+    /// How many states a chain was followed with, and their join.
+    entered: HashMap<(PolicyId, ChainId), (usize, State)>,
+    active: HashSet<(PolicyId, ChainId)>,
+    reached: HashSet<At>,
+    /// By step, and by the read's place among its reads (those of `when` first).
+    reads: BTreeMap<(At, usize), Seen>,
+    bodies: BTreeMap<At, Seen>,
+    bare: Vec<(PolicyId, ChainId)>,
+    /// Where only one method is followed, to see which filters it leaves out.
+    guards: Option<guard::Guards>,
+}
+
+/// How a policy as a whole can end.
+#[derive(Default)]
+struct PolicyEnds {
+    success: Point,
+    answered: Point,
+    failure: Point,
+    abort: Point,
+}
+
+/// Checks all policies.
+pub(crate) fn check(
+    policies: &[Policy],
+    effects: &[&PolicyEffects],
+    listeners: &[Listener],
+    methods: &Methods,
+    problems: &mut Diagnostics,
+) {
+    let mut flow = Flow::new(policies, effects);
+    flow.follow_listeners(listeners);
+    flow.follow_unused(listeners);
+    flow.report(listeners, problems);
+    flow.check_guards(methods, listeners, problems);
+}
+
+impl<'a> Flow<'a> {
+    fn new(policies: &'a [Policy], effects: &'a [&'a PolicyEffects]) -> Self {
+        Flow {
+            policies,
+            effects,
+            numbers: Numbers::new(),
+            followed: HashMap::new(),
+            entered: HashMap::new(),
+            active: HashSet::new(),
+            reached: HashSet::new(),
+            reads: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            bare: Vec::new(),
+            guards: None,
+        }
+    }
+}
+
+impl Flow<'_> {
+    /// Every route on every listener, with what runs before and after it.
+    fn follow_listeners(&mut self, listeners: &[Listener]) {
+        let without = Listener { name: String::new(), before: Vec::new(), after: Vec::new(), on_error: None };
+        let alone = [without];
+        for listener in if listeners.is_empty() { &alone } else { listeners } {
+            let mut all = Point(Some(State::default()));
+            for id in 0..self.policies.len() {
+                let policy = &self.policies[id];
+                let bound = policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
+                if !policy.routes.is_empty() && bound {
+                    all.join(&self.follow_route(id, listener));
+                }
+            }
+            let anything = all.0.unwrap_or_default().doubted();
+            if let Some(on_error) = listener.on_error {
+                self.follow_policy(on_error, &anything.clone().with(FAILURE), false);
+            }
+            for after in &listener.after {
+                self.follow_policy(*after, &anything.clone().with(RESPONSE), false);
+            }
+        }
+    }
+
+    /// Policies that nothing leads to: whoever will call them may have set anything.
+    fn follow_unused(&mut self, listeners: &[Listener]) {
+        for id in report::unused(self.policies, listeners) {
+            let state = self.inputs(id, &State::default()).unknown();
+            self.follow_policy(id, &state, false);
+            if let Some(response) = self.policies[id].response {
+                self.follow(id, response, &state);
+            }
+        }
+    }
+
+    /// One policy as the router enters it; gives all that may be set on its answer.
+    fn follow_route(&mut self, id: PolicyId, listener: &Listener) -> State {
+        let start = self.path_names(id);
+        let ends = self.follow_request(id, listener, &start);
+        let mut all = Point(Some(start.clone()));
+        [&ends.success, &ends.answered, &ends.failure, &ends.abort].iter().for_each(|point| all.join_point(point));
+        let answer = all.0.unwrap_or_default().doubted().with(RESPONSE);
+        if let Some(response) = self.policies[id].response {
+            let mut entry = answer.clone();
+            self.copy_path_names(&start, id, &mut entry);
+            self.follow(id, response, &entry);
+        }
+        answer
+    }
+
+    /// Whatever ends well: with a success or an answer.
+    fn follow_route_to_end(&mut self, id: PolicyId, listener: &Listener) -> State {
+        let start = self.path_names(id);
+        let ends = self.follow_request(id, listener, &start);
+        let mut well = ends.success;
+        well.join_point(&ends.answered);
+        well.0.unwrap_or_default()
+    }
+
+    /// What runs before a policy, and the policy.
+    fn follow_request(&mut self, id: PolicyId, listener: &Listener, start: &State) -> PolicyEnds {
+        let own = self.policies[id].before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
+        let mut all = PolicyEnds { success: Point(Some(start.clone())), ..PolicyEnds::default() };
+        for (policy, routed) in
+            own.unwrap_or_else(|| listener.before.clone()).into_iter().map(|id| (id, false)).chain([(id, true)])
+        {
+            let Some(entry) = all.success.0.take() else { break };
+            let ends = self.follow_policy(policy, &entry, routed);
+            all.success = ends.success;
+            all.answered.join_point(&ends.answered);
+            all.failure.join_point(&ends.failure);
+            all.abort.join_point(&ends.abort);
+        }
+        all
+    }
+
+    /// The names in the routes' paths: those of all routes are surely set.
+    fn path_names(&mut self, id: PolicyId) -> State {
+        let mut point = Point::default();
+        for route in &self.policies[id].routes {
+            let mut state = State::default();
+            for name in route.pattern.names() {
+                state.set(self.numbers.of(&format!("path.{name}")));
+            }
+            point.join(&state);
+        }
+        point.0.unwrap_or_default()
+    }
+
+    fn copy_path_names(&mut self, from: &State, id: PolicyId, to: &mut State) {
+        for route in &self.policies[id].routes {
+            for name in route.pattern.names() {
+                let number = self.numbers.of(&format!("path.{name}"));
+                if from.sure(number) {
+                    to.set(number);
+                }
+            }
+        }
+    }
+
+    /// What a called policy sees: its inputs, and none of its caller's.
+    fn inputs(&mut self, id: PolicyId, state: &State) -> State {
+        let mut state = state.clone();
+        for name in self.policies.iter().flat_map(|policy| policy.inputs.keys()) {
+            state.unset(self.numbers.of(&format!("input.{name}")));
+        }
+        for name in self.policies[id].inputs.keys() {
+            state.set(self.numbers.of(&format!("input.{name}")));
+        }
+        state
+    }
+
+    /// A policy from its main chain to the end of its handlers. `routed`: a request may end with it, so it has to answer,
+    /// and its handlers begin without the response that was refused.
+    fn follow_policy(&mut self, id: PolicyId, state: &State, routed: bool) -> PolicyEnds {
+        let policy = &self.policies[id];
+        if policy.broken || policy.chains.is_empty() {
+            let anything = Point(Some(state.clone().unknown()));
+            return PolicyEnds { success: anything, ..PolicyEnds::default() };
+        }
+        let main = self.follow(id, MAIN, state);
+        let mut success = main.succeeded();
+        let mut ends = PolicyEnds { answered: main.answered.clone(), ..PolicyEnds::default() };
+        let (on_failure, on_abort) = (policy.on_failure, policy.on_abort);
+        for (point, handler, abort) in [(&main.failure, on_failure, false), (&main.abort, on_abort, true)] {
+            let Some(state) = &point.0 else { continue };
+            match handler {
+                Some(handler) => {
+                    let entry = self.refused(state).with(FAILURE);
+                    let entry = if routed { entry.without(RESPONSE) } else { entry };
+                    let handled = self.follow(id, handler, &entry);
+                    success.join(&handled.succeeded());
+                    ends.answered.join_point(&handled.answered);
+                    ends.failure.join_point(&handled.failure);
+                    ends.abort.join_point(&handled.abort);
+                }
+                None if abort => ends.abort.join(state),
+                None => ends.failure.join(state),
+            }
+        }
+        if routed {
+            self.bare.extend(&success.bare);
+        }
+        ends.success = success.point;
+        ends
+    }
+
+    /// A run from the start of a chain.
+    fn follow(&mut self, policy: PolicyId, chain: ChainId, state: &State) -> Rc<Ends> {
+        let entry = self.entered.entry((policy, chain)).or_insert_with(|| (0, state.clone()));
+        entry.0 += 1;
+        entry.1.join(state);
+        let state = if entry.0 > MOST_STATES { entry.1.clone() } else { state.clone() };
+        if let Some(known) = self.followed.get(&(policy, chain, state.clone())) {
+            return known.clone();
+        }
+        if !self.active.insert((policy, chain)) {
+            // A loop, which is reported as such.
+            let end = End { point: Point(Some(state.unknown())), ..End::default() };
+            return Rc::new(Ends { end, ..Ends::default() });
+        }
+        let ends = Rc::new(self.follow_steps(policy, chain, state.clone()));
+        self.active.remove(&(policy, chain));
+        self.followed.insert((policy, chain, state), ends.clone());
+        ends
+    }
+
+    fn follow_steps(&mut self, policy: PolicyId, chain: ChainId, state: State) -> Ends {
+        let mut ends = Ends::default();
+        let mut here = Point(Some(state));
+        let policies = self.policies;
+        for (index, step) in policies[policy].chains[chain].steps.iter().enumerate() {
+            let Some(state) = here.0.take() else { return ends };
+            let at = (policy, chain, index);
+            self.reached.insert(at);
+            let done = self.follow_step(at, &state);
+            here.join_point(&done.end.point);
+            ends.answered.join_point(&done.answered);
+            self.follow_move(policy, step.on_failure, &done.failure, false, &mut here, &mut ends);
+            self.follow_move(policy, step.on_abort, &done.abort, true, &mut here, &mut ends);
+            if let Some((tail, _)) = step.on_success {
+                if let Some(state) = &here.0 {
+                    let tail = self.follow(policy, tail, state);
+                    ends.end.join(&tail.end);
+                    ends.success.join(&tail.success);
+                    ends.answered.join_point(&tail.answered);
+                    ends.failure.join_point(&tail.failure);
+                    ends.abort.join_point(&tail.abort);
+                }
+                return ends;
+            }
+        }
+        if let Some(state) = here.0 {
+            if !state.sure(RESPONSE) {
+                ends.end.bare.insert((policy, chain));
+            }
+            ends.end.point.join(&state);
+        }
+        ends
+    }
+
+    /// Where a failure or a fault of a step leads.
+    fn follow_move(
+        &mut self,
+        policy: PolicyId,
+        to: Move,
+        from: &Point,
+        abort: bool,
+        here: &mut Point,
+        ends: &mut Ends,
+    ) {
+        let Some(state) = &from.0 else { return };
+        match to {
+            Move::Up if abort => ends.abort.join(state),
+            Move::Up => ends.failure.join(state),
+            Move::Continue => here.join(&state.clone().with(FAILURE)),
+            Move::Unknown => here.join(&state.clone().unknown()),
+            Move::To { chain, success, .. } => {
+                let entry = if success { state.clone() } else { self.refused(state) };
+                let moved = self.follow(policy, chain, &entry.with(FAILURE));
+                ends.success.join(&moved.success);
+                ends.answered.join_point(&moved.answered);
+                ends.failure.join_point(&moved.failure);
+                ends.abort.join_point(&moved.abort);
+                match (success, abort) {
+                    (true, _) => ends.success.join(&moved.end),
+                    (false, true) => ends.abort.join_point(&moved.end.point),
+                    (false, false) => ends.failure.join_point(&moved.end.point),
+                }
+            }
+        }
+    }
+
+    /// The state of a request that is refused.
+    fn refused(&self, state: &State) -> State {
+        let mut state = state.clone();
+        if let Some(guards) = &self.guards {
+            guards.refuse(&mut state);
+        }
+        state
+    }
+
+    /// The state after a `when` that does not hold, and whether the filter may run at all.
+    fn left_out(&mut self, at: At, said: &StepEffects, state: &State) -> (Point, bool) {
+        let mut out = state.clone();
+        let Some(guards) = &self.guards else { return (Point(Some(out)), true) };
+        let holds = said.by_method.as_ref().map(|by_method| by_method[guards.method.0]);
+        if holds == Some(true) {
+            return (Point::default(), true);
+        }
+        let kind = &self.policies[at.0].chains[at.1].steps[at.2].uses.value;
+        let ran = self.numbers.of(&format!(" ran {kind}"));
+        guards.leave_out(at, holds == Some(false), &mut out, ran);
+        (Point(Some(out)), holds.is_none())
+    }
+
+    /// One step: `end` is where the next one begins.
+    fn follow_step(&mut self, at: At, state: &State) -> Ends {
+        let said = &self.effects[at.0][at.1][at.2];
+        let mut state = state.clone();
+        let mut skipped = Point::default();
+        if let Some(when) = &said.when {
+            self.read(at, 0, when, &mut state);
+            let (out, runs) = self.left_out(at, said, &state);
+            skipped = out;
+            if !runs {
+                return Ends { end: End { point: skipped, ..End::default() }, ..Ends::default() };
+            }
+        }
+        let before = said.when.as_ref().map_or(0, |when| when.reads.len());
+        self.read(at, before, &said.own, &mut state);
+        let policies = self.policies;
+        let mut ends = match &policies[at.0].chains[at.1].steps[at.2].node {
+            _ if said.unknown => {
+                Ends { end: End { point: Point(Some(state.clone().unknown())), ..End::default() }, ..Ends::default() }
+            }
+            Node::Broken => {
+                Ends { end: End { point: Point(Some(state.clone().unknown())), ..End::default() }, ..Ends::default() }
+            }
+            Node::Filter(kind) => self.follow_filter(kind.name, said, &state),
+            Node::Switch(switch) => {
+                let case = self.guards.as_ref().and_then(|guards| switch_case(switch, &guards.method.1));
+                let targets: Vec<Target> = match case {
+                    Some(Some(case)) => vec![switch.cases[case].1],
+                    Some(None) => vec![switch.otherwise],
+                    None => {
+                        let cases = switch.cases.iter().map(|(_, target)| target);
+                        cases.chain([&switch.otherwise]).chain(&switch.missing).copied().collect()
+                    }
+                };
+                self.follow_targets(at.0, &targets, &state)
+            }
+            Node::Call(call) => self.follow_targets(at.0, &[call.target], &state),
+            Node::Any(any) => {
+                let targets: Vec<Target> = any.of.iter().map(|(chain, span)| Target::Chain(*chain, *span)).collect();
+                let mut ends = self.follow_targets(at.0, &targets, &state);
+                // What a failed chain set is rolled back.
+                ends.failure = Point(ends.failure.0.map(|_| state.clone()));
+                ends
+            }
+        };
+        if !matches!(policies[at.0].chains[at.1].steps[at.2].node, Node::Filter(_) | Node::Broken)
+            || said.when.is_some()
+        {
+            // A missing value is a failure of the step itself.
+            ends.failure.join(&state);
+        }
+        ends.end.point.join_point(&skipped);
+        ends
+    }
+
+    fn follow_filter(&mut self, kind: &str, said: &StepEffects, state: &State) -> Ends {
+        let own = &said.own;
+        let mut after = state.clone();
+        let mut failed = state.clone();
+        if own.streams_request_body && !state.sure(BODY_HELD) {
+            after.set(BODY_GONE);
+            failed.may_set(BODY_GONE);
+        }
+        let mut ends = Ends::default();
+        ends.failure.join(&failed);
+        ends.abort.join(&failed);
+        own.removes.iter().for_each(|name| after.unset(self.numbers.of(name)));
+        own.writes.iter().for_each(|name| after.set(self.numbers.of(name)));
+        if own.authorizes && self.guards.is_some() {
+            let ran = self.numbers.of(&format!(" ran {kind}"));
+            after.set(ran);
+            if let Some(guards) = &self.guards {
+                guards.make_good(kind, &mut after);
+            }
+        }
+        if own.answers != Answers::Never {
+            ends.answered.join(&after.clone().with(RESPONSE));
+        }
+        if own.answers != Answers::Always && !own.always_fails {
+            if own.sets_response {
+                after.set(RESPONSE);
+            }
+            ends.end.point.join(&after);
+        }
+        ends
+    }
+
+    /// What a flow word runs, one of these.
+    fn follow_targets(&mut self, policy: PolicyId, targets: &[Target], state: &State) -> Ends {
+        let mut ends = Ends::default();
+        for target in targets {
+            match *target {
+                Target::Continue => ends.end.point.join(state),
+                Target::Fail => ends.failure.join(state),
+                Target::Unknown => ends.end.point.join(&state.clone().unknown()),
+                Target::Chain(chain, _) => {
+                    let run = self.follow(policy, chain, state);
+                    ends.end.point.join_point(&run.succeeded().point);
+                    ends.answered.join_point(&run.answered);
+                    ends.failure.join_point(&run.failure);
+                    ends.abort.join_point(&run.abort);
+                }
+                Target::Policy(called, _) => {
+                    let entry = self.inputs(called, state);
+                    let run = self.follow_policy(called, &entry, false);
+                    for (to, from) in [
+                        (&mut ends.end.point, run.success),
+                        (&mut ends.answered, run.answered),
+                        (&mut ends.failure, run.failure),
+                        (&mut ends.abort, run.abort),
+                    ] {
+                        if let Some(end) = from.0 {
+                            to.join(&self.restore_inputs(end, state));
+                        }
+                    }
+                }
+            }
+        }
+        ends
+    }
+
+    /// After a call the caller sees its own inputs again.
+    fn restore_inputs(&mut self, mut state: State, caller: &State) -> State {
+        for name in self.policies.iter().flat_map(|policy| policy.inputs.keys()) {
+            let number = self.numbers.of(&format!("input.{name}"));
+            state.unset(number);
+            if !caller.is_unknown() && caller.sure(number) {
+                state.set(number);
+            }
+        }
+        state
+    }
+
+    /// Notes what the step finds of what it reads.
+    fn read(&mut self, at: At, first: usize, effects: &Effects, state: &mut State) {
+        for (index, read) in effects.reads.iter().enumerate() {
+            let number = self.numbers.of(&read.attribute);
+            let seen = self.reads.entry((at, first + index)).or_default();
+            seen.there |= state.maybe(number);
+            seen.lacking |= !state.sure(number);
+        }
+        if effects.reads_request_body {
+            if !state.is_unknown() && !state.sure(BODY_HELD) {
+                let seen = self.bodies.entry(at).or_default();
+                seen.lacking |= state.maybe(BODY_GONE);
+                seen.there |= !state.sure(BODY_GONE);
+            }
+            state.set(BODY_HELD);
+        }
+    }
+}

@@ -20,6 +20,8 @@ mod shared;
 mod sources;
 mod step;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, Shared};

@@ -11,6 +11,7 @@ mod state;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+use super::cycles::DEEPEST;
 use super::build::{PolicyEffects, StepEffects};
 use super::listeners::Listener;
 use super::methods::{Methods, switch_case};
@@ -249,8 +250,8 @@ impl Flow<'_> {
         if let Some(known) = self.followed.get(&(policy, chain, state.clone())) {
             return known.clone();
         }
-        if !self.active.insert((policy, chain)) {
-            // A loop, which is reported as such.
+        if self.active.len() > DEEPEST || !self.active.insert((policy, chain)) {
+            // A loop or a nest that is too deep, which is reported as such.
             let end = End { point: Point(Some(state.unknown())), ..End::default() };
             return Rc::new(Ends { end, ..Ends::default() });
         }

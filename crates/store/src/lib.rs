@@ -6,10 +6,13 @@
 
 pub mod access_tokens;
 pub mod clients;
+mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod epochs;
 pub mod guard;
 pub mod handle;
+mod lane;
 pub mod mapping;
 pub mod migration;
 pub mod record;
@@ -20,6 +23,7 @@ pub mod tables;
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
+pub use lane::hash_chosen;
 pub use mapping::{Mapping, Opened};
 pub use record::{AccessToken, Client, Introspects};
 pub use source::{DataSource, StoreError};

@@ -25,6 +25,7 @@ mod tests;
 
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, Shared};
+pub(crate) use sources::policy_name;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

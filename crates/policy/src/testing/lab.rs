@@ -338,7 +338,11 @@ impl FilterConfig for SetVar {
 
 impl Filter for SetVarFilter {
     async fn run(&self, x: &mut Exchange) -> Result<Outcome, Abort> {
-        if self.1 { x.unset(self.0) } else { x.set(self.0, Value::text("set")) }
+        if self.1 {
+            x.unset(self.0)
+        } else {
+            x.set(self.0, Value::text("set"))
+        }
         Ok(Outcome::Success)
     }
 }

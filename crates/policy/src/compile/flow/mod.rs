@@ -11,8 +11,8 @@ mod state;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
-use super::cycles::DEEPEST;
 use super::build::{PolicyEffects, StepEffects};
+use super::cycles::DEEPEST;
 use super::listeners::Listener;
 use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};

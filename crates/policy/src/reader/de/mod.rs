@@ -21,6 +21,7 @@ use self::fault::Fault;
 use self::node::NodeDeserializer;
 use super::{Node, Outside, Table};
 
+pub(crate) use self::fault::shown;
 pub(super) use self::fault::unknown_key;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceFile, Span};
 

@@ -97,6 +97,10 @@ impl Flow<'_> {
     fn report_bare(&self, problems: &mut Diagnostics) {
         for (policy, chain) in &self.bare {
             let owner = &self.policies[*policy];
+            if owner.chains.iter().all(|chain| chain.steps.is_empty()) {
+                // That it has no filter is said already.
+                continue;
+            }
             let chain = &owner.chains[*chain];
             // A policy without any filter is a problem of its own.
             if owner.chains.iter().all(|chain| chain.steps.is_empty()) {

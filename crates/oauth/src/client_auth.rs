@@ -1,4 +1,5 @@
-//! How a client proves who it is (RFC 6749, section 2.3): which method a request uses, and whether this client may use it.
+//! How a client proves who it is (RFC 6749, section 2.3): which method a request uses, and whether this client may use
+//! it.
 
 use std::collections::HashSet;
 
@@ -97,7 +98,8 @@ const LONGEST: usize = 1024;
 /// Parameters that a form may have several times: RFC 8707, section 2, and RFC 8693, section 2.1.
 const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
-/// What must not stand in the query of an endpoint, where logs and histories keep it (RFC 6749, sections 2.3.1 and 3.2; RFC 9700).
+/// What must not stand in the query of an endpoint, where logs and histories keep it (RFC 6749, sections 2.3.1 and 3.2;
+/// RFC 9700).
 const NEVER_IN_QUERY: [&str; 14] = [
     "client_id",
     "client_secret",
@@ -136,7 +138,8 @@ pub fn refuse_in_query<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), E
     Ok(())
 }
 
-/// Reads who the request says it is from. More than one way to prove it is `invalid_request`; none at all is `invalid_client`.
+/// Reads who the request says it is from. More than one way to prove it is `invalid_request`; none at all is
+/// `invalid_client`.
 pub fn read(attempt: Attempt<'_>) -> Result<Presented, Error> {
     let header = match attempt.authorization {
         [] => None,
@@ -179,8 +182,8 @@ fn from_form(client_id: Option<&str>, client_secret: Option<&str>) -> Result<Pre
 }
 
 impl Presented {
-    /// Whether any client could be called so. RFC 6749, appendix A.1, has only visible characters and the space in identifiers; we refuse
-    /// those that do harm in logs and data bases.
+    /// Whether any client could be called so. RFC 6749, appendix A.1, has only visible characters and the space in
+    /// identifiers; we refuse those that do harm in logs and data bases.
     fn is_plausible(&self) -> bool {
         let id = self.client_id.as_str();
         let secret = self.secret.as_ref().map_or("", Secret::expose);
@@ -188,8 +191,9 @@ impl Presented {
     }
 }
 
-/// Takes `Basic` credentials apart: base64 of id, colon and secret, where id and secret were form-encoded each by itself *before*
-/// (RFC 6749, section 2.3.1), so that either may hold a colon. `None` where they are malformed or of another scheme.
+/// Takes `Basic` credentials apart: base64 of id, colon and secret, where id and secret were form-encoded each by
+/// itself *before* (RFC 6749, section 2.3.1), so that either may hold a colon. `None` where they are malformed or of
+/// another scheme.
 pub fn basic(authorization: &[u8]) -> Option<(ClientId, Secret)> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
@@ -202,8 +206,8 @@ pub fn basic(authorization: &[u8]) -> Option<(ClientId, Secret)> {
     (!id.is_empty()).then(|| (ClientId::new(id), Secret::new(secret)))
 }
 
-/// Whether this client may use the method: what is registered for it decides, else what the policy lists; but `none`, assertions and
-/// certificates only where registered, and `none` never for a client that has a secret.
+/// Whether this client may use the method: what is registered for it decides, else what the policy lists; but `none`,
+/// assertions and certificates only where registered, and `none` never for a client that has a secret.
 pub fn may_use(method: Method, listed: &[Method], registered: Option<&str>, has_secret: bool) -> bool {
     if !listed.contains(&method) {
         return false;

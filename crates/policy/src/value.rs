@@ -1,8 +1,11 @@
 //! Values: what an attribute holds and what a selector gives.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use crate::settings::Duration;
 
 /// A typed value on the exchange. Cheap to clone: what is large is shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +148,18 @@ pub trait FromValue: Sized + Send + Sync + 'static {
     const TYPE: Type;
     /// Turns a value into this type, or says no (`None`): the filter then fails with `wrong-type`.
     fn from_value(value: Value) -> Option<Self>;
+    /// The same for text, which need not become a [`Value`] first.
+    fn from_text(text: Cow<'_, str>) -> Option<Self> {
+        Self::from_value(Value::text(text))
+    }
+    /// What is wanted, in words, for messages.
+    fn wanted() -> String {
+        Self::TYPE.to_string()
+    }
+    /// What would be right where a constant does not fit, for messages.
+    fn help() -> &'static str {
+        "a selector (`${...}`) or an expression (`{ cel = \"...\" }`) may stand here too"
+    }
 }
 
 impl FromValue for Value {
@@ -159,8 +174,31 @@ impl FromValue for bool {
     fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Bool(b) => Some(b),
+            Value::Text(t) => t.parse().ok(),
             _ => None,
         }
+    }
+}
+
+impl FromValue for f64 {
+    const TYPE: Type = Type::Float;
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Float(f) => Some(f),
+            Value::Int(i) => Some(i as f64),
+            Value::Text(t) => t.parse().ok().filter(|f: &f64| f.is_finite()),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Duration {
+    const TYPE: Type = Type::Text;
+    fn from_value(value: Value) -> Option<Self> {
+        Duration::parse(value.as_text()?)
+    }
+    fn wanted() -> String {
+        Duration::EXPECTED.to_owned()
     }
 }
 
@@ -183,12 +221,18 @@ impl FromValue for Arc<str> {
             other => Arc::from(other.to_string()),
         })
     }
+    fn from_text(text: Cow<'_, str>) -> Option<Self> {
+        Some(Arc::from(text))
+    }
 }
 
 impl FromValue for String {
     const TYPE: Type = Type::Text;
     fn from_value(value: Value) -> Option<Self> {
         Some(value.to_string())
+    }
+    fn from_text(text: Cow<'_, str>) -> Option<Self> {
+        Some(text.into_owned())
     }
 }
 

@@ -1,6 +1,7 @@
-//! `oauth.check-scope`: grants, or refuses, by scope. At an OAuth endpoint it decides which scopes a token will have (`invalid_scope`, RFC 6749,
-//! section 3.3); on a protected resource it decides whether the token's scopes do (`insufficient_scope`, RFC 6750, section 3.1). In Oracle API
-//! Gateway: the scope settings of the token filters, and of Validate Access Token.
+//! `oauth.check-scope`: grants, or refuses, by scope. At an OAuth endpoint it decides which scopes a token will have
+//! (`invalid_scope`, RFC 6749, section 3.3); on a protected resource it decides whether the token's scopes do
+//! (`insufficient_scope`, RFC 6750, section 3.1). In Oracle API Gateway: the scope settings of the token filters, and
+//! of Validate Access Token.
 //!
 //! ```toml
 //! [[filter]]
@@ -33,12 +34,14 @@ use super::stop::{Stop, refused, settle};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The scopes that are asked for: a list, text with spaces, or a selector. With `by`, a table of them. Where none is asked at an endpoint, the grant's
-    /// default scopes are granted.
+    /// The scopes that are asked for: a list, text with spaces, or a selector. With `by`, a table of them. Where none
+    /// is asked at an endpoint, the grant's default scopes are granted.
     asked: Spanned<Literal>,
-    /// What picks the entry of the table `asked`. A value without an entry is refused; `HEAD` without one uses that of `GET`.
+    /// What picks the entry of the table `asked`. A value without an entry is refused; `HEAD` without one uses that of
+    /// `GET`.
     by: Option<Dynamic<Arc<str>>>,
-    /// `all`: every scope asked must be allowed. `any`: one is enough, and only what is allowed is granted. Default: `all`.
+    /// `all`: every scope asked must be allowed. `any`: one is enough, and only what is allowed is granted. Default:
+    /// `all`.
     r#match: Option<Spanned<String>>,
     /// The scopes that may be had: `${grant.scopes}` at an endpoint, `${token.scopes}` on a protected resource.
     allowed: Dynamic<Value>,

@@ -10,6 +10,7 @@ mod outside;
 mod parse;
 mod suggest;
 
+pub(crate) use de::shown;
 pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
 pub use files::{Files, read_folder};
 pub use keys::Keys;

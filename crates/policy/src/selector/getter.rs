@@ -1,35 +1,73 @@
 //! A compiled setting.
 
+use super::access::Got;
+use super::plan::{Plan, Planned, plan};
+use super::Dynamic;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::Exchange;
 use crate::filter::BuildContext;
-use crate::outcome::Reason;
-use crate::value::FromValue;
-
-use super::Dynamic;
+use crate::outcome::{Reason, WRONG_TYPE};
+use crate::value::{FromValue, Type, Value};
 
 /// A compiled [`Dynamic`]: a constant, or accessors and text that are evaluated per request without any look-up by name.
-pub struct Getter<T> {
-    pub(crate) of: std::marker::PhantomData<fn() -> T>,
+pub struct Getter<T>(Kind<T>);
+
+enum Kind<T> {
+    Constant(T),
+    Plan(Plan),
 }
 
 impl<T: FromValue + Clone> Getter<T> {
     /// The value; a missing one is [`MISSING_VALUE`](crate::outcome::MISSING_VALUE), one that does not fit
-    /// [`WRONG_TYPE`](crate::outcome::WRONG_TYPE).
+    /// [`WRONG_TYPE`].
     pub fn get(&self, exchange: &Exchange) -> Result<T, Reason> {
-        let _ = exchange;
-        unimplemented!()
+        match self.get_optional(exchange)? {
+            Some(value) => Ok(value),
+            None => Err(Reason::missing(self.name())),
+        }
     }
 
     /// The value, `None` where it is absent on purpose (`${x ??}`). Absent without that is still a failure.
     pub fn get_optional(&self, exchange: &Exchange) -> Result<Option<T>, Reason> {
-        let _ = exchange;
-        unimplemented!()
+        let plan = match &self.0 {
+            Kind::Constant(value) => return Ok(Some(value.clone())),
+            Kind::Plan(plan) => plan,
+        };
+        let Some(got) = plan.get(exchange)? else { return Ok(None) };
+        let (value, of) = match got {
+            Got::Text(text) => (T::from_text(text), Type::Text),
+            Got::Borrowed(value) => (T::from_value(value.clone()), value.type_of()),
+            Got::Owned(value) => {
+                let of = value.type_of();
+                (T::from_value(value), of)
+            }
+        };
+        value.map(Some).ok_or_else(|| {
+            let message = format!("{} is {of} where {} is wanted", self.quoted_name(), T::wanted());
+            Reason::new(WRONG_TYPE, message).with_status(http::StatusCode::BAD_REQUEST)
+        })
     }
 
     /// The value, where it is known before any request.
     pub fn constant(&self) -> Option<&T> {
-        unimplemented!()
+        match &self.0 {
+            Kind::Constant(value) => Some(value),
+            Kind::Plan(_) => None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match &self.0 {
+            Kind::Constant(_) => "",
+            Kind::Plan(plan) => plan.name(),
+        }
+    }
+
+    fn quoted_name(&self) -> String {
+        match &self.0 {
+            Kind::Plan(plan @ Plan::One(_)) => format!("`{}`", plan.name()),
+            _ => self.name().to_owned(),
+        }
     }
 }
 
@@ -38,6 +76,48 @@ pub(crate) fn compile<T: FromValue + Clone>(
     setting: &Dynamic<T>,
     cx: &mut BuildContext<'_>,
 ) -> Result<Getter<T>, Diagnostics> {
-    let _ = (setting, cx);
-    unimplemented!()
+    let lists = matches!(T::TYPE, Type::List | Type::Any);
+    let Planned { plan, of } = plan(&setting.literal, lists, cx)?;
+    let refused = |found: String| {
+        Err(cx.error(setting.span(), format!("expected {}, found {found}", T::wanted()), T::help()).into())
+    };
+    match plan {
+        Plan::Constant(value) => {
+            let found = shown(&value);
+            match T::from_value(value) {
+                Some(value) => Ok(Getter(Kind::Constant(value))),
+                None => refused(found),
+            }
+        }
+        plan if !fits(T::TYPE, of) => refused(format!("{} that is {of}", plan_word(&plan))),
+        plan => Ok(Getter(Kind::Plan(plan))),
+    }
+}
+
+/// Whether a value of this type may fit. What text becomes shows only when it is there.
+fn fits(wanted: Type, of: Type) -> bool {
+    match (wanted, of) {
+        (Type::Any, _) | (_, Type::Any) | (Type::Text, _) => true,
+        (Type::Float, Type::Int) => true,
+        (Type::Map, Type::Text) => false,
+        (_, Type::Text) => true,
+        (wanted, of) => wanted == of,
+    }
+}
+
+fn plan_word(plan: &Plan) -> &'static str {
+    match plan {
+        Plan::Cel(_) => "an expression",
+        Plan::One(_) => "a selector",
+        _ => "a value",
+    }
+}
+
+/// A constant in a message: numbers and short texts as they are.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("\"{}\"", crate::reader::shown(text)),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => value.to_string(),
+        Value::List(_) | Value::Map(_) => value.type_of().to_string(),
+    }
 }

@@ -3,11 +3,18 @@
 //!
 //! A filter's settings hold a [`Dynamic<T>`]; `cx.dynamic(&settings.field)` compiles it to a [`Getter<T>`].
 
+mod access;
 mod cel;
 mod dynamic;
 mod getter;
+mod grammar;
+mod json_path;
+mod plan;
+mod resolve;
+mod source;
 
 pub use cel::Condition;
 pub use dynamic::Dynamic;
 pub use getter::Getter;
 pub(crate) use getter::compile;
+pub use json_path::JsonPath;

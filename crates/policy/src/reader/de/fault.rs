@@ -139,7 +139,7 @@ fn list(words: &[&str]) -> String {
 }
 
 /// A text of the file, shortened and without line breaks.
-pub(in crate::reader) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push_str("...");

@@ -22,6 +22,7 @@ use self::node::NodeDeserializer;
 use super::{Node, Outside, Table};
 
 pub(super) use self::fault::unknown_key;
+pub(crate) use self::fault::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceFile, Span};
 
 /// So many problems of one table are looked for: each costs one more walk over it.

@@ -1,0 +1,263 @@
+//! Accessors: what a resolved name reads. No name is looked up here but those of parameters, which only the request knows.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::JsonPath;
+use crate::attribute::Attribute;
+use crate::exchange::{Body, Exchange, Form, Response};
+use crate::outcome::{BAD_REQUEST, Reason};
+use crate::value::Value;
+
+/// What a name reads.
+pub(crate) enum Accessor {
+    Constant(Value),
+    Method,
+    Path,
+    Uri,
+    Url,
+    QueryString,
+    Host,
+    Scheme,
+    Id,
+    ContentType,
+    Header(HeaderName),
+    Query(Parameter),
+    Form(Parameter),
+    Cookie(Box<str>),
+    Body,
+    Json(JsonQuery),
+    ClientIp,
+    PathParameter(Box<str>),
+    Attribute { slot: usize, attribute: &'static dyn Attribute, field: usize, tail: Tail },
+    Variable { slot: usize, tail: Tail },
+    Input { name: Box<str>, tail: Tail },
+    ResponseStatus,
+    ResponseHeader(HeaderName),
+    ResponseBody,
+    ResponseJson(JsonQuery),
+    FailureReason,
+    FailureMessage,
+    FailureFilter,
+    FailureStatus,
+    Now,
+}
+
+/// A form's or query's parameter.
+pub(crate) struct Parameter {
+    pub(crate) name: Box<str>,
+    /// A repeated one is a failure (RFC 6749, section 3.1 and 3.2); otherwise the first counts.
+    pub(crate) repeated_refused: bool,
+}
+
+/// A JSONPath query, and what its result is.
+pub(crate) struct JsonQuery {
+    pub(crate) path: JsonPath,
+    /// The result is a list of all that was found.
+    pub(crate) list: bool,
+}
+
+/// The way from a value into it.
+pub(crate) type Tail = Box<[Inner]>;
+
+/// One step into a value.
+pub(crate) enum Inner {
+    Name(Box<str>),
+    Index(usize),
+}
+
+/// What an accessor found.
+pub(crate) enum Got<'e> {
+    Text(Cow<'e, str>),
+    Borrowed(&'e Value),
+    Owned(Value),
+}
+
+impl Got<'_> {
+    pub(crate) fn into_value(self) -> Value {
+        match self {
+            Got::Text(text) => Value::text(&*text),
+            Got::Borrowed(value) => value.clone(),
+            Got::Owned(value) => value,
+        }
+    }
+
+    /// The text, where it is one.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Got::Text(text) => Some(text),
+            Got::Borrowed(value) => value.as_text(),
+            Got::Owned(value) => value.as_text(),
+        }
+    }
+
+    /// Writes it as it stands in text.
+    pub(crate) fn push_to(&self, text: &mut String) {
+        let value = match self {
+            Got::Text(found) => return text.push_str(found),
+            Got::Borrowed(value) => value,
+            Got::Owned(value) => value,
+        };
+        match value {
+            Value::Text(found) => text.push_str(found),
+            // Writing to a `String` cannot fail.
+            other => drop(write!(text, "{other}")),
+        }
+    }
+}
+
+impl Accessor {
+    /// Reads; `None` is absent, a reason is a request that is malformed.
+    pub(crate) fn get<'e>(&'e self, exchange: &'e Exchange) -> Result<Option<Got<'e>>, Reason> {
+        let request = &exchange.request;
+        let text = |text: &'e str| Some(Got::Text(Cow::Borrowed(text)));
+        let number = |number: i64| Some(Got::Owned(Value::Int(number)));
+        Ok(match self {
+            Accessor::Constant(value) => Some(Got::Borrowed(value)),
+            Accessor::Method => text(request.method.as_str()),
+            Accessor::Path => text(&request.path),
+            Accessor::Uri => Some(Got::Text(uri(exchange))),
+            Accessor::Url => Some(Got::Text(format!("{}://{}{}", request.scheme, request.host, uri(exchange)).into())),
+            Accessor::QueryString => request.query.as_deref().and_then(text),
+            Accessor::Host => text(&request.host),
+            Accessor::Scheme => text(request.scheme),
+            Accessor::Id => text(&request.id),
+            Accessor::ContentType => request.content_type().map(Got::Text),
+            Accessor::Header(name) => header(&request.headers, name)?,
+            Accessor::Query(parameter) => parameter.get(request.query_form()?)?,
+            Accessor::Form(parameter) => parameter.get(request.form()?)?,
+            Accessor::Cookie(name) => request.cookie(name).and_then(text),
+            Accessor::Body => body_text(request.body_bytes().map_or(&[][..], |bytes| bytes))?,
+            Accessor::Json(query) => query.get(request.json()?),
+            Accessor::ClientIp => Some(Got::Text(request.peer.ip().to_string().into())),
+            Accessor::PathParameter(name) => {
+                let found = request.params.iter().find(|(parameter, _)| **parameter == **name);
+                found.and_then(|(_, value)| text(value))
+            }
+            Accessor::Attribute { slot, attribute, field, tail } => {
+                exchange.slots.raw(*slot).and_then(|held| attribute.read(held, *field)).and_then(|value| owned(value, tail))
+            }
+            Accessor::Variable { slot, tail } => {
+                exchange.slots.raw(*slot).and_then(|held| held.downcast_ref()).and_then(|value| walk(value, tail))
+            }
+            Accessor::Input { name, tail } => {
+                let found = exchange.input.iter().find(|(input, _)| **input == **name);
+                found.and_then(|(_, value)| walk(value, tail))
+            }
+            Accessor::ResponseStatus => exchange.response.as_ref().and_then(|r| number(r.status.as_u16().into())),
+            Accessor::ResponseHeader(name) => match &exchange.response {
+                Some(response) => header(&response.headers, name)?,
+                None => None,
+            },
+            Accessor::ResponseBody => match exchange.response.as_ref() {
+                Some(response) => body_text(body_bytes(response))?,
+                None => None,
+            },
+            Accessor::ResponseJson(query) => match exchange.response.as_ref() {
+                Some(response) => query.get(&response_json(response)?).map(Got::detached),
+                None => None,
+            },
+            Accessor::FailureReason => exchange.failure.as_ref().and_then(|f| text(f.reason)),
+            Accessor::FailureMessage => exchange.failure.as_ref().and_then(|f| text(&f.message)),
+            Accessor::FailureFilter => exchange.failure.as_ref().and_then(|f| text(&f.filter)),
+            Accessor::FailureStatus => exchange.failure.as_ref().and_then(|f| number(f.status.as_u16().into())),
+            Accessor::Now => number(i64::try_from(exchange.now()).unwrap_or(i64::MAX)),
+        })
+    }
+}
+
+impl Got<'_> {
+    fn detached<'e>(self) -> Got<'e> {
+        Got::Owned(self.into_value())
+    }
+}
+
+impl Parameter {
+    fn get<'e>(&self, form: &'e Form) -> Result<Option<Got<'e>>, Reason> {
+        if self.repeated_refused && form.repeated(&self.name) {
+            return Err(malformed(format!("the parameter `{}` stands there more than once", self.name)));
+        }
+        Ok(form.get(&self.name).map(|value| Got::Text(Cow::Borrowed(value))))
+    }
+}
+
+impl JsonQuery {
+    fn get<'e>(&self, json: &serde_json::Value) -> Option<Got<'e>> {
+        let value = if self.list {
+            Value::List(self.path.find(json).into_iter().filter_map(Value::from_json).collect())
+        } else {
+            Value::from_json(self.path.first(json)?)?
+        };
+        Some(Got::Owned(value))
+    }
+}
+
+/// One step after the other into a value.
+pub(crate) fn walk<'e>(value: &'e Value, tail: &[Inner]) -> Option<Got<'e>> {
+    let found = tail.iter().try_fold(value, |at, step| match (step, at) {
+        (Inner::Name(name), Value::Map(map)) => map.get(&**name),
+        (Inner::Index(index), Value::List(items)) => items.get(*index),
+        _ => None,
+    });
+    found.map(Got::Borrowed)
+}
+
+fn owned<'e>(value: Value, tail: &[Inner]) -> Option<Got<'e>> {
+    if tail.is_empty() { Some(Got::Owned(value)) } else { walk(&value, tail).map(Got::detached) }
+}
+
+fn uri(exchange: &Exchange) -> Cow<'_, str> {
+    match &exchange.request.query {
+        Some(query) => format!("{}?{query}", exchange.request.path).into(),
+        None => Cow::Borrowed(&exchange.request.path),
+    }
+}
+
+/// All values of a header, with `, ` between (RFC 9110, section 5.3).
+fn header<'e>(headers: &'e HeaderMap, name: &HeaderName) -> Result<Option<Got<'e>>, Reason> {
+    let text = |value: &'e HeaderValue| {
+        std::str::from_utf8(value.as_bytes()).map_err(|_| malformed(format!("the header `{name}` is no text")))
+    };
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let mut all = Cow::Borrowed(text(first)?);
+    for value in values {
+        let all = all.to_mut();
+        all.push_str(", ");
+        all.push_str(text(value)?);
+    }
+    Ok(Some(Got::Text(all)))
+}
+
+/// A body as text; an empty one is absent.
+fn body_text(bytes: &[u8]) -> Result<Option<Got<'_>>, Reason> {
+    match std::str::from_utf8(bytes) {
+        Ok("") => Ok(None),
+        Ok(text) => Ok(Some(Got::Text(Cow::Borrowed(text)))),
+        Err(_) => Err(malformed(String::from("the body is no UTF-8 text"))),
+    }
+}
+
+fn body_bytes(response: &Response) -> &[u8] {
+    match &response.body {
+        Body::Full(bytes) => bytes,
+        Body::Empty | Body::Stream(_) => &[],
+    }
+}
+
+fn response_json(response: &Response) -> Result<serde_json::Value, Reason> {
+    let parsed = serde_json::from_slice(body_bytes(response));
+    parsed.map_err(|error| Reason::new(BAD_REQUEST, format!("the response's body is no JSON: {error}")).with_status(StatusCode::BAD_GATEWAY))
+}
+
+fn malformed(message: String) -> Reason {
+    Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
+}
+
+impl From<&str> for Inner {
+    fn from(name: &str) -> Self {
+        Inner::Name(name.into())
+    }
+}

@@ -1,0 +1,123 @@
+//! CEL conditions and expressions, compiled at load with names and fields resolved there.
+//!
+//! The `cel` crate parses and evaluates. Between the two stands [`rewrite`]: it replaces every name (`client.id`,
+//! `request.header["x"]`) by a numbered variable that an accessor reads when it is asked for, refuses what is not known,
+//! and finds types that cannot fit. No name is looked up per request, and only what an expression uses is read.
+//!
+//! An evaluation always ends: CEL has no loops but those over lists, and [`run`] bounds how many items one evaluation may
+//! visit. Functions whose result could be much larger than what they are given (`replace`, `join`, `format`) are left out.
+
+mod functions;
+mod rewrite;
+mod run;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use self::rewrite::Rewrite;
+use self::run::Variable;
+use super::source::Source;
+use crate::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
+use crate::exchange::Exchange;
+use crate::filter::BuildContext;
+use crate::outcome::Reason;
+use crate::settings::Spanned;
+use crate::value::{Type, Value};
+
+/// A longer expression is refused.
+const LONGEST: usize = 4096;
+
+/// So deep may an expression be nested: whoever walks it may recurse.
+const DEEPEST: usize = 64;
+
+/// A compiled CEL condition (`when`, `require.that`).
+pub struct Condition(Expression);
+
+impl Condition {
+    /// Compiles the expression; what it reads counts as reads of the filter.
+    pub fn compile(text: &Spanned<String>, cx: &mut BuildContext<'_>) -> Result<Condition, Diagnostics> {
+        let (expression, of) = Expression::compile(text, cx)?;
+        if !matches!(of, Type::Bool | Type::Any) {
+            let message = format!("a condition is true or false, and this is {of}");
+            return Err(cx.error(text.span, message, "compare it with something: `==`, `!=`, `in` ...").into());
+        }
+        Ok(Condition(expression))
+    }
+
+    /// Whether it holds. A missing value or a result that is no boolean is a failure.
+    pub fn holds(&self, exchange: &Exchange) -> Result<bool, Reason> {
+        self.0.holds(exchange)
+    }
+}
+
+/// A compiled CEL expression.
+pub(crate) struct Expression {
+    root: cel::IdedExpr,
+    variables: Vec<Variable>,
+}
+
+impl Expression {
+    /// Compiles it; gives the type of its result, where that is known.
+    pub(crate) fn compile(text: &Spanned<String>, cx: &mut BuildContext<'_>) -> Result<(Expression, Type), Diagnostics> {
+        let file = cx.file().clone();
+        let source = Source::new(&file, text.span, &text.value);
+        shape::check(&text.value).map_err(|(range, message)| error(cx, &source, range, message))?;
+        let program = parse(&text.value).map_err(|problems| {
+            problems.into_iter().map(|(range, message)| error(cx, &source, range, message)).collect::<Diagnostics>()
+        })?;
+        let mut rewrite = Rewrite::new(cx, &source, program.source_info());
+        let (root, of) = rewrite.all(program.expression().clone());
+        let (variables, problems) = rewrite.finish();
+        if problems.is_empty() { Ok((Expression { root, variables }, of)) } else { Err(problems) }
+    }
+
+    /// Its value; `None` is `null`.
+    pub(crate) fn value(&self, exchange: &Exchange) -> Result<Option<Value>, Reason> {
+        run::value(&self.root, &self.variables, exchange)
+    }
+
+    fn holds(&self, exchange: &Exchange) -> Result<bool, Reason> {
+        run::holds(&self.root, &self.variables, exchange)
+    }
+}
+
+type Range = std::ops::Range<usize>;
+
+fn error(cx: &BuildContext<'_>, source: &Source<'_>, range: Range, message: String) -> Diagnostic {
+    Problem::error(codes::SELECTOR, message).at(cx.place(source.span(range)))
+}
+
+/// Parses with the standard functions; macros are left as the calls they are written as, for [`rewrite`].
+fn parse(text: &str) -> Result<cel::Program, Vec<(Range, String)>> {
+    // The generated parser indexes its tables without a check here and there: a panic on strange input is one more error.
+    let parsed = catch_unwind(AssertUnwindSafe(|| run::ENVIRONMENT.compile(text)));
+    match parsed {
+        Ok(Ok(program)) => Ok(program),
+        Ok(Err(errors)) => {
+            let told = errors.errors.into_iter().take(3);
+            Err(told.map(|error| (at(text, error.pos), plain(&error.msg))).collect())
+        }
+        Err(_) => Err(vec![(0..text.len(), String::from("this is no CEL expression"))]),
+    }
+}
+
+/// The character at this line and column, as the parser counts them: lines from 1, columns of characters from 1.
+fn at(text: &str, (line, column): (isize, isize)) -> Range {
+    let line = usize::try_from(line - 1).unwrap_or_default();
+    let column = usize::try_from(column - 1).unwrap_or_default();
+    let line_start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = &text[line_start..];
+    let mut chars = rest.char_indices().skip(column);
+    let (start, length) = chars.next().map_or((rest.len(), 0), |(at, c)| (at, c.len_utf8()));
+    line_start + start..line_start + start + length
+}
+
+/// The parser's message in our form: one sentence, lower case, without the list of all tokens that it knows.
+fn plain(message: &str) -> String {
+    let message = message.split(" expecting ").next().unwrap_or_default();
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message).trim();
+    let message = message.replace("<EOF>", "the end of the expression");
+    if message.is_empty() { String::from("this is no CEL expression") } else { message }
+}

@@ -1,0 +1,247 @@
+//! Evaluates an expression for one request.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type as CelType};
+use cel::common::value::{CowVal, StaticVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, ExecutionError, IdedExpr, extensions};
+use http::StatusCode;
+use regex::Regex;
+use smallvec::SmallVec;
+
+use crate::exchange::Exchange;
+use crate::outcome::{MISSING_VALUE, Reason, ReasonCode, WRONG_TYPE};
+use crate::selector::access::{Accessor, Got};
+use crate::value::Value;
+
+/// How the names of variables begin; no expression can write it.
+pub(super) const VARIABLE: &str = "@v";
+/// The function that a list goes through before it is looped over.
+pub(super) const BOUNDED: &str = "@bounded";
+/// Its second argument.
+pub(super) const BUDGET: &str = "@budget";
+
+/// So many items may the loops of one evaluation visit together.
+const MOST_ITEMS: usize = 100_000;
+
+/// What a name in an expression reads.
+pub(super) struct Variable {
+    pub(super) accessor: Accessor,
+    /// As it is written, for the failure.
+    pub(super) name: Box<str>,
+    pub(super) kind: Kind,
+}
+
+pub(super) enum Kind {
+    /// The value.
+    Value,
+    /// Whether there is one.
+    Present,
+    /// Whether the pattern is found in it.
+    Matches(Regex),
+}
+
+/// The functions of CEL, without macros and optional values.
+pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::default().with_optional_support(false).with_stdlib();
+    env.add_extension(extensions::strings).expect("its functions are declared nowhere else");
+    env.add_overload(BOUNDED, "bounded", vec![DYN_TYPE, DYN_TYPE], bounded).expect("its name cannot be taken");
+    Arc::new(env)
+});
+
+pub(super) fn value(root: &IdedExpr, variables: &[Variable], exchange: &Exchange) -> Result<Option<Value>, Reason> {
+    evaluate(root, variables, exchange, |value| {
+        let value = cel::Value::try_from(value).map_err(|_| wrong_type("the expression's value cannot be used"))?;
+        from_cel(value)
+    })
+}
+
+pub(super) fn holds(root: &IdedExpr, variables: &[Variable], exchange: &Exchange) -> Result<bool, Reason> {
+    evaluate(root, variables, exchange, |value| {
+        let holds = value.downcast_ref::<CelBool>().map(|b| *b.inner());
+        holds.ok_or_else(|| wrong_type("the condition is neither true nor false"))
+    })
+}
+
+fn evaluate<T>(
+    root: &IdedExpr,
+    variables: &[Variable],
+    exchange: &Exchange,
+    finish: impl FnOnce(&dyn Val) -> Result<T, Reason>,
+) -> Result<T, Reason> {
+    let values = Values {
+        variables,
+        exchange,
+        read: variables.iter().map(|_| OnceLock::new()).collect(),
+        failure: OnceLock::new(),
+        budget: OnceLock::new(),
+    };
+    let mut context = Context::with_env(ENVIRONMENT.clone());
+    context.set_variable_resolver(&values);
+    let result = match cel::Value::resolve_val(root, &context) {
+        Ok(value) => finish(&*value),
+        Err(error) => Err(values.failure.get().cloned().unwrap_or_else(|| failure(&error))),
+    };
+    result
+}
+
+/// The variables of one evaluation: each is read when it is first asked for.
+struct Values<'e> {
+    variables: &'e [Variable],
+    exchange: &'e Exchange,
+    read: SmallVec<[OnceLock<Option<Read<'e>>>; 4]>,
+    /// Why the first value that was not to be had was not.
+    failure: OnceLock<Reason>,
+    budget: OnceLock<Budget>,
+}
+
+enum Read<'e> {
+    Got(Got<'e>),
+    Bool(bool),
+}
+
+impl<'e> Values<'e> {
+    fn fail<T>(&self, reason: Reason) -> Option<T> {
+        // Later ones are most likely consequences.
+        let _ = self.failure.set(reason);
+        None
+    }
+
+    fn read(&self, variable: &'e Variable) -> Option<Read<'e>> {
+        match (variable.accessor.get(self.exchange), &variable.kind) {
+            (Err(reason), _) => self.fail(reason),
+            (Ok(found), Kind::Present) => Some(Read::Bool(found.is_some())),
+            (Ok(None), _) => self.fail(Reason::missing(&variable.name)),
+            (Ok(Some(got)), Kind::Value) => Some(Read::Got(got)),
+            (Ok(Some(got)), Kind::Matches(regex)) => match got.as_text() {
+                Some(text) => Some(Read::Bool(regex.is_match(text))),
+                None => self.fail(wrong_type("`matches` is for text")),
+            },
+        }
+    }
+}
+
+impl VariableResolver for Values<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        let Some(index) = name.strip_prefix(VARIABLE) else {
+            if name == BUDGET {
+                return Some(CowVal::owned(self.budget.get_or_init(Budget::default).clone()));
+            }
+            return None;
+        };
+        let index: usize = index.parse().ok()?;
+        let variable = self.variables.get(index)?;
+        match self.read.get(index)?.get_or_init(|| self.read(variable)).as_ref()? {
+            Read::Bool(value) => Some(CowVal::owned(CelBool::from(*value))),
+            Read::Got(Got::Text(text)) => Some(CowVal::owned(CelString::from(&**text))),
+            Read::Got(Got::Borrowed(value)) => Some(CowVal::Owned(to_cel(value))),
+            Read::Got(Got::Owned(value)) => Some(CowVal::Owned(to_cel(value))),
+        }
+    }
+}
+
+fn to_cel(value: &Value) -> Box<dyn Val + '_> {
+    match value {
+        Value::Bool(value) => Box::new(CelBool::from(*value)),
+        Value::Int(number) => Box::new(CelInt::from(*number)),
+        Value::Float(number) => Box::new(CelDouble::from(*number)),
+        Value::Text(text) => Box::new(CelString::from(&**text)),
+        Value::List(items) => Box::new(CelList::from(items.iter().map(to_cel).collect::<Vec<_>>())),
+        Value::Map(map) => {
+            let entries: HashMap<CelMapKey<'_>, Box<dyn Val + '_>> =
+                map.iter().map(|(name, value)| (CelMapKey::from(&**name), to_cel(value))).collect();
+            Box::new(CelMap::from(entries))
+        }
+    }
+}
+
+fn from_cel(value: cel::Value) -> Result<Option<Value>, Reason> {
+    Ok(Some(match value {
+        cel::Value::Null => return Ok(None),
+        cel::Value::Bool(value) => Value::Bool(value),
+        cel::Value::Int(number) => Value::Int(number),
+        cel::Value::UInt(number) => {
+            Value::Int(i64::try_from(number).map_err(|_| wrong_type("the expression's number is too large"))?)
+        }
+        cel::Value::Float(number) => Value::Float(number),
+        cel::Value::String(text) => Value::text(text.as_str()),
+        cel::Value::List(items) => {
+            let items: Result<Vec<Option<Value>>, Reason> = items.iter().cloned().map(from_cel).collect();
+            Value::List(items?.into_iter().flatten().collect())
+        }
+        cel::Value::Map(map) => {
+            let entries = map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
+            let entries: Result<Vec<(Arc<str>, Option<Value>)>, Reason> = entries.collect();
+            Value::Map(Arc::new(entries?.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
+        }
+        _ => return Err(wrong_type("the expression's value is neither text, number, true or false, list nor table")),
+    }))
+}
+
+/// Why an evaluation failed, without any value in it: it may be a password.
+fn failure(error: &ExecutionError) -> Reason {
+    match error {
+        ExecutionError::NoSuchKey(_) | ExecutionError::IndexOutOfBounds(_) => {
+            bad(MISSING_VALUE, "a field or item that the expression asks for is absent")
+        }
+        ExecutionError::InternalError(message) if message == TOO_MANY => wrong_type(TOO_MANY),
+        ExecutionError::NoSuchOverload(error) => wrong_type(error.to_string()),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => wrong_type("the expression divides by zero"),
+        ExecutionError::Overflow(..) => wrong_type("a number of the expression is too large"),
+        _ => wrong_type("the expression cannot be applied to the values of this request"),
+    }
+}
+
+fn wrong_type(message: impl Into<std::borrow::Cow<'static, str>>) -> Reason {
+    bad(WRONG_TYPE, message)
+}
+
+fn bad(code: ReasonCode, message: impl Into<std::borrow::Cow<'static, str>>) -> Reason {
+    Reason::new(code, message).with_status(StatusCode::BAD_REQUEST)
+}
+
+const TOO_MANY: &str = "the expression's lists are too long";
+
+/// How many items may still be visited.
+#[derive(Clone, Debug)]
+struct Budget(Arc<AtomicUsize>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget(Arc::new(AtomicUsize::new(MOST_ITEMS)))
+    }
+}
+
+static BUDGET_TYPE: CelType = CelType::new_unspecified_type("portcullis.budget");
+
+impl Val for Budget {
+    fn get_type(&self) -> &CelType {
+        &BUDGET_TYPE
+    }
+    fn cel_type() -> &'static CelType {
+        &BUDGET_TYPE
+    }
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
+        Box::new(self.clone())
+    }
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+impl StaticVal for Budget {}
+
+/// Gives the list back, once its items are taken off the budget.
+fn bounded<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let Ok([list, budget]) = <[CowVal<'b, 'v>; 2]>::try_from(arguments) else {
+        return Err(ExecutionError::InternalError(String::from("two arguments")));
+    };
+    // What has no size cannot be looped over: the loop itself says so.
+    let size = list.as_sizer().map_or(0, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or(usize::MAX));
+    let left = budget.downcast_ref::<Budget>().map(|budget| &budget.0);
+    let taken = left.is_some_and(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |l| l.checked_sub(size)).is_ok());
+    if taken { Ok(list) } else { Err(ExecutionError::InternalError(String::from(TOO_MANY))) }
+}

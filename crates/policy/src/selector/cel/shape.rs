@@ -1,0 +1,44 @@
+//! The size and nesting of an expression, before any parser sees it.
+
+use super::{DEEPEST, LONGEST, Range};
+
+/// So many operators, dots and commas may an expression have: chains of them make the tree as deep as they are long.
+const MOST_OPERATORS: usize = 512;
+
+/// Refuses what would be too large or too deep for the parser's recursion.
+pub(super) fn check(text: &str) -> Result<(), (Range, String)> {
+    if text.len() > LONGEST {
+        return Err((0..0, format!("this expression is longer than {LONGEST} characters")));
+    }
+    let (mut depth, mut operators) = (0usize, 0usize);
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => {
+                depth += 1;
+                operators += 1;
+            }
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, '?') => {
+                // `a ? b : c ? d : e` nests to the right.
+                depth += 1;
+                operators += 1;
+            }
+            (None, _) if c.is_ascii_punctuation() && c != '_' => operators += 1,
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err((at..at + c.len_utf8(), String::from("this expression is nested too deeply")));
+        }
+        if operators > MOST_OPERATORS {
+            return Err((at..at + c.len_utf8(), format!("this expression has more than {MOST_OPERATORS} operators")));
+        }
+    }
+    Ok(())
+}

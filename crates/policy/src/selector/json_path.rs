@@ -1,0 +1,127 @@
+//! JSONPath (RFC 9535), parsed once.
+
+use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
+use jsonpath_rust::parser::parse_json_path;
+use jsonpath_rust::query::js_path_process;
+use serde_json::Value as Json;
+
+/// A longer query is refused: it could only be a mistake, or an attack on the parser.
+const LONGEST: usize = 1024;
+
+/// A JSONPath query, parsed when a policy is loaded.
+#[derive(Clone, Debug)]
+pub struct JsonPath {
+    /// Names and indexes alone, where the query names one place at most: walked without any bookkeeping.
+    steps: Option<Box<[Step]>>,
+    query: JpQuery,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Name(Box<str>),
+    Index(i64),
+}
+
+impl JsonPath {
+    /// Parses a query, or says what is wrong with it.
+    pub fn parse(text: &str) -> Result<JsonPath, String> {
+        if text.len() > LONGEST {
+            return Err(format!("it is longer than {LONGEST} characters"));
+        }
+        let query = parse_json_path(text).map_err(|error| plain(&error.to_string()))?;
+        Ok(JsonPath { steps: single(&query), query })
+    }
+
+    /// Whether it names one place at most: a value is then its result, otherwise a list.
+    pub fn is_single(&self) -> bool {
+        self.steps.is_some()
+    }
+
+    /// What it finds, in the order of the document.
+    pub fn find<'a>(&self, json: &'a Json) -> Vec<&'a Json> {
+        match &self.steps {
+            Some(steps) => walk(steps, json).into_iter().collect(),
+            // An error here is a query that gives no places at all, such as a function: nothing is found.
+            None => js_path_process(&self.query, json).map(|found| found.into_iter().map(|f| f.val()).collect()).unwrap_or_default(),
+        }
+    }
+
+    /// The first value that it finds.
+    pub fn first<'a>(&self, json: &'a Json) -> Option<&'a Json> {
+        match &self.steps {
+            Some(steps) => walk(steps, json),
+            None => self.find(json).first().copied(),
+        }
+    }
+}
+
+fn single(query: &JpQuery) -> Option<Box<[Step]>> {
+    let step = |segment: &Segment| match segment {
+        Segment::Selector(Selector::Name(name)) => Some(Step::Name(name.as_str().into())),
+        Segment::Selector(Selector::Index(index)) => Some(Step::Index(*index)),
+        _ => None,
+    };
+    query.segments.iter().map(step).collect()
+}
+
+fn walk<'a>(steps: &[Step], json: &'a Json) -> Option<&'a Json> {
+    steps.iter().try_fold(json, |at, step| match (step, at) {
+        (Step::Name(name), Json::Object(map)) => map.get(&**name),
+        (Step::Index(index), Json::Array(items)) => {
+            let index = if *index < 0 { items.len() as i64 + index } else { *index };
+            usize::try_from(index).ok().and_then(|index| items.get(index))
+        }
+        _ => None,
+    })
+}
+
+/// The first line that says something: the parser draws the query in several lines.
+fn plain(error: &str) -> String {
+    let line = error.lines().map(str::trim).find_map(|line| line.strip_prefix("= "));
+    line.unwrap_or_else(|| error.lines().next().unwrap_or_default().trim()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let json = serde_json::json!({ "a": { "b": [1, 2, { "c": "x" }], "d e": true, "it's": 4 }, "n": null });
+        for (text, is_single, expected) in [
+            ("$", true, "[{\"a\":{\"b\":[1,2,{\"c\":\"x\"}],\"d e\":true,\"it's\":4},\"n\":null}]"),
+            ("$.a.b[0]", true, "[1]"),
+            ("$.a.b[-1].c", true, "[\"x\"]"),
+            ("$.a.b[9]", true, "[]"),
+            ("$.a.b[-9]", true, "[]"),
+            ("$['a']['d e']", true, "[true]"),
+            ("$[\"a\"][\"it's\"]", true, "[4]"),
+            ("$['a']['it\\'s']", true, "[4]"),
+            ("$[\"'a'\"]", true, "[]"),
+            ("$.a.x", true, "[]"),
+            ("$.a[0]", true, "[]"),
+            ("$.n", true, "[null]"),
+            ("$.a.b[0,1]", false, "[1,2]"),
+            ("$.a.b[*]", false, "[1,2,{\"c\":\"x\"}]"),
+            ("$..c", false, "[\"x\"]"),
+            ("$.a.b[?@.c == 'x'].c", false, "[\"x\"]"),
+            ("$.a.b[1:]", false, "[2,{\"c\":\"x\"}]"),
+        ] {
+            let path = JsonPath::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let found: Vec<_> = path.find(&json).into_iter().cloned().collect();
+            assert_eq!((path.is_single(), Json::Array(found).to_string()), (is_single, expected.to_owned()), "{text}");
+            assert_eq!(path.first(&json), path.find(&json).first().copied(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_query() {
+        for text in ["", "a", "$.", "$[", "$.a[?", "$ü", "$['a"] {
+            let error = JsonPath::parse(text).expect_err(text);
+            assert!(!error.is_empty() && !error.contains('\n'), "{text}: {error}");
+        }
+        for text in [format!("${}", ".a".repeat(1 << 19)), format!("$[?{}", "(".repeat(1000)), format!("${}", "[?@".repeat(300))] {
+            assert!(JsonPath::parse(&text).is_err());
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! From a name to what it reads: once, when a policy is loaded.
+
+use std::collections::BTreeMap;
+
+use super::JsonPath;
+use super::access::{Accessor, Inner, JsonQuery, Parameter, Tail};
+use crate::diagnostic::{Code, Diagnostic, Problem, Span, codes};
+use crate::filter::BuildContext;
+use crate::reader::did_you_mean;
+use crate::value::{Type, Value};
+
+/// The roots that the engine itself knows; the filter library's attributes are more.
+const ROOTS: &[&str] = &["request", "response", "path", "vars", "input", "failure", "values", "node", "now", "kps"];
+
+const REQUEST: &[&str] = &[
+    "method", "path", "uri", "url", "query_string", "host", "scheme", "id", "content_type", "header", "query", "form",
+    "cookie", "body", "json", "client_ip", "cert",
+];
+
+const RESPONSE: &[&str] = &["status", "header", "body", "json"];
+
+const FAILURE: &[&str] = &["reason", "message", "filter", "status"];
+
+/// A name as it was written, with places in the file.
+pub(crate) struct Name<'a> {
+    pub(crate) root: (&'a str, Span),
+    pub(crate) steps: Vec<(NameStep<'a>, Span)>,
+    pub(crate) json: Option<(&'a str, Span)>,
+    pub(crate) span: Span,
+    /// The value may be absent.
+    pub(crate) optional: bool,
+    /// What a JSONPath with several results gives is a list.
+    pub(crate) lists: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum NameStep<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+/// What a name reads, and of which type that is, where it is known.
+pub(crate) struct Resolved {
+    pub(crate) accessor: Accessor,
+    pub(crate) of: Type,
+}
+
+impl Resolved {
+    fn new(accessor: Accessor, of: Type) -> Self {
+        Resolved { accessor, of }
+    }
+
+    fn text(accessor: Accessor) -> Self {
+        Resolved::new(accessor, Type::Text)
+    }
+}
+
+/// Resolves a name; what it reads counts as a read of the filter.
+pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    if let (Some((_, span)), false) = (name.json, matches!(name.words().as_slice(), ["request" | "response", "json"])) {
+        return Err(name.error(cx, span, codes::SELECTOR, "a JSONPath can stand after `request.json` and `response.json` only", ""));
+    }
+    match name.root.0 {
+        "request" => request(name, cx),
+        "response" => response(name, cx),
+        "path" => path(name, cx),
+        "vars" => variable(name, cx),
+        "input" => input(name, cx),
+        "failure" => failure(name, cx),
+        "values" => value(name, cx),
+        "node" => node(name, cx),
+        "now" => {
+            name.tail(cx, 0, Type::Int)?;
+            Ok(Resolved::new(Accessor::Now, Type::Int))
+        }
+        "kps" => Err(name.not_yet(cx, "`kps` selectors", "keep the values in `[values]` of node.toml until then")),
+        other => attribute(other, name, cx),
+    }
+}
+
+fn request(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let field = name.field(cx, 0, REQUEST)?;
+    let accessor = match field {
+        "method" => Accessor::Method,
+        "path" => Accessor::Path,
+        "uri" => Accessor::Uri,
+        "url" => Accessor::Url,
+        "query_string" => Accessor::QueryString,
+        "host" => Accessor::Host,
+        "scheme" => Accessor::Scheme,
+        "id" => Accessor::Id,
+        "content_type" => Accessor::ContentType,
+        "client_ip" => Accessor::ClientIp,
+        "header" => return name.header(cx).map(|header| Resolved::text(Accessor::Header(header))),
+        "cookie" => return name.parameter(cx, "cookie").map(|name| Resolved::text(Accessor::Cookie(name.into()))),
+        "query" => {
+            let name = name.parameter(cx, "query")?.into();
+            return Ok(Resolved::text(Accessor::Query(Parameter { name, repeated_refused: cx.repeated_refused })));
+        }
+        "form" => {
+            let name = name.parameter(cx, "form")?.into();
+            cx.reads_request_body();
+            return Ok(Resolved::text(Accessor::Form(Parameter { name, repeated_refused: cx.repeated_refused })));
+        }
+        "json" => {
+            let query = name.json_query(cx)?;
+            cx.reads_request_body();
+            return Ok(Resolved::new(Accessor::Json(query.0), query.1));
+        }
+        "body" => {
+            cx.reads_request_body();
+            Accessor::Body
+        }
+        _ => return Err(name.not_yet(cx, "client certificates (`request.cert`)", "leave this out until then")),
+    };
+    name.tail(cx, 1, Type::Text)?;
+    Ok(Resolved::text(accessor))
+}
+
+fn response(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let field = name.field(cx, 0, RESPONSE)?;
+    cx.read("response", name.span, name.optional);
+    match field {
+        "status" => {
+            name.tail(cx, 1, Type::Int)?;
+            Ok(Resolved::new(Accessor::ResponseStatus, Type::Int))
+        }
+        "header" => name.header(cx).map(|header| Resolved::text(Accessor::ResponseHeader(header))),
+        "json" => {
+            let (query, of) = name.json_query(cx)?;
+            cx.effects.reads_response_body = true;
+            Ok(Resolved::new(Accessor::ResponseJson(query), of))
+        }
+        _ => {
+            name.tail(cx, 1, Type::Text)?;
+            cx.effects.reads_response_body = true;
+            Ok(Resolved::text(Accessor::ResponseBody))
+        }
+    }
+}
+
+/// A name of the route's path: which routes lead here, the flow check knows.
+fn path(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let field = name.only_field(cx, "`path.id`")?;
+    cx.read(&format!("path.{field}"), name.span, name.optional);
+    Ok(Resolved::text(Accessor::PathParameter(field.into())))
+}
+
+fn variable(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let attribute = format!("vars.{}", name.any_field(cx, "`vars.subject`")?);
+    cx.read(&attribute, name.span, name.optional);
+    let slot = cx.layout.slot(&attribute);
+    let tail = name.tail(cx, 1, Type::Any)?;
+    Ok(Resolved::new(Accessor::Variable { slot, tail }, Type::Any))
+}
+
+fn input(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let field = name.any_field(cx, "`input.message`")?;
+    let inputs: &BTreeMap<String, Type> = cx.inputs;
+    let Some(of) = inputs.get(field).copied() else {
+        let span = name.steps[0].1;
+        let help = match did_you_mean(field, inputs.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("declare it: `[input]` with `{field} = \"string\"`"),
+        };
+        return Err(name.error(cx, span, codes::INPUT, format!("this policy declares no input `{field}`"), help));
+    };
+    cx.read(&format!("input.{field}"), name.span, name.optional);
+    let tail = name.tail(cx, 1, of)?;
+    let of = if tail.is_empty() { of } else { Type::Any };
+    Ok(Resolved::new(Accessor::Input { name: field.into(), tail }, of))
+}
+
+fn failure(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let (accessor, of) = match name.field(cx, 0, FAILURE)? {
+        "reason" => (Accessor::FailureReason, Type::Text),
+        "message" => (Accessor::FailureMessage, Type::Text),
+        "filter" => (Accessor::FailureFilter, Type::Text),
+        _ => (Accessor::FailureStatus, Type::Int),
+    };
+    name.tail(cx, 1, of)?;
+    cx.read("failure", name.span, name.optional);
+    Ok(Resolved::new(accessor, of))
+}
+
+fn value(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let field = name.any_field(cx, "`values.partner_domain`")?;
+    let values = &cx.shared.node.values;
+    let Some(value) = values.get(field) else {
+        let help = match did_you_mean(field, values.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("define it in node.toml: `[values]` with `{field} = \"...\"`"),
+        };
+        return Err(name.error(cx, name.steps[0].1, codes::UNKNOWN_VALUE, format!("there is no value `{field}`"), help));
+    };
+    let tail = name.tail(cx, 1, value.type_of())?;
+    let Some(found) = super::access::walk(value, &tail) else {
+        return Err(name.error(cx, name.span, codes::UNKNOWN_VALUE, format!("the value `{field}` has nothing of this name"), ""));
+    };
+    let found = found.into_value();
+    let of = found.type_of();
+    Ok(Resolved::new(Accessor::Constant(found), of))
+}
+
+fn node(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    name.field(cx, 0, &["name"])?;
+    name.tail(cx, 1, Type::Text)?;
+    Ok(Resolved::text(Accessor::Constant(Value::text(cx.shared.node.name.as_str()))))
+}
+
+fn attribute(root: &str, name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+    let library = cx.shared.library;
+    let Some((_, attribute)) = library.attribute(root) else {
+        let known = ROOTS.iter().copied().chain(library.attributes.iter().map(|a| a.name()));
+        let help = match did_you_mean(root, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
+        };
+        return Err(name.error(cx, name.root.1, codes::UNKNOWN_ATTRIBUTE, format!("`{root}` is not known here"), help));
+    };
+    let fields = attribute.fields();
+    let names: Vec<&str> = fields.iter().map(|(field, _, _)| *field).collect();
+    let field = name.field(cx, 0, &names)?;
+    let index = names.iter().position(|n| *n == field).unwrap_or_default();
+    let of = fields[index].2;
+    let tail = name.tail(cx, 1, of)?;
+    cx.read(root, name.span, name.optional);
+    let slot = cx.layout.slot(root);
+    let of = if tail.is_empty() { of } else { Type::Any };
+    Ok(Resolved::new(Accessor::Attribute { slot, attribute, field: index, tail }, of))
+}
+
+impl<'a> Name<'a> {
+    fn error(
+        &self,
+        cx: &BuildContext<'_>,
+        span: Span,
+        code: Code,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Diagnostic {
+        let mut problem = Problem::error(code, message);
+        let help = help.into();
+        if !help.is_empty() {
+            problem = problem.with_help(help);
+        }
+        problem.at(cx.place(span))
+    }
+
+    fn not_yet(&self, cx: &BuildContext<'_>, what: &str, instead: &str) -> Diagnostic {
+        self.error(cx, self.span, codes::NOT_YET, format!("this version does not know {what} yet"), instead)
+    }
+
+    /// The root and the names after it, up to the first index.
+    pub(crate) fn words(&self) -> Vec<&'a str> {
+        let steps = self.steps.iter().map_while(|(step, _)| match step {
+            NameStep::Name(name) => Some(*name),
+            NameStep::Index(_) => None,
+        });
+        std::iter::once(self.root.0).chain(steps).collect()
+    }
+
+    /// What was written up to this step, for messages.
+    fn written(&self, steps: usize) -> String {
+        let mut text = self.root.0.to_owned();
+        for (step, _) in &self.steps[..steps] {
+            match step {
+                NameStep::Name(name) if super::grammar::is_plain_name(name) => text.extend([".", name]),
+                NameStep::Name(name) => text.push_str(&format!("[\"{name}\"]")),
+                NameStep::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        text
+    }
+
+    /// All that was written, for messages.
+    pub(crate) fn whole(&self) -> String {
+        let mut text = self.written(self.steps.len());
+        if let Some((path, _)) = self.json {
+            text.extend([":", path]);
+        }
+        text
+    }
+
+    /// The name at this step: one of those that are known.
+    fn field(&self, cx: &BuildContext<'_>, at: usize, known: &[&str]) -> Result<&'a str, Diagnostic> {
+        let before = self.written(at);
+        let list = || known.iter().map(|k| format!("`{before}.{k}`")).collect::<Vec<_>>().join(", ");
+        match self.steps.get(at) {
+            None => Err(self.error(cx, self.span, codes::SELECTOR, format!("`{before}` alone is no value"), format!("it has: {}", list()))),
+            Some((NameStep::Name(name), _)) if known.contains(name) => Ok(name),
+            Some((step, span)) => {
+                let name = match step {
+                    NameStep::Name(name) => (*name).to_owned(),
+                    NameStep::Index(index) => format!("[{index}]"),
+                };
+                let help = match did_you_mean(&name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{before}.{near}`?"),
+                    None => format!("it has: {}", list()),
+                };
+                Err(self.error(cx, *span, codes::UNKNOWN_ATTRIBUTE, format!("`{before}` has no `{name}`"), help))
+            }
+        }
+    }
+
+    /// The first name after the root, whatever it is.
+    fn any_field(&self, cx: &BuildContext<'_>, example: &str) -> Result<&'a str, Diagnostic> {
+        self.named(cx, 0, example)
+    }
+
+    /// The same where nothing may follow.
+    fn only_field(&self, cx: &BuildContext<'_>, example: &str) -> Result<&'a str, Diagnostic> {
+        self.tail(cx, 1, Type::Text)?;
+        self.any_field(cx, example)
+    }
+
+    fn named(&self, cx: &BuildContext<'_>, at: usize, example: &str) -> Result<&'a str, Diagnostic> {
+        match self.steps.get(at) {
+            Some((NameStep::Name(name), _)) => Ok(name),
+            _ => {
+                let message = format!("`{}` needs a name", self.written(at));
+                Err(self.error(cx, self.span, codes::SELECTOR, message, format!("for example {example}")))
+            }
+        }
+    }
+
+    /// The name of a header, cookie or parameter; nothing may follow.
+    fn parameter(&self, cx: &BuildContext<'_>, kind: &str) -> Result<&'a str, Diagnostic> {
+        let name = self.named(cx, 1, &format!("`request.{kind}.name` or `request.{kind}[\"name\"]`"))?;
+        self.tail(cx, 2, Type::Text)?;
+        Ok(name)
+    }
+
+    fn header(&self, cx: &BuildContext<'_>) -> Result<http::HeaderName, Diagnostic> {
+        let name = self.parameter(cx, "header")?;
+        http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            let message = format!("`{}` cannot be the name of a header", crate::reader::shown(name));
+            self.error(cx, self.steps[1].1, codes::SELECTOR, message, "")
+        })
+    }
+
+    /// After `request.json` or `response.json`: a JSONPath, or names and indexes.
+    fn json_query(&self, cx: &BuildContext<'_>) -> Result<(JsonQuery, Type), Diagnostic> {
+        let (text, span) = match self.json {
+            Some((text, span)) => (text.to_owned(), span),
+            None => (self.steps_as_json_path(), self.span),
+        };
+        let path = JsonPath::parse(&text).map_err(|why| {
+            let message = format!("this JSONPath cannot be read: {why}");
+            self.error(cx, span, codes::SELECTOR, message, "for example `$.order.items[0].id` (RFC 9535)")
+        })?;
+        let list = self.lists && !path.is_single();
+        Ok((JsonQuery { path, list }, if list { Type::List } else { Type::Any }))
+    }
+
+    fn steps_as_json_path(&self) -> String {
+        let mut text = String::from("$");
+        for (step, _) in self.steps.iter().skip(1) {
+            match step {
+                // JSON's escapes are those of JSONPath in double quotes.
+                NameStep::Name(name) => text.push_str(&format!("[{}]", serde_json::Value::from(*name))),
+                NameStep::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        text
+    }
+
+    /// The steps from here on, into a value of this type.
+    fn tail(&self, cx: &BuildContext<'_>, from: usize, of: Type) -> Result<Tail, Diagnostic> {
+        let rest = self.steps.get(from..).unwrap_or_default();
+        if let (Some((_, span)), false) = (rest.first(), matches!(of, Type::Any | Type::Map | Type::List)) {
+            let message = format!("`{}` is {of}: it has nothing inside", self.written(from));
+            return Err(self.error(cx, *span, codes::UNKNOWN_ATTRIBUTE, message, ""));
+        }
+        Ok(rest
+            .iter()
+            .map(|(step, _)| match step {
+                NameStep::Name(name) => Inner::from(*name),
+                NameStep::Index(index) => Inner::Index(*index),
+            })
+            .collect())
+    }
+}

@@ -96,6 +96,10 @@ impl Flow<'_> {
     fn report_bare(&self, problems: &mut Diagnostics) {
         for (policy, chain) in &self.bare {
             let owner = &self.policies[*policy];
+            if owner.chains.iter().all(|chain| chain.steps.is_empty()) {
+                // That it has no filter is said already.
+                continue;
+            }
             let chain = &owner.chains[*chain];
             let span = chain.steps.last().map_or(chain.span, |step| step.uses.span);
             let message = format!("{} of `{}` can end here without an answer", chain.title, owner.name);

@@ -1,0 +1,1 @@
+//! The files' own tests as a gate.

@@ -67,6 +67,11 @@ impl Plan {
         self.listeners().map(|(listener, name)| (listener.number, Arc::from(name))).collect()
     }
 
+    /// Name and address of each listener.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners().map(|(listener, name)| (name, listener.bound))
+    }
+
     fn listeners(&self) -> impl Iterator<Item = (&Arc<Listener>, &str)> {
         let kept = self.kept.iter().map(|(listener, name)| (listener, name.as_str()));
         kept.chain(self.added.iter().map(|(listener, _, name)| (listener, name.as_str())))

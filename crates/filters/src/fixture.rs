@@ -26,6 +26,7 @@ pub(crate) fn policy(filters: &str) -> Fixture {
 pub(crate) fn world() -> Fixture {
     let source: Arc<dyn DataSource> = Arc::new(Memory::new());
     Fixture::new(LIBRARY)
+        .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))

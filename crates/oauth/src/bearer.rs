@@ -36,8 +36,8 @@ pub enum Missing {
     Refused(Error),
 }
 
-/// Finds the one token of a request. More than one way to send it is refused, whichever places are looked at; a token in a place that
-/// is not looked at is none.
+/// Finds the one token of a request. More than one way to send it is refused, whichever places are looked at; a token
+/// in a place that is not looked at is none.
 pub fn find<'a>(attempt: Attempt<'a>, places: &[Place]) -> Result<(&'a str, Place), Missing> {
     let refused = |error| Err(Missing::Refused(error));
     let header = match attempt.authorization {
@@ -63,12 +63,14 @@ pub fn find<'a>(attempt: Attempt<'a>, places: &[Place]) -> Result<(&'a str, Plac
     Ok(found)
 }
 
-/// Whether a form in the body may carry a token (section 2.2): the body is one single-part form, and the method gives bodies a meaning.
+/// Whether a form in the body may carry a token (section 2.2): the body is one single-part form, and the method gives
+/// bodies a meaning.
 pub fn form_counts(method: &str, content_type: Option<&str>) -> bool {
     content_type == Some("application/x-www-form-urlencoded") && !matches!(method, "GET" | "HEAD")
 }
 
-/// What stands after `Bearer`, in whatever case that is written; `None` for another scheme, which is another filter's affair.
+/// What stands after `Bearer`, in whatever case that is written; `None` for another scheme, which is another filter's
+/// affair.
 fn credentials(authorization: &[u8]) -> Option<&[u8]> {
     let authorization = authorization.trim_ascii();
     let end = authorization.iter().position(|b| b.is_ascii_whitespace()).unwrap_or(authorization.len());

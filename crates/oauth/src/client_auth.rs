@@ -1,6 +1,5 @@
-//! How a client proves who it is (RFC 6749, section 2.3): which method a request uses, and whether this client may use it.
-
-use std::collections::HashSet;
+//! How a client proves who it is (RFC 6749, section 2.3): which method a request uses, and whether this client may use
+//! it.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -94,49 +93,8 @@ pub struct Presented {
 /// No identifier or secret is longer: what is, is refused before anything is hashed or looked up.
 const LONGEST: usize = 1024;
 
-/// Parameters that a form may have several times: RFC 8707, section 2, and RFC 8693, section 2.1.
-const REPEATABLE: [&str; 2] = ["resource", "audience"];
-
-/// What must not stand in the query of an endpoint, where logs and histories keep it (RFC 6749, sections 2.3.1 and 3.2; RFC 9700).
-const NEVER_IN_QUERY: [&str; 14] = [
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "access_token",
-    "refresh_token",
-    "token",
-    "code",
-    "code_verifier",
-    "device_code",
-    "username",
-    "password",
-    "assertion",
-    "subject_token",
-    "actor_token",
-];
-
-/// Refuses a form with a repeated parameter (RFC 6749, section 3.2).
-pub fn refuse_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-    let mut seen = HashSet::new();
-    for name in names {
-        if !seen.insert(name) && !REPEATABLE.contains(&name) {
-            return Err(Error::invalid_request("A parameter is repeated"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses credentials and tokens in the query of an endpoint.
-pub fn refuse_in_query<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-    for name in names {
-        if let Some(name) = NEVER_IN_QUERY.iter().find(|never| **never == name) {
-            return Err(Error::invalid_request(format!("`{name}` must stand in the body, never in the query")));
-        }
-    }
-    Ok(())
-}
-
-/// Reads who the request says it is from. More than one way to prove it is `invalid_request`; none at all is `invalid_client`.
+/// Reads who the request says it is from. More than one way to prove it is `invalid_request`; none at all is
+/// `invalid_client`.
 pub fn read(attempt: Attempt<'_>) -> Result<Presented, Error> {
     let header = match attempt.authorization {
         [] => None,
@@ -179,8 +137,8 @@ fn from_form(client_id: Option<&str>, client_secret: Option<&str>) -> Result<Pre
 }
 
 impl Presented {
-    /// Whether any client could be called so. RFC 6749, appendix A.1, has only visible characters and the space in identifiers; we refuse
-    /// those that do harm in logs and data bases.
+    /// Whether any client could be called so. RFC 6749, appendix A.1, has only visible characters and the space in
+    /// identifiers; we refuse those that do harm in logs and data bases.
     fn is_plausible(&self) -> bool {
         let id = self.client_id.as_str();
         let secret = self.secret.as_ref().map_or("", Secret::expose);
@@ -188,8 +146,9 @@ impl Presented {
     }
 }
 
-/// Takes `Basic` credentials apart: base64 of id, colon and secret, where id and secret were form-encoded each by itself *before*
-/// (RFC 6749, section 2.3.1), so that either may hold a colon. `None` where they are malformed or of another scheme.
+/// Takes `Basic` credentials apart: base64 of id, colon and secret, where id and secret were form-encoded each by
+/// itself *before* (RFC 6749, section 2.3.1), so that either may hold a colon. `None` where they are malformed or of
+/// another scheme.
 pub fn basic(authorization: &[u8]) -> Option<(ClientId, Secret)> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
@@ -202,8 +161,8 @@ pub fn basic(authorization: &[u8]) -> Option<(ClientId, Secret)> {
     (!id.is_empty()).then(|| (ClientId::new(id), Secret::new(secret)))
 }
 
-/// Whether this client may use the method: what is registered for it decides, else what the policy lists; but `none`, assertions and
-/// certificates only where registered, and `none` never for a client that has a secret.
+/// Whether this client may use the method: what is registered for it decides, else what the policy lists; but `none`,
+/// assertions and certificates only where registered, and `none` never for a client that has a secret.
 pub fn may_use(method: Method, listed: &[Method], registered: Option<&str>, has_secret: bool) -> bool {
     if !listed.contains(&method) {
         return false;
@@ -368,37 +327,6 @@ mod tests {
         // Naming itself once more is no second method (RFC 6749, section 3.2.1).
         let named = Attempt { authorization: one, client_id: Some("app"), ..Attempt::default() };
         assert_eq!(attempt(named), Ok((Method::ClientSecretBasic, "app".into(), Some("right".into()))));
-    }
-
-    /// D2: a repeated parameter is refused, known or not; but those that other RFCs allow to repeat.
-    #[test]
-    fn rfc6749_3_2_no_parameter_twice() {
-        assert!(refuse_repeated(["grant_type", "scope", "other"].into_iter()).is_ok());
-        assert!(refuse_repeated(["resource", "resource", "audience", "audience"].into_iter()).is_ok());
-        for names in [["scope", "scope"], ["unknown", "unknown"], ["", ""]] {
-            let refused = refuse_repeated(names.into_iter()).expect_err("repeated");
-            assert_eq!(refused.code, ErrorCode::InvalidRequest);
-        }
-    }
-
-    /// D5: credentials and tokens never stand in a query.
-    #[test]
-    fn rfc6749_2_3_1_no_credentials_in_the_query() {
-        assert!(refuse_in_query(["", "tenant", "grant_type"].into_iter()).is_ok());
-        for name in [
-            "client_id",
-            "client_secret",
-            "access_token",
-            "refresh_token",
-            "token",
-            "code",
-            "password",
-            "client_assertion",
-            "assertion",
-        ] {
-            let refused = refuse_in_query(["tenant", name].into_iter()).expect_err(name);
-            assert_eq!(refused.code, ErrorCode::InvalidRequest);
-        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Client identifiers and secrets that we generate, and the hash that is kept of a secret.
 //!
-//! Both use only `A-Z a-z 0-9 - . _ ~`, so that they are the same text with and without form encoding (RFC 6749, section 2.3.1), in
-//! a shell and in a URL. 256 random bits need no slow hash: there is nothing to guess (RFC 6749, section 10.10).
+//! Both use only `A-Z a-z 0-9 - . _ ~`, so that they are the same text with and without form encoding (RFC 6749,
+//! section 2.3.1), in a shell and in a URL. 256 random bits need no slow hash: there is nothing to guess (RFC 6749,
+//! section 10.10).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,8 +33,8 @@ pub fn hash_generated(secret: &Secret) -> String {
     format!("{SHA256}{}", URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose().as_bytes())))
 }
 
-/// Whether the secret is the one that was hashed, in a time that does not tell how much of it is right; `None` where the hash is of
-/// another form.
+/// Whether the secret is the one that was hashed, in a time that does not tell how much of it is right; `None` where
+/// the hash is of another form.
 pub fn verify_generated(hash: &str, secret: &Secret) -> Option<bool> {
     let mut kept = [0; 32];
     let length = URL_SAFE_NO_PAD.decode_slice(hash.strip_prefix(SHA256)?, &mut kept).ok()?;

@@ -1,4 +1,5 @@
-//! The errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1), RFC 7009 (section 2.2.1) and RFC 7662 (section 2.3).
+//! The errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1), RFC 7009 (section 2.2.1) and RFC 7662
+//! (section 2.3).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -81,8 +82,8 @@ impl ErrorCode {
 
     /// The HTTP status it is answered with where no redirect carries it.
     ///
-    /// `invalid_client` is 401 whichever way the client tried: RFC 6749, section 5.2, demands it after an `Authorization` header
-    /// and allows it otherwise.
+    /// `invalid_client` is 401 whichever way the client tried: RFC 6749, section 5.2, demands it after an
+    /// `Authorization` header and allows it otherwise.
     pub const fn status(self) -> u16 {
         match self {
             ErrorCode::InvalidClient | ErrorCode::InvalidToken => 401,
@@ -100,7 +101,8 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Text for `error_description`: only `%x20-21 / %x23-5B / %x5D-7E` (RFC 6749, section 5.2), so that it needs no escaping anywhere.
+/// Text for `error_description`: only `%x20-21 / %x23-5B / %x5D-7E` (RFC 6749, section 5.2), so that it needs no
+/// escaping anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description(Cow<'static, str>);
 
@@ -116,7 +118,8 @@ impl Description {
         Description(Cow::Borrowed(text))
     }
 
-    /// Any text: what is not allowed is replaced (a double quote by a single one, a backslash by a slash, the rest by `?`).
+    /// Any text: what is not allowed is replaced (a double quote by a single one, a backslash by a slash, the rest by
+    /// `?`).
     pub fn cleaned(text: impl Into<Cow<'static, str>>) -> Description {
         let text = text.into();
         if text.bytes().all(allowed) {

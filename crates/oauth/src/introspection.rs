@@ -48,8 +48,8 @@ pub struct Active<'a> {
     pub confirmation: Option<&'a serde_json::Value>,
 }
 
-/// The answer. `Inactive` is all that is told of a token that is unknown, expired, revoked, or none of the caller's business
-/// (section 2.2).
+/// The answer. `Inactive` is all that is told of a token that is unknown, expired, revoked, or none of the caller's
+/// business (section 2.2).
 #[derive(Clone, Copy, Debug)]
 pub enum Introspection<'a> {
     /// `{"active": false}` and nothing else.
@@ -58,8 +58,8 @@ pub enum Introspection<'a> {
     Active(Active<'a>),
 }
 
-/// Whether the caller may see a token of this client for these audiences. One that did not prove who it is sees only its own
-/// (section 4).
+/// Whether the caller may see a token of this client for these audiences. One that did not prove who it is sees only
+/// its own (section 4).
 pub fn may_see(caller: &Caller<'_>, client_id: &ClientId, audience: &[String]) -> bool {
     if caller.client_id == client_id {
         return true;

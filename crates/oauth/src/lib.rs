@@ -2,8 +2,8 @@
 //!
 //! It may use none of our other crates. Time is an argument (Unix seconds), random bytes are arguments.
 //!
-//! One file a matter, with the RFC's sections in the names of its tests; the filters in `filters/oauth` only carry requests to
-//! these rules and their results back.
+//! One file a matter, with the RFC's sections in the names of its tests; the filters in `filters/oauth` only carry
+//! requests to these rules and their results back.
 
 pub mod bearer;
 pub mod client_auth;
@@ -12,6 +12,7 @@ pub mod error;
 pub mod id;
 pub mod introspection;
 pub mod metadata;
+pub mod parameters;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// What an issuer must be like, for messages.
-pub const ISSUER_RULE: &str = "an issuer is an https URL without user, query and fragment (http only for localhost, 127.0.0.1 and [::1]), as \"https://login.example.com\"";
+pub const ISSUER_RULE: &str = "an issuer is an https URL without user, query and fragment (http only for localhost, \
+     127.0.0.1 and [::1]), as \"https://login.example.com\"";
 
 /// Where RFC 8414 puts the metadata, before the issuer's path.
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
-/// The authorization server's identifier: compared byte for byte by everybody, and so kept as it was written (section 2).
+/// The authorization server's identifier: compared byte for byte by everybody, and so kept as it was written (section
+/// 2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Issuer(String);

@@ -13,8 +13,8 @@ pub enum Extent {
     Grant,
 }
 
-/// How much goes with a token of this kind. What the token is says its own prefix; `token_type_hint` is a hint for servers that
-/// must search, and a wrong one changes nothing (section 2.1).
+/// How much goes with a token of this kind. What the token is says its own prefix; `token_type_hint` is a hint for
+/// servers that must search, and a wrong one changes nothing (section 2.1).
 pub fn extent(kind: TokenKind) -> Extent {
     match kind {
         TokenKind::Access => Extent::Token,
@@ -22,8 +22,9 @@ pub fn extent(kind: TokenKind) -> Extent {
     }
 }
 
-/// Whether there is anything to do. `owner` is whose token was found, none where it is unknown, expired or revoked already: then the
-/// wish is fulfilled as it is (section 2.2). Another client's token is refused and stays good (section 2.1).
+/// Whether there is anything to do. `owner` is whose token was found, none where it is unknown, expired or revoked
+/// already: then the wish is fulfilled as it is (section 2.2). Another client's token is refused and stays good
+/// (section 2.1).
 pub fn decide(caller: &ClientId, owner: Option<&ClientId>) -> Result<bool, Error> {
     match owner {
         None => Ok(false),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode};
 
-/// A set of scope names, each of `%x21 / %x23-5B / %x5D-7E`. Serialized as the RFC writes it: names with a space between.
+/// A set of scope names, each of `%x21 / %x23-5B / %x5D-7E`. Serialized as the RFC writes it: names with a space
+/// between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(Vec<Arc<str>>);
 
@@ -29,7 +30,8 @@ impl Scopes {
         Scopes::of(text.split(' ').filter(|name| !name.is_empty()).map(Arc::from))
     }
 
-    /// The set of these names; `None` where one is empty or has a character that is not allowed. Repeated names count once.
+    /// The set of these names; `None` where one is empty or has a character that is not allowed. Repeated names count
+    /// once.
     pub fn of(names: impl IntoIterator<Item = Arc<str>>) -> Option<Scopes> {
         let mut kept: Vec<Arc<str>> = Vec::new();
         for name in names {
@@ -88,8 +90,8 @@ impl Scopes {
     }
 }
 
-/// What is granted of the scopes asked (RFC 6749, section 3.3). Where none is asked, `default` stands for the question, and is
-/// itself cut down to what is allowed, so that a default can never grant more than the rest.
+/// What is granted of the scopes asked (RFC 6749, section 3.3). Where none is asked, `default` stands for the question,
+/// and is itself cut down to what is allowed, so that a default can never grant more than the rest.
 pub fn grant(asked: &Scopes, default: Option<&Scopes>, allowed: &Scopes, rule: Match) -> Result<Scopes, Error> {
     if asked.is_empty() {
         return Ok(default.map_or(Scopes::NONE, |default| default.common(allowed)));
@@ -112,7 +114,8 @@ pub fn grant(asked: &Scopes, default: Option<&Scopes>, allowed: &Scopes, rule: M
     }
 }
 
-/// Whether a token with the scopes `held` may do what needs `needed` (RFC 6750, section 3.1). The refusal names what is needed.
+/// Whether a token with the scopes `held` may do what needs `needed` (RFC 6750, section 3.1). The refusal names what is
+/// needed.
 pub fn suffices(held: &Scopes, needed: &Scopes, rule: Match) -> bool {
     match rule {
         Match::All => needed.within(held),

@@ -1,8 +1,8 @@
-//! The form of tokens that we issue: a prefix, then 42 bytes as 56 characters of base64url: when it expires (6 bytes), 256 random
-//! bits, and a CRC-32 of all that stands before it.
+//! The form of tokens that we issue: a prefix, then 42 bytes as 56 characters of base64url: when it expires (6 bytes),
+//! 256 random bits, and a CRC-32 of all that stands before it.
 //!
-//! The prefix and the checksum are for secret scanners, and let us refuse what was never ours without a read. 42 bytes fill 56
-//! characters without a bit to spare, so that a token has exactly one text, and its hash is its identity.
+//! The prefix and the checksum are for secret scanners, and let us refuse what was never ours without a read. 42 bytes
+//! fill 56 characters without a bit to spare, so that a token has exactly one text, and its hash is its identity.
 
 use std::fmt;
 

@@ -8,7 +8,8 @@ use crate::scope::Scopes;
 /// The client credentials grant (RFC 6749, section 4.4).
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 
-/// The type of the tokens that we issue, and that everybody spells as they like (RFC 6749, section 5.1: case-insensitive).
+/// The type of the tokens that we issue, and that everybody spells as they like (RFC 6749, section 5.1:
+/// case-insensitive).
 pub const BEARER: &str = "Bearer";
 
 /// Whether the client is registered for this grant (RFC 6749, section 5.2).
@@ -19,8 +20,8 @@ pub fn may_use_grant(registered: &[String], grant: &str) -> Result<(), Error> {
     Err(Error::new(ErrorCode::UnauthorizedClient, "The client is not registered for this grant"))
 }
 
-/// Whether the client may use client credentials: registered for them, and confidential (RFC 6749, section 4.4). `proved` is whether
-/// it proved who it is in this request, which a public client cannot.
+/// Whether the client may use client credentials: registered for them, and confidential (RFC 6749, section 4.4).
+/// `proved` is whether it proved who it is in this request, which a public client cannot.
 pub fn may_use_client_credentials(registered: &[String], proved: bool) -> Result<(), Error> {
     may_use_grant(registered, CLIENT_CREDENTIALS)?;
     if !proved {
@@ -46,8 +47,8 @@ pub struct TokenResponse<'a> {
     pub scope: Option<&'a Scopes>,
 }
 
-/// The granted scopes where they are not exactly those that were asked (RFC 6749, section 3.3): fewer, or asked for nothing. No scope at
-/// all cannot be written.
+/// The granted scopes where they are not exactly those that were asked (RFC 6749, section 3.3): fewer, or asked for
+/// nothing. No scope at all cannot be written.
 pub fn scope_to_tell<'a>(asked: &Scopes, granted: &'a Scopes) -> Option<&'a Scopes> {
     (!granted.is_empty() && !granted.same_as(asked)).then_some(granted)
 }

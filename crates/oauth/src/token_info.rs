@@ -1,4 +1,5 @@
-//! Token information as Oracle API Gateway answers it: for clients that were written for it. RFC 7662 is the standard's way.
+//! Token information as Oracle API Gateway answers it: for clients that were written for it. RFC 7662 is the standard's
+//! way.
 
 use serde::Serialize;
 use serde::ser::SerializeMap;

@@ -1,16 +1,24 @@
 //! The `access-token` store: access tokens, and (later) refresh tokens and grants.
+//!
+//! A token's row has the expiry and the SHA-256 of the token as its key. Revoking marks the row; it stays until it expires.
+//! Validation is one point read by that key, never from a cache: what one node revokes, no node accepts any more.
 
 use std::sync::Arc;
 
 use oauth::ClientId;
-use oauth::token::Token;
+use oauth::token::{Token, TokenKind};
+use serde::{Deserialize, Serialize};
 
+use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
+use crate::epochs::{Epochs, Of};
 use crate::record::AccessToken;
-use crate::source::{DataSource, StoreError};
+use crate::source::{DataSource, Row, StoreError};
+use crate::tables::ACCESS_TOKEN;
 
 /// Access tokens over a data source. Kept: SHA-256 only.
 pub struct AccessTokens {
     source: Arc<dyn DataSource>,
+    epochs: Epochs,
 }
 
 /// Whose tokens.
@@ -22,10 +30,34 @@ pub enum Whose {
     Subject(String),
 }
 
+/// What is kept of a token beside its record.
+#[derive(Default, Serialize, Deserialize)]
+struct Issued {
+    /// The epoch of its client when it was issued.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    client_epoch: u64,
+    /// The epoch of its subject.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    subject_epoch: u64,
+}
+
+/// What is written: the record and what is kept beside it, as one JSON object. It is read as either.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    record: &'a AccessToken,
+    #[serde(flatten)]
+    issued: Issued,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl AccessTokens {
     /// The store over this source.
     pub fn new(source: Arc<dyn DataSource>) -> Self {
-        AccessTokens { source }
+        AccessTokens { epochs: Epochs::new(source.clone()), source }
     }
 
     /// The source behind it.
@@ -33,34 +65,126 @@ impl AccessTokens {
         &self.source
     }
 
-    /// Keeps a token that was just minted; answered once it is durable.
+    /// Keeps a token that was just minted; answered once it is durable. The time for the epochs is its `issued_at`.
     pub async fn insert(&self, token: &Token, record: &AccessToken) -> Result<(), StoreError> {
-        let _ = (token, record);
-        unimplemented!()
+        if token.kind() != TokenKind::Access || token.expires_at() != record.expires_at {
+            return Err(StoreError::Broken("a token and its record say different things of it".into()));
+        }
+        let now = record.issued_at;
+        let issued = Issued {
+            client_epoch: self.epochs.current(Of::Client, record.client_id.as_str(), now).await?,
+            subject_epoch: match &record.subject {
+                Some(subject) => self.epochs.current(Of::Subject, subject, now).await?,
+                None => 0,
+            },
+        };
+        let row = Row {
+            key: token.key().to_bytes().to_vec(),
+            version: 1,
+            expires_at: Some(seconds(record.expires_at)),
+            indexes: indexes(record),
+            record: encode(&ACCESS_TOKEN, &Written { record, issued })?,
+        };
+        match self.source.insert(&ACCESS_TOKEN, row).await? {
+            true => Ok(()),
+            // 256 random bits twice: the randomness is broken, and the token is somebody else's.
+            false => {
+                Err(StoreError::Broken("a token that was just made exists already: is the randomness broken?".into()))
+            }
+        }
     }
 
-    /// The record of a token that is good at `now` (Unix seconds): well-formed, not expired, present, not revoked, its client's
-    /// and subject's epoch not after it. What is malformed or expired is refused without a read.
+    /// The record of a token that is good at `now` (Unix seconds): well-formed, not expired, present, not revoked, no epoch of
+    /// its client or subject raised since it was issued. What is malformed or expired is refused without a read.
     pub async fn find(&self, token: &str, now: u64) -> Result<Option<AccessToken>, StoreError> {
-        let _ = (token, now);
-        unimplemented!()
+        let Some(key) = key(token, now) else { return Ok(None) };
+        let Some(row) = self.source.get(&ACCESS_TOKEN, &key).await? else { return Ok(None) };
+        let record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
+        if record.revoked_at.is_some() || record.expires_at <= now {
+            return Ok(None);
+        }
+        let client = self.epochs.current(Of::Client, record.client_id.as_str(), now).await?;
+        let subject = match &record.subject {
+            Some(subject) => self.epochs.current(Of::Subject, subject, now).await?,
+            None => 0,
+        };
+        // Hardly anybody has an epoch: only then is what is kept beside the record read.
+        if client > 0 || subject > 0 {
+            let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
+            if issued.client_epoch < client || issued.subject_epoch < subject {
+                return Ok(None);
+            }
+        }
+        Ok(Some(record))
     }
 
-    /// The record whatever its state: for people, and for endpoints that must tell whose it is.
+    /// The record whatever its state: for people, and for endpoints that must tell whose it is. Where an epoch revoked it,
+    /// `revoked_at` says when.
     pub async fn inspect(&self, token: &str) -> Result<Option<AccessToken>, StoreError> {
-        let _ = token;
-        unimplemented!()
+        let Some(key) = key(token, 0) else { return Ok(None) };
+        let Some(row) = self.source.get(&ACCESS_TOKEN, &key).await? else { return Ok(None) };
+        let mut record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
+        let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
+        let client = self.epochs.read(Of::Client, record.client_id.as_str()).await?;
+        let subject = match &record.subject {
+            Some(subject) => self.epochs.read(Of::Subject, subject).await?,
+            None => (0, 0),
+        };
+        for (was, (is, since)) in [(issued.client_epoch, client), (issued.subject_epoch, subject)] {
+            if was < is {
+                record.revoked_at.get_or_insert(since);
+            }
+        }
+        Ok(Some(record))
     }
 
     /// Revokes a token, at once for every node; `false` where there is none or it was revoked before.
     pub async fn revoke(&self, token: &str, now: u64) -> Result<bool, StoreError> {
-        let _ = (token, now);
-        unimplemented!()
+        let Some(key) = key(token, 0) else { return Ok(false) };
+        for _ in 0..SWAPS {
+            let Some(row) = self.source.get(&ACCESS_TOKEN, &key).await? else { return Ok(false) };
+            let mut record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
+            if record.revoked_at.is_some() {
+                return Ok(false);
+            }
+            record.revoked_at = Some(now);
+            let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
+            let text = encode(&ACCESS_TOKEN, &Written { record: &record, issued })?;
+            let version = row.version;
+            if self.source.replace(&ACCESS_TOKEN, Row { record: text, ..row }, version).await? {
+                return Ok(true);
+            }
+        }
+        Err(too_busy(&ACCESS_TOKEN))
     }
 
-    /// Revokes all tokens issued to these until now: one epoch, honoured by other nodes within 1 s.
+    /// Revokes all tokens issued to these until now: one epoch, honoured by this node at once and by others within 1 s. On
+    /// those, a token issued within that second is refused as well.
     pub async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), StoreError> {
-        let _ = (whose, now);
-        unimplemented!()
+        match whose {
+            Whose::Client(id) => self.epochs.raise(Of::Client, id.as_str(), now).await,
+            Whose::Subject(subject) => self.epochs.raise(Of::Subject, subject, now).await,
+        }
     }
 }
+
+/// The key of a token that may be in the store: a well-formed access token that expires after `now`.
+fn key(token: &str, now: u64) -> Option<[u8; 40]> {
+    let token = Token::parse(token)?;
+    let may_be = token.kind() == TokenKind::Access && token.expires_at() > now;
+    may_be.then(|| token.key().to_bytes())
+}
+
+/// In the order of the table's index columns. A grant of client credentials has one token, and nobody looks for it by its grant:
+/// left out of the index, whose entries are random and would cost each token of a commit a page of its own.
+fn indexes(record: &AccessToken) -> Vec<Option<String>> {
+    let shared = record.grant_type != "client_credentials";
+    vec![
+        Some(record.client_id.as_str().to_owned()),
+        record.subject.clone(),
+        shared.then(|| record.grant_id.as_str().to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,56 @@
 //! The `clients` store: the client application registry.
+//!
+//! Clients are read with every request, so they are remembered for at most 1 s. Misses are not: a new client is known at once.
+//! What this node writes it knows at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use oauth::{ClientId, Secret};
+use quick_cache::sync::Cache;
 
-use crate::record::Client;
-use crate::source::{DataSource, StoreError};
+use self::verify::Verifier;
+use crate::codec::{SWAPS, decode, encode, too_busy};
+use crate::record::{Client, ClientSecret};
+use crate::source::{DataSource, Row, StoreError};
+use crate::tables::CLIENT;
+
+mod verify;
+
+/// Clients that are remembered.
+const REMEMBERED: usize = 10_000;
+/// For how long, in milliseconds.
+const FRESH: u64 = 1_000;
 
 /// Clients over a data source, with a cache of at most 1 s (misses are never cached).
 pub struct Clients {
     source: Arc<dyn DataSource>,
+    remembered: Cache<Arc<str>, Remembered>,
+    /// Counts this node's writes: a read that began before one is not remembered. The lock makes looking at the count and
+    /// remembering one step.
+    writes: AtomicU64,
+    remembering: Mutex<()>,
+    verifier: Verifier,
+}
+
+#[derive(Clone)]
+struct Remembered {
+    client: Arc<Client>,
+    /// Milliseconds, of the request that read it.
+    read_at: u64,
 }
 
 impl Clients {
     /// The store over this source.
     pub fn new(source: Arc<dyn DataSource>) -> Self {
-        Clients { source }
+        Clients {
+            source,
+            remembered: Cache::new(REMEMBERED),
+            writes: AtomicU64::new(0),
+            remembering: Mutex::new(()),
+            verifier: Verifier::new(),
+        }
     }
 
     /// The source behind it.
@@ -23,48 +58,122 @@ impl Clients {
         &self.source
     }
 
-    /// The client, as it was at most 1 s ago; enabled or not. `now` is monotonic milliseconds or Unix milliseconds, for the cache.
+    /// The client, as it was at most 1 s ago; enabled or not. `now_millis` is Unix milliseconds.
     pub async fn get(&self, id: &ClientId, now_millis: u64) -> Result<Option<Arc<Client>>, StoreError> {
-        let _ = (id, now_millis);
-        unimplemented!()
+        if let Some(found) = self.remembered.get(id.as_str()) {
+            // A request that began a little earlier than the one that read it may use it too.
+            if found.read_at.abs_diff(now_millis) <= FRESH {
+                return Ok(Some(found.client));
+            }
+        }
+        let writes = self.writes.load(Ordering::Acquire);
+        let Some(row) = self.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
+            self.forget(id);
+            return Ok(None);
+        };
+        let client: Arc<Client> = Arc::new(decode(&CLIENT, &row)?);
+        self.verifier.saw(&client);
+        let _one_step = self.remembering.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.writes.load(Ordering::Acquire) == writes {
+            let remembered = Remembered { client: client.clone(), read_at: now_millis };
+            self.remembered.insert(id.shared(), remembered);
+        }
+        Ok(Some(client))
     }
 
-    /// The enabled client whose secret this is. An unknown, disabled or wrong one is `None` in the same time.
+    /// After a write of this node, whatever came of it.
+    fn wrote(&self, id: &ClientId) {
+        let _one_step = self.remembering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.writes.fetch_add(1, Ordering::AcqRel);
+        self.remembered.remove(id.as_str());
+    }
+
+    fn forget(&self, id: &ClientId) {
+        self.remembered.remove(id.as_str());
+    }
+
+    /// The enabled client whose secret this is. An unknown, disabled or wrong one is `None` after the same work. `now_millis`
+    /// is Unix milliseconds: it decides which secrets are still valid.
     pub async fn authenticate(
         &self,
         id: &ClientId,
         secret: &Secret,
         now_millis: u64,
     ) -> Result<Option<Arc<Client>>, StoreError> {
-        let _ = (id, secret, now_millis);
-        unimplemented!()
+        let client = self.get(id, now_millis).await?;
+        let right = self.verifier.verify(id, client.as_deref(), secret, now_millis).await?;
+        Ok(client.filter(|client| right && client.enabled))
     }
 
     /// Registers a client; `false` where the id is taken.
     pub async fn add(&self, client: &Client) -> Result<bool, StoreError> {
-        let _ = client;
-        unimplemented!()
+        let added = self.source.insert(&CLIENT, row(client)?).await;
+        self.wrote(&client.client_id);
+        added
     }
 
-    /// Changes a client by compare and swap, as often as it takes; `None` where there is none.
+    /// Changes a client by compare and swap, as often as it takes; `None` where there is none. Its id stays what it is.
     pub async fn update(
         &self,
         id: &ClientId,
         change: impl Fn(&mut Client) + Send,
     ) -> Result<Option<Client>, StoreError> {
-        let _ = (id, change);
-        unimplemented!()
+        for _ in 0..SWAPS {
+            let Some(found) = self.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
+                self.forget(id);
+                return Ok(None);
+            };
+            let mut client: Client = decode(&CLIENT, &found)?;
+            change(&mut client);
+            client.client_id = id.clone();
+            let replaced = self.source.replace(&CLIENT, row(&client)?, found.version).await;
+            self.wrote(id);
+            if replaced? {
+                return Ok(Some(client));
+            }
+        }
+        Err(too_busy(&CLIENT))
     }
 
-    /// Deletes a client; `false` where there is none.
+    /// Gives a client another secret, by its hash; those before stay valid until `keep_until`, or until they would have expired
+    /// anyway. Both times are Unix seconds.
+    pub async fn rotate(
+        &self,
+        id: &ClientId,
+        hash: &str,
+        keep_until: u64,
+        now: u64,
+    ) -> Result<Option<Client>, StoreError> {
+        self.update(id, |client| {
+            for secret in &mut client.secrets {
+                secret.expires_at = Some(secret.expires_at.map_or(keep_until, |at| at.min(keep_until)));
+            }
+            client.secrets.retain(|secret| secret.expires_at.is_none_or(|at| at > now));
+            client.secrets.insert(0, ClientSecret { hash: hash.to_owned(), expires_at: None });
+        })
+        .await
+    }
+
+    /// Deletes a client; `false` where there is none. Its tokens are refused from then on, since their client is unknown;
+    /// revoke them as well (`AccessTokens::revoke_all`), or they live again when the id is registered again.
     pub async fn delete(&self, id: &ClientId) -> Result<bool, StoreError> {
-        let _ = id;
-        unimplemented!()
+        let deleted = self.source.take(&CLIENT, id.as_str().as_bytes()).await;
+        self.wrote(id);
+        Ok(deleted?.is_some())
     }
 
     /// Clients in the order of their ids, after `after`, at most `limit`.
     pub async fn list(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<Client>, StoreError> {
-        let _ = (after, limit);
-        unimplemented!()
+        let after = after.map(|id| id.as_str().as_bytes());
+        let rows = self.source.list(&CLIENT, after, limit).await?;
+        rows.iter().map(|row| decode(&CLIENT, row)).collect()
     }
 }
+
+fn row(client: &Client) -> Result<Row, StoreError> {
+    let key = client.client_id.as_str().as_bytes().to_vec();
+    Ok(Row { key, version: 1, expires_at: None, indexes: Vec::new(), record: encode(&CLIENT, client)? })
+}
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,118 @@ impl DataSource for Guarded {
         Box::pin(self.limited(self.source.health()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::sources::memory::Memory;
+    use crate::tables::CLIENT;
+
+    /// A source that is silent, or refuses to be prepared, while a switch says so.
+    #[derive(Default)]
+    struct Switched {
+        memory: Memory,
+        silent: AtomicBool,
+        refusals: AtomicU32,
+    }
+
+    impl DataSource for Switched {
+        fn capabilities(&self) -> Capabilities {
+            self.memory.capabilities()
+        }
+        fn prepare(&self) -> Verb<'_, ()> {
+            Box::pin(async {
+                match self.refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+                    Ok(_) => Err(StoreError::Broken("no rights".into())),
+                    Err(_) => Ok(()),
+                }
+            })
+        }
+        fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+            if self.silent.load(Relaxed) { Box::pin(pending()) } else { self.memory.get(table, key) }
+        }
+        fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
+            self.memory.insert(table, row)
+        }
+        fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
+            self.memory.replace(table, row, expected)
+        }
+        fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+            self.memory.take(table, key)
+        }
+        fn find<'a>(
+            &'a self,
+            table: &'static Table,
+            index: usize,
+            value: &'a str,
+            after: Option<&'a [u8]>,
+            limit: usize,
+        ) -> Verb<'a, Vec<Row>> {
+            self.memory.find(table, index, value, after, limit)
+        }
+        fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
+            self.memory.list(table, after, limit)
+        }
+        fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
+            self.memory.remove(table, index, value, limit)
+        }
+        fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
+            self.memory.sweep(table, before, limit)
+        }
+        fn health(&self) -> Verb<'_, Health> {
+            self.memory.health()
+        }
+    }
+
+    fn guarded(switched: Switched) -> (Arc<Switched>, Guarded) {
+        let source = Arc::new(switched);
+        (source.clone(), Guarded::new("local", source))
+    }
+
+    crate::conformance!(conformance, async {
+        let guarded = Guarded::new("local", Arc::new(Memory::new()));
+        guarded.prepare().await.unwrap();
+        crate::conformance::Fresh::new(Arc::new(guarded))
+    });
+
+    #[tokio::test]
+    async fn nothing_runs_before_it_is_prepared() {
+        let (_, guarded) = guarded(Switched { refusals: AtomicU32::new(1), ..Default::default() });
+        let why = |result: Result<Option<Row>, StoreError>| match result {
+            Err(StoreError::Unavailable(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(guarded.get(&CLIENT, b"k").await).contains("`local`"));
+        assert_eq!(guarded.prepare().await, Err(StoreError::Broken("data source `local`: no rights".into())));
+        assert!(why(guarded.get(&CLIENT, b"k").await).contains("no rights"), "it says why");
+        assert!(guarded.health().await.is_err());
+        guarded.prepare().await.unwrap();
+        assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));
+        assert_eq!(guarded.counters().unavailable.load(Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_source_is_given_up_and_used_again_when_it_answers() {
+        let (source, guarded) = guarded(Switched::default());
+        guarded.prepare().await.unwrap();
+        source.silent.store(true, Relaxed);
+        let start = Instant::now();
+        for limit in [LIMIT, STRAINED_LIMIT, STRAINED_LIMIT] {
+            let start = Instant::now();
+            assert!(matches!(guarded.get(&CLIENT, b"k").await, Err(StoreError::Unavailable(_))));
+            assert!(start.elapsed() >= limit && start.elapsed() < limit + Duration::from_millis(10), "{limit:?}");
+        }
+        assert!(start.elapsed() <= Duration::from_secs(5), "three verbs of one request");
+        assert!(guarded.strained());
+        source.silent.store(false, Relaxed);
+        assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));
+        assert!(!guarded.strained());
+        assert_eq!(guarded.counters().late.load(Relaxed), 3);
+        assert_eq!(guarded.counters().verbs.load(Relaxed), 4);
+    }
+}

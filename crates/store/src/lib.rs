@@ -6,12 +6,16 @@
 
 pub mod access_tokens;
 pub mod clients;
+mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod epochs;
 pub mod guard;
 pub mod handle;
+mod lane;
 pub mod mapping;
 pub mod migration;
+pub mod purge;
 pub mod record;
 pub mod source;
 pub mod sources;
@@ -20,6 +24,11 @@ pub mod tables;
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
+pub use lane::hash_chosen;
 pub use mapping::{Mapping, Opened};
+pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};
 pub use source::{DataSource, StoreError};
+
+/// The identifiers, scopes, secrets and tokens that the stores speak of: for those who may use this crate and not `oauth` itself.
+pub use oauth;

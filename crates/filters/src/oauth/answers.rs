@@ -1,7 +1,8 @@
 //! The built-in answers of OAuth endpoints (RFC 6749, section 5.2) and of protected resources (RFC 6750, section 3).
 //!
-//! They are written from typed reasons. What no OAuth filter refused (a rate limit, a `require`) is put into the nearest OAuth word on
-//! an endpoint, and is problem details (RFC 9457) on a protected resource, whose clients speak the API's language.
+//! They are written from typed reasons. What no OAuth filter refused (a rate limit, a `require`) is put into the
+//! nearest OAuth word on an endpoint, and is problem details (RFC 9457) on a protected resource, whose clients speak
+//! the API's language.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -89,7 +90,8 @@ fn finished(mut response: Response, challenges: &[HeaderValue], retry_after: Opt
     response
 }
 
-/// A failure in OAuth's words. The message of a reason is for the log; only what is meant for the client becomes its description.
+/// A failure in OAuth's words. The message of a reason is for the log; only what is meant for the client becomes its
+/// description.
 fn endpoint_error(reason: &Reason) -> Error {
     if let Some(error) = reason.detail::<Error>() {
         return error.clone();

@@ -185,7 +185,8 @@ pub static SUBJECT: Key<Subject> = Key::new(
     ],
 );
 
-/// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors cannot name it.
+/// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors
+/// cannot name it.
 pub(super) static ISSUED: Key<Issued> = Key::new("token (issued)", &[]);
 
 /// What selectors may read.

@@ -1,8 +1,8 @@
-//! `oauth.authenticate-client`: finds the client and proves who it is (RFC 6749, section 2.3). In Oracle API Gateway this is a part of
-//! each "Access Token using ..." filter.
+//! `oauth.authenticate-client`: finds the client and proves who it is (RFC 6749, section 2.3). In Oracle API Gateway
+//! this is a part of each "Access Token using ..." filter.
 //!
-//! A request that uses more than one method is refused. An unknown client, a disabled one, a wrong secret and a method that the client
-//! may not use are the same `invalid_client`.
+//! A request that uses more than one method is refused. An unknown client, a disabled one, a wrong secret and a method
+//! that the client may not use are the same `invalid_client`.
 //!
 //! ```toml
 //! [[filter]]
@@ -40,8 +40,8 @@ const DEFAULT_REALM: &str = "oauth";
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The methods that are taken: `client_secret_basic`, `client_secret_post`, and `none` for public clients, which must be registered
-    /// with it. Default: the first two.
+    /// The methods that are taken: `client_secret_basic`, `client_secret_post`, and `none` for public clients, which
+    /// must be registered with it. Default: the first two.
     methods: Option<Vec<Spanned<String>>>,
     /// The realm of the `WWW-Authenticate: Basic` challenge. Default: `oauth`.
     realm: Option<Spanned<String>>,
@@ -128,7 +128,8 @@ impl AuthenticateClient {
         })
     }
 
-    /// The refusal; `absent` where nothing was there that could be proved. A 401 carries the challenge (RFC 6749, section 5.2, after `Authorization`; RFC 9110, section 15.5.2, always).
+    /// The refusal; `absent` where nothing was there that could be proved. A 401 carries the challenge (RFC 6749,
+    /// section 5.2, after `Authorization`; RFC 9110, section 15.5.2, always).
     fn refuse(&self, error: Error, absent: bool) -> Stop {
         let challenge = (error.code == ErrorCode::InvalidClient).then(|| self.challenge.clone());
         let mut reason = refused(error);

@@ -1,6 +1,7 @@
-//! `oauth.check-scope`: grants, or refuses, by scope. At an OAuth endpoint it decides which scopes a token will have (`invalid_scope`, RFC 6749,
-//! section 3.3); on a protected resource it decides whether the token's scopes do (`insufficient_scope`, RFC 6750, section 3.1). In Oracle API
-//! Gateway: the scope settings of the token filters, and of Validate Access Token.
+//! `oauth.check-scope`: grants, or refuses, by scope. At an OAuth endpoint it decides which scopes a token will have
+//! (`invalid_scope`, RFC 6749, section 3.3); on a protected resource it decides whether the token's scopes do
+//! (`insufficient_scope`, RFC 6750, section 3.1). In Oracle API Gateway: the scope settings of the token filters, and
+//! of Validate Access Token.
 //!
 //! ```toml
 //! [[filter]]
@@ -33,12 +34,14 @@ use super::stop::{Stop, refused, settle};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The scopes that are asked for: a list, text with spaces, or a selector. With `by`, a table of them. Where none is asked at an endpoint, the grant's
-    /// default scopes are granted.
+    /// The scopes that are asked for: a list, text with spaces, or a selector. With `by`, a table of them. Where none
+    /// is asked at an endpoint, the grant's default scopes are granted.
     asked: Spanned<Literal>,
-    /// What picks the entry of the table `asked`. A value without an entry is refused; `HEAD` without one uses that of `GET`.
+    /// What picks the entry of the table `asked`. A value without an entry is refused; `HEAD` without one uses that of
+    /// `GET`.
     by: Option<Dynamic<Arc<str>>>,
-    /// `all`: every scope asked must be allowed. `any`: one is enough, and only what is allowed is granted. Default: `all`.
+    /// `all`: every scope asked must be allowed. `any`: one is enough, and only what is allowed is granted. Default:
+    /// `all`.
     r#match: Option<Spanned<String>>,
     /// The scopes that may be had: `${grant.scopes}` at an endpoint, `${token.scopes}` on a protected resource.
     allowed: Dynamic<Value>,
@@ -157,7 +160,7 @@ impl Asked {
             return Ok(Asked::Computed(getter));
         };
         let Some(asked) = scopes(constant) else {
-            let help = "write a list of scopes, `[\"orders:read\"]`, each without spaces, quotes and backslashes; a table needs `by`";
+            let help = "write a list of scopes, each without spaces, quotes and backslashes; a table needs `by`";
             return Err(cx.error(literal.span, "these are no scopes", help).into());
         };
         Ok(Asked::Fixed(Arc::new(Granted { granted: asked.clone(), asked })))
@@ -192,8 +195,11 @@ fn scopes(value: &Value) -> Option<Scopes> {
     match value {
         Value::Text(text) => Scopes::parse(text),
         Value::List(items) => {
-            let names: Option<Vec<Arc<str>>> = items.iter().map(|item| item.as_text().map(Arc::from)).collect();
-            Scopes::of(names?)
+            let name = |item: &Value| match item {
+                Value::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            Scopes::of(items.iter().map(name).collect::<Option<Vec<_>>>()?)
         }
         _ => None,
     }

@@ -1,5 +1,5 @@
-//! `oauth.client-credentials`: the client asks for itself (RFC 6749, section 4.4). It proves that the client may use this grant, and sets
-//! `grant.*`; it makes no token. In Oracle API Gateway: Access Token using Client Credentials.
+//! `oauth.client-credentials`: the client asks for itself (RFC 6749, section 4.4). It proves that the client may use
+//! this grant, and sets `grant.*`; it makes no token. In Oracle API Gateway: Access Token using Client Credentials.
 //!
 //! ```toml
 //! [[filter]]

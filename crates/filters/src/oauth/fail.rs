@@ -27,8 +27,9 @@ const DEFAULT_REALM: &str = "oauth";
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The error code: `invalid_request`, `invalid_client`, `invalid_grant`, `unauthorized_client`, `unsupported_grant_type`, `invalid_scope`,
-    /// `access_denied`, `server_error`, `temporarily_unavailable`, `invalid_token`, `insufficient_scope` ... The status follows from it.
+    /// The error code: `invalid_request`, `invalid_client`, `invalid_grant`, `unauthorized_client`,
+    /// `unsupported_grant_type`, `invalid_scope`, `access_denied`, `server_error`, `temporarily_unavailable`,
+    /// `invalid_token`, `insufficient_scope` ... The status follows from it.
     error: Spanned<String>,
     /// `error_description`, for the client's developer; characters that it may not have are replaced. Default: none.
     description: Option<Dynamic<String>>,

@@ -1,5 +1,6 @@
-//! `oauth.introspect`: tells a resource server what a token is (RFC 7662). A client sees its own tokens, and those that it was given to see when it
-//! was registered (`client add --introspect`); of all else it is told exactly `{"active": false}`.
+//! `oauth.introspect`: tells a resource server what a token is (RFC 7662). A client sees its own tokens, and those that
+//! it was given to see when it was registered (`client add --introspect`); of all else it is told exactly `{"active":
+//! false}`.
 //!
 //! ```toml
 //! [[filter]]

@@ -1,5 +1,6 @@
-//! `oauth.issue-token`: makes an access token from the grant that was proved and the scopes that were granted, and keeps it; what is kept is a hash. The
-//! answer is `oauth.token-response`'s. In Oracle API Gateway: the second half of the "Access Token using ..." filters.
+//! `oauth.issue-token`: makes an access token from the grant that was proved and the scopes that were granted, and
+//! keeps it; what is kept is a hash. The answer is `oauth.token-response`'s. In Oracle API Gateway: the second half of
+//! the "Access Token using ..." filters.
 //!
 //! ```toml
 //! [[filter]]
@@ -50,11 +51,13 @@ const DEFAULT_LIFETIME: Duration = Duration(std::time::Duration::from_secs(3600)
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// How long the token is good, at least `1s`. Default: `1h`. Bounded by `maximum_lifetime.access_token` in `oauth/server.toml`.
+    /// How long the token is good, at least `1s`. Default: `1h`. Bounded by `maximum_lifetime.access_token` in
+    /// `oauth/server.toml`.
     lifetime: Option<Spanned<Duration>>,
     /// Whom the token is for: a list, or text with spaces. Default: anybody.
     audience: Option<Dynamic<Vec<Arc<str>>>>,
-    /// Extra properties kept with the token: name and value. One whose value is absent (`${x ??}`) is left out. Default: none.
+    /// Extra properties kept with the token: name and value. One whose value is absent (`${x ??}`) is left out.
+    /// Default: none.
     #[serde(default)]
     properties: Entries<Dynamic<String>>,
     /// A refresh token beside it: a later version.

@@ -1,4 +1,5 @@
-//! Looks an access token up with its client: what `oauth.validate-token`, `oauth.token-info` and `oauth.introspect` share.
+//! Looks an access token up with its client: what `oauth.validate-token`, `oauth.token-info` and `oauth.introspect`
+//! share.
 
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ impl Live {
         Ok(Live { tokens: cx.access_tokens(tokens)?, clients: cx.clients(clients)? })
     }
 
-    /// The token's record and its client, where both are good now: known, not expired, not revoked, the client enabled. One read of the
-    /// token; the client comes from the cache.
+    /// The token's record and its client, where both are good now: known, not expired, not revoked, the client enabled.
+    /// One read of the token; the client comes from the cache.
     pub(super) async fn find(&self, token: &str, now: Now) -> Result<Option<(AccessToken, Arc<Client>)>, StoreError> {
         let Some(record) = self.tokens.find(token, now.seconds).await? else {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414). Derived from the policies that are loaded, so that it
-//! never lies; the issuer comes from `policies/oauth/server.toml`.
+//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414). Derived from the policies
+//! that are loaded, so that it never lies; the issuer comes from `policies/oauth/server.toml`.
 //!
 //! It answers only at the issuer's own path: for `https://login.example.com/tenant` that is
 //! `/.well-known/oauth-authorization-server/tenant`.

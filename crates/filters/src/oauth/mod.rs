@@ -1,4 +1,5 @@
-//! The OAuth filters: the authorization server, and the check of its tokens. The rules are `oauth`'s; a filter carries a request to them.
+//! The OAuth filters: the authorization server, and the check of its tokens. The rules are `oauth`'s; a filter carries
+//! a request to them.
 
 mod answers;
 mod attributes;
@@ -14,6 +15,8 @@ mod request;
 mod revoke_token;
 mod server;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod token_info;
 mod token_response;
 mod validate_token;

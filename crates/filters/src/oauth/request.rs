@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use ::oauth::{Error, client_auth};
+use ::oauth::{Error, parameters};
 use policy::exchange::Form;
 use policy::{Reason, Request};
 
@@ -13,18 +13,18 @@ use super::stop::refused;
 pub(super) const ACCESS_TOKEN: &str = "access_token";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The form of a request to an OAuth endpoint, with the rules that hold for all of it: nothing secret in the query, no other kind of
-/// body, no parameter twice. The filter must have said that it reads the body.
+/// The form of a request to an OAuth endpoint, with the rules that hold for all of it: nothing secret in the query, no
+/// other kind of body, no parameter twice. The filter must have said that it reads the body.
 pub(super) fn endpoint_form(request: &Request) -> Result<&Form, Reason> {
     if request.query.is_some() {
-        client_auth::refuse_in_query(request.query_form()?.iter().map(|(name, _)| name)).map_err(refused)?;
+        parameters::refuse_in_query(request.query_form()?.iter().map(|(name, _)| name)).map_err(refused)?;
     }
     let has_body = request.body_bytes().is_some_and(|body| !body.is_empty());
     if has_body && request.content_type().as_deref() != Some(FORM) {
         return Err(refused(Error::invalid_request("The body must be a form: application/x-www-form-urlencoded")));
     }
     let form = request.form()?;
-    client_auth::refuse_repeated(form.iter().map(|(name, _)| name)).map_err(refused)?;
+    parameters::refuse_repeated(form.iter().map(|(name, _)| name)).map_err(refused)?;
     Ok(form)
 }
 
@@ -43,7 +43,8 @@ pub(super) fn authorization<'a>(headers: &'a HeaderMap, room: &'a mut [&'a [u8];
     &room[..found]
 }
 
-/// The one token of a query or form; more than one is refused. Other parameters may be as malformed as they like: they are the API's.
+/// The one token of a query or form; more than one is refused. Other parameters may be as malformed as they like: they
+/// are the API's.
 pub(super) fn access_token(encoded: &[u8]) -> Result<Option<String>, Error> {
     let mut tokens = form_urlencoded::parse(encoded).filter(|(name, value)| name == ACCESS_TOKEN && !value.is_empty());
     let first = tokens.next();

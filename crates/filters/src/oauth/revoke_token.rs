@@ -1,4 +1,5 @@
-//! `oauth.revoke-token`: revokes a token of the client that asks, at once and for every node (RFC 7009). In Oracle API Gateway: Revoke a Token.
+//! `oauth.revoke-token`: revokes a token of the client that asks, at once and for every node (RFC 7009). In Oracle API
+//! Gateway: Revoke a Token.
 //!
 //! A token that is unknown, expired or revoked already is a success. Another client's token is refused, and stays good.
 //!

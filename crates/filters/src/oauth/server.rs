@@ -1,4 +1,5 @@
-//! `policies/oauth/server.toml`: what is the authorization server's as a whole, the same on all nodes. All of it may be left out.
+//! `policies/oauth/server.toml`: what is the authorization server's as a whole, the same on all nodes. All of it may be
+//! left out.
 //!
 //! ```toml
 //! issuer = "https://login.example.com"
@@ -27,8 +28,8 @@ pub const FILE: &str = "oauth/server.toml";
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Who this authorization server is (RFC 8414): an https URL without query and fragment; http on loopback only. Default: the URL of the
-    /// listener, where the node has one only and that is on loopback.
+    /// Who this authorization server is (RFC 8414): an https URL without query and fragment; http on loopback only.
+    /// Default: the URL of the listener, where the node has one only and that is on loopback.
     issuer: Option<Spanned<FromOutside>>,
     /// A set of stricter rules. There is only `default` yet.
     profile: Option<Spanned<String>>,
@@ -104,10 +105,13 @@ impl Server {
                     .into()
             });
         }
-        let default = cx.node().default_issuer.as_deref().and_then(Issuer::parse);
-        default.ok_or_else(|| {
-            let help = format!("write `issuer = \"https://...\"` into `policies/{FILE}`, the same on all nodes: the URL under which clients reach them");
-            Problem::error(codes::ISSUER, "the authorization server has no issuer").with_help(help).at(cx.own_place()).into()
+        cx.node().default_issuer.as_deref().and_then(Issuer::parse).ok_or_else(|| {
+            let help = format!(
+                "write `issuer = \"https://...\"` into `policies/{FILE}`, the same on all nodes: the URL under which \
+                 clients reach them"
+            );
+            let problem = Problem::error(codes::ISSUER, "the authorization server has no issuer");
+            problem.with_help(help).at(cx.own_place()).into()
         })
     }
 }

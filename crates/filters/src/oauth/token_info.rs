@@ -1,7 +1,8 @@
-//! `oauth.token-info`: what a token is, as Oracle API Gateway tells it (Access Token Information): `{audience, user_id, scope, expires_in}`, and 400
-//! where the token is not good. The standard's way is `oauth.introspect`.
+//! `oauth.token-info`: what a token is, as Oracle API Gateway tells it (Access Token Information): `{audience, user_id,
+//! scope, expires_in}`, and 400 where the token is not good. The standard's way is `oauth.introspect`.
 //!
-//! The token comes in the form field `access_token`; as in Oracle API Gateway, nobody authenticates: who has the token may ask what it is.
+//! The token comes in the form field `access_token`; as in Oracle API Gateway, nobody authenticates: who has the token
+//! may ask what it is.
 //!
 //! ```toml
 //! [[filter]]

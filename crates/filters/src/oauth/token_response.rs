@@ -1,5 +1,5 @@
-//! `oauth.token-response`: answers with the token that `oauth.issue-token` made (RFC 6749, section 5.1). `scope` is told where it is not what was
-//! asked for.
+//! `oauth.token-response`: answers with the token that `oauth.issue-token` made (RFC 6749, section 5.1). `scope` is
+//! told where it is not what was asked for.
 //!
 //! ```toml
 //! [[filter]]

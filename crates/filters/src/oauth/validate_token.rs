@@ -1,7 +1,9 @@
-//! `oauth.validate-token`: lets in who has a good access token (RFC 6750). In Oracle API Gateway: Validate Access Token.
+//! `oauth.validate-token`: lets in who has a good access token (RFC 6750). In Oracle API Gateway: Validate Access
+//! Token.
 //!
-//! The token must be known, neither expired nor revoked, its client enabled, and for one of the audiences that are asked for. Scopes are
-//! `oauth.check-scope`'s. Before the request goes on, the credential is taken off, so that no upstream can use it.
+//! The token must be known, neither expired nor revoked, its client enabled, and for one of the audiences that are
+//! asked for. Scopes are `oauth.check-scope`'s. Before the request goes on, the credential is taken off, so that no
+//! upstream can use it.
 //!
 //! ```toml
 //! [[filter]]
@@ -36,8 +38,8 @@ const DEFAULT_REALM: &str = "api";
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Where the token may stand: `header`, `form` (in the body, which is then read into memory), `query` (where logs and histories keep it).
-    /// Default: `["header"]`.
+    /// Where the token may stand: `header`, `form` (in the body, which is then read into memory), `query` (where logs
+    /// and histories keep it). Default: `["header"]`.
     from: Option<Vec<Spanned<String>>>,
     /// The token must be for one of these; one that is for anybody does not do. Default: any.
     #[serde(default)]

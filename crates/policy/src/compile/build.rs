@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::layout::Layout;
+use super::methods::Methods;
 use super::model::{self, Node, PolicyId};
 use super::shared::Shared;
 use super::step::COMMON;
@@ -20,6 +21,8 @@ pub(crate) struct StepEffects {
     /// What its `when` reads; `None` without one.
     pub(crate) when: Option<Effects>,
     pub(crate) own: Effects,
+    /// Whether its `when` holds, by method, where that depends on nothing else.
+    pub(crate) by_method: Option<Vec<bool>>,
     /// It could not be built: whatever it does is unknown.
     pub(crate) unknown: bool,
 }
@@ -31,6 +34,7 @@ pub(crate) type PolicyEffects = Vec<Vec<StepEffects>>;
 pub(crate) struct Builder<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) policies: &'a [model::Policy],
+    pub(crate) methods: &'a Methods,
     pub(crate) layout: Layout,
     pub(crate) steps: Vec<StepInfo>,
     pub(crate) problems: Diagnostics,
@@ -82,7 +86,9 @@ impl<'a> Builder<'a> {
             let effects = cx.effects;
             self.problems.extend(effects.warnings.clone());
             said.when = Some(effects);
-            self.take(condition)
+            let condition = self.take(condition)?;
+            said.by_method = self.methods.try_with(&text.value, &condition);
+            Some(condition)
         });
         let (shared, policies) = (self.shared, self.policies);
         let mut cx = self.context(place);

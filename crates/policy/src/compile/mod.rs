@@ -2,9 +2,9 @@
 //!
 //! `check`, `run`, reloads and tests all use [`compile`]; they differ only in the [`Resources`] they give.
 //!
-//! The steps, a module each: [`sources`] parses the files; `policy`, `step` and `flow_words` make a linked model of each;
-//! `build` builds every filter, which then has said what it reads and sets; `cycles`, `flow` and `guard` check the model with
-//! that; `link` ties policies, listeners and routes together. A problem in one step does not keep the next ones from looking at
+//! The steps, a module each: `sources` parses the files; `policy`, `step` and `flow_words` make a linked model of each;
+//! `build` builds every filter, which then has said what it reads and sets; `cycles` and `flow` check the model with that;
+//! `listeners` ties policies, listeners and routes together. A problem in one step does not keep the next ones from looking at
 //! everything else.
 
 mod build;
@@ -13,15 +13,19 @@ mod flow;
 mod flow_words;
 mod layout;
 mod listeners;
+mod methods;
 mod model;
 mod policy;
 mod shared;
 mod sources;
 mod step;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, Shared};
+pub(crate) use sources::policy_name;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -73,9 +77,11 @@ pub fn compile(input: Input<'_>) -> Compiled {
         documents: &sources.documents,
         settings: Mutex::new(HashMap::new()),
     };
+    let methods = methods::Methods::new(&policies, &shared);
     let mut builder = build::Builder {
         shared: &shared,
         policies: &policies,
+        methods: &methods,
         layout: Layout::default(),
         steps: Vec::new(),
         problems: Diagnostics::new(),
@@ -88,7 +94,7 @@ pub fn compile(input: Input<'_>) -> Compiled {
     let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();
     let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
     cycles::check(&policies, &mut problems);
-    flow::check(&policies, &effects, &listeners, &mut problems);
+    flow::check(&policies, &effects, &listeners, &methods, &mut problems);
 
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {

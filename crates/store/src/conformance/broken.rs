@@ -34,11 +34,13 @@ enum Fault {
     KeysAreText,
 }
 
+type Seen = BTreeMap<(&'static str, Vec<u8>), Option<Row>>;
+
 struct Broken {
     fault: Fault,
     memory: Memory,
     /// What a lagging reader still sees: a row as it was when it was read last.
-    seen: Mutex<BTreeMap<(&'static str, Vec<u8>), Option<Row>>>,
+    seen: Mutex<Seen>,
 }
 
 impl Broken {

@@ -4,6 +4,7 @@
 //! and moves. What a step reads is judged by all states that reach it: set on none of them is an error, missing on some a
 //! warning. So what a policy is told depends on who calls it.
 
+mod guard;
 mod report;
 mod state;
 
@@ -11,7 +12,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::build::{PolicyEffects, StepEffects};
+use super::cycles::DEEPEST;
 use super::listeners::Listener;
+use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
 use crate::diagnostic::Diagnostics;
 use crate::filter::{Answers, Effects};
@@ -45,6 +48,8 @@ pub(crate) struct Flow<'a> {
     reads: BTreeMap<(At, usize), Seen>,
     bodies: BTreeMap<At, Seen>,
     bare: Vec<(PolicyId, ChainId)>,
+    /// Where only one method is followed, to see which filters it leaves out.
+    guards: Option<guard::Guards>,
 }
 
 /// How a policy as a whole can end.
@@ -61,23 +66,32 @@ pub(crate) fn check(
     policies: &[Policy],
     effects: &[&PolicyEffects],
     listeners: &[Listener],
+    methods: &Methods,
     problems: &mut Diagnostics,
 ) {
-    let mut flow = Flow {
-        policies,
-        effects,
-        numbers: Numbers::new(),
-        followed: HashMap::new(),
-        entered: HashMap::new(),
-        active: HashSet::new(),
-        reached: HashSet::new(),
-        reads: BTreeMap::new(),
-        bodies: BTreeMap::new(),
-        bare: Vec::new(),
-    };
+    let mut flow = Flow::new(policies, effects);
     flow.follow_listeners(listeners);
     flow.follow_unused(listeners);
     flow.report(listeners, problems);
+    flow.check_guards(methods, listeners, problems);
+}
+
+impl<'a> Flow<'a> {
+    fn new(policies: &'a [Policy], effects: &'a [&'a PolicyEffects]) -> Self {
+        Flow {
+            policies,
+            effects,
+            numbers: Numbers::new(),
+            followed: HashMap::new(),
+            entered: HashMap::new(),
+            active: HashSet::new(),
+            reached: HashSet::new(),
+            reads: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            bare: Vec::new(),
+            guards: None,
+        }
+    }
 }
 
 impl Flow<'_> {
@@ -117,30 +131,43 @@ impl Flow<'_> {
 
     /// One policy as the router enters it; gives all that may be set on its answer.
     fn follow_route(&mut self, id: PolicyId, listener: &Listener) -> State {
-        let policy = &self.policies[id];
         let start = self.path_names(id);
+        let ends = self.follow_request(id, listener, &start);
         let mut all = Point(Some(start.clone()));
-        let mut state = Some(start.clone());
-        let own = policy.before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
-        for before in own.unwrap_or_else(|| listener.before.clone()) {
-            let Some(entry) = state.take() else { break };
-            let ends = self.follow_policy(before, &entry, false);
-            [&ends.success, &ends.answered, &ends.failure, &ends.abort].iter().for_each(|point| all.join_point(point));
-            state = ends.success.0;
-        }
-        if let Some(entry) = state {
-            let ends = self.follow_policy(id, &entry, true);
-            [&ends.success, &ends.answered, &ends.failure, &ends.abort].iter().for_each(|point| all.join_point(point));
-        }
-        let mut answer = all.0.unwrap_or_default();
-        answer = answer.doubted();
-        answer.set(RESPONSE);
-        if let Some(response) = policy.response {
+        [&ends.success, &ends.answered, &ends.failure, &ends.abort].iter().for_each(|point| all.join_point(point));
+        let answer = all.0.unwrap_or_default().doubted().with(RESPONSE);
+        if let Some(response) = self.policies[id].response {
             let mut entry = answer.clone();
             self.copy_path_names(&start, id, &mut entry);
             self.follow(id, response, &entry);
         }
         answer
+    }
+
+    /// Whatever ends well: with a success or an answer.
+    fn follow_route_to_end(&mut self, id: PolicyId, listener: &Listener) -> State {
+        let start = self.path_names(id);
+        let ends = self.follow_request(id, listener, &start);
+        let mut well = ends.success;
+        well.join_point(&ends.answered);
+        well.0.unwrap_or_default()
+    }
+
+    /// What runs before a policy, and the policy.
+    fn follow_request(&mut self, id: PolicyId, listener: &Listener, start: &State) -> PolicyEnds {
+        let own = self.policies[id].before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
+        let mut all = PolicyEnds { success: Point(Some(start.clone())), ..PolicyEnds::default() };
+        for (policy, routed) in
+            own.unwrap_or_else(|| listener.before.clone()).into_iter().map(|id| (id, false)).chain([(id, true)])
+        {
+            let Some(entry) = all.success.0.take() else { break };
+            let ends = self.follow_policy(policy, &entry, routed);
+            all.success = ends.success;
+            all.answered.join_point(&ends.answered);
+            all.failure.join_point(&ends.failure);
+            all.abort.join_point(&ends.abort);
+        }
+        all
     }
 
     /// The names in the routes' paths: those of all routes are surely set.
@@ -195,7 +222,7 @@ impl Flow<'_> {
             let Some(state) = &point.0 else { continue };
             match handler {
                 Some(handler) => {
-                    let entry = state.clone().with(FAILURE);
+                    let entry = self.refused(state).with(FAILURE);
                     let entry = if routed { entry.without(RESPONSE) } else { entry };
                     let handled = self.follow(id, handler, &entry);
                     success.join(&handled.succeeded());
@@ -223,8 +250,8 @@ impl Flow<'_> {
         if let Some(known) = self.followed.get(&(policy, chain, state.clone())) {
             return known.clone();
         }
-        if !self.active.insert((policy, chain)) {
-            // A loop, which is reported as such.
+        if self.active.len() > DEEPEST || !self.active.insert((policy, chain)) {
+            // A loop or a nest that is too deep, which is reported as such.
             let end = End { point: Point(Some(state.unknown())), ..End::default() };
             return Rc::new(Ends { end, ..Ends::default() });
         }
@@ -285,7 +312,8 @@ impl Flow<'_> {
             Move::Continue => here.join(&state.clone().with(FAILURE)),
             Move::Unknown => here.join(&state.clone().unknown()),
             Move::To { chain, success, .. } => {
-                let moved = self.follow(policy, chain, &state.clone().with(FAILURE));
+                let entry = if success { state.clone() } else { self.refused(state) };
+                let moved = self.follow(policy, chain, &entry.with(FAILURE));
                 ends.success.join(&moved.success);
                 ends.answered.join_point(&moved.answered);
                 ends.failure.join_point(&moved.failure);
@@ -299,6 +327,29 @@ impl Flow<'_> {
         }
     }
 
+    /// The state of a request that is refused.
+    fn refused(&self, state: &State) -> State {
+        let mut state = state.clone();
+        if let Some(guards) = &self.guards {
+            guards.refuse(&mut state);
+        }
+        state
+    }
+
+    /// The state after a `when` that does not hold, and whether the filter may run at all.
+    fn left_out(&mut self, at: At, said: &StepEffects, state: &State) -> (Point, bool) {
+        let mut out = state.clone();
+        let Some(guards) = &self.guards else { return (Point(Some(out)), true) };
+        let holds = said.by_method.as_ref().map(|by_method| by_method[guards.method.0]);
+        if holds == Some(true) {
+            return (Point::default(), true);
+        }
+        let kind = &self.policies[at.0].chains[at.1].steps[at.2].uses.value;
+        let ran = self.numbers.of(&format!(" ran {kind}"));
+        guards.leave_out(at, holds == Some(false), &mut out, ran);
+        (Point(Some(out)), holds.is_none())
+    }
+
     /// One step: `end` is where the next one begins.
     fn follow_step(&mut self, at: At, state: &State) -> Ends {
         let said = &self.effects[at.0][at.1][at.2];
@@ -306,7 +357,11 @@ impl Flow<'_> {
         let mut skipped = Point::default();
         if let Some(when) = &said.when {
             self.read(at, 0, when, &mut state);
-            skipped.join(&state);
+            let (out, runs) = self.left_out(at, said, &state);
+            skipped = out;
+            if !runs {
+                return Ends { end: End { point: skipped, ..End::default() }, ..Ends::default() };
+            }
         }
         let before = said.when.as_ref().map_or(0, |when| when.reads.len());
         self.read(at, before, &said.own, &mut state);
@@ -318,10 +373,17 @@ impl Flow<'_> {
             Node::Broken => {
                 Ends { end: End { point: Point(Some(state.clone().unknown())), ..End::default() }, ..Ends::default() }
             }
-            Node::Filter(_) => self.follow_filter(said, &state),
+            Node::Filter(kind) => self.follow_filter(kind.name, said, &state),
             Node::Switch(switch) => {
-                let targets = switch.cases.iter().map(|(_, target)| target).chain([&switch.otherwise]);
-                let targets: Vec<Target> = targets.chain(&switch.missing).copied().collect();
+                let case = self.guards.as_ref().and_then(|guards| switch_case(switch, &guards.method.1));
+                let targets: Vec<Target> = match case {
+                    Some(Some(case)) => vec![switch.cases[case].1],
+                    Some(None) => vec![switch.otherwise],
+                    None => {
+                        let cases = switch.cases.iter().map(|(_, target)| target);
+                        cases.chain([&switch.otherwise]).chain(&switch.missing).copied().collect()
+                    }
+                };
                 self.follow_targets(at.0, &targets, &state)
             }
             Node::Call(call) => self.follow_targets(at.0, &[call.target], &state),
@@ -343,7 +405,7 @@ impl Flow<'_> {
         ends
     }
 
-    fn follow_filter(&mut self, said: &StepEffects, state: &State) -> Ends {
+    fn follow_filter(&mut self, kind: &str, said: &StepEffects, state: &State) -> Ends {
         let own = &said.own;
         let mut after = state.clone();
         let mut failed = state.clone();
@@ -356,6 +418,13 @@ impl Flow<'_> {
         ends.abort.join(&failed);
         own.removes.iter().for_each(|name| after.unset(self.numbers.of(name)));
         own.writes.iter().for_each(|name| after.set(self.numbers.of(name)));
+        if own.authorizes && self.guards.is_some() {
+            let ran = self.numbers.of(&format!(" ran {kind}"));
+            after.set(ran);
+            if let Some(guards) = &self.guards {
+                guards.make_good(kind, &mut after);
+            }
+        }
         if own.answers != Answers::Never {
             ends.answered.join(&after.clone().with(RESPONSE));
         }

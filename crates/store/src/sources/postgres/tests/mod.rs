@@ -69,7 +69,7 @@ impl Drop for Scratch {
 /// The URL of a server that `tests/run` started.
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: these tests need a real server, which tests/run starts (`tests/run store` for these alone)")
+        panic!("{variable} is not set: these tests need a real server, which tests/run starts (`tests/run test -- -p store --features postgres` for these alone)")
     })
 }
 

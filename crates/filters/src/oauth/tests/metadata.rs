@@ -1,0 +1,44 @@
+//! Metadata (RFC 8414).
+
+use super::*;
+use serde_json::json;
+
+const PATH: &str = "/.well-known/oauth-authorization-server";
+
+/// D37: the endpoints and methods of the policies that are loaded, and nothing else.
+#[test]
+fn rfc8414_2_what_is_shipped() {
+    let ran = World::shipped().get(PATH, &[]);
+    assert_eq!((ran.status, ran.header("content-type")), (200, "application/json"));
+    let methods = json!(["client_secret_basic", "client_secret_post"]);
+    assert_eq!(
+        ran.json(),
+        json!({
+            "issuer": "http://127.0.0.1:8080",
+            "token_endpoint": "http://127.0.0.1:8080/api/oauth/token",
+            "token_endpoint_auth_methods_supported": methods,
+            "grant_types_supported": ["client_credentials"],
+            "introspection_endpoint": "http://127.0.0.1:8080/api/oauth/introspect",
+            "introspection_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint": "http://127.0.0.1:8080/api/oauth/revoke",
+            "revocation_endpoint_auth_methods_supported": methods,
+        })
+    );
+    let alone = World::over(Arc::new(Memory::new())).policy("oauth/metadata", SHIPPED[1].1);
+    assert_eq!(alone.get(PATH, &[]).json(), json!({ "issuer": "http://127.0.0.1:8080" }));
+}
+
+/// D35, D36: the issuer of the file, byte for byte, at its own path only.
+#[test]
+fn rfc8414_3_1_an_issuer_with_a_path() {
+    let mut world = World::shipped();
+    world.fixture =
+        world.fixture.file("policies/oauth/server.toml", "issuer = \"https://login.example.com/tenant/one\"\n");
+    let ran = world.get(&format!("{PATH}/tenant/one"), &[("host", "evil.example.com")]);
+    assert_eq!(ran.json()["issuer"], "https://login.example.com/tenant/one");
+    assert_eq!(ran.json()["token_endpoint"], "https://login.example.com/api/oauth/token");
+    for path in [PATH.to_owned(), format!("{PATH}/tenant"), format!("/tenant/one{PATH}"), format!("{PATH}/tenant/one/")]
+    {
+        assert_eq!(world.get(&path, &[]).status, 404, "{path}");
+    }
+}

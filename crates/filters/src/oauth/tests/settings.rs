@@ -1,0 +1,104 @@
+//! What is wrong in the settings, and where.
+
+use super::*;
+
+/// What `check` says of the shipped policies with this server.toml.
+fn server(text: &str) -> Vec<String> {
+    let world = World::shipped();
+    world.fixture.file("policies/oauth/server.toml", text).problems()
+}
+
+fn filter(text: &str) -> Vec<String> {
+    World::over(Arc::new(Memory::new()))
+        .policy("api", &format!("route = \"/x\"\n[[filter]]\n{text}\n"))
+        .fixture
+        .problems()
+}
+
+#[test]
+fn what_ships_is_right_with_and_without_server_toml() {
+    assert_eq!(World::shipped().fixture.problems(), Vec::<String>::new());
+    for text in [
+        "",
+        include_str!("../../../../../policies/oauth/server.toml"),
+        "profile = \"default\"\n[maximum_lifetime]\naccess_token = \"1h\"",
+    ] {
+        assert_eq!(server(text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn server_toml() {
+    for (text, told) in [
+        ("issuer = \"http://login.example.com\"", "policies/oauth/server.toml:1:10: error[P0501]"),
+        ("issuer = \"https://login.example.com?x\"", "policies/oauth/server.toml:1:10: error[P0501]"),
+        ("profile = \"oauth-2.1\"", "policies/oauth/server.toml:1:11: error[P0004]"),
+        ("[maximum_lifetime]\nrefresh_token = \"1d\"", "policies/oauth/server.toml:2:17: error[P0004]"),
+        ("isuer = \"https://x.example\"", "policies/oauth/server.toml:1:1: error[P0101]"),
+        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:25:12: error[P0103]"),
+    ] {
+        let problems = server(text);
+        assert!(problems.iter().any(|problem| problem.starts_with(told)), "{text}: {problems:?}");
+    }
+}
+
+/// The default lifetime is bounded too.
+#[test]
+fn a_lifetime_that_is_left_out_is_bounded_too() {
+    let mut world = World::shipped().policy("oauth/token", &SHIPPED[3].1.replace("lifetime = \"1h\"\n", ""));
+    assert_eq!(world.fixture.problems(), Vec::<String>::new());
+    world.fixture = world.fixture.file("policies/oauth/server.toml", "[maximum_lifetime]\naccess_token = \"30m\"");
+    assert!(world.fixture.problems().iter().any(|problem| problem.contains("beyond the maximum of 30m")));
+}
+
+/// D36: without an issuer, and without a loopback listener that gives one, `check` says so.
+#[test]
+fn an_issuer_is_needed() {
+    let mut world = World::shipped();
+    world.fixture = world.fixture.node(|node| node.default_issuer = None);
+    let problems = world.fixture.problems();
+    assert!(
+        problems.iter().any(|p| p.starts_with("policies/oauth/metadata.toml") && p.contains("[P0501]")),
+        "{problems:?}"
+    );
+}
+
+/// D25: an endpoint where clients must authenticate cannot be written without.
+#[test]
+fn endpoints_without_authentication_are_refused() {
+    for filter in ["introspect", "revoke-token", "client-credentials"] {
+        let problems = self::filter(&format!("use = \"oauth.{filter}\""));
+        assert!(
+            problems.iter().any(|p| p.contains("error[P0201]") && p.contains("`client`")),
+            "{filter}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn settings_of_filters() {
+    for (text, told) in [
+        ("use = \"oauth.authenticate-client\"\nmethods = [\"private_key_jwt\"]", "4:12: error[P0004]"),
+        ("use = \"oauth.authenticate-client\"\nmethods = [\"basic\"]", "4:12: error[P0103]"),
+        ("use = \"oauth.authenticate-client\"\nstore = \"access-token\"", "4:9: error[P0108]"),
+        ("use = \"oauth.issue-token\"\nrefresh = { lifetime = \"12h\" }", "4:11: error[P0004]"),
+        ("use = \"oauth.issue-token\"\nlifetime = \"500ms\"", "4:12: error[P0103]"),
+        ("use = \"oauth.validate-token\"\nfrom = [\"cookie\"]", "4:9: error[P0103]"),
+        ("use = \"oauth.token-info\"\nshow = [\"user_id\"]", "4:9: error[P0103]"),
+        ("use = \"oauth.fail\"\nerror = \"invalid_thing\"", "4:9: error[P0103]"),
+        ("use = \"oauth.check-scope\"\nasked = [\"a b\"]\nallowed = \"a\"", "4:9: error[P0103]"),
+        ("use = \"oauth.check-scope\"\nasked = [\"a\"]\nallowed = \"a\"\nmatch = \"some\"", "6:9: error[P0103]"),
+        (
+            "use = \"oauth.check-scope\"\nasked = [\"a\"]\nallowed = \"a\"\nby = \"${request.method}\"",
+            "4:9: error[P0103]",
+        ),
+        ("use = \"oauth.metadata\"\nissuer = \"x\"", "4:1: error[P0101]"),
+        ("use = \"oauth.redeem-code\"", "3:7: error[P0004]"),
+    ] {
+        let problems = filter(text);
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(&format!("policies/api.toml:{told}"))),
+            "{text}: {problems:?}"
+        );
+    }
+}

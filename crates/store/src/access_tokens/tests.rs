@@ -1,0 +1,265 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oauth::{GrantId, Scopes};
+
+use super::*;
+use crate::source::{Capabilities, Health, Table, Verb};
+use crate::sources::memory::Memory;
+use crate::tables::EPOCH;
+
+const NOW: u64 = 1_800_000_000;
+
+/// Counts the reads of each table.
+#[derive(Default)]
+struct Counting {
+    memory: Memory,
+    tokens: AtomicU64,
+    epochs: AtomicU64,
+}
+
+impl DataSource for Counting {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
+    }
+    fn prepare(&self) -> Verb<'_, ()> {
+        self.memory.prepare()
+    }
+    fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        let counter = if std::ptr::eq(table, &EPOCH) { &self.epochs } else { &self.tokens };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.memory.get(table, key)
+    }
+    fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
+        self.memory.insert(table, row)
+    }
+    fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
+        self.memory.replace(table, row, expected)
+    }
+    fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        self.memory.take(table, key)
+    }
+    fn find<'a>(
+        &'a self,
+        table: &'static Table,
+        index: usize,
+        value: &'a str,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Verb<'a, Vec<Row>> {
+        self.memory.find(table, index, value, after, limit)
+    }
+    fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
+        self.memory.list(table, after, limit)
+    }
+    fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
+        self.memory.remove(table, index, value, limit)
+    }
+    fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
+        self.memory.sweep(table, before, limit)
+    }
+    fn health(&self) -> Verb<'_, Health> {
+        self.memory.health()
+    }
+}
+
+fn record(client: &str, subject: Option<&str>, issued_at: u64) -> AccessToken {
+    AccessToken {
+        client_id: ClientId::new(client),
+        subject: subject.map(str::to_owned),
+        scope: Scopes::parse("a b").unwrap(),
+        grant_id: GrantId::new("g1"),
+        grant_type: "client_credentials".into(),
+        issued_at,
+        expires_at: issued_at + 3600,
+        revoked_at: None,
+        audience: vec!["https://api.example".into()],
+        properties: BTreeMap::from([("tenant".into(), "7 \"x\"".into())]),
+    }
+}
+
+async fn issue(store: &AccessTokens, number: u8, record: &AccessToken) -> Token {
+    let token = Token::mint(TokenKind::Access, record.expires_at, [number; 32]);
+    store.insert(&token, record).await.unwrap();
+    token
+}
+
+async fn good(store: &AccessTokens, token: &Token, now: u64) -> bool {
+    store.find(token.expose(), now).await.unwrap().is_some()
+}
+
+fn stores() -> (Arc<Counting>, AccessTokens, AccessTokens) {
+    let source = Arc::new(Counting::default());
+    (source.clone(), AccessTokens::new(source.clone()), AccessTokens::new(source))
+}
+
+#[tokio::test]
+async fn a_token_is_found_until_it_expires() {
+    let (_, store, _) = stores();
+    let record = record("app", Some("ann"), NOW);
+    let token = issue(&store, 1, &record).await;
+    assert_eq!(store.find(token.expose(), NOW).await, Ok(Some(record.clone())));
+    assert_eq!(store.find(token.expose(), record.expires_at - 1).await, Ok(Some(record.clone())));
+    assert_eq!(store.find(token.expose(), record.expires_at).await, Ok(None));
+    assert_eq!(store.inspect(token.expose()).await, Ok(Some(record)));
+}
+
+#[tokio::test]
+async fn only_its_hash_is_kept() {
+    let (source, store, _) = stores();
+    let of_code = AccessToken { grant_type: "authorization_code".into(), ..record("app", Some("ann"), NOW) };
+    let token = issue(&store, 1, &of_code).await;
+    let rows = source.list(&ACCESS_TOKEN, None, 9).await.unwrap();
+    assert_eq!(rows[0].key, token.key().to_bytes());
+    assert_eq!(rows[0].expires_at, Some(NOW as i64 + 3600));
+    assert_eq!(rows[0].indexes, ["app", "ann", "g1"].map(|value| Some(value.to_owned())));
+    assert!(!rows[0].record.contains(&token.expose()[8..20]));
+    assert!(!rows[0].record.contains("epoch"), "{}", rows[0].record);
+}
+
+#[tokio::test]
+async fn what_cannot_be_there_costs_no_read() {
+    let (source, store, _) = stores();
+    let expired = Token::mint(TokenKind::Access, NOW, [1; 32]);
+    let refresh = Token::mint(TokenKind::Refresh, NOW + 10, [1; 32]);
+    let forged = "pca_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for text in [expired.expose(), refresh.expose(), forged, "", "x", "pca_", "Zoë"] {
+        assert_eq!(store.find(text, NOW).await, Ok(None), "{text}");
+    }
+    assert_eq!(source.tokens.load(Ordering::Relaxed), 0);
+    let unknown = Token::mint(TokenKind::Access, NOW + 10, [1; 32]);
+    assert_eq!(store.find(unknown.expose(), NOW).await, Ok(None));
+    assert_eq!(source.tokens.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_token_costs_one_read_and_its_epochs_one_a_second() {
+    let (source, store, other) = stores();
+    let token = issue(&store, 1, &record("app", Some("ann"), NOW)).await;
+    for second in 0..3 {
+        for _ in 0..5 {
+            assert!(good(&other, &token, NOW + second).await);
+        }
+    }
+    assert_eq!(source.tokens.load(Ordering::Relaxed), 15);
+    // Two to issue it, two in each of three seconds.
+    assert_eq!(source.epochs.load(Ordering::Relaxed), 2 + 6);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once_on_every_node() {
+    let (_, store, other) = stores();
+    let token = issue(&store, 1, &record("app", None, NOW)).await;
+    assert!(good(&other, &token, NOW).await);
+    assert_eq!(store.revoke(token.expose(), NOW + 1).await, Ok(true));
+    assert!(!good(&store, &token, NOW + 1).await);
+    assert!(!good(&other, &token, NOW + 1).await);
+    assert_eq!(other.revoke(token.expose(), NOW + 5).await, Ok(false), "a second time");
+    assert_eq!(store.inspect(token.expose()).await.unwrap().unwrap().revoked_at, Some(NOW + 1));
+    for text in ["", "nonsense", Token::mint(TokenKind::Access, NOW + 9, [9; 32]).expose()] {
+        assert_eq!(store.revoke(text, NOW).await, Ok(false), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_epoch_revokes_what_was_issued_before_and_nothing_else() {
+    for (whose, other_record) in [
+        (Whose::Client(ClientId::new("app")), record("other", Some("ann"), NOW)),
+        (Whose::Subject("ann".into()), record("app", Some("bob"), NOW)),
+    ] {
+        let (_, store, _) = stores();
+        let before = issue(&store, 1, &record("app", Some("ann"), NOW)).await;
+        let others = issue(&store, 2, &other_record).await;
+        store.revoke_all(&whose, NOW).await.unwrap();
+        let after = issue(&store, 3, &record("app", Some("ann"), NOW)).await;
+        assert!(!good(&store, &before, NOW).await, "{whose:?}");
+        assert!(good(&store, &others, NOW).await, "{whose:?}");
+        assert!(good(&store, &after, NOW).await, "{whose:?}: one of the same second, but after it");
+        assert_eq!(store.inspect(before.expose()).await.unwrap().unwrap().revoked_at, Some(NOW));
+        assert_eq!(store.inspect(after.expose()).await.unwrap().unwrap().revoked_at, None);
+        store.revoke_all(&whose, NOW).await.unwrap();
+        assert!(!good(&store, &after, NOW).await, "{whose:?}: a second time in the same second");
+    }
+}
+
+#[tokio::test]
+async fn an_epoch_counts_even_where_clocks_differ() {
+    let (_, store, ahead) = stores();
+    let token = issue(&ahead, 1, &record("app", None, NOW + 600)).await;
+    store.revoke_all(&Whose::Client(ClientId::new("app")), NOW).await.unwrap();
+    assert!(!good(&store, &token, NOW + 601).await);
+    let behind = issue(&store, 2, &record("app", None, NOW - 600)).await;
+    assert!(good(&store, &behind, NOW).await, "issued after it, by a clock that is behind");
+}
+
+#[tokio::test]
+async fn another_node_honours_an_epoch_within_a_second() {
+    let (_, store, other) = stores();
+    let token = issue(&store, 1, &record("app", None, NOW)).await;
+    assert!(good(&other, &token, NOW + 10).await);
+    store.revoke_all(&Whose::Client(ClientId::new("app")), NOW + 10).await.unwrap();
+    let stale = issue(&other, 2, &record("app", None, NOW + 10)).await;
+    assert!(!good(&other, &token, NOW + 11).await);
+    assert!(!good(&other, &stale, NOW + 11).await, "issued under the old epoch: refused, not accepted");
+    let fresh = issue(&other, 3, &record("app", None, NOW + 11)).await;
+    assert!(good(&other, &fresh, NOW + 11).await && good(&store, &fresh, NOW + 11).await);
+}
+
+#[tokio::test]
+async fn a_client_and_a_subject_of_one_name_are_two() {
+    let (_, store, _) = stores();
+    let token = issue(&store, 1, &record("ann", Some("bob"), NOW)).await;
+    store.revoke_all(&Whose::Subject("ann".into()), NOW).await.unwrap();
+    assert!(good(&store, &token, NOW).await);
+    store.revoke_all(&Whose::Client(ClientId::new("bob")), NOW).await.unwrap();
+    assert!(good(&store, &token, NOW).await);
+}
+
+#[tokio::test]
+async fn revoking_keeps_the_epoch_it_was_issued_under() {
+    let (source, store, _) = stores();
+    store.revoke_all(&Whose::Client(ClientId::new("app")), NOW).await.unwrap();
+    let token = issue(&store, 1, &record("app", None, NOW)).await;
+    store.revoke(token.expose(), NOW).await.unwrap();
+    let row = source.get(&ACCESS_TOKEN, &token.key().to_bytes()).await.unwrap().unwrap();
+    assert!(row.record.contains(&format!("\"client_epoch\":{NOW}")), "{}", row.record);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_an_error_and_no_token() {
+    let (source, store, _) = stores();
+    let token = issue(&store, 1, &record("app", None, NOW)).await;
+    let row = source.get(&ACCESS_TOKEN, &token.key().to_bytes()).await.unwrap().unwrap();
+    for text in ["", "{}", "null", r#"{"client_id": "secret words"}"#] {
+        source.take(&ACCESS_TOKEN, &row.key).await.unwrap();
+        source.insert(&ACCESS_TOKEN, Row { record: text.into(), ..row.clone() }).await.unwrap();
+        let error = store.find(token.expose(), NOW).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Broken(why) if !why.contains("secret words")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_and_its_record_must_agree() {
+    let (_, store, _) = stores();
+    let record = record("app", None, NOW);
+    for token in [
+        Token::mint(TokenKind::Access, record.expires_at + 1, [1; 32]),
+        Token::mint(TokenKind::Refresh, record.expires_at, [1; 32]),
+    ] {
+        assert!(matches!(store.insert(&token, &record).await, Err(StoreError::Broken(_))));
+    }
+    let token = issue(&store, 1, &record).await;
+    assert!(matches!(store.insert(&token, &record).await, Err(StoreError::Broken(_))), "the same bits twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_that_revoke_a_token_one_does() {
+    let store = Arc::new(stores().1);
+    let token = issue(&store, 1, &record("app", None, NOW)).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (store, text) = (store.clone(), token.expose().to_owned());
+        tasks.spawn(async move { store.revoke(&text, NOW).await.unwrap() });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|done| *done).count(), 1);
+}

@@ -1,0 +1,250 @@
+use std::time::Instant;
+
+use oauth::Scopes;
+use oauth::credential::{client_secret, hash_generated};
+
+use super::*;
+use crate::record::Introspects;
+use crate::sources::memory::Memory;
+
+const NOW: u64 = 1_800_000_000_000;
+
+fn client(id: &str, hashes: &[&str]) -> Client {
+    let secret = |hash: &&str| ClientSecret { hash: (*hash).to_owned(), expires_at: None };
+    Client {
+        client_id: ClientId::new(id),
+        client_name: Some("An app".into()),
+        enabled: true,
+        grant_types: vec!["client_credentials".into()],
+        scope: Scopes::parse("a b").unwrap(),
+        token_endpoint_auth_method: None,
+        secrets: hashes.iter().map(secret).collect(),
+        introspect: Introspects::Own,
+        created_at: 1_800_000_000,
+    }
+}
+
+fn id(text: &str) -> ClientId {
+    ClientId::new(text)
+}
+
+fn chosen(text: &str) -> Secret {
+    Secret::new(text.into())
+}
+
+/// Two nodes over one source.
+fn nodes() -> (Clients, Clients) {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    (Clients::new(source.clone()), Clients::new(source))
+}
+
+#[tokio::test]
+async fn a_client_is_added_once_and_comes_back() {
+    let (here, there) = nodes();
+    let app = client("app", &["sha256:x"]);
+    assert_eq!(here.add(&app).await, Ok(true));
+    assert_eq!(there.add(&client("app", &[])).await, Ok(false));
+    assert_eq!(here.get(&id("app"), NOW).await.unwrap().as_deref(), Some(&app));
+    assert_eq!(here.get(&id("ap"), NOW).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_miss_is_not_remembered() {
+    let (here, there) = nodes();
+    assert_eq!(here.get(&id("app"), NOW).await, Ok(None));
+    there.add(&client("app", &[])).await.unwrap();
+    assert!(here.get(&id("app"), NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_another_node_changed_is_honoured_within_a_second() {
+    let (here, there) = nodes();
+    here.add(&client("app", &[])).await.unwrap();
+    let enabled = |at: u64| {
+        let here = &here;
+        async move { here.get(&id("app"), at).await.unwrap().map(|client| client.enabled) }
+    };
+    assert_eq!(enabled(NOW).await, Some(true));
+    there.update(&id("app"), |client| client.enabled = false).await.unwrap();
+    assert_eq!(enabled(NOW + 1000).await, Some(true), "remembered for a second");
+    assert_eq!(enabled(NOW + 1001).await, Some(false));
+    there.delete(&id("app")).await.unwrap();
+    assert_eq!(enabled(NOW + 2001).await, Some(false));
+    assert_eq!(enabled(NOW + 2002).await, None);
+    assert_eq!(enabled(NOW + 2002).await, None, "and what was remembered is forgotten");
+    assert_eq!(enabled(NOW).await, None);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_makes_nothing_fresh() {
+    let (here, there) = nodes();
+    here.add(&client("app", &[])).await.unwrap();
+    here.get(&id("app"), NOW).await.unwrap();
+    there.update(&id("app"), |client| client.enabled = false).await.unwrap();
+    assert!(!here.get(&id("app"), NOW - 60_000).await.unwrap().unwrap().enabled);
+}
+
+#[tokio::test]
+async fn what_this_node_wrote_it_knows_at_once() {
+    let (here, _) = nodes();
+    here.add(&client("app", &[])).await.unwrap();
+    assert!(here.get(&id("app"), NOW).await.unwrap().unwrap().enabled);
+    here.update(&id("app"), |client| client.enabled = false).await.unwrap();
+    assert!(!here.get(&id("app"), NOW).await.unwrap().unwrap().enabled);
+    assert_eq!(here.delete(&id("app")).await, Ok(true));
+    assert_eq!(here.get(&id("app"), NOW).await, Ok(None));
+    assert_eq!(here.delete(&id("app")).await, Ok(false));
+    assert_eq!(here.update(&id("app"), |_| ()).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_read_that_began_before_a_write_is_not_remembered() {
+    let (here, _) = nodes();
+    here.add(&client("app", &[])).await.unwrap();
+    let writes = here.writes.load(Ordering::Acquire);
+    // As if a read had its answer here, and the write came before it could remember it.
+    here.update(&id("app"), |client| client.enabled = false).await.unwrap();
+    assert!(here.writes.load(Ordering::Acquire) > writes);
+    assert!(here.remembered.get("app").is_none());
+}
+
+#[tokio::test]
+async fn an_update_keeps_the_id_and_loses_no_other_update() {
+    let here = Arc::new(nodes().0);
+    here.add(&client("app", &[])).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let here = here.clone();
+        tasks.spawn(async move { here.update(&id("app"), |c| c.grant_types.push(format!("g{number}"))).await });
+    }
+    assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    let changed = here.update(&id("app"), |client| client.client_id = id("other")).await.unwrap().unwrap();
+    assert_eq!((changed.client_id.as_str(), changed.grant_types.len()), ("app", 21));
+}
+
+#[tokio::test]
+async fn clients_are_listed_in_order() {
+    let (here, _) = nodes();
+    for name in ["c", "a", "b"] {
+        here.add(&client(name, &[])).await.unwrap();
+    }
+    let names = |list: Vec<Client>| list.iter().map(|client| client.client_id.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(here.list(None, 2).await.unwrap()), ["a", "b"]);
+    assert_eq!(names(here.list(Some(&id("b")), 2).await.unwrap()), ["c"]);
+}
+
+#[tokio::test]
+async fn a_generated_secret_authenticates() {
+    let (here, _) = nodes();
+    let (right, wrong) = (client_secret([1; 32]), client_secret([2; 32]));
+    here.add(&client("app", &[&hash_generated(&right)])).await.unwrap();
+    here.add(&client("public", &[])).await.unwrap();
+    let authenticates = |name: &'static str, secret: Secret| {
+        let here = &here;
+        async move { here.authenticate(&id(name), &secret, NOW).await.unwrap().is_some() }
+    };
+    assert!(authenticates("app", right.clone()).await);
+    for secret in [wrong, chosen(""), chosen(&hash_generated(&right))] {
+        assert!(!authenticates("app", secret).await);
+    }
+    assert!(!authenticates("unknown", right.clone()).await);
+    assert!(!authenticates("public", right.clone()).await);
+    assert!(!authenticates("public", chosen("")).await);
+    here.update(&id("app"), |client| client.enabled = false).await.unwrap();
+    assert!(!authenticates("app", right).await, "disabled");
+}
+
+#[tokio::test]
+async fn a_rotation_keeps_the_old_secret_for_the_stated_time() {
+    let (here, _) = nodes();
+    let [first, second, third] = [1, 2, 3].map(|seed| client_secret([seed; 32]));
+    here.add(&client("app", &[&hash_generated(&first)])).await.unwrap();
+    let now = NOW / 1000;
+    here.rotate(&id("app"), &hash_generated(&second), now + 60, now).await.unwrap().unwrap();
+    let valid = |at: u64| {
+        let (here, secrets) = (&here, [first.clone(), second.clone(), third.clone()]);
+        async move {
+            let mut valid = Vec::new();
+            for secret in &secrets {
+                valid.push(here.authenticate(&id("app"), secret, at * 1000).await.unwrap().is_some());
+            }
+            valid
+        }
+    };
+    assert_eq!(valid(now).await, [true, true, false]);
+    assert_eq!(valid(now + 59).await, [true, true, false]);
+    assert_eq!(valid(now + 60).await, [false, true, false]);
+    // A second rotation does not prolong what the first one ended, and drops what has ended.
+    here.rotate(&id("app"), &hash_generated(&third), now + 3600, now + 30).await.unwrap().unwrap();
+    assert_eq!(valid(now + 30).await, [true, true, true]);
+    assert_eq!(valid(now + 60).await, [false, true, true]);
+    let client = here.rotate(&id("app"), &hash_generated(&third), now, now + 61).await.unwrap().unwrap();
+    assert_eq!(client.secrets.len(), 1, "with no time to stay, the old ones go at once");
+    assert_eq!(here.rotate(&id("none"), "sha256:x", now, now).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_chosen_secret_authenticates_and_is_then_remembered() {
+    let (here, _) = nodes();
+    let hash = crate::hash_chosen(&chosen("correct horse")).await.unwrap();
+    here.add(&client("app", &[&hash])).await.unwrap();
+    let right = chosen("correct horse");
+    assert!(here.authenticate(&id("app"), &right, NOW).await.unwrap().is_some());
+    let slow = Instant::now();
+    assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    let slow = slow.elapsed();
+    let fast = Instant::now();
+    for _ in 0..10 {
+        assert!(here.authenticate(&id("app"), &right, NOW).await.unwrap().is_some());
+    }
+    assert!(fast.elapsed() < slow, "ten remembered checks took longer than one slow one");
+    // Another secret: the pair that was remembered says nothing any more.
+    let other = crate::hash_chosen(&chosen("other")).await.unwrap();
+    here.rotate(&id("app"), &other, 0, NOW / 1000).await.unwrap();
+    assert!(here.authenticate(&id("app"), &right, NOW).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn failures_against_a_slow_hash_are_limited() {
+    let (here, _) = nodes();
+    let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
+    here.add(&client("app", &[&hash])).await.unwrap();
+    here.add(&client("other", &[&hash])).await.unwrap();
+    let authenticates = |name: &'static str, secret: &'static str, at: u64| {
+        let here = &here;
+        async move { here.authenticate(&id(name), &chosen(secret), at).await.unwrap().is_some() }
+    };
+    for _ in 0..9 {
+        assert!(!authenticates("app", "wrong", NOW).await);
+    }
+    assert!(authenticates("app", "right", NOW).await, "one that is right is no failure");
+    assert!(!authenticates("app", "wrong", NOW).await);
+    here.rotate(&id("app"), &crate::hash_chosen(&chosen("new")).await.unwrap(), 0, NOW / 1000).await.unwrap();
+    assert!(!authenticates("app", "new", NOW).await, "after ten failures nothing is checked");
+    assert!(authenticates("other", "right", NOW).await, "others are not concerned");
+    assert!(authenticates("app", "new", NOW + 60_000).await, "the window has passed");
+}
+
+/// An unknown client, a disabled one and a wrong secret take the time of one slow hash each.
+#[tokio::test]
+async fn who_is_unknown_costs_as_much_as_who_is_wrong() {
+    let (here, _) = nodes();
+    let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
+    here.add(&client("app", &[&hash])).await.unwrap();
+    here.add(&Client { enabled: false, ..client("disabled", &[&hash]) }).await.unwrap();
+    here.get(&id("app"), NOW).await.unwrap();
+    let mut times = Vec::new();
+    for (name, secret) in [("app", "wrong"), ("unknown", "wrong"), ("disabled", "wrong")] {
+        // The least of a few: what else the machine does comes on top.
+        let mut least = std::time::Duration::MAX;
+        for _ in 0..2 {
+            let start = Instant::now();
+            assert!(here.authenticate(&id(name), &chosen(secret), NOW).await.unwrap().is_none());
+            least = least.min(start.elapsed());
+        }
+        times.push(least);
+    }
+    assert!(here.authenticate(&id("disabled"), &chosen("right"), NOW).await.unwrap().is_none());
+    let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+    assert!(*least * 3 > *most, "{times:?}");
+}

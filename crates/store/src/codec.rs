@@ -1,0 +1,34 @@
+//! Records as JSON text.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::source::{Row, StoreError, Table};
+
+/// How often a compare and swap is tried before the row counts as too busy.
+pub(crate) const SWAPS: u32 = 32;
+
+/// The record of a row. One that cannot be read is never taken for absent.
+pub(crate) fn decode<T: DeserializeOwned>(table: &Table, row: &Row) -> Result<T, StoreError> {
+    serde_json::from_str(&row.record).map_err(|error| {
+        // The position only: the text of the error may quote the record.
+        let (line, column) = (error.line(), error.column());
+        StoreError::Broken(format!("a record in `{}` cannot be read (at {line}:{column} of its JSON)", table.name))
+    })
+}
+
+/// The text of a record.
+pub(crate) fn encode(table: &Table, record: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(record)
+        .map_err(|error| StoreError::Broken(format!("a record for `{}` cannot be written: {error}", table.name)))
+}
+
+/// The error of a row that others change all the time.
+pub(crate) fn too_busy(table: &Table) -> StoreError {
+    StoreError::Unavailable(format!("a record in `{}` was changed by others {SWAPS} times in a row", table.name))
+}
+
+/// Unix seconds as a source keeps them.
+pub(crate) fn seconds(unix: u64) -> i64 {
+    i64::try_from(unix).unwrap_or(i64::MAX)
+}

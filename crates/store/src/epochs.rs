@@ -1,0 +1,132 @@
+//! Epochs: revoking all tokens of a client or a subject at once, without touching a token's row.
+//!
+//! Each client and subject has an epoch, a number; none = 0. A token is kept with the epochs of its client and subject at the
+//! time it was issued, and is refused once one of them has risen. Revoking all raises the number: to the Unix second or by one,
+//! whichever is more, so that it rises even where the row was lost.
+//!
+//! Numbers and not times decide: a token issued in the second of the revocation, or by a node whose clock is ahead, is refused
+//! all the same, and one issued after it is good at once. On another node, whose cache may be 1 s old, a token issued within
+//! that second is kept with the old epoch, and refused: the mistake is on the safe side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{SWAPS, decode, encode, too_busy};
+use crate::source::{DataSource, Row, StoreError};
+use crate::tables::EPOCH;
+
+/// Clients, and subjects, whose epoch is remembered.
+const REMEMBERED: usize = 50_000;
+
+/// Whose epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of {
+    Client,
+    Subject,
+}
+
+impl Of {
+    /// The row's key: `client:ID`.
+    fn key(self, id: &str) -> Vec<u8> {
+        let kind: &[u8] = match self {
+            Of::Client => b"client:",
+            Of::Subject => b"subject:",
+        };
+        [kind, id.as_bytes()].concat()
+    }
+}
+
+/// The record of an epoch.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    epoch: u64,
+    /// Unix seconds, for people.
+    revoked_at: u64,
+}
+
+/// What is remembered of one client or subject. The number only rises, so that a read that began before a revocation and ends
+/// after it cannot bring the old number back.
+#[derive(Debug)]
+struct Remembered {
+    epoch: AtomicU64,
+    /// The Unix second for which it is good: the bound of 1 s.
+    second: AtomicU64,
+}
+
+type Memory = Cache<Arc<str>, Arc<Remembered>>;
+
+/// The epochs beside the tokens of one source.
+pub(crate) struct Epochs {
+    source: Arc<dyn DataSource>,
+    clients: Memory,
+    subjects: Memory,
+}
+
+impl Epochs {
+    pub(crate) fn new(source: Arc<dyn DataSource>) -> Self {
+        Epochs { source, clients: Cache::new(REMEMBERED), subjects: Cache::new(REMEMBERED) }
+    }
+
+    fn memory(&self, of: Of) -> &Memory {
+        match of {
+            Of::Client => &self.clients,
+            Of::Subject => &self.subjects,
+        }
+    }
+
+    fn remembered(&self, of: Of, id: &str) -> Arc<Remembered> {
+        let memory = self.memory(of);
+        memory.get(id).unwrap_or_else(|| {
+            let fresh = || Arc::new(Remembered { epoch: AtomicU64::new(0), second: AtomicU64::new(u64::MAX) });
+            let made = memory.get_or_insert_with(&Arc::from(id), || Ok::<_, std::convert::Infallible>(fresh()));
+            made.unwrap_or_else(|never| match never {})
+        })
+    }
+
+    /// The epoch as it is, or was within the last second (absence too).
+    pub(crate) async fn current(&self, of: Of, id: &str, now: u64) -> Result<u64, StoreError> {
+        let remembered = self.remembered(of, id);
+        // Good for the second it was read in; a request that began a little earlier may use it too.
+        if remembered.second.load(Ordering::Acquire).wrapping_sub(now) <= 1 {
+            return Ok(remembered.epoch.load(Ordering::Acquire));
+        }
+        let found = match self.source.get(&EPOCH, &of.key(id)).await? {
+            Some(row) => decode::<Record>(&EPOCH, &row)?.epoch,
+            None => 0,
+        };
+        let before = remembered.epoch.fetch_max(found, Ordering::AcqRel);
+        remembered.second.store(now, Ordering::Release);
+        Ok(before.max(found))
+    }
+
+    /// The epoch as it is, and when it was raised last (Unix seconds).
+    pub(crate) async fn read(&self, of: Of, id: &str) -> Result<(u64, u64), StoreError> {
+        let Some(row) = self.source.get(&EPOCH, &of.key(id)).await? else { return Ok((0, 0)) };
+        let record: Record = decode(&EPOCH, &row)?;
+        Ok((record.epoch, record.revoked_at))
+    }
+
+    /// Raises the epoch; this node honours it at once, others within 1 s.
+    pub(crate) async fn raise(&self, of: Of, id: &str, now: u64) -> Result<(), StoreError> {
+        let key = of.key(id);
+        for _ in 0..SWAPS {
+            let found = self.source.get(&EPOCH, &key).await?;
+            let before = found.as_ref().map(|row| decode::<Record>(&EPOCH, row)).transpose()?.map_or(0, |r| r.epoch);
+            let epoch = now.max(before + 1);
+            let record = encode(&EPOCH, &Record { epoch, revoked_at: now })?;
+            let row = Row { key: key.clone(), version: 1, expires_at: None, indexes: Vec::new(), record };
+            let done = match found {
+                Some(found) => self.source.replace(&EPOCH, row, found.version).await?,
+                None => self.source.insert(&EPOCH, row).await?,
+            };
+            if done {
+                self.remembered(of, id).epoch.fetch_max(epoch, Ordering::AcqRel);
+                return Ok(());
+            }
+        }
+        Err(too_busy(&EPOCH))
+    }
+}

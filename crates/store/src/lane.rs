@@ -1,0 +1,98 @@
+//! The lane of slow hashes: Argon2id takes some 15 ms and 19 MiB, so only so many run at once, and only so many wait.
+
+use std::sync::{Arc, LazyLock};
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use oauth::Secret;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::source::StoreError;
+
+/// Hashes that run or wait at most.
+const PLACES: usize = 32;
+
+/// One for the process: its processors and its memory are what is bounded.
+static LANE: LazyLock<Lane> = LazyLock::new(|| {
+    // Half of the processors: requests without a slow hash go on beside it.
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Lane::new(PLACES, (processors / 2).max(1))
+});
+
+struct Lane {
+    places: Semaphore,
+    running: Arc<Semaphore>,
+}
+
+impl Lane {
+    fn new(places: usize, running: usize) -> Self {
+        Lane { places: Semaphore::new(places), running: Arc::new(Semaphore::new(running)) }
+    }
+
+    /// Runs the work on a thread for blocking work; a full lane is unavailable.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        let full = |_| StoreError::Unavailable("too many secrets are being checked by a slow hash".into());
+        let _place = self.places.try_acquire().map_err(full)?;
+        let ended = || StoreError::Unavailable("the check of a secret broke off".into());
+        let permit = self.running.clone().acquire_owned().await.map_err(|_| ended())?;
+        let worked = spawn_blocking(move || {
+            let _permit = permit; // Until the work is done, even where nobody waits for it any more.
+            work()
+        });
+        worked.await.map_err(|_| ended())
+    }
+}
+
+/// The hash that is kept of a secret that a person chose: Argon2id with a salt of its own, as a PHC string.
+pub async fn hash_chosen(secret: &Secret) -> Result<String, StoreError> {
+    let secret = secret.clone();
+    let hash =
+        LANE.run(move || Argon2::default().hash_password(secret.expose().as_bytes()).map(|hash| hash.to_string()));
+    hash.await?.map_err(|error| StoreError::Broken(format!("a secret cannot be hashed: {error}")))
+}
+
+/// Whether the secret is the one that was hashed, by the parameters that stand in the hash. One that cannot be read is wrong.
+pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, StoreError> {
+    let (hash, secret) = (hash.to_owned(), secret.clone());
+    let work = move || match PasswordHash::new(&hash) {
+        Ok(hash) => Argon2::default().verify_password(secret.expose().as_bytes(), &hash).is_ok(),
+        Err(_) => false,
+    };
+    LANE.run(work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_secret_verifies() {
+        let secret = |text: &str| Secret::new(text.into());
+        let hash = hash_chosen(&secret("correct horse")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$") && !hash.contains("horse"), "{hash}");
+        assert_ne!(hash, hash_chosen(&secret("correct horse")).await.unwrap(), "the salt is the same");
+        assert_eq!(verify_chosen(&hash, &secret("correct horse")).await, Ok(true));
+        assert_eq!(verify_chosen(&hash, &secret("correct horsf")).await, Ok(false));
+        for unreadable in ["", "$argon2id$", "sha256:AAAA", "$2b$12$abc"] {
+            assert_eq!(verify_chosen(unreadable, &secret("")).await, Ok(false), "{unreadable}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_full_lane_is_unavailable_and_is_free_again_afterwards() {
+        let lane = Arc::new(Lane::new(2, 1));
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let (first, second) = (lane.clone(), lane.clone());
+        let first = tokio::spawn(async move { first.run(move || wait.recv()).await.is_ok() });
+        let second = tokio::spawn(async move { second.run(|| ()).await.is_ok() });
+        while lane.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(lane.run(|| ()).await, Err(StoreError::Unavailable(_))));
+        release.send(()).unwrap();
+        assert!(first.await.unwrap() && second.await.unwrap());
+        assert_eq!(lane.run(|| 7).await, Ok(7));
+    }
+}

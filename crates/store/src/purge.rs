@@ -1,0 +1,209 @@
+//! The purge: deletes what has expired, in bounded batches, so that nobody who issues or checks tokens notices.
+//!
+//! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
+//! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch that takes long is
+//! followed by a longer pause and a smaller batch. Only what expired a while ago is touched, which no request can ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{decode, encode, seconds};
+use crate::source::{DataSource, Row, StoreError, Table};
+use crate::tables::LEASE;
+
+/// Seconds after the expiry before a row goes: more than nodes' clocks should differ.
+const MARGIN: u64 = 60;
+/// Seconds for which a lease is held.
+const HELD: u64 = 90;
+/// The pause where nothing is left to delete.
+const IDLE: Duration = Duration::from_secs(60);
+/// Rows of a batch: to begin with, at least, at most.
+const SIZE: (usize, usize, usize) = (1_000, 500, 10_000);
+/// A batch that took less may be larger next time.
+const QUICK: u64 = 10;
+/// A batch that took more is smaller next time. Milliseconds.
+const SLOW: u64 = 40;
+/// The key of the lease.
+const KEY: &[u8] = b"purge";
+
+/// What a batch did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Rows deleted, by table.
+    pub deleted: Vec<(&'static str, u64)>,
+    /// Whether there is more to delete now.
+    pub more: bool,
+    /// When to run the next batch.
+    pub pause: Duration,
+    /// The node that holds the lease, where it is another one: nothing was done.
+    pub left_to: Option<String>,
+}
+
+/// The purge of one source.
+pub struct Purger {
+    source: Arc<dyn DataSource>,
+    tables: Vec<&'static Table>,
+    node: String,
+    size: usize,
+    /// Until when the lease is ours, Unix seconds.
+    held_until: u64,
+}
+
+/// The record of a lease.
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    node: String,
+}
+
+impl Purger {
+    /// The purge of these tables of a source, by the node with this name. A name that is used twice costs double work only.
+    pub fn new(source: Arc<dyn DataSource>, tables: Vec<&'static Table>, node: &str) -> Self {
+        Purger { source, tables, node: node.into(), size: SIZE.0, held_until: 0 }
+    }
+
+    /// Deletes at most one batch from each table. `unix_millis` tells the time: when rows have expired, and how long the batch
+    /// took.
+    pub async fn run_batch(&mut self, unix_millis: impl Fn() -> u64 + Send + Sync) -> Result<Batch, StoreError> {
+        let start = unix_millis();
+        let now = start / 1000;
+        if let Some(node) = self.lease(now).await? {
+            return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: Some(node) });
+        }
+        let before = seconds(now.saturating_sub(MARGIN));
+        let (mut deleted, mut more) = (Vec::with_capacity(self.tables.len()), false);
+        for table in &self.tables {
+            let count = self.source.sweep(table, before, self.size).await?;
+            more |= count >= self.size as u64;
+            deleted.push((table.name, count));
+        }
+        let took = unix_millis().saturating_sub(start);
+        if took > SLOW {
+            self.size = (self.size / 2).max(SIZE.1);
+        } else if took < QUICK && more {
+            self.size = (self.size * 2).min(SIZE.2);
+        }
+        let pause = if more { Duration::from_millis((took * 2).clamp(5, 1_000)) } else { IDLE };
+        Ok(Batch { deleted, more, pause, left_to: None })
+    }
+
+    /// Takes or renews the lease; the node that holds it, where it is another one.
+    async fn lease(&mut self, now: u64) -> Result<Option<String>, StoreError> {
+        if self.held_until > now + HELD / 3 {
+            return Ok(None);
+        }
+        let until = now + HELD;
+        let record = encode(&LEASE, &Lease { node: self.node.clone() })?;
+        let ours = Row { key: KEY.to_vec(), version: 1, expires_at: Some(seconds(until)), indexes: Vec::new(), record };
+        let found = self.source.get(&LEASE, KEY).await?;
+        let taken = match &found {
+            None => self.source.insert(&LEASE, ours).await?,
+            Some(row) => {
+                let holder: Lease = decode(&LEASE, row)?;
+                if holder.node != self.node && row.expires_at.is_some_and(|at| at > seconds(now)) {
+                    self.held_until = 0;
+                    return Ok(Some(holder.node));
+                }
+                self.source.replace(&LEASE, ours, row.version).await?
+            }
+        };
+        self.held_until = if taken { until } else { 0 };
+        Ok((!taken).then(|| "another node, just now".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::sources::memory::Memory;
+    use crate::tables::ACCESS_TOKEN;
+
+    const NOW: u64 = 1_800_000_000;
+
+    async fn source(expired: u64) -> Arc<Memory> {
+        let source = Arc::new(Memory::new());
+        for number in 0..expired + 3 {
+            // The last three: at the margin, not yet expired, never expiring.
+            let expires_at = match number.checked_sub(expired) {
+                None => Some((NOW - 61 - number) as i64),
+                Some(0) => Some((NOW - 60) as i64),
+                Some(1) => Some((NOW + 10) as i64),
+                Some(_) => None,
+            };
+            let key = number.to_be_bytes().to_vec();
+            let row = Row { key, version: 1, expires_at, indexes: vec![None; 3], record: "{}".into() };
+            assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
+        }
+        source
+    }
+
+    fn purger(source: &Arc<Memory>, node: &str) -> Purger {
+        Purger::new(source.clone(), vec![&ACCESS_TOKEN], node)
+    }
+
+    /// A clock that goes on by `step` milliseconds with each look at it.
+    fn clock(step: u64) -> impl Fn() -> u64 {
+        let time = AtomicU64::new(NOW * 1000);
+        move || time.fetch_add(step, Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn batches_delete_what_expired_a_while_ago_and_nothing_else() {
+        let source = source(5_000).await;
+        let (mut purger, clock) = (purger(&source, "a"), clock(1));
+        let mut counts = Vec::new();
+        loop {
+            let batch = purger.run_batch(&clock).await.unwrap();
+            assert_eq!(batch.left_to, None);
+            counts.push(batch.deleted[0].1);
+            if !batch.more {
+                assert_eq!(batch.pause, IDLE);
+                break;
+            }
+            assert!(batch.pause < Duration::from_secs(1));
+        }
+        assert_eq!(counts, [1_000, 2_000, 2_000], "batches grow while they are quick");
+        assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn slow_batches_become_smaller_and_rarer() {
+        let source = source(4_000).await;
+        let (mut purger, clock) = (purger(&source, "a"), clock(300));
+        let first = purger.run_batch(&clock).await.unwrap();
+        let second = purger.run_batch(&clock).await.unwrap();
+        let third = purger.run_batch(&clock).await.unwrap();
+        let counts = [&first, &second, &third].map(|batch| batch.deleted[0].1);
+        assert_eq!(counts, [1_000, 500, 500]);
+        assert_eq!(first.pause, Duration::from_millis(600));
+    }
+
+    #[tokio::test]
+    async fn one_node_purges_until_its_lease_ends() {
+        let source = source(3_000).await;
+        let (mut a, mut b) = (purger(&source, "a"), purger(&source, "b"));
+        let at = |second: u64| move || (NOW + second) * 1000;
+        assert_eq!(a.run_batch(at(0)).await.unwrap().left_to, None);
+        let left = b.run_batch(at(0)).await.unwrap();
+        assert_eq!((left.left_to.as_deref(), left.deleted.len()), (Some("a"), 0));
+        assert_eq!(a.run_batch(at(80)).await.unwrap().left_to, None, "renewed");
+        assert_eq!(b.run_batch(at(160)).await.unwrap().left_to.as_deref(), Some("a"));
+        // `a` is gone: its lease ends, and `b` takes over.
+        assert_eq!(b.run_batch(at(170)).await.unwrap().left_to, None);
+        assert_eq!(a.run_batch(at(171)).await.unwrap().left_to.as_deref(), Some("b"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_many_that_begin_at_once_one_purges() {
+        let source = source(0).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..20 {
+            let mut purger = purger(&source, &format!("node {number}"));
+            tasks.spawn(async move { purger.run_batch(|| NOW * 1000).await.unwrap().left_to.is_none() });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().filter(|purged| *purged).count(), 1);
+    }
+}

@@ -1,0 +1,247 @@
+"""Starts what is measured, loads one after the other, and prints a table. Called by tests/bench/run."""
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TICK = os.sysconf("SC_CLK_TCK")
+
+# What a target's CPU time for a request may be, as a multiple of another one's.
+MARKS = [("proxy", "bare proxy", 1.4), ("tokeninfo", "bare server", 1.8), ("token", "bare server", 5.0)]
+
+POLICY = """
+route = "/bench/{*rest}"
+
+[[filter]]
+use = "oauth.validate-token"
+
+[[filter]]
+use     = "oauth.check-scope"
+asked   = ["bench:read"]
+allowed = "${token.scopes}"
+
+[[filter]]
+use      = "proxy"
+upstream = "bench"
+"""
+
+NGINX = """
+daemon off; master_process off; pid {work}/nginx.pid; error_log {work}/nginx.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; client_body_temp_path {work}/body; proxy_temp_path {work}/proxy;
+    fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
+    keepalive_requests 100000000;
+    upstream bench {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000000; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Programs:
+    """Started programs, ended by their own process ids."""
+
+    def __init__(self, work):
+        self.work, self.started = work, []
+
+    def start(self, name, core, command, port):
+        log = open(self.work / f"{name}.log", "wb")
+        program = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stdout=log, stderr=log)
+        self.started.append(program)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return program.pid
+            except OSError:
+                if program.poll() is not None or time.monotonic() > deadline:
+                    sys.exit(f"{name} did not start:\n{(self.work / f'{name}.log').read_text()}")
+                time.sleep(0.05)
+
+    def stop(self):
+        for program in self.started:
+            program.send_signal(signal.SIGTERM)
+        for program in self.started:
+            try:
+                program.wait(15)
+            except subprocess.TimeoutExpired:
+                program.kill()
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def load(core, url, requests, seconds, connections):
+    environment = {**os.environ, "BENCH_REQUESTS": str(requests)}
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "load.lua"), url]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 60)
+    for line in out.stdout.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line[7:])
+    sys.exit(f"wrk: {out.stdout}{out.stderr}")
+
+
+def measure(target, core, seconds, connections):
+    before = cpu_seconds(target["pid"])
+    result = load(core, target["url"], target["requests"], seconds, connections)
+    cpu = cpu_seconds(target["pid"]) - before
+    if result["refused"] or result["broken"] or not result["requests"]:
+        sys.exit(f"{target['name']}: {result}: what is measured must work")
+    return {
+        "cpu_us": cpu * 1e6 / result["requests"],
+        "rate": result["requests"] / result["seconds"],
+        "busy": cpu / result["seconds"],
+        "p50_ms": result["p50_us"] / 1000,
+        "p99_ms": result["p99_us"] / 1000,
+    }
+
+
+def run(*command):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def configure(program, work, upstream):
+    """A configuration as `init` makes it, with one more policy, and a client."""
+    folder = work / "node"
+    run(program, "init", folder)
+    (folder / "policies" / "bench.toml").write_text(POLICY)
+    with open(folder / "node.toml", "a") as node:
+        node.write(f'\n[upstream.bench]\ntargets = ["http://127.0.0.1:{upstream}"]\n')
+    client = json.loads(run(program, "-c", folder, "client", "add", "--id", "bench", "--grant", "client_credentials",
+                            "--scope", "bench:read", "--json"))
+    run(program, "-c", folder, "check")
+    return folder, "bench:" + client["client_secret"]
+
+
+def tokens(port, credentials, count):
+    basic = base64.b64encode(credentials.encode()).decode()
+    for _ in range(count):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/oauth/token", b"grant_type=client_credentials",
+                                         {"Authorization": f"Basic {basic}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            yield json.load(answer)["access_token"]
+
+
+def write_requests(path, lines):
+    path.write_text("".join("\t".join(line) + "\n" for line in lines))
+    return path
+
+
+def main():
+    options = argparse.ArgumentParser(prog="tests/bench/run")
+    options.add_argument("--program", type=Path, required=True, help=argparse.SUPPRESS)
+    options.add_argument("--bare", type=Path, required=True, help=argparse.SUPPRESS)
+    options.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    options.add_argument("--warm", type=int, default=2, help="seconds of load before it")
+    options.add_argument("--times", type=int, default=3, help="rounds; medians are printed")
+    options.add_argument("--connections", type=int, default=32)
+    options.add_argument("--only", action="append", help="only this target (repeats)")
+    options.add_argument("--json", type=Path, help="writes the numbers there too")
+    options.add_argument("--strict", action="store_true", help="exit 1 where a mark is missed")
+    options = options.parse_args()
+
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("two cores are needed: one for what is measured, one for the load")
+    target_core, load_core = cores[0], cores[1]
+
+    # Beside what is built: on a disk, where a commit costs what it costs; a temporary folder may lie in memory.
+    work = Path(tempfile.mkdtemp(prefix="run.", dir=options.bare.parent))
+    programs = Programs(work)
+    try:
+        upstream = free_port()
+        programs.start("upstream", load_core, [options.bare / "bare_server", f"127.0.0.1:{upstream}"], upstream)
+        folder, credentials = configure(options.program, work, upstream)
+        node, admin, server, proxy, nginx = (free_port() for _ in range(5))
+        node_pid = programs.start("portcullis", target_core, [
+            options.program, "-c", folder, "run", "--listen", f"127.0.0.1:{node}", "--admin", f"127.0.0.1:{admin}"], node)
+        server_pid = programs.start("bare-server", target_core, [options.bare / "bare_server", f"127.0.0.1:{server}"], server)
+        proxy_pid = programs.start("bare-proxy", target_core, [
+            options.bare / "bare_proxy", f"127.0.0.1:{proxy}", f"127.0.0.1:{upstream}"], proxy)
+        (work / "nginx.conf").write_text(NGINX.format(work=work, port=nginx, upstream=upstream))
+        nginx_pid = programs.start("nginx", target_core, ["nginx", "-p", work, "-c", work / "nginx.conf"], nginx)
+
+        # Several tokens, so that no cache of one is what is measured.
+        some = list(tokens(node, credentials, 200))
+        basic = "Basic " + base64.b64encode(credentials.encode()).decode()
+        ask = write_requests(work / "token.txt", [["POST", "/api/oauth/token", basic, "grant_type=client_credentials"]])
+        look = write_requests(work / "tokeninfo.txt", [
+            ["POST", "/api/oauth/tokeninfo", "-", "access_token=" + urllib.parse.quote(token)] for token in some])
+        call = write_requests(work / "proxy.txt", [["GET", "/bench/1", "Bearer " + token, "-"] for token in some])
+
+        def target(name, pid, port, requests):
+            return {"name": name, "pid": pid, "url": f"http://127.0.0.1:{port}/", "requests": requests, "rounds": []}
+
+        targets = [
+            target("bare server", server_pid, server, look),
+            target("tokeninfo", node_pid, node, look),
+            target("token", node_pid, node, ask),
+            target("bare proxy", proxy_pid, proxy, call),
+            target("proxy", node_pid, node, call),
+            target("nginx proxy", nginx_pid, nginx, call),
+        ]
+        if options.only:
+            targets = [target for target in targets if target["name"] in options.only]
+        # Interleaved: what else the machine does meanwhile hits all of them.
+        for _ in range(options.times):
+            for target in targets:
+                load(load_core, target["url"], target["requests"], options.warm, options.connections)
+                target["rounds"].append(measure(target, load_core, options.seconds, options.connections))
+                print(".", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        kilobytes = int(next(line for line in Path(f"/proc/{node_pid}/status").read_text().splitlines()
+                             if line.startswith("VmRSS")).split()[1])
+    finally:
+        programs.stop()
+        shutil.rmtree(work, ignore_errors=True)
+
+    results = {target["name"]: {key: statistics.median(r[key] for r in target["rounds"]) for key in target["rounds"][0]}
+               for target in targets}
+    print(f"{'target':<14}{'CPU us/req':>12}{'req/s':>10}{'core busy':>11}{'p50 ms':>9}{'p99 ms':>9}")
+    for name, r in results.items():
+        print(f"{name:<14}{r['cpu_us']:>12.1f}{r['rate']:>10.0f}{r['busy']:>10.0%} {r['p50_ms']:>8.2f} {r['p99_ms']:>8.2f}")
+    print(f"\nThe node's memory at the end: {kilobytes / 1024:.0f} MiB")
+    missed, ratios = 0, []
+    for name, base, most in MARKS:
+        if name in results and base in results:
+            ratio = results[name]["cpu_us"] / results[base]["cpu_us"]
+            missed += ratio > most
+            ratios.append({"target": name, "beside": base, "ratio": ratio, "mark": most})
+            verdict = "met" if ratio <= most else "MISSED"
+            print(f"{name}: {ratio:.2f} x the CPU time of the {base}; the mark is {most} x: {verdict}")
+    if options.json:
+        machine = {"cores": len(os.sched_getaffinity(0)), "release": os.uname().release, "machine": os.uname().machine}
+        options.json.write_text(json.dumps({"machine": machine, "options": {"seconds": options.seconds, "times": options.times,
+                                "connections": options.connections}, "results": results, "ratios": ratios}, indent=2) + "\n")
+    sys.exit(1 if missed and options.strict else 0)
+
+
+main()

@@ -57,8 +57,14 @@ fn conditions() {
         ("false && vars.unset == \"x\"", "false"),
         ("vars.unset == \"x\" && vars.number == 42", "! 400 missing-value: `vars.unset` is absent"),
         ("vars.json.nothing == 1", "! 400 missing-value: `vars.json.nothing` is absent"),
-        ("vars.json.items.all(i, i.name == \"a\")", "! 400 missing-value: a field or item that the expression asks for is absent"),
-        ("token.scopes[vars.number] == \"x\"", "! 400 missing-value: a field or item that the expression asks for is absent"),
+        (
+            "vars.json.items.all(i, i.name == \"a\")",
+            "! 400 missing-value: a field or item that the expression asks for is absent",
+        ),
+        (
+            "token.scopes[vars.number] == \"x\"",
+            "! 400 missing-value: a field or item that the expression asks for is absent",
+        ),
         ("vars.number", "! 400 wrong-type: the condition is neither true nor false"),
         ("vars.text > vars.number", "! 400 wrong-type: "),
         ("vars.number.startsWith(\"x\")", "! 400 wrong-type: "),
@@ -68,7 +74,10 @@ fn conditions() {
     ] {
         let condition = bench.condition(expression).unwrap_or_else(|e| panic!("{expression}: {:?}", told(&e)));
         let found = outcome(condition.holds(&exchange).map(Some));
-        assert!(found.starts_with(expected) && (expected.ends_with(": ") || found == expected), "{expression}: {found}");
+        assert!(
+            found.starts_with(expected) && (expected.ends_with(": ") || found == expected),
+            "{expression}: {found}"
+        );
     }
 }
 
@@ -114,7 +123,10 @@ fn what_is_refused_at_load() {
         ("request.header == \"x\"", "1:6-20 P0110 `request.header` needs a name"),
         ("values.nmber == 7", "1:13-18 P0112 there is no value `nmber` (did you mean `number`?)"),
         ("kps.t[\"x\"].f == \"y\"", "1:6-18 P0004 this version does not know `kps` selectors yet"),
-        ("request.path.startWith(\"/\")", "1:28-29 P0110 there is no function `startWith` (did you mean `startsWith`?)"),
+        (
+            "request.path.startWith(\"/\")",
+            "1:28-29 P0110 there is no function `startWith` (did you mean `startsWith`?)",
+        ),
         ("sze(token.scopes) > 0", "1:9-10 P0110 there is no function `sze` (did you mean `size`?)"),
         ("request.path.replace(\"a\", \"b\") == \"\"", "P0110 there is no function `replace`"),
         ("size(token.scopes, 1) > 0", "P0110 `size` takes one argument"),
@@ -195,12 +207,128 @@ fn an_evaluation_ends() {
         ("request.json.all(x, request.json.all(y, y >= 0))", "! 400 wrong-type: the expression's loops read too much"),
         ("request.json.map(x, request.json).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
         ("[request.json].map(x, x.map(y, x)).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
-        ("request.json.map(x, request.body + \"x\").size() > 0", "! 400 wrong-type: the expression's loops read too much"),
-        ("[request.body].all(b, request.json.all(x, b.contains(string(x))))", "! 400 wrong-type: the expression's loops read too much"),
+        (
+            "request.json.map(x, request.body + \"x\").size() > 0",
+            "! 400 wrong-type: the expression's loops read too much",
+        ),
+        (
+            "[request.body].all(b, request.json.all(x, b.contains(string(x))))",
+            "! 400 wrong-type: the expression's loops read too much",
+        ),
     ] {
         let condition = bench.condition(expression).unwrap_or_else(|e| panic!("{expression}: {:?}", told(&e)));
         let begin = std::time::Instant::now();
         assert_eq!(outcome(condition.holds(&exchange).map(Some)), expected, "{expression}");
         assert!(begin.elapsed().as_secs() < 20, "{expression}: {:?}", begin.elapsed());
     }
+}
+
+use crate::testing::dice::Dice;
+
+/// An expression that may well be one.
+fn expression(dice: &mut Dice, depth: usize) -> String {
+    const LEAVES: &[&str] = &[
+        "request.method",
+        "request.header[\"x-api-key\"]",
+        "request.form.a",
+        "vars.json",
+        "vars.json.items",
+        "vars.number",
+        "vars.unset",
+        "token.scopes",
+        "token.subject",
+        "now",
+        "i",
+        "j",
+        "1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "1.5",
+        "\"ü\"",
+        "'x'",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "1u",
+        "b'x'",
+        "vars.json.list[5]",
+        "vars.text",
+        "path.id",
+    ];
+    const BINARY: &[&str] = &["==", "!=", "<", ">=", "&&", "||", "+", "-", "*", "/", "%", "in"];
+    const MEMBERS: &[&str] = &[
+        "size()",
+        "startsWith(\"x\")",
+        "matches(\"^a+\")",
+        "lowerAscii()",
+        "split(\"\")",
+        "substring(1)",
+        "charAt(7)",
+        "indexOf(\"é\", 3)",
+        "trim()",
+        "getHours()",
+    ];
+    const GLOBALS: &[&str] = &["size", "int", "string", "double", "uint", "bool", "timestamp", "duration", "has"];
+    if depth == 0 {
+        return (*dice.pick(LEAVES)).to_owned();
+    }
+    let mut inner = |dice: &mut Dice| expression(dice, depth - 1);
+    match dice.below(10) {
+        0..=2 => format!("({} {} {})", inner(dice), dice.pick(BINARY), inner(dice)),
+        3 => format!("{}.{}", inner(dice), dice.pick(MEMBERS)),
+        4 => format!("{}({})", dice.pick(GLOBALS), inner(dice)),
+        5 => format!(
+            "{}.{}(i, {})",
+            inner(dice),
+            dice.pick(&["all", "exists", "map", "filter", "exists_one"]),
+            inner(dice)
+        ),
+        6 => format!("({} ? {} : {})", inner(dice), inner(dice), inner(dice)),
+        7 => format!("[{}, {}]", inner(dice), inner(dice)),
+        8 => format!("{}[{}]", inner(dice), inner(dice)),
+        _ => format!("!{}", inner(dice)),
+    }
+}
+
+/// Whatever an expression holds: no panic at load nor at run, and every problem stands within the file.
+#[test]
+fn any_expression_is_compiled_or_told() {
+    const WORDS: &[&str] = &[
+        "request", ".", "method", "header", "[", "]", "(", ")", "\"x\"", "'", "\"", "&&", "||", "!", "?", ":", " ",
+        "1", "0x", "1e999", "in", "has", "size", "all", "token", "scopes", "{", "}", ",", "b'", "r\"", "\\", "\\x",
+        "ü", "//", "\n", "`", ";", "@v0", "@result", "@budget", "_", "-",
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..1_500 {
+        let mut dice = Dice::new(seed);
+        let depth = dice.below(4);
+        let text = match seed % 4 {
+            0 => dice.words(WORDS, 12),
+            1 => {
+                let whole = expression(&mut dice, depth);
+                dice.damaged(&whole)
+            }
+            _ => expression(&mut dice, depth),
+        };
+        let mut bench = Bench::new();
+        let written = serde_json::Value::from(text.as_str()).to_string();
+        match bench.setting::<Value>(&format!("{{ cel = {written} }}")) {
+            Ok(getter) => {
+                taken += 1;
+                let mut exchange = bench.exchange();
+                if seed % 2 == 0 {
+                    Bench::with_form(&mut exchange, "a=1&a=2");
+                }
+                let _ = getter.get(&exchange);
+            }
+            Err(problems) => {
+                refused += 1;
+                for place in problems.iter().map(|d| d.place.as_ref().unwrap()) {
+                    assert!(place.span.end <= place.file.text.len(), "{text}: {place}");
+                }
+            }
+        }
+    }
+    assert!(taken > 100 && refused > 500, "{taken} taken, {refused} refused: the words are badly chosen");
 }

@@ -20,6 +20,8 @@ mod flow;
 mod http;
 mod not_yet;
 pub mod oauth;
+#[cfg(test)]
+mod reference;
 mod refusal;
 mod stores;
 mod traffic;

@@ -14,14 +14,14 @@ pub(crate) struct SystemClock {
 pub(crate) struct SystemRandom;
 
 impl SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     pub(crate) fn new() -> Self {
         SystemClock { started: Instant::now() }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn unix_millis(&self) -> u64 {
         // Before 1970: a machine that keeps no time.
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)

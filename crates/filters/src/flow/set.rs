@@ -99,12 +99,15 @@ mod tests {
             other  = "${request.query.absent ?? none}"
             [[filter]]
             use  = "respond"
-            json = { text = "${vars.text}", number = "${vars.number}", table = "${vars.table}", cel = "${vars.cel}", other = "${vars.other}" }
+            json = { text = "${vars.text}", number = "${vars.number}", table = "${vars.table}", worked_out = "${vars.cel}", other = "${vars.other}" }
             "#,
         )
         .run(get("/x", &[]));
         let table = json!({ "list": [1, "/x", true] });
-        assert_eq!(ran.json(), json!({ "text": "a GET b", "number": 7, "table": table, "cel": 42, "other": "none" }));
+        assert_eq!(
+            ran.json(),
+            json!({ "text": "a GET b", "number": 7, "table": table, "worked_out": 42, "other": "none" })
+        );
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! The request is written anew from what was parsed. Fields of one connection are removed both ways (RFC 9110, section
 //! 7.6.1); `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id` and `Via` are the gateway's own
 //! words. The filters after it see the response. An upstream that is unreachable (502), silent (504) or speaks no HTTP
-//! (502) is a fault, for `on_abort`; a request body that breaks off is the client's failure (400).
+//! (502) is a fault, for `on_abort`; a request body that breaks off is the client's failure (400). Another `proxy` in a chain
+//! that `on_abort` names can try another upstream with a body that is in memory; one that was streamed is gone (502).
 //!
 //! ```toml
 //! [[filter]]
@@ -16,12 +17,14 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, header};
+use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use policy::exchange::Body;
+use policy::exchange::{Body, Request, RequestBody};
 use policy::outcome::BAD_REQUEST;
 use policy::ports::{UPSTREAM, UpstreamError, UpstreamHandle};
 use policy::settings::Spanned;
@@ -38,6 +41,8 @@ use crate::not_yet::NotYet;
 const UNREACHABLE: ReasonCode = ReasonCode::new("upstream-unreachable");
 /// The upstream was silent for too long.
 const TIMEOUT: ReasonCode = ReasonCode::new("upstream-timeout");
+/// The request's body was streamed to an upstream that gave no answer, and cannot be sent to another.
+const BODY_GONE: ReasonCode = ReasonCode::new("body-gone");
 /// The upstream's answer was no HTTP.
 const MALFORMED: ReasonCode = ReasonCode::new("upstream-malformed");
 
@@ -100,6 +105,13 @@ pub(crate) struct Proxy {
 
 impl Filter for Proxy {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        if matches!(exchange.request.body, RequestBody::Taken) {
+            return Err(Abort::new(
+                BODY_GONE,
+                StatusCode::BAD_GATEWAY,
+                "the body went to an upstream that gave no answer",
+            ));
+        }
         let request = match self.request(exchange) {
             Ok(request) => request,
             Err(reason) => return Ok(Outcome::Failure(reason)),
@@ -126,7 +138,7 @@ impl Proxy {
         {
             headers.insert(header::HOST, fields::value(host)?);
         }
-        let mut request = http::Request::new(exchange.request.take_body());
+        let mut request = http::Request::new(body_to_send(&mut exchange.request));
         *request.method_mut() = exchange.request.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
@@ -143,9 +155,21 @@ impl Proxy {
             text.push('?');
             text.push_str(query);
         }
-        let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
+        let target = PathAndQuery::from_maybe_shared(Bytes::from(text));
         target.map(Uri::from).map_err(|_| refused("the path or query cannot be sent to an upstream"))
     }
+}
+
+/// The body for the upstream. One that is in memory, or empty, stays for another upstream, should this one give no answer; one
+/// that streams can be sent once.
+fn body_to_send(request: &mut Request) -> Body {
+    let kept = match &request.body {
+        RequestBody::Buffered(bytes) => bytes.clone(),
+        RequestBody::Stream(body) if body.is_end_stream() => Bytes::new(),
+        RequestBody::Stream(_) | RequestBody::Taken => return request.take_body(),
+    };
+    request.body = RequestBody::Buffered(kept.clone());
+    kept.into()
 }
 
 /// The path that a `rewrite` gave, percent-encoded. A value in it may hold anything that a client sent: no segment of it may
@@ -313,6 +337,28 @@ mod tests {
             let spare =
                 "on_abort = { to = 'spare', as = 'success' }\n\n[[chain.spare]]\nuse = 'respond'\ntext = 'spare'";
             assert_eq!(with(|| Err(UpstreamError::Timeout("connect")), spare).run(get("/a", &[])).text(), "spare");
+        }
+
+        #[test]
+        fn a_body_is_never_lost_on_the_way_to_another_upstream() {
+            use bytes::Bytes;
+            use http_body_util::Full;
+            use policy::exchange::RequestBody;
+
+            let spare =
+                "on_abort = { to = 'spare', as = 'success' }\n\n[[chain.spare]]\nuse = 'proxy'\nupstream = 'orders'";
+            let tested = with(|| Err(UpstreamError::Unreachable("refused".into())), spare);
+            let post = |body: policy::Body| {
+                let mut post = request(Method::POST, "/a", &[], "");
+                post.body = RequestBody::Stream(body);
+                tested.run(post)
+            };
+            let streamed = policy::Body::stream(Full::new(Bytes::from_static(b"body")));
+            assert_eq!(told(&post(streamed)), "502 body-gone");
+            assert_eq!(sent(&post(policy::Body::Empty))["body"], json!(""));
+            let mut read = request(Method::POST, "/a", &[], "");
+            read.body = RequestBody::Buffered(Bytes::from_static(b"body"));
+            assert_eq!(sent(&tested.run(read))["body"], json!("body"));
         }
 
         #[test]

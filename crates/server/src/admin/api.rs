@@ -349,3 +349,19 @@ pub struct PurgedSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
+
+impl RefusalKind {
+    /// The status that it is answered with.
+    pub(crate) fn status(self) -> http::StatusCode {
+        use http::StatusCode;
+        match self {
+            RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+            RefusalKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            RefusalKind::NotFound => StatusCode::NOT_FOUND,
+            RefusalKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            RefusalKind::Exists => StatusCode::CONFLICT,
+            RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            RefusalKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}

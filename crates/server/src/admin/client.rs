@@ -1,15 +1,33 @@
 //! A small client of the admin address, for the command line.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
-use super::api::{PurgedSource, Refusal, Reloaded, SourceCheck, Status};
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
 
-/// A connection to the admin address of a running node.
+use super::api::{PurgedSource, Refusal, RefusalKind, Reloaded, SourceCheck, Status};
+use super::token;
+use crate::settings;
+
+/// How long a node may take to be reached.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long it may take to answer: a reload opens sources, a purge deletes rows.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// The admin address of a running node.
 pub struct Client {
-    pub(super) address: SocketAddr,
-    pub(super) token: String,
+    address: SocketAddr,
+    token: String,
 }
 
 /// Why a node did not do it.
@@ -49,8 +67,12 @@ impl Client {
     /// The node at `address` (the command line's `--admin`), or the one that the folder's `node.toml` names, or the default.
     /// The token is read from `var/admin.token` below `dir`.
     pub fn new(dir: &Path, address: Option<SocketAddr>) -> Result<Client, ClientError> {
-        let _ = (dir, address);
-        unimplemented!()
+        let address = reachable(address.unwrap_or_else(|| settings::admin_address(dir)));
+        let token = token::read(dir).map_err(|why| ClientError::NoToken {
+            file: token::path(dir).display().to_string(),
+            why: why.to_string(),
+        })?;
+        Ok(Client { address, token })
     }
 
     /// Where it looks for the node.
@@ -60,21 +82,125 @@ impl Client {
 
     /// Loads the files as they stand now. `Ok` whether or not they are taken: see [`Reloaded::outcome`].
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
-        unimplemented!()
+        self.post("/reload", &()).await
     }
 
     /// How the node is.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        unimplemented!()
+        self.get("/status").await
     }
 
     /// Connects to every source of the node and reports on each.
     pub async fn store_check(&self) -> Result<Vec<SourceCheck>, ClientError> {
-        unimplemented!()
+        self.post("/stores/check", &()).await
     }
 
     /// Purges expired records from every source of the node.
     pub async fn store_purge(&self) -> Result<Vec<PurgedSource>, ClientError> {
-        unimplemented!()
+        self.post("/stores/purge", &()).await
+    }
+
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    pub(crate) async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
+        self.ask(Method::DELETE, path, Bytes::new()).await
+    }
+
+    pub(crate) async fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Q,
+    ) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|why| self.odd(&why))?;
+        // `()` has nothing to say.
+        let body = if body == b"null" { Bytes::new() } else { body.into() };
+        self.ask(Method::POST, path, body).await
+    }
+
+    /// A part of a path or query, percent-encoded.
+    pub(crate) fn encoded(text: &str) -> String {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        // `.` and `..` alone would be steps in a path.
+        let dots = text.bytes().all(|b| b == b'.');
+        let encode = |b: u8| if plain(b) && !dots { char::from(b).to_string() } else { format!("%{b:02X}") };
+        text.bytes().map(encode).collect()
+    }
+
+    async fn ask<A: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<A, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.address.to_string())
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|why| self.odd(&why))?;
+        let stream = tokio::time::timeout(CONNECT, TcpStream::connect(self.address)).await;
+        let stream = stream.map_err(|_| self.unreachable("no answer"))?.map_err(|why| self.unreachable(&why))?;
+        let exchange = tokio::time::timeout(ANSWER, self.exchange(stream, request)).await;
+        let (status, answer) = exchange.map_err(|_| self.unreachable(&format!("no answer within {ANSWER:?}")))??;
+        if status.is_success() {
+            return serde_json::from_slice(&answer).map_err(|why| self.odd(&why));
+        }
+        let refusal = serde_json::from_slice(&answer).map_err(|_| self.odd(&format!("status {status}")))?;
+        Err(ClientError::Refused(refusal))
+    }
+
+    async fn exchange(
+        &self,
+        stream: TcpStream,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(http::StatusCode, Bytes), ClientError> {
+        let shaken = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.map_err(|why| self.unreachable(&why))?;
+        let answered = async {
+            let answer = sender.send_request(request).await.map_err(|why| self.unreachable(&why))?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await.map_err(|why| self.unreachable(&why))?;
+            Ok((status, body.to_bytes()))
+        };
+        // The connection does the work; what comes of it is in the answer.
+        tokio::pin!(answered);
+        tokio::select! {
+            biased;
+            answer = &mut answered => answer,
+            _ = connection => answered.await,
+        }
+    }
+
+    fn unreachable(&self, why: &(impl fmt::Display + ?Sized)) -> ClientError {
+        ClientError::Unreachable { address: self.address, why: why.to_string() }
+    }
+
+    fn odd(&self, why: &(impl fmt::Display + ?Sized)) -> ClientError {
+        ClientError::Refused(Refusal {
+            kind: RefusalKind::Internal,
+            message: format!("{} answered what this program does not understand: {why}", self.address),
+            help: Some(String::from("is it the admin address of a node of this version?")),
+        })
+    }
+}
+
+/// A node that listens everywhere is asked here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_encoded() {
+        for (id, expected) in [("app-1.x_~", "app-1.x_~"), ("a/b c", "a%2Fb%20c"), ("..", "%2E%2E"), ("%", "%25")] {
+            assert_eq!(Client::encoded(id), expected);
+        }
     }
 }

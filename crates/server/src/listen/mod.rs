@@ -1,5 +1,16 @@
 //! Listeners: from a connection to an answered request.
 
+mod access;
+mod body;
+mod connection;
 mod headers;
 mod host;
+mod id;
+mod listeners;
 mod path;
+mod request;
+mod serve;
+
+pub(crate) use connection::Connections;
+pub(crate) use id::RequestIds;
+pub(crate) use listeners::{Listeners, Plan};

@@ -11,7 +11,8 @@ use policy::settings::Spanned;
 use super::{Within, not_yet};
 
 /// The address of the one listener that there is where the file names none.
-pub(super) const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+pub(super) const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 /// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,11 @@ impl ListenerSettings {
 }
 
 /// Reads all listeners; the default one where there are none.
-pub(super) fn read_all(within: Within<'_>, tables: &[Spanned<&policy::reader::Table>], diagnostics: &mut Diagnostics) -> Vec<ListenerSettings> {
+pub(super) fn read_all(
+    within: Within<'_>,
+    tables: &[Spanned<&policy::reader::Table>],
+    diagnostics: &mut Diagnostics,
+) -> Vec<ListenerSettings> {
     let mut listeners: Vec<(ListenerSettings, Place)> = Vec::new();
     for table in tables {
         let place = within.place(table.span);

@@ -44,7 +44,9 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
             "json" => log.format = LogFormat::Json,
             other => {
                 let problem = Problem::error(codes::BAD_VALUE, format!("`{other}` is no format of log lines"));
-                keys.push(problem.with_help("`text` for people, or `json`: one object a line").at(within.place(format.span)));
+                keys.push(
+                    problem.with_help("`text` for people, or `json`: one object a line").at(within.place(format.span)),
+                );
             }
         }
     }

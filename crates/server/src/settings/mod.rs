@@ -33,7 +33,8 @@ pub(crate) struct Settings {
 /// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
 pub(crate) fn read(files: &Files, values: Option<&Path>, outside: &dyn Outside) -> (Settings, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
-    let (mut node, node_places) = node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
+    let (mut node, node_places) =
+        node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
     if let Some(path) = values {
         values::overlay(path, &mut node.values, outside, &mut diagnostics);
     }
@@ -87,4 +88,30 @@ fn finish(keys: policy::reader::Keys<'_>, diagnostics: &mut Diagnostics) {
     match keys.finish() {
         Ok(found) | Err(found) => diagnostics.extend(found),
     }
+}
+
+/// The admin address that the folder's `node.toml` names, or the default: for commands that only want to find the node, whatever
+/// else may be wrong with the file.
+pub(crate) fn admin_address(dir: &Path) -> std::net::SocketAddr {
+    quick(dir)
+        .and_then(|document| {
+            let admin = document.root.get("admin")?.as_table()?;
+            admin.get("address")?.as_text()?.parse().ok()
+        })
+        .unwrap_or(node::DEFAULT_ADMIN)
+}
+
+/// `[log]` of the folder's `node.toml`, or the default.
+pub(crate) fn log_settings(dir: &Path) -> LogSettings {
+    let read = |document: Document| {
+        let table = document.root.get("log")?.as_table()?;
+        let within = Within { file: &document.file, table, outside: &policy::reader::NoOutside };
+        Some(log::read(within, &mut Diagnostics::new()))
+    };
+    quick(dir).and_then(read).unwrap_or_default()
+}
+
+fn quick(dir: &Path) -> Option<Document> {
+    let text = std::fs::read_to_string(dir.join("node.toml")).ok()?;
+    policy::reader::parse(&Arc::new(SourceFile::new("node.toml", text))).ok()
 }

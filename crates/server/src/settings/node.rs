@@ -147,7 +147,8 @@ fn refuse_later_parts(keys: &mut Keys<'_>) {
     if let Some(proxies) = keys.list("trusted_proxies")
         && !proxies.value.is_empty()
     {
-        let instead = "leave it out: what a proxy before the gateway says of the client is then dropped, never believed";
+        let instead =
+            "leave it out: what a proxy before the gateway says of the client is then dropped, never believed";
         keys.push(not_yet("`trusted_proxies`", instead).at(keys.place_of(proxies.span)));
     }
     for (name, instead) in [
@@ -170,7 +171,9 @@ fn cluster_nodes(within: Within<'_>, node: &mut NodeSettings, places: &mut NodeP
             }
             None => {
                 let problem = Problem::error(codes::BAD_VALUE, format!("a cluster of {} nodes cannot be", nodes.value));
-                keys.push(problem.with_help("how many nodes share the stores: 1 or more").at(keys.place_of(nodes.span)));
+                keys.push(
+                    problem.with_help("how many nodes share the stores: 1 or more").at(keys.place_of(nodes.span)),
+                );
             }
         }
     }

@@ -157,8 +157,16 @@ impl StoreSettings {
         };
         let source = keys.text("source");
         for (key, what, instead) in [
-            ("cache", "`cache` of a store", "leave it out: clients are cached for at most 1 s by themselves, all else is read anew"),
-            ("previous", "`previous`", "leave it out: the old source's records stay behind, and clients must be registered anew"),
+            (
+                "cache",
+                "`cache` of a store",
+                "leave it out: clients are cached for at most 1 s by themselves, all else is read anew",
+            ),
+            (
+                "previous",
+                "`previous`",
+                "leave it out: the old source's records stay behind, and clients must be registered anew",
+            ),
             ("next", "`next`", "leave it out, and write `source` on all nodes at once"),
         ] {
             if let Some(entry) = keys.entry(key) {
@@ -175,7 +183,14 @@ impl StoreSettings {
         super::finish(keys, diagnostics);
     }
 
-    fn read_source(&mut self, within: Within<'_>, name: &Entry, table: &Table, used: bool, diagnostics: &mut Diagnostics) {
+    fn read_source(
+        &mut self,
+        within: Within<'_>,
+        name: &Entry,
+        table: &Table,
+        used: bool,
+        diagnostics: &mut Diagnostics,
+    ) {
         let place = within.place(name.name_span);
         self.source_places.insert(name.name.clone(), place);
         let mut keys = Keys::new(within.file, table);
@@ -217,7 +232,9 @@ impl StoreSettings {
                 mapping::Problem::UnknownDefault(source) => (unknown(&source), self.default_place.clone()),
                 mapping::Problem::UnknownSource { store, source } => (unknown(&source), self.store_place(&store)),
                 mapping::Problem::SharedTable { store, other, source } => {
-                    let message = format!("stores `{store}` and `{other}` are of one kind and would share one table of `{source}`");
+                    let message = format!(
+                        "stores `{store}` and `{other}` are of one kind and would share one table of `{source}`"
+                    );
                     let help = format!("give `{store}` another source, or use `{other}` in its place");
                     (Some(Problem::error(codes::STORE, message).with_help(help)), self.store_place(&store))
                 }
@@ -250,7 +267,10 @@ fn known_kind(keys: &mut Keys<'_>, name: &str, span: Span) -> Option<Kind> {
         let names = || Kind::ALL.iter().map(|(_, name)| *name);
         let help = match did_you_mean(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the kinds are {}; a store of another name says its `kind`", names().collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "the kinds are {}; a store of another name says its `kind`",
+                names().collect::<Vec<_>>().join(", ")
+            ),
         };
         let problem = Problem::error(codes::STORE, format!("`{name}` is no kind of store"));
         keys.push(problem.with_help(help).at(keys.place_of(span)));
@@ -263,7 +283,8 @@ fn unknown_type(name: &str) -> Problem {
     let there_are = format!("this program has {}", built().collect::<Vec<_>>().join(", "));
     if SourceSettings::KINDS.iter().any(|(known, built)| *known == name && !built) {
         let message = format!("this program was built without the data source `{name}`");
-        return Problem::error(codes::NO_DRIVER, message).with_help(format!("build it with the feature `{name}`; {there_are}"));
+        return Problem::error(codes::NO_DRIVER, message)
+            .with_help(format!("build it with the feature `{name}`; {there_are}"));
     }
     if LATER.contains(&name) {
         return not_yet(&format!("the data source `{name}`"), &there_are);

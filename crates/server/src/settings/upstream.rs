@@ -13,11 +13,8 @@ use super::{Within, not_yet};
 use crate::upstream::{Timeouts, UpstreamSettings};
 
 /// Limits where the file names none. An upstream that is there connects in milliseconds; an answer may take its time.
-const DEFAULT_TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_secs(3),
-    first_byte: Duration::from_secs(30),
-    idle: Duration::from_secs(60),
-};
+const DEFAULT_TIMEOUTS: Timeouts =
+    Timeouts { connect: Duration::from_secs(3), first_byte: Duration::from_secs(30), idle: Duration::from_secs(60) };
 
 pub(super) fn read(within: Within<'_>, admin: SocketAddr, diagnostics: &mut Diagnostics) -> Option<UpstreamSettings> {
     let mut keys = Keys::new(within.file, within.table);
@@ -73,12 +70,15 @@ fn one_target(keys: &mut Keys<'_>) -> Option<Spanned<(String, u16)>> {
 
 /// `http://HOST[:PORT]`, and no more.
 fn target(text: &str) -> Result<(String, u16), Problem> {
-    let bad = |message: String| Problem::error(codes::BAD_VALUE, message).with_help("scheme, host and port: \"http://127.0.0.1:9001\"");
+    let bad = |message: String| {
+        Problem::error(codes::BAD_VALUE, message).with_help("scheme, host and port: \"http://127.0.0.1:9001\"")
+    };
     let uri: Uri = text.parse().map_err(|_| bad(format!("`{text}` is no URL")))?;
     match uri.scheme_str() {
         Some("http") => {}
         Some("https") => {
-            let instead = "put a proxy that speaks TLS beside the gateway, or reach the upstream over a network that you trust";
+            let instead =
+                "put a proxy that speaks TLS beside the gateway, or reach the upstream over a network that you trust";
             return Err(not_yet("an upstream over `https`", instead));
         }
         _ => return Err(bad(format!("`{text}` is no http URL"))),
@@ -95,7 +95,9 @@ fn target(text: &str) -> Result<(String, u16), Problem> {
     match uri.port_u16() {
         Some(0) => Err(bad(String::from("a target's port is not 0"))),
         Some(port) => Ok((host, port)),
-        None if uri.authority().is_some_and(|a| a.as_str().ends_with(':')) => Err(bad(format!("`{text}` lacks its port"))),
+        None if uri.authority().is_some_and(|a| a.as_str().ends_with(':')) => {
+            Err(bad(format!("`{text}` lacks its port")))
+        }
         None => Ok((host, 80)),
     }
 }

@@ -20,13 +20,20 @@ pub(super) fn read(within: Within<'_>, values: &mut BTreeMap<String, Value>, dia
 }
 
 /// Lays the values of another file over those that there are: its `[values]`, or all of it where it has no such table.
-pub(super) fn overlay(path: &Path, values: &mut BTreeMap<String, Value>, outside: &dyn Outside, diagnostics: &mut Diagnostics) {
+pub(super) fn overlay(
+    path: &Path,
+    values: &mut BTreeMap<String, Value>,
+    outside: &dyn Outside,
+    diagnostics: &mut Diagnostics,
+) {
     let name = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(why) => {
-            let problem = Problem::error(codes::UNREADABLE, format!("the file of values `{name}` cannot be read: {why}"));
-            return diagnostics.push(problem.with_help("`--values` names a TOML file, relative to the current folder").nowhere());
+            let problem =
+                Problem::error(codes::UNREADABLE, format!("the file of values `{name}` cannot be read: {why}"));
+            return diagnostics
+                .push(problem.with_help("`--values` names a TOML file, relative to the current folder").nowhere());
         }
     };
     let file = Arc::new(SourceFile::new(name, text));
@@ -52,7 +59,9 @@ fn value(within: Within<'_>, node: &Node, diagnostics: &mut Diagnostics) -> Opti
         NodeKind::Int(int) => Value::Int(*int),
         NodeKind::Float(float) => Value::Float(*float),
         NodeKind::Bool(bool) => Value::Bool(*bool),
-        NodeKind::List(items) => Value::List(items.iter().filter_map(|item| value(within, item, diagnostics)).collect()),
+        NodeKind::List(items) => {
+            Value::List(items.iter().filter_map(|item| value(within, item, diagnostics)).collect())
+        }
         NodeKind::Table(_) => match deserialize_node::<FromOutside>(within.file, node, within.outside) {
             Ok((text, warnings)) => {
                 diagnostics.extend(warnings);

@@ -1,6 +1,5 @@
 //! The body of an upstream's answer, with the connection that it comes over.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -12,10 +11,10 @@ use hyper::body::Incoming;
 use policy::Body;
 use policy::exchange::BoxError;
 use policy::ports::Clock;
-use tokio::time::Sleep;
 
 use super::link::Link;
 use super::pool::Pool;
+use crate::idle::IdleLimit;
 
 /// A body that comes while it is asked for, and gives its connection back at its end.
 struct Answer {
@@ -32,18 +31,9 @@ pub(super) struct Home {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// The time limit between two frames. Armed only while there is something to wait for; looked at again when it fires, so it
-/// takes between one and two times the limit and costs nothing while bytes come.
-struct IdleLimit {
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    moved: bool,
-}
-
 /// Makes the body: in memory where all of it is there already, which spares small answers a stream.
 pub(super) async fn body(incoming: Incoming, link: Box<Link>, home: Home, idle: Duration) -> Body {
-    let idle = IdleLimit { limit: idle, timer: None, moved: false };
-    let mut answer = Answer { first: None, incoming, link: Some(link), home, idle };
+    let mut answer = Answer { first: None, incoming, link: Some(link), home, idle: IdleLimit::new(idle) };
     let complete = std::future::poll_fn(|cx| Poll::Ready(answer.take_what_is_there(cx))).await;
     match complete {
         Some(bytes) => bytes.into(),
@@ -103,7 +93,7 @@ impl Answer {
         loop {
             match self.poll_incoming(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.idle.moved = true;
+                    self.idle.moved();
                     // Trailers were promised to nobody: `TE` did not go upstream.
                     let Ok(data) = frame.into_data() else { continue };
                     if self.incoming.is_end_stream() {
@@ -137,22 +127,6 @@ impl Answer {
             hint.set_upper(upper + first);
         }
         hint
-    }
-}
-
-impl IdleLimit {
-    fn passed(&mut self, cx: &mut Context<'_>) -> bool {
-        loop {
-            let limit = self.limit;
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-            if timer.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            self.timer = None;
-            if !std::mem::take(&mut self.moved) {
-                return true;
-            }
-        }
     }
 }
 

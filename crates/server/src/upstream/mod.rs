@@ -34,6 +34,15 @@ pub(crate) struct UpstreamSettings {
     pub(crate) timeouts: Timeouts,
 }
 
+impl UpstreamSettings {
+    /// What stands in for an upstream whose settings are wrong, so that policies that name it can be checked. Never sent to.
+    pub(crate) fn nowhere() -> Self {
+        let none = Duration::ZERO;
+        let timeouts = Timeouts { connect: none, first_byte: none, idle: none };
+        UpstreamSettings { host: String::from("invalid"), port: 0, timeouts }
+    }
+}
+
 /// Time limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeouts {

@@ -1,0 +1,300 @@
+//! The admin address: who may ask, and what.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::api::{Refusal, RefusalKind};
+use super::{status, work};
+use crate::listen::Connections;
+use crate::node::Node;
+use crate::records;
+use crate::reload::Trigger;
+use crate::tasks;
+
+/// More than any request here holds.
+const LARGEST: usize = 64 * 1024;
+
+/// The admin address of a node.
+pub(crate) struct Admin {
+    node: Arc<Node>,
+    token: String,
+    registry: prometheus_client::registry::Registry,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Admin {
+    pub(crate) fn new(node: Arc<Node>, token: String) -> Arc<Admin> {
+        let mut registry = prometheus_client::registry::Registry::with_prefix("portcullis");
+        registry.register_collector(Box::new(crate::metrics::NodeCollector(node.clone())));
+        Arc::new(Admin { node, token, registry })
+    }
+
+    /// Serves until the node ends.
+    pub(crate) async fn run(self: Arc<Self>, socket: TcpListener, connections: Arc<Connections>) {
+        loop {
+            match socket.accept().await {
+                Ok((stream, _)) => {
+                    tasks::spawn(self.clone().connection(stream, connections.clone()));
+                }
+                Err(why) => {
+                    tracing::warn!("a connection to the admin address could not be accepted: {why}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, connections: Arc<Connections>) {
+        let opened = connections.open();
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30)).max_buf_size(LARGEST);
+        let service =
+            service_fn(|request: Request<Incoming>| async { Ok::<_, Infallible>(self.answer(request).await) });
+        // Who asks here sees the error too.
+        let _ = opened.drive(builder.serve_connection(TokioIo::new(stream), service)).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        if !host_is_ours(&parts.headers) {
+            // A page in a browser whose name leads here must not reach the gateway through it.
+            return refuse(
+                RefusalKind::Invalid,
+                "this Host is not served here",
+                Some("ask by address, or as localhost"),
+            );
+        }
+        let path = parts.uri.path();
+        if let Some(open) = self.open(&parts.method, path) {
+            return open;
+        }
+        if !self.authorized(&parts.headers) {
+            let help = "the token of this node is in `var/admin.token`, below its configuration folder";
+            return refuse(RefusalKind::Unauthorized, "the admin address asks for its token", Some(help));
+        }
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let body = match Limited::new(body, LARGEST).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
+        };
+        self.route(&parts.method, &segments, parts.uri.query(), &body).await
+    }
+
+    /// What needs no credential.
+    fn open(&self, method: &Method, path: &str) -> Option<Answer> {
+        let known = matches!(path, "/health/live" | "/health/ready" | "/metrics");
+        if !known {
+            return None;
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Some(refuse(RefusalKind::MethodNotAllowed, "GET is what this answers", None));
+        }
+        Some(match path {
+            "/health/live" => text(StatusCode::OK, "text/plain", String::from("live\n")),
+            "/health/ready" => match self.node.unready() {
+                None => text(StatusCode::OK, "text/plain", String::from("ready\n")),
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", format!("{why}\n")),
+            },
+            _ => self.metrics(),
+        })
+    }
+
+    fn metrics(&self) -> Answer {
+        let mut shown = String::new();
+        match prometheus_client::encoding::text::encode(&mut shown, &self.registry) {
+            Ok(()) => text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", shown),
+            Err(_) => refuse(RefusalKind::Internal, "the metrics could not be written", None),
+        }
+    }
+
+    fn authorized(&self, headers: &HeaderMap) -> bool {
+        let value = headers.get(header::AUTHORIZATION).map(|v| v.as_bytes()).unwrap_or_default();
+        let Some((scheme, given)) = value.split_at_checked(7) else { return false };
+        scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(self.token.as_bytes()))
+    }
+
+    async fn route(&self, method: &Method, path: &[&str], query: Option<&str>, body: &[u8]) -> Answer {
+        let node = &self.node;
+        match (method.as_str(), path) {
+            ("GET", ["status"]) => json(StatusCode::OK, &status::status(node)),
+            ("POST", ["reload"]) => self.reload().await,
+            ("POST", ["stores", "check"]) => {
+                let generation = node.generation.load_full();
+                let types = &generation.settings.stores.types;
+                json(StatusCode::OK, &work::check(&generation.stores, types, &node.environment).await)
+            }
+            ("POST", ["stores", "purge"]) => {
+                let generation = node.generation.load_full();
+                json(StatusCode::OK, &work::purge(&generation.stores, &node.environment).await)
+            }
+            (_, ["clients", ..] | ["tokens", _]) => {
+                match records::Stores::of(&node.generation.load().stores, node.environment.clone()) {
+                    Ok(stores) => on_records(&stores, method, path, query, body).await,
+                    Err(refusal) => refused(&refusal),
+                }
+            }
+            (_, ["status" | "reload"] | ["stores", _]) => wrong_method(),
+            _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        let (answer, reloaded) = oneshot::channel();
+        let trigger = Trigger { by: "admin", answer: Some(answer) };
+        if self.node.triggers.send(trigger).await.is_err() {
+            return refuse(RefusalKind::Unavailable, "the node is ending", None);
+        }
+        match reloaded.await {
+            Ok(reloaded) => json(StatusCode::OK, &reloaded),
+            Err(_) => refuse(RefusalKind::Unavailable, "the node is ending", None),
+        }
+    }
+}
+
+/// Clients and tokens.
+async fn on_records(
+    stores: &records::Stores,
+    method: &Method,
+    path: &[&str],
+    query: Option<&str>,
+    body: &[u8],
+) -> Answer {
+    match (method.as_str(), path) {
+        ("GET", ["clients"]) => match work::page(query) {
+            Ok((after, limit)) => outcome(stores.list_clients(after.as_deref(), limit).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["clients"]) => match read(body) {
+            Ok(request) => outcome(stores.add_client(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("GET", ["clients", id]) => outcome(stores.show_client(&work::decoded(id)).await),
+        ("DELETE", ["clients", id]) => outcome(stores.delete_client(&work::decoded(id)).await),
+        ("POST", ["clients", id, "rotate"]) => match read(body) {
+            Ok(request) => outcome(stores.rotate_client(&work::decoded(id), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["clients", id, "enable"]) => outcome(stores.enable_client(&work::decoded(id), true).await),
+        ("POST", ["clients", id, "disable"]) => outcome(stores.enable_client(&work::decoded(id), false).await),
+        ("POST", ["tokens", "inspect"]) => match read(body) {
+            Ok(request) => outcome(stores.inspect_token(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["tokens", "revoke"]) => match read(body) {
+            Ok(request) => outcome(stores.revoke_tokens(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        (
+            _,
+            ["clients"]
+            | ["clients", _]
+            | ["clients", _, "rotate" | "enable" | "disable"]
+            | ["tokens", "inspect" | "revoke"],
+        ) => wrong_method(),
+        _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
+    }
+}
+
+fn wrong_method() -> Answer {
+    refuse(RefusalKind::MethodNotAllowed, "another method is meant for this", None)
+}
+
+/// Names cannot be trusted: whoever owns one decides where it leads. Addresses and `localhost` can.
+fn host_is_ours(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|h| h.to_str().ok()), hosts.next()) else { return false };
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    if host.contains('@') {
+        return false;
+    }
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+fn read<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Refusal> {
+    serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(|why| Refusal {
+        kind: RefusalKind::Invalid,
+        message: format!("the body is not what this needs: {why}"),
+        help: None,
+    })
+}
+
+fn outcome<A: Serialize>(outcome: Result<A, Refusal>) -> Answer {
+    match outcome {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn refuse(kind: RefusalKind, message: &str, help: Option<&str>) -> Answer {
+    refused(&Refusal { kind, message: message.to_owned(), help: help.map(str::to_owned) })
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    json(refusal.kind.status(), refusal)
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    match serde_json::to_string(value) {
+        Ok(body) => text(status, "application/json", body),
+        Err(_) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::from("the answer could not be written\n"))
+        }
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_are_hosts() {
+        for (host, ours) in [
+            ("127.0.0.1:8090", true),
+            ("127.0.0.1", true),
+            ("[::1]:8090", true),
+            ("localhost:8090", true),
+            ("LOCALHOST", true),
+            ("10.1.2.3:8090", true),
+            ("evil.example:8090", false),
+            ("localhost.evil.example", false),
+            ("user@127.0.0.1", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            assert_eq!(host_is_ours(&headers), ours, "{host}");
+            headers.append(header::HOST, host.parse().unwrap());
+            assert!(!host_is_ours(&headers));
+        }
+        assert!(!host_is_ours(&HeaderMap::new()));
+    }
+}

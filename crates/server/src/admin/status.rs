@@ -1,0 +1,40 @@
+//! What `portcullis status` shows: from the same generation that requests live in.
+
+use policy::diagnostic::render;
+
+use super::api::{GenerationView, ListenerView, RefusedView, SourceView, Status};
+use crate::node::Node;
+
+/// How the node is now.
+pub(crate) fn status(node: &Node) -> Status {
+    let generation = node.generation.load_full();
+    let stores = &generation.stores;
+    let kind = |name: &str| generation.settings.stores.types.get(name).cloned().unwrap_or_default();
+    let sources = stores.sources_in_use().map(|source| {
+        let why = node.source_down(source.name());
+        SourceView { name: source.name().to_owned(), kind: kind(source.name()), up: why.is_none(), why }
+    });
+    let listeners = node.listeners.open().into_iter().map(|(number, address, connections)| ListenerView {
+        name: generation.listener(number).map(ToString::to_string).unwrap_or_default(),
+        address: address.to_string(),
+        connections: connections as u64,
+    });
+    let in_use = stores.stores().filter(|(_, kind, _)| kind.table().is_some());
+    Status {
+        name: generation.settings.node.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_seconds: node.environment.clock.monotonic_nanos().saturating_sub(node.started) / 1_000_000_000,
+        state: String::from(if node.draining() { "draining" } else { "serving" }),
+        ready: node.unready().is_none(),
+        generation: GenerationView {
+            number: generation.number,
+            hash: format!("{:016x}", generation.fingerprint.files),
+            since: generation.since,
+            policies: generation.policies.iter().map(|policy| policy.name.to_string()).collect(),
+        },
+        listeners: listeners.collect(),
+        sources: sources.collect(),
+        stores: in_use.map(|(name, _, source)| (name.to_owned(), source.to_owned())).collect(),
+        refused: node.refused().as_ref().map(|r| RefusedView { at: r.at, text: render(&r.diagnostics, false) }),
+    }
+}

@@ -1,0 +1,49 @@
+//! The access log: one line a request, never a secret. The query is left out, since people put secrets there.
+
+use http::{Method, StatusCode};
+use policy::engine::Decision;
+
+use crate::load::Generation;
+
+/// What stands in the line beside the decision.
+pub(super) struct Line<'a> {
+    pub(super) id: &'a str,
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) listener: &'a str,
+    pub(super) status: StatusCode,
+    pub(super) nanos: u64,
+}
+
+/// Whether lines are wanted: asked before anything is gathered for one.
+pub(super) fn wanted(generation: &Generation) -> bool {
+    generation.settings.node.log.access && tracing::enabled!(target: "access", tracing::Level::INFO)
+}
+
+/// A request that a policy, or the router, answered.
+pub(super) fn answered(line: &Line<'_>, policy: &str, generation: &Generation, decision: &Decision) {
+    let refused = decision.refused().and_then(|_| generation.program.explain(decision).refused);
+    let (reason, place) = refused.as_ref().map_or(("", ""), |(reason, place)| (reason, place));
+    write(line, policy, reason, place, generation.number);
+}
+
+/// A request that no policy saw.
+pub(super) fn unserved(line: &Line<'_>, reason: &str, generation: u64) {
+    write(line, "", reason, "", generation);
+}
+
+fn write(line: &Line<'_>, policy: &str, reason: &str, place: &str, generation: u64) {
+    tracing::info!(
+        target: "access",
+        id = line.id,
+        method = line.method.as_str(),
+        path = line.path,
+        status = line.status.as_u16(),
+        policy,
+        reason,
+        place,
+        listener = line.listener,
+        generation,
+        micros = line.nanos / 1_000,
+    );
+}

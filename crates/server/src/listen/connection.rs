@@ -1,0 +1,196 @@
+//! Open connections: how they are told to finish.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::TokioIo;
+use policy::exchange::BoxError;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// All open connections of one listener.
+#[derive(Default)]
+pub(crate) struct Connections {
+    open: Mutex<HashMap<u64, Arc<Signal>>>,
+    count: AtomicUsize,
+    next: AtomicU64,
+    changed: Notify,
+}
+
+/// What one connection is told: a number that it looks at whenever it is polled, and a waker so that it is.
+#[derive(Default)]
+struct Signal {
+    told: AtomicU8,
+    waker: AtomicWaker,
+}
+
+const GO_ON: u8 = 0;
+const FINISH: u8 = 1;
+const END: u8 = 2;
+
+/// One open connection; counted until it is dropped.
+pub(crate) struct Opened {
+    connections: Arc<Connections>,
+    key: u64,
+    signal: Arc<Signal>,
+}
+
+/// A connection that can be asked to finish: hyper's.
+pub(crate) trait Finish: Future {
+    /// Answers what has begun, says `Connection: close`, and closes; at once where nothing has begun.
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S, B> Finish for http1::Connection<TokioIo<TcpStream>, S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Connections {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more.
+    pub(crate) fn open(self: &Arc<Self>) -> Opened {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        let signal = Arc::<Signal>::default();
+        self.all().insert(key, signal.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Opened { connections: self.clone(), key, signal }
+    }
+
+    /// Tells all to finish what they have begun.
+    pub(crate) fn finish(&self) {
+        self.tell(FINISH);
+    }
+
+    /// Ends all at once.
+    pub(crate) fn end(&self) {
+        self.tell(END);
+    }
+
+    /// Waits until there is none.
+    pub(crate) async fn gone(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.count() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn tell(&self, what: u8) {
+        for signal in self.all().values() {
+            signal.told.fetch_max(what, Ordering::Release);
+            signal.waker.wake();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Signal>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Opened {
+    /// Runs a connection to its end, or until it is told to end.
+    pub(crate) async fn drive<C: Finish>(self, connection: C) -> Option<C::Output> {
+        let mut connection = pin!(connection);
+        let mut told = GO_ON;
+        let mut waiting = false;
+        poll_fn(|cx| {
+            loop {
+                if !waiting {
+                    // One task drives a connection from start to end, so its waker stays the same until it is used.
+                    self.signal.waker.register(cx.waker());
+                    waiting = true;
+                }
+                let now = self.signal.told.load(Ordering::Acquire);
+                if now == told {
+                    break;
+                }
+                (told, waiting) = (now, false);
+                match now {
+                    END => return Poll::Ready(None),
+                    _ => connection.as_mut().finish(),
+                }
+            }
+            connection.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.connections.all().remove(&self.key);
+        if self.connections.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.connections.changed.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Context;
+    use std::time::Duration;
+
+    /// Ends once it is asked to.
+    struct Patient(bool);
+    impl Future for Patient {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            if self.0 { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+    impl Finish for Patient {
+        fn finish(mut self: Pin<&mut Self>) {
+            self.0 = true;
+        }
+    }
+    /// Never ends.
+    struct Stubborn;
+    impl Future for Stubborn {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+    impl Finish for Stubborn {
+        fn finish(self: Pin<&mut Self>) {}
+    }
+
+    #[tokio::test]
+    async fn connections_finish_when_they_are_told() {
+        let connections = Arc::<Connections>::default();
+        let patient = tokio::spawn(connections.open().drive(Patient(false)));
+        let stubborn = tokio::spawn(connections.open().drive(Stubborn));
+        tokio::task::yield_now().await;
+        assert_eq!(connections.count(), 2);
+        connections.finish();
+        assert_eq!(patient.await.unwrap(), Some(()));
+        assert!(tokio::time::timeout(Duration::from_millis(20), connections.gone()).await.is_err());
+        connections.end();
+        assert_eq!(stubborn.await.unwrap(), None);
+        connections.gone().await;
+    }
+}

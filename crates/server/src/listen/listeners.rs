@@ -1,0 +1,212 @@
+//! The set of listeners, over reloads: one that stays configured is never closed, a new one is bound before the swap, one that
+//! goes finishes what it has begun.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use super::connection::Connections;
+use super::serve::serve;
+use crate::node::Node;
+use crate::settings::ListenerSettings;
+use crate::tasks;
+
+/// hyper's own smallest read buffer is 8 KiB; more than this is only needed for larger heads.
+const BUFFER: usize = 64 * 1024;
+
+/// How long to wait after an accept that failed for want of descriptors: no connection is lost, it waits in the backlog.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// One listener that is bound.
+pub(crate) struct Listener {
+    /// Its own number, the same over all generations that have it.
+    pub(crate) number: u64,
+    /// What the file says; its port may be 0.
+    configured: SocketAddr,
+    name_when_bound: String,
+    /// The address that it really has.
+    pub(crate) bound: SocketAddr,
+    pub(crate) connections: Arc<Connections>,
+    stop: Notify,
+}
+
+/// The listeners of a node.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    all: Mutex<Vec<Arc<Listener>>>,
+    next: AtomicU64,
+}
+
+/// What a load would make of the listeners: new ones are bound, nothing is closed yet. Dropped, it closes what it bound.
+pub(crate) struct Plan {
+    kept: Vec<(Arc<Listener>, String)>,
+    added: Vec<(Arc<Listener>, TcpListener, String)>,
+}
+
+impl Plan {
+    /// The address of the only listener.
+    pub(crate) fn only_address(&self) -> Option<SocketAddr> {
+        match self.listeners().collect::<Vec<_>>().as_slice() {
+            [(only, _)] => Some(only.bound),
+            _ => None,
+        }
+    }
+
+    /// Number and name of each listener.
+    pub(crate) fn names(&self) -> Vec<(u64, Arc<str>)> {
+        self.listeners().map(|(listener, name)| (listener.number, Arc::from(name))).collect()
+    }
+
+    /// Name and address of each listener.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners().map(|(listener, name)| (name, listener.bound))
+    }
+
+    fn listeners(&self) -> impl Iterator<Item = (&Arc<Listener>, &str)> {
+        let kept = self.kept.iter().map(|(listener, name)| (listener, name.as_str()));
+        kept.chain(self.added.iter().map(|(listener, _, name)| (listener, name.as_str())))
+    }
+}
+
+impl Listener {
+    /// Whether these settings mean this listener. Several may ask for a port of the kernel's choice: names tell those apart.
+    fn is_meant_by(&self, settings: &ListenerSettings) -> bool {
+        self.configured == settings.address && (settings.address.port() != 0 || self.name_when_bound == settings.name)
+    }
+}
+
+impl Listeners {
+    /// Binds what is new. An error names the address.
+    pub(crate) async fn plan(&self, settings: &[ListenerSettings]) -> Result<Plan, (SocketAddr, io::Error)> {
+        let mut plan = Plan { kept: Vec::new(), added: Vec::new() };
+        for settings in settings {
+            let known = self.all().iter().find(|listener| listener.is_meant_by(settings)).cloned();
+            if let Some(listener) = known {
+                plan.kept.push((listener, settings.name.clone()));
+                continue;
+            }
+            let socket = TcpListener::bind(settings.address).await.map_err(|why| (settings.address, why))?;
+            let listener = Listener {
+                number: self.next.fetch_add(1, Ordering::Relaxed),
+                configured: settings.address,
+                name_when_bound: settings.name.clone(),
+                bound: socket.local_addr().map_err(|why| (settings.address, why))?,
+                connections: Arc::default(),
+                stop: Notify::new(),
+            };
+            plan.added.push((Arc::new(listener), socket, settings.name.clone()));
+        }
+        Ok(plan)
+    }
+
+    /// Carries a plan out, once the generation that it was made for serves.
+    pub(crate) fn carry_out(&self, node: &Arc<Node>, plan: Plan) {
+        let Plan { kept, added } = plan;
+        let removed: Vec<_> = {
+            let mut all = self.all();
+            let (stay, go) = all.drain(..).partition(|l| kept.iter().any(|(k, _)| k.number == l.number));
+            *all = stay;
+            all.extend(added.iter().map(|(listener, ..)| listener.clone()));
+            go
+        };
+        for (listener, socket, name) in added {
+            tracing::info!(listener = name, address = %listener.bound, "listening");
+            tasks::spawn(accept(node.clone(), listener, socket));
+        }
+        for listener in removed {
+            tracing::info!(address = %listener.bound, "no longer listening");
+            let limit = node.generation.load().settings.node.limits.drain;
+            tasks::spawn(async move { listener.drain(limit).await });
+        }
+    }
+
+    /// Stops accepting, and waits until every request that has begun is answered, at most `limit`. Whether all were.
+    pub(crate) async fn drain(&self, limit: Duration) -> bool {
+        let all = std::mem::take(&mut *self.all());
+        let drained = futures_util::future::join_all(all.iter().map(|listener| listener.drain(limit))).await;
+        drained.into_iter().all(|drained| drained)
+    }
+
+    /// Names, addresses and open connections, as the generation names them.
+    pub(crate) fn open(&self) -> Vec<(u64, SocketAddr, usize)> {
+        self.all().iter().map(|l| (l.number, l.bound, l.connections.count())).collect()
+    }
+
+    /// How many connections are open on all of them.
+    fn connections(&self) -> usize {
+        self.all().iter().map(|l| l.connections.count()).sum()
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Listener>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener {
+    async fn drain(&self, limit: Duration) -> bool {
+        self.stop.notify_one();
+        self.connections.finish();
+        let finished = tokio::time::timeout(limit, self.connections.gone()).await.is_ok();
+        self.connections.end();
+        finished
+    }
+}
+
+/// Accepts until it is told to stop; then the socket closes.
+async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = listener.stop.notified() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let limit = node.generation.load().settings.node.limits.connections;
+                if node.listeners.connections() >= limit {
+                    node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                tasks::spawn(connection(node.clone(), listener.clone(), stream, peer));
+            }
+            Err(why) => {
+                tracing::warn!(address = %listener.bound, "a connection could not be accepted: {why}");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(node: Arc<Node>, listener: Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+    // A socket that is gone already: the first read says so too.
+    let _ = stream.set_nodelay(true);
+    let limits = node.generation.load().settings.node.limits;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.headers)
+        .max_buf_size(limits.headers.max(BUFFER))
+        .pipeline_flush(true);
+    let opened = listener.connections.open();
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let (node, listener) = (&node, &listener);
+        async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
+    });
+    let ended = opened.drive(builder.serve_connection(TokioIo::new(stream), service)).await;
+    if let Some(Err(why)) = ended {
+        // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
+        tracing::debug!(%peer, "connection ended: {why}");
+    }
+}

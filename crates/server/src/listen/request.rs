@@ -1,0 +1,163 @@
+//! From what hyper parsed to the engine's request: checked, in one form, and without anything that only the gateway may say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use policy::{Body, Request, Response};
+
+use super::{body, headers, host, path};
+use crate::hop;
+
+/// Why a request is refused before any policy sees it. The words go to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) detail: &'static str,
+}
+
+impl Refused {
+    const fn bad(detail: &'static str) -> Self {
+        Refused { status: StatusCode::BAD_REQUEST, detail }
+    }
+
+    /// The answer: problem details (RFC 9457), and an end to the connection, since what follows on it is as doubtful.
+    pub(crate) fn response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or_default();
+        let text = format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"detail\":\"{}\"}}",
+            self.status.as_u16(),
+            self.detail
+        );
+        let mut response = Response::new(self.status);
+        response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.body = text.into();
+        response
+    }
+}
+
+/// Where a request came in.
+pub(crate) struct Arrival<'a> {
+    pub(crate) peer: SocketAddr,
+    /// The address that the listener has: the host of HTTP/1.0 requests that name none.
+    pub(crate) local: SocketAddr,
+    pub(crate) listener: &'a Arc<str>,
+    pub(crate) id: Arc<str>,
+}
+
+/// The request for the engine.
+pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
+    let (parts, incoming) = request.into_parts();
+    let mut received = head(parts, arrival)?;
+    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming));
+    Ok(received)
+}
+
+fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Refused> {
+    let http::request::Parts { method, uri, version, mut headers, .. } = parts;
+    check_target(&method, &uri)?;
+    check_framing(&headers)?;
+    let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
+    let path = path::normalise(uri.path()).map_err(|why| Refused::bad(why.message()))?;
+    hop::strip(&mut headers);
+    headers::strip_forged(&mut headers);
+    let mut request = Request::new(method, path, Body::Empty);
+    request.query = uri.query().map(str::to_owned);
+    request.version = version;
+    request.headers = headers;
+    request.host = host.unwrap_or_else(|| arrival.local.to_string());
+    request.peer = arrival.peer;
+    request.listener = arrival.listener.clone();
+    request.id = arrival.id;
+    Ok(request)
+}
+
+fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
+    if *method == Method::CONNECT {
+        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "CONNECT is not served here" });
+    }
+    // `http` only: these are plain listeners, and a target of another scheme is meant for somebody else.
+    match uri.scheme_str() {
+        None | Some("http") => Ok(()),
+        Some(_) => Err(Refused {
+            status: StatusCode::MISDIRECTED_REQUEST,
+            detail: "the request target is not for this server",
+        }),
+    }
+}
+
+/// hyper has taken `Content-Length` off where there is `Transfer-Encoding`, and will close the connection after the answer. What
+/// is left to refuse is a coding beside `chunked`: its bytes would go on under a name that is not theirs.
+fn check_framing(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) if one.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => {
+            Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "no transfer coding but chunked is known here" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive_head(method: &str, target: &str, headers: &[(&'static str, &'static str)]) -> Result<Request, Refused> {
+        let mut request = http::Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let arrival = Arrival {
+            peer: ([127, 0, 0, 1], 5).into(),
+            local: ([127, 0, 0, 1], 8080).into(),
+            listener: &Arc::from("public"),
+            id: Arc::from("id"),
+        };
+        head(parts, arrival)
+    }
+
+    #[test]
+    fn a_request_comes_through() {
+        let request = receive_head(
+            "GET",
+            "/a/%7eb?x=%7e&y",
+            &[
+                ("host", "Example.com"),
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x-api-key", "k"),
+                ("connection", "x-client"),
+                ("x-client", "forged"),
+            ],
+        )
+        .unwrap();
+        assert_eq!((request.path.as_str(), request.query.as_deref()), ("/a/~b", Some("x=%7e&y")));
+        assert_eq!(request.host, "example.com");
+        assert_eq!((&*request.listener, &*request.id), ("public", "id"));
+        let names: Vec<_> = request.headers.keys().map(|n| n.as_str()).collect();
+        assert_eq!(names, ["host", "x-api-key"]);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let host = ("host", "a");
+        for (method, target, headers, status) in [
+            ("GET", "/a/../b", &[host][..], 400),
+            ("GET", "/", &[], 400),
+            ("GET", "/", &[host, host], 400),
+            ("OPTIONS", "*", &[host], 400),
+            ("CONNECT", "a:443", &[host], 501),
+            ("GET", "https://a/", &[host], 421),
+            ("POST", "/", &[host, ("transfer-encoding", "gzip, chunked")], 501),
+            ("POST", "/", &[host, ("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")], 501),
+        ] {
+            let refused = receive_head(method, target, headers).err().unwrap_or_else(|| panic!("{method} {target}"));
+            assert_eq!(refused.status.as_u16(), status, "{method} {target}");
+        }
+        assert!(receive_head("POST", "/", &[host, ("transfer-encoding", "Chunked")]).is_ok());
+        assert!(receive_head("GET", "http://a/x", &[host]).is_ok());
+    }
+}

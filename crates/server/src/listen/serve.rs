@@ -1,0 +1,104 @@
+//! One request: received, served in one generation, answered, counted, logged.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName};
+use http::{HeaderValue, Method, StatusCode};
+use hyper::body::Incoming;
+use policy::{Body, Response};
+
+use super::access::{self, Line};
+use super::listeners::Listener;
+use super::request::{Arrival, Refused, receive};
+use crate::load::Generation;
+use crate::node::Node;
+
+/// The header that names the generation, where `[debug]` asks for it.
+const GENERATION: HeaderName = HeaderName::from_static("portcullis-generation");
+
+const NO_LISTENER: Refused =
+    Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail: "this address is no longer served" };
+const PANICKED: Refused =
+    Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
+
+/// Answers one request. It lives in the generation that is loaded here, to its end.
+pub(super) async fn serve(
+    node: &Node,
+    listener: &Listener,
+    peer: SocketAddr,
+    request: http::Request<Incoming>,
+) -> http::Response<Body> {
+    let started = node.environment.clock.monotonic_nanos();
+    let generation = node.generation.load_full();
+    let id = node.ids.next();
+    let Some(name) = generation.listener(listener.number) else {
+        return refuse(node, &generation, NO_LISTENER, &id, "");
+    };
+    let arrival = Arrival { peer, local: listener.bound, listener: name, id: id.clone() };
+    let received = match receive(request, arrival) {
+        Ok(received) => received,
+        Err(refused) => return refuse(node, &generation, refused, &id, name),
+    };
+    let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
+    let is_head = received.method == Method::HEAD;
+    let serving = generation.program.serve(&node.environment, received);
+    let Ok(served) = AssertUnwindSafe(serving).catch_unwind().await else {
+        node.metrics.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            id = &*id,
+            "a request panicked: this is a defect of the gateway, and the request was answered 500"
+        );
+        return refuse(node, &generation, PANICKED, &id, name);
+    };
+    let nanos = node.environment.clock.monotonic_nanos().saturating_sub(started);
+    let status = served.response.status;
+    let policy =
+        served.decision.policy().and_then(|index| generation.policies.get(index)).unwrap_or(&generation.no_policy);
+    policy.metrics.answered(status, nanos);
+    if let Some(reason) = served.decision.refused() {
+        node.metrics.refusal(&policy.name, reason.as_str());
+    }
+    if let Some((method, path)) = line {
+        let line = Line { id: &id, method: &method, path: &path, listener: name, status, nanos };
+        access::answered(&line, &policy.name, &generation, &served.decision);
+    }
+    answer(served.response, is_head, &generation)
+}
+
+/// The engine's answer for hyper, which writes `Date` and the framing.
+fn answer(response: Response, is_head: bool, generation: &Generation) -> http::Response<Body> {
+    let Response { status, mut headers, body } = response;
+    // The length is the body's, whatever a filter or an upstream wrote; only where there is no body by nature it stays.
+    if !is_head && status != StatusCode::NOT_MODIFIED {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if let Some(number) = &generation.header {
+        headers.insert(GENERATION, number.clone());
+    }
+    let mut answer = http::Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
+}
+
+fn refuse(
+    node: &Node,
+    generation: &Arc<Generation>,
+    refused: Refused,
+    id: &str,
+    listener: &str,
+) -> http::Response<Body> {
+    node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
+    if access::wanted(generation) {
+        // Nothing of a malformed request is repeated in the log.
+        let line = Line { id, method: &Method::default(), path: "", listener, status: refused.status, nanos: 0 };
+        access::unserved(&line, refused.detail, generation.number);
+    }
+    let mut answer = answer(refused.response(), false, generation);
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}

@@ -1,0 +1,110 @@
+//! What a load changes, section by section: what `reload` prints.
+
+use std::collections::BTreeMap;
+
+use policy::diagnostic::{Problem, codes};
+use policy::{Diagnostics, Value};
+use store::mapping::Moved;
+
+use super::{Draft, Generation};
+use crate::admin::api::Change;
+use crate::settings::{NodeSettings, StoreSettings};
+
+/// The changes of a draft against the generation that serves.
+pub(crate) fn changes(before: &Generation, draft: &Draft) -> Vec<Change> {
+    let mut changes = Vec::new();
+    policies(before, draft, &mut changes);
+    let (old, new) = (&before.settings, &draft.reading.settings);
+    stores(&old.stores, &new.stores, &draft.stores.moved(&before.stores), &mut changes);
+    node(&old.node, &new.node, &mut changes);
+    if changes.is_empty() && before.fingerprint.outside != draft.reading.outside.hash() {
+        changes.push(change("outside", "a variable, secret file or content file", "changed"));
+    }
+    changes
+}
+
+/// P0403: records that stay behind, one warning a store that moves.
+pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    for Moved { store, from, to } in moved {
+        let message = format!("store `{store}` is now in `{to}`: its records in `{from}` stay behind");
+        let help = match store.as_str() {
+            "clients" => "register the clients anew, or go back to the source before",
+            _ => "what was kept there is unknown from now on; go back to the source before to find it again",
+        };
+        let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
+        warnings.push(match settings.store_place(store) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        });
+    }
+    warnings
+}
+
+fn change(section: &str, what: impl Into<String>, how: impl Into<String>) -> Change {
+    Change { section: section.to_owned(), what: what.into(), how: how.into() }
+}
+
+fn policies(before: &Generation, draft: &Draft, changes: &mut Vec<Change>) {
+    let below = |files: &policy::reader::Files| -> BTreeMap<String, String> {
+        let files = files.files.iter().filter_map(|(path, file)| Some((path.strip_prefix("policies/")?, file)));
+        files.map(|(path, file)| (path.trim_end_matches(".toml").to_owned(), file.text.clone())).collect()
+    };
+    compare("policies", "", &below(&before.files), &below(&draft.reading.files), changes);
+}
+
+/// Tells what was added, removed and changed between two maps.
+fn compare<T: PartialEq>(
+    section: &str,
+    prefix: &str,
+    old: &BTreeMap<String, T>,
+    new: &BTreeMap<String, T>,
+    changes: &mut Vec<Change>,
+) {
+    for (name, value) in new {
+        match old.get(name) {
+            None => changes.push(change(section, format!("{prefix}{name}"), "added")),
+            Some(before) if before != value => changes.push(change(section, format!("{prefix}{name}"), "changed")),
+            Some(_) => {}
+        }
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        changes.push(change(section, format!("{prefix}{name}"), "removed"));
+    }
+}
+
+fn stores(old: &StoreSettings, new: &StoreSettings, moved: &[Moved], changes: &mut Vec<Change>) {
+    compare("stores", "source.", &old.mapping.sources, &new.mapping.sources, changes);
+    for moved in moved {
+        changes.push(change("stores", format!("store.{}", moved.store), format!("now on source {}", moved.to)));
+    }
+    let kinds = |settings: &StoreSettings| -> BTreeMap<String, store::Kind> {
+        settings.mapping.stores().into_iter().map(|(name, (kind, _))| (name.to_owned(), kind)).collect()
+    };
+    compare("stores", "store.", &kinds(old), &kinds(new), changes);
+}
+
+fn node(old: &NodeSettings, new: &NodeSettings, changes: &mut Vec<Change>) {
+    if old.name != new.name {
+        changes.push(change("node", "name", format!("now {}", new.name)));
+    }
+    if old.cluster_nodes != new.cluster_nodes {
+        changes.push(change("node", "cluster.nodes", format!("now {}", new.cluster_nodes)));
+    }
+    compare::<Value>("node", "values.", &old.values, &new.values, changes);
+    compare("node", "upstream.", &old.upstreams, &new.upstreams, changes);
+    let by_name = |node: &NodeSettings| -> BTreeMap<String, _> {
+        node.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect()
+    };
+    compare("node", "listener.", &by_name(old), &by_name(new), changes);
+    for (name, differs) in [
+        ("limits", old.limits != new.limits),
+        ("log", old.log != new.log),
+        ("debug", old.generation_header != new.generation_header),
+        ("admin.address", old.admin != new.admin),
+    ] {
+        if differs {
+            changes.push(change("node", name, "changed"));
+        }
+    }
+}

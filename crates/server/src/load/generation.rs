@@ -1,0 +1,106 @@
+//! One generation: everything of one load, compiled and opened. Requests live in it from start to end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use policy::Diagnostics;
+use policy::engine::Program;
+use policy::reader::Files;
+use store::mapping::Opened;
+
+use super::outside::Recorder;
+use super::{Draft, Reading};
+use crate::admin::api::Change;
+use crate::metrics::{Metrics, PolicyMetrics};
+use crate::settings::Settings;
+use crate::upstream::HttpUpstream;
+
+/// What tells one state of the files, and of what they name outside, from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) files: u64,
+    pub(crate) outside: u64,
+}
+
+/// A generation.
+pub(crate) struct Generation {
+    /// Counted from 1 since the start.
+    pub(crate) number: u64,
+    /// Of its files.
+    pub(crate) fingerprint: Fingerprint,
+    /// When it was taken up, Unix seconds.
+    pub(crate) since: u64,
+    /// Its policies.
+    pub(crate) program: Arc<Program>,
+    /// Their names and counters, by the program's index.
+    pub(crate) policies: Vec<ServedPolicy>,
+    /// The counters of requests without a policy.
+    pub(crate) no_policy: ServedPolicy,
+    /// The files it was made of.
+    pub(crate) files: Arc<Files>,
+    /// The settings in them.
+    pub(crate) settings: Arc<Settings>,
+    /// What was read outside of them.
+    pub(crate) outside: Arc<Recorder>,
+    /// Stores and data sources.
+    pub(crate) stores: Arc<Opened>,
+    /// Upstreams.
+    pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
+    /// The header that names it, where `[debug]` asks for it.
+    pub(crate) header: Option<HeaderValue>,
+    /// The names of its listeners, by the listener's own number.
+    pub(crate) listeners: Vec<(u64, Arc<str>)>,
+    /// What it changed against the one before.
+    pub(crate) changes: Vec<Change>,
+    /// What its load warned of.
+    pub(crate) warnings: Diagnostics,
+}
+
+/// A policy as requests are counted on it.
+pub(crate) struct ServedPolicy {
+    pub(crate) name: Arc<str>,
+    pub(crate) metrics: Arc<PolicyMetrics>,
+}
+
+/// What becomes known of a generation only when it is taken up.
+pub(crate) struct TakenUp {
+    pub(crate) number: u64,
+    pub(crate) since: u64,
+    pub(crate) listeners: Vec<(u64, Arc<str>)>,
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Generation {
+    /// From a draft without errors: its stores are open, or will be tried again.
+    pub(crate) fn new(draft: Draft, program: Arc<Program>, metrics: &Metrics, taken: TakenUp) -> Generation {
+        let Draft { reading, stores, upstreams, .. } = draft;
+        let fingerprint = reading.fingerprint();
+        let Reading { files, outside, settings, diagnostics } = reading;
+        let policies = program.policies();
+        let policies =
+            policies.into_iter().map(|name| ServedPolicy { name: Arc::from(name), metrics: metrics.policy(name) });
+        Generation {
+            number: taken.number,
+            fingerprint,
+            since: taken.since,
+            policies: policies.collect(),
+            no_policy: ServedPolicy { name: Arc::from(""), metrics: metrics.no_policy() },
+            program,
+            header: settings.node.generation_header.then(|| HeaderValue::from(taken.number)),
+            files,
+            settings,
+            outside,
+            stores,
+            upstreams,
+            listeners: taken.listeners,
+            changes: taken.changes,
+            warnings: diagnostics,
+        }
+    }
+
+    /// The name that a listener has in this generation; none where the generation does not have that listener.
+    pub(crate) fn listener(&self, number: u64) -> Option<&Arc<str>> {
+        self.listeners.iter().find(|(n, _)| *n == number).map(|(_, name)| name)
+    }
+}

@@ -1,0 +1,170 @@
+//! From files to a generation: read, settings, compile, test, open. `check`, `run`, `test` and reloads use the same steps.
+
+mod changes;
+mod gate;
+mod generation;
+mod opening;
+mod outside;
+mod resources;
+mod world;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use policy::Diagnostics;
+use policy::compile::{Input, NodeFacts, compile};
+use policy::engine::Program;
+use policy::filter::Keeper;
+use policy::ports::{Clock, Upstream};
+use policy::reader::{Files, read_folder};
+use store::mapping::{Mapping, Opened};
+
+pub(crate) use self::changes::{changes, left_behind};
+pub(crate) use self::gate::{Gate, run_all, run_tests};
+pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
+pub(crate) use self::opening::open;
+pub(crate) use self::outside::Recorder;
+use self::resources::Things;
+use crate::options::Options;
+use crate::settings::{self, ListenerSettings, Settings};
+use crate::upstream::{HttpUpstream, UpstreamSettings};
+
+/// The files at one instant, with the settings in them. Policies are not looked at yet.
+pub(crate) struct Reading {
+    pub(crate) files: Arc<Files>,
+    pub(crate) outside: Arc<Recorder>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// A generation to be: everything is compiled, nothing is opened.
+pub(crate) struct Draft {
+    pub(crate) reading: Reading,
+    pub(crate) stores: Arc<Opened>,
+    pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
+    pub(crate) facts: NodeFacts,
+    /// None where there are errors.
+    pub(crate) program: Option<Arc<Program>>,
+}
+
+/// What a draft takes from the node that it is made for.
+pub(crate) struct Before<'a> {
+    /// State of filters, kept over reloads.
+    pub(crate) keeper: &'a Keeper,
+    /// The clock of upstreams' pools.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The generation that serves: what did not change is taken over.
+    pub(crate) generation: Option<&'a Generation>,
+    /// The number of the generation to be.
+    pub(crate) number: u64,
+    /// The address that the single listener really has, where it is bound already.
+    pub(crate) bound: Option<SocketAddr>,
+}
+
+impl Reading {
+    /// Reads the folder. `strict`: whether a missing variable or secret file is an error (`run`) or a warning (`check`).
+    pub(crate) fn new(options: &Options, strict: bool) -> Reading {
+        let files = read_folder(&options.dir);
+        let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
+        let (mut settings, mut diagnostics) = settings::read(&files, options.values.as_deref(), &*outside);
+        diagnostics.extend(files.diagnostics.clone());
+        override_addresses(&mut settings, options);
+        Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
+    }
+
+    /// What tells these files from others.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { files: self.files.hash(), outside: self.outside.hash() }
+    }
+}
+
+/// `--listen` and `--admin` hold over every load.
+///
+/// `--listen` leaves one listener: the first of the file, with its policies, at another address. The others are not there; a policy
+/// that is bound to one of them is then an error rather than open on a listener that it was not meant for.
+fn override_addresses(settings: &mut Settings, options: &Options) {
+    if let Some(address) = options.listen {
+        settings.node.listeners.truncate(1);
+        settings.node.listeners[0].address = address;
+    }
+    if let Some(address) = options.admin {
+        settings.node.admin = address;
+    }
+}
+
+impl Draft {
+    /// Compiles what was read: pure but for secret files. All problems are in `reading.diagnostics`.
+    pub(crate) fn new(mut reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+        let settings = reading.settings.clone();
+        let stores = open_nothing(&settings, options, before.generation);
+        let upstreams = upstreams(&settings, before);
+        let facts = facts(&settings, before.bound);
+        let things = Things {
+            stores: stores
+                .stores()
+                .filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())))
+                .collect(),
+            upstreams: upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect(),
+        };
+        let compiled = compile(Input {
+            files: &reading.files,
+            library: options.library,
+            resources: &things,
+            keeper: before.keeper,
+            outside: &*reading.outside,
+            node: &facts,
+            generation: before.number,
+        });
+        reading.diagnostics.extend(compiled.diagnostics);
+        reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
+        let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
+        Draft { reading, stores, upstreams, facts, program }
+    }
+}
+
+/// The stores of the mapping, not opened. Where the mapping is wrong, which is told already, stores in memory stand in, so that
+/// the policies can be checked all the same.
+fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generation>) -> Arc<Opened> {
+    let previous = before.map(|generation| &*generation.stores);
+    let opened = Opened::new(&settings.stores.mapping, &options.dir, previous).or_else(|_| {
+        let stores = settings.stores.mapping.stores.iter();
+        let stores =
+            stores.map(|(name, store)| (name.clone(), store::mapping::StoreMapping { kind: store.kind, source: None }));
+        let stand_in = Mapping { stores: stores.collect(), ..Mapping::in_memory() };
+        Opened::new(&stand_in, &options.dir, None)
+    });
+    match opened.or_else(|_| Opened::new(&Mapping::in_memory(), &options.dir, None)) {
+        Ok(opened) => Arc::new(opened),
+        Err(problems) => unreachable!("the mapping in memory has no problems: {problems:?}"),
+    }
+}
+
+/// The upstreams: those whose settings stayed the same with their pools.
+fn upstreams(settings: &Settings, before: &Before<'_>) -> BTreeMap<String, Arc<HttpUpstream>> {
+    let upstream = |name: &str, settings: &UpstreamSettings| {
+        let kept = before.generation.and_then(|g| g.upstreams.get(name)).filter(|u| u.settings() == settings);
+        kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
+    };
+    let named = settings.node.upstreams.iter();
+    named
+        .map(|(name, settings)| {
+            (name.clone(), upstream(name, settings.as_ref().unwrap_or(&UpstreamSettings::nowhere())))
+        })
+        .collect()
+}
+
+fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {
+    let node = &settings.node;
+    let issuer = match node.listeners.as_slice() {
+        [only] if only.address.ip().is_loopback() => Some(format!("http://{}", bound.unwrap_or(only.address))),
+        _ => None,
+    };
+    NodeFacts {
+        name: node.name.clone(),
+        values: node.values.clone(),
+        listeners: node.listeners.iter().map(ListenerSettings::facts).collect(),
+        default_issuer: issuer,
+        body_limit: node.limits.body,
+    }
+}

@@ -1,0 +1,49 @@
+//! The named things that policies may use: stores and upstreams of one generation.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use policy::diagnostic::{Problem, codes};
+use policy::ports::{Resources, UPSTREAM, Upstream, UpstreamHandle};
+use policy::reader::did_you_mean;
+use store::StoreHandle;
+
+/// The word under which stores are asked for.
+const STORE: &str = "store";
+
+/// Stores and upstreams by name.
+pub(crate) struct Things {
+    pub(crate) stores: BTreeMap<String, StoreHandle>,
+    pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
+}
+
+impl Resources for Things {
+    fn get(&self, kind: &str, name: &str) -> Result<Arc<dyn Any + Send + Sync>, Problem> {
+        match kind {
+            STORE => match self.stores.get(name) {
+                Some(store) => Ok(Arc::new(store.clone())),
+                None => Err(unknown(codes::STORE, "store", name, self.stores.keys(), "stores/stores.toml")),
+            },
+            UPSTREAM => match self.upstreams.get(name) {
+                Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
+                None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
+            },
+            _ => Err(Problem::error(codes::BAD_VALUE, format!("there is no {kind} in this version"))),
+        }
+    }
+}
+
+fn unknown<'a>(
+    code: policy::diagnostic::Code,
+    kind: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a String>,
+    file: &str,
+) -> Problem {
+    let problem = Problem::error(code, format!("there is no {kind} `{name}`"));
+    match did_you_mean(name, known.map(String::as_str)) {
+        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+        None => problem.with_help(format!("declare `[{kind}.{name}]` in {file}")),
+    }
+}

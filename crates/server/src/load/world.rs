@@ -1,0 +1,1 @@
+//! The world that the files' own tests run in.

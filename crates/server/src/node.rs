@@ -1,0 +1,181 @@
+//! The running node: what outlives generations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use policy::Diagnostics;
+use policy::filter::Keeper;
+use policy::ports::Environment;
+use tokio::sync::mpsc;
+
+use crate::listen::{Listeners, RequestIds};
+use crate::load::Generation;
+use crate::metrics::{Metrics, Observed, ObservedSource};
+use crate::options::{Host, Options};
+use crate::reload::Trigger;
+
+/// A node.
+pub(crate) struct Node {
+    pub(crate) options: Options,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) environment: Environment,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) metrics: Metrics,
+    pub(crate) ids: RequestIds,
+    /// The generation that serves. A request loads it once.
+    pub(crate) generation: ArcSwap<Generation>,
+    pub(crate) listeners: Listeners,
+    /// Monotonic nanoseconds.
+    pub(crate) started: u64,
+    draining: AtomicBool,
+    /// Sources in use that do not answer, and why.
+    sources_down: Mutex<BTreeMap<String, String>>,
+    /// The last load that was refused, until one is taken.
+    refused: Mutex<Option<RefusedLoad>>,
+    /// Asks for a load.
+    pub(crate) triggers: mpsc::Sender<Trigger>,
+}
+
+/// A load that was refused.
+#[derive(Clone)]
+pub(crate) struct RefusedLoad {
+    /// Unix seconds.
+    pub(crate) at: u64,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// What a node is made of.
+pub(crate) struct Parts {
+    pub(crate) options: Options,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) environment: Environment,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) metrics: Metrics,
+    pub(crate) generation: Generation,
+    pub(crate) listeners: Listeners,
+    pub(crate) triggers: mpsc::Sender<Trigger>,
+}
+
+impl Node {
+    pub(crate) fn new(parts: Parts) -> Arc<Node> {
+        let started = parts.environment.clock.monotonic_nanos();
+        Arc::new(Node {
+            ids: RequestIds::new(&*parts.environment.random),
+            options: parts.options,
+            host: parts.host,
+            environment: parts.environment,
+            keeper: parts.keeper,
+            metrics: parts.metrics,
+            generation: ArcSwap::from_pointee(parts.generation),
+            listeners: parts.listeners,
+            started,
+            draining: AtomicBool::new(false),
+            sources_down: Mutex::default(),
+            refused: Mutex::default(),
+            triggers: parts.triggers,
+        })
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.environment.clock.unix_millis() / 1_000
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why it takes no traffic: a source in use is down, or it is draining. `None` where it does.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if self.draining() {
+            return Some(String::from("draining"));
+        }
+        let stores = &self.generation.load().stores;
+        let down = |name: &str| self.source_down(name).map(|why| format!("source {name} is down: {why}"));
+        stores.sources_in_use().find_map(|source| match source.prepared() {
+            true => down(source.name()),
+            false => down(source.name()).or_else(|| Some(format!("source {} is not open yet", source.name()))),
+        })
+    }
+
+    /// Why this source does not answer; `None` where it does.
+    pub(crate) fn source_down(&self, name: &str) -> Option<String> {
+        self.down().get(name).cloned()
+    }
+
+    /// Notes how a source is, and tells the log when that changed.
+    pub(crate) fn source_is(&self, name: &str, down: Option<String>) {
+        let before = match &down {
+            Some(why) => self.down().insert(name.to_owned(), why.clone()),
+            None => self.down().remove(name),
+        };
+        match (before, down) {
+            (None, Some(why)) => tracing::error!(source = name, "the data source is down: {why}"),
+            (Some(_), None) => tracing::info!(source = name, "the data source answers again"),
+            _ => {}
+        }
+    }
+
+    /// Forgets how sources were that are no longer in use.
+    pub(crate) fn forget_other_sources(&self, names: &BTreeSet<String>) {
+        self.down().retain(|name, _| names.contains(name));
+    }
+
+    fn down(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.sources_down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn refused(&self) -> MutexGuard<'_, Option<RefusedLoad>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Node")
+    }
+}
+
+impl Observed for Node {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load().number
+    }
+
+    fn connections(&self) -> Vec<(String, u64)> {
+        let generation = self.generation.load();
+        let named = |(number, address, count): (u64, std::net::SocketAddr, usize)| {
+            let name = generation.listener(number).map_or_else(|| address.to_string(), ToString::to_string);
+            (name, count as u64)
+        };
+        self.listeners.open().into_iter().map(named).collect()
+    }
+
+    fn sources(&self) -> Vec<ObservedSource> {
+        let generation = self.generation.load();
+        let observed = generation.stores.sources_in_use().map(|source| {
+            let counters = source.counters();
+            ObservedSource {
+                name: source.name().to_owned(),
+                up: source.prepared() && self.source_down(source.name()).is_none(),
+                verbs: counters.verbs.load(Ordering::Relaxed),
+                failed: [
+                    ("late", counters.late.load(Ordering::Relaxed)),
+                    ("unavailable", counters.unavailable.load(Ordering::Relaxed)),
+                    ("broken", counters.broken.load(Ordering::Relaxed)),
+                ],
+            }
+        });
+        observed.collect()
+    }
+}

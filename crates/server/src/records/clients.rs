@@ -1,0 +1,211 @@
+//! The client application registry.
+
+use policy::reader::did_you_mean;
+use store::oauth::{ClientId, Scopes, Secret, credential};
+use store::record::{ClientSecret, Introspects};
+use store::{Client, access_tokens::Whose};
+
+use super::{Stores, failed, invalid};
+use crate::admin::api::{AddClient, ClientAdded, ClientList, ClientView, Done, Refusal, RefusalKind, RotateClient};
+
+/// The grants that a client can be registered for (RFC 7591, section 2), those that later versions serve included: a client
+/// registered for one gets it as soon as a policy gives it.
+const GRANTS: [&str; 8] = [
+    "client_credentials",
+    "authorization_code",
+    "refresh_token",
+    "password",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:saml2-bearer",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+];
+
+/// The ways to authenticate that a client can be held to.
+const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
+
+/// Those of later versions.
+const LATER_METHODS: [&str; 4] =
+    ["client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
+
+/// A shorter secret that a person chose is found by trying.
+const SHORTEST_SECRET: usize = 8;
+
+/// More than this is a mistake, and a way to make the hash take long.
+const LONGEST_SECRET: usize = 1_024;
+
+impl Stores {
+    pub(crate) async fn add_client(&self, request: &AddClient) -> Result<ClientAdded, Refusal> {
+        let public = request.token_endpoint_auth_method.as_deref() == Some("none");
+        check_method(request, public)?;
+        for grant in &request.grant_types {
+            check_grant(grant)?;
+        }
+        let id = match &request.client_id {
+            Some(id) => checked_id(id)?,
+            None => credential::client_id(self.random()),
+        };
+        let scope = Scopes::parse(&request.scope).ok_or_else(|| {
+            invalid(
+                format!("`{}` is no list of scopes", request.scope),
+                "names with a space between, without quotes and backslashes",
+            )
+        })?;
+        let (secret, secrets) = match public {
+            true => (None, Vec::new()),
+            false => {
+                let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
+                (Some(secret), vec![ClientSecret { hash, expires_at: None }])
+            }
+        };
+        let client = Client {
+            client_id: id,
+            client_name: request.client_name.clone(),
+            enabled: true,
+            grant_types: request.grant_types.clone(),
+            scope,
+            token_endpoint_auth_method: request.token_endpoint_auth_method.clone(),
+            secrets,
+            introspect: introspects(&request.introspect),
+            created_at: self.now(),
+        };
+        if !self.clients.add(&client).await.map_err(failed)? {
+            return Err(Refusal {
+                kind: RefusalKind::Exists,
+                message: format!("there is a client `{}` already", client.client_id),
+                help: Some(format!("`portcullis client rotate {}` gives it another secret", client.client_id)),
+            });
+        }
+        Ok(ClientAdded { client: self.view(&client), client_secret: secret, old_secrets_expire_at: None })
+    }
+
+    pub(crate) async fn list_clients(&self, after: Option<&str>, limit: usize) -> Result<ClientList, Refusal> {
+        let after = after.map(ClientId::new);
+        let mut clients = self.clients.list(after.as_ref(), limit.saturating_add(1)).await.map_err(failed)?;
+        let more = clients.len() > limit;
+        clients.truncate(limit);
+        let next = clients.last().filter(|_| more).map(|client| client.client_id.to_string());
+        Ok(ClientList { clients: clients.iter().map(|client| self.view(client)).collect(), next })
+    }
+
+    pub(crate) async fn show_client(&self, id: &str) -> Result<ClientView, Refusal> {
+        let found = self.clients.get(&ClientId::new(id), self.environment.clock.unix_millis()).await.map_err(failed)?;
+        found.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
+    }
+
+    pub(crate) async fn rotate_client(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
+        let client = self.show_client(id).await?;
+        if client.token_endpoint_auth_method.as_deref() == Some("none") {
+            return Err(invalid(format!("client `{id}` is public: it has no secret"), "register another client"));
+        }
+        let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
+        let now = self.now();
+        let keep_until = now.saturating_add(request.keep_old_seconds);
+        let rotated = self.clients.rotate(&ClientId::new(id), &hash, keep_until, now).await.map_err(failed)?;
+        let client = rotated.ok_or_else(|| unknown(id))?;
+        let old = (client.secrets.len() > 1).then_some(keep_until);
+        Ok(ClientAdded { client: self.view(&client), client_secret: Some(secret), old_secrets_expire_at: old })
+    }
+
+    pub(crate) async fn enable_client(&self, id: &str, enabled: bool) -> Result<ClientView, Refusal> {
+        let updated =
+            self.clients.update(&ClientId::new(id), |client| client.enabled = enabled).await.map_err(failed)?;
+        updated.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
+    }
+
+    pub(crate) async fn delete_client(&self, id: &str) -> Result<Done, Refusal> {
+        let id = ClientId::new(id);
+        if !self.clients.delete(&id).await.map_err(failed)? {
+            return Err(unknown(id.as_str()));
+        }
+        // Its tokens are refused as it is; but they must not live again where the id is registered again.
+        self.access_tokens.revoke_all(&Whose::Client(id.clone()), self.now()).await.map_err(failed)?;
+        Ok(Done { done: format!("client `{id}` is deleted, and its tokens are revoked") })
+    }
+
+    /// The secret that was asked for or a generated one, and the hash that is kept of it.
+    async fn secret(&self, chosen: Option<&str>) -> Result<(String, String), Refusal> {
+        let Some(chosen) = chosen else {
+            let secret = credential::client_secret(self.random());
+            return Ok((secret.expose().to_owned(), credential::hash_generated(&secret)));
+        };
+        if !(SHORTEST_SECRET..=LONGEST_SECRET).contains(&chosen.len()) {
+            let message = format!("a client secret has from {SHORTEST_SECRET} to {LONGEST_SECRET} characters");
+            return Err(invalid(message, "leave it out, and a strong one is made"));
+        }
+        let hash = store::hash_chosen(&Secret::new(chosen.to_owned())).await.map_err(failed)?;
+        Ok((chosen.to_owned(), hash))
+    }
+
+    fn view(&self, client: &Client) -> ClientView {
+        let now = self.now();
+        ClientView {
+            client_id: client.client_id.to_string(),
+            client_name: client.client_name.clone(),
+            enabled: client.enabled,
+            grant_types: client.grant_types.clone(),
+            scope: client.scope.to_string(),
+            token_endpoint_auth_method: client.token_endpoint_auth_method.clone(),
+            introspect: match &client.introspect {
+                Introspects::Own => Vec::new(),
+                Introspects::Any => vec![String::from("any")],
+                Introspects::Audiences(audiences) => audiences.clone(),
+            },
+            client_id_issued_at: client.created_at,
+            secrets: client.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|at| at > now)).count(),
+        }
+    }
+}
+
+fn introspects(asked: &[String]) -> Introspects {
+    match asked {
+        [] => Introspects::Own,
+        list if list.iter().any(|word| word == "any") => Introspects::Any,
+        list => Introspects::Audiences(list.to_vec()),
+    }
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal {
+        kind: RefusalKind::NotFound,
+        message: format!("there is no client `{id}`"),
+        help: Some(String::from("`portcullis client list` shows those that there are")),
+    }
+}
+
+/// An identifier as RFC 6749, appendix A.1 allows it, without spaces, which nobody sees at an end.
+fn checked_id(id: &str) -> Result<ClientId, Refusal> {
+    if (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(ClientId::new(id));
+    }
+    Err(invalid("a client id has from 1 to 256 visible ASCII characters", "leave it out, and one is made"))
+}
+
+fn check_grant(grant: &str) -> Result<(), Refusal> {
+    if GRANTS.contains(&grant) {
+        return Ok(());
+    }
+    let help = match did_you_mean(grant, GRANTS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("one of {}", GRANTS.join(", ")),
+    };
+    Err(invalid(format!("`{grant}` is no grant type"), help))
+}
+
+fn check_method(request: &AddClient, public: bool) -> Result<(), Refusal> {
+    if let Some(method) = request.token_endpoint_auth_method.as_deref().filter(|method| !METHODS.contains(method)) {
+        let known = format!("one of {}; leave it out for all that the policy lists", METHODS.join(", "));
+        return Err(match LATER_METHODS.contains(&method) {
+            true => invalid(format!("`{method}` is not there yet in this version"), known),
+            false => invalid(format!("`{method}` is no way to authenticate a client"), known),
+        });
+    }
+    if public && request.client_secret.is_some() {
+        return Err(invalid("a public client has no secret", "leave out the secret, or `none`"));
+    }
+    if public && request.grant_types.iter().any(|grant| grant == "client_credentials") {
+        let help = "client credentials are for clients that can keep a secret (RFC 6749, section 4.4)";
+        return Err(invalid("a public client cannot have the grant client_credentials", help));
+    }
+    Ok(())
+}

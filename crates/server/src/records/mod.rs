@@ -1,0 +1,152 @@
+//! Work on records: clients and tokens, the same whether the command line opens the stores itself or asks a running node.
+
+mod clients;
+mod tokens;
+
+use std::sync::Arc;
+
+use policy::ports::Environment;
+use store::mapping::Opened;
+use store::{AccessTokens, Clients, StoreError, StoreHandle};
+
+use crate::admin::api::{
+    AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
+    RotateClient, TokenView,
+};
+use crate::admin::{Client as AdminClient, ClientError};
+
+/// The mapped stores that record commands work on.
+#[derive(Clone)]
+pub struct Stores {
+    /// The client registry.
+    pub clients: Arc<Clients>,
+    /// Access tokens.
+    pub access_tokens: Arc<AccessTokens>,
+    environment: Environment,
+}
+
+/// Where record commands find the records.
+pub enum Records {
+    /// In the mapped stores, opened by this process.
+    Stores(Stores),
+    /// With a running node.
+    Node(AdminClient),
+}
+
+impl Stores {
+    /// Those of this mapping.
+    pub(crate) fn of(opened: &Opened, environment: Environment) -> Result<Stores, Refusal> {
+        let (mut clients, mut access_tokens) = (None, None);
+        for (name, ..) in opened.stores() {
+            match opened.store(name) {
+                Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
+                    clients = Some(store.clone())
+                }
+                Some(StoreHandle::AccessToken(store)) if access_tokens.is_none() || name == "access-token" => {
+                    access_tokens = Some(store.clone());
+                }
+                _ => {}
+            }
+        }
+        match (clients, access_tokens) {
+            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, environment }),
+            _ => Err(invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
+        }
+    }
+
+    /// Unix seconds.
+    fn now(&self) -> u64 {
+        self.environment.clock.unix_millis() / 1_000
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.environment.random.fill(&mut bytes);
+        bytes
+    }
+}
+
+impl Records {
+    /// Registers a client.
+    pub async fn add_client(&self, request: &AddClient) -> Result<ClientAdded, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.add_client(request).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.post("/clients", request).await,
+        }
+    }
+
+    /// Clients in the order of their ids, after `after`, at most `limit`.
+    pub async fn list_clients(&self, after: Option<&str>, limit: usize) -> Result<ClientList, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.list_clients(after, limit).await.map_err(ClientError::Refused),
+            Records::Node(node) => {
+                let after = after.map_or_else(String::new, |id| format!("&after={}", AdminClient::encoded(id)));
+                node.get(&format!("/clients?limit={limit}{after}")).await
+            }
+        }
+    }
+
+    /// One client.
+    pub async fn show_client(&self, id: &str) -> Result<ClientView, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.show_client(id).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.get(&format!("/clients/{}", AdminClient::encoded(id))).await,
+        }
+    }
+
+    /// Gives a client another secret.
+    pub async fn rotate_client(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.rotate_client(id, request).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.post(&format!("/clients/{}/rotate", AdminClient::encoded(id)), request).await,
+        }
+    }
+
+    /// Enables or disables a client.
+    pub async fn enable_client(&self, id: &str, enabled: bool) -> Result<ClientView, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.enable_client(id, enabled).await.map_err(ClientError::Refused),
+            Records::Node(node) => {
+                let verb = if enabled { "enable" } else { "disable" };
+                node.post(&format!("/clients/{}/{verb}", AdminClient::encoded(id)), &()).await
+            }
+        }
+    }
+
+    /// Deletes a client, and revokes its tokens.
+    pub async fn delete_client(&self, id: &str) -> Result<Done, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.delete_client(id).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.delete(&format!("/clients/{}", AdminClient::encoded(id))).await,
+        }
+    }
+
+    /// What is known of a token.
+    pub async fn inspect_token(&self, request: &InspectToken) -> Result<TokenView, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.inspect_token(request).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.post("/tokens/inspect", request).await,
+        }
+    }
+
+    /// Revokes tokens.
+    pub async fn revoke_tokens(&self, request: &RevokeTokens) -> Result<Done, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.revoke_tokens(request).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.post("/tokens/revoke", request).await,
+        }
+    }
+}
+
+fn invalid(message: impl Into<String>, help: impl Into<String>) -> Refusal {
+    Refusal { kind: RefusalKind::Invalid, message: message.into(), help: Some(help.into()) }
+}
+
+fn failed(error: StoreError) -> Refusal {
+    let kind = match error {
+        StoreError::Unavailable(_) => RefusalKind::Unavailable,
+        StoreError::Broken(_) => RefusalKind::Internal,
+    };
+    let help = Some(String::from("`portcullis store check` tells what is missing"));
+    Refusal { kind, message: error.to_string(), help }
+}

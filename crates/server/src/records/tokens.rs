@@ -1,0 +1,81 @@
+//! Tokens.
+
+use store::AccessToken;
+use store::access_tokens::Whose;
+use store::oauth::ClientId;
+
+use super::{Stores, failed, invalid};
+use crate::admin::api::{Done, InspectToken, Refusal, RefusalKind, RevokeTokens, TokenView};
+
+impl Stores {
+    pub(crate) async fn inspect_token(&self, request: &InspectToken) -> Result<TokenView, Refusal> {
+        let found = self.access_tokens.inspect(request.token.trim()).await.map_err(failed)?;
+        let record = found.ok_or_else(unknown)?;
+        let state = self.state(&record).await?;
+        Ok(TokenView {
+            active: state == ACTIVE,
+            state: state.to_owned(),
+            client_id: record.client_id.to_string(),
+            subject: record.subject,
+            scope: record.scope.to_string(),
+            grant_type: record.grant_type,
+            issued_at: record.issued_at,
+            expires_at: record.expires_at,
+            revoked_at: record.revoked_at,
+            audience: record.audience,
+        })
+    }
+
+    pub(crate) async fn revoke_tokens(&self, request: &RevokeTokens) -> Result<Done, Refusal> {
+        let now = self.now();
+        match (&request.token, &request.client_id, &request.subject) {
+            (Some(token), None, None) => {
+                if !self.access_tokens.revoke(token.trim(), now).await.map_err(failed)? {
+                    return Err(unknown());
+                }
+                Ok(Done { done: String::from("the token is revoked") })
+            }
+            (None, Some(client), None) => {
+                // A name that nobody has is a slip of the pen, and a revocation that did nothing must not look like one.
+                self.show_client(client).await?;
+                self.revoke_all(&Whose::Client(ClientId::new(client.as_str())), now).await?;
+                Ok(Done { done: format!("all tokens of client `{client}` are revoked") })
+            }
+            (None, None, Some(subject)) => {
+                self.revoke_all(&Whose::Subject(subject.clone()), now).await?;
+                Ok(Done { done: format!("all tokens of subject `{subject}` are revoked") })
+            }
+            _ => Err(invalid("name one token, one client or one subject", "exactly one of the three")),
+        }
+    }
+
+    async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), Refusal> {
+        self.access_tokens.revoke_all(whose, now).await.map_err(failed)
+    }
+
+    async fn state(&self, record: &AccessToken) -> Result<&'static str, Refusal> {
+        let now = self.now();
+        if record.revoked_at.is_some() {
+            return Ok("revoked");
+        }
+        if record.expires_at <= now {
+            return Ok("expired");
+        }
+        let client = self.clients.get(&record.client_id, self.environment.clock.unix_millis()).await.map_err(failed)?;
+        Ok(match client {
+            None => "its client is deleted",
+            Some(client) if !client.enabled => "its client is disabled",
+            Some(_) => ACTIVE,
+        })
+    }
+}
+
+const ACTIVE: &str = "active";
+
+fn unknown() -> Refusal {
+    Refusal {
+        kind: RefusalKind::NotFound,
+        message: String::from("no token is revoked or shown: it is unknown, was revoked before, or is purged"),
+        help: Some(String::from("the whole token as it was issued; it begins with `pca_`")),
+    }
+}

@@ -1,0 +1,147 @@
+//! The watcher: tells that something may have changed. What did, the load finds out; a watcher that dies or cannot be had is
+//! made good by looking more often.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use super::paths::Watched;
+use super::{FAST_POLL, SLOW_POLL};
+use crate::options::Options;
+
+/// Watches a configuration folder, and what it names.
+pub(super) struct Watch {
+    root: PathBuf,
+    /// Files that the options name.
+    values: Option<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
+    told_failure: bool,
+    shared: Arc<Shared>,
+}
+
+/// What the watcher's own thread sees.
+#[derive(Default)]
+struct Shared {
+    watched: Mutex<Watched>,
+    changed: Notify,
+    /// The watcher failed, or a folder that it watches went away: it is made anew. (A folder made anew under the same name may
+    /// have the same number, so that nothing else tells.)
+    broken: AtomicBool,
+}
+
+impl Watch {
+    pub(super) fn new(options: &Options) -> Watch {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Watch {
+            root: real(&options.dir),
+            values: options.values.as_deref().map(real),
+            watcher: None,
+            told_failure: false,
+            shared: Arc::default(),
+        }
+    }
+
+    /// Waits for a change. Changes that come between two calls are not lost.
+    pub(super) async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// How often to look without being told.
+    pub(super) fn poll_every(&self) -> Duration {
+        if self.watcher.is_some() { SLOW_POLL } else { FAST_POLL }
+    }
+
+    /// Watches what is there now: folders that appeared, links that lead elsewhere, files that settings name outside.
+    pub(super) fn refresh(&mut self, outside: &[String]) {
+        if self.shared.broken.swap(false, Ordering::Relaxed) {
+            self.watcher = None;
+            *self.shared.watched() = Watched::default();
+        }
+        let mut files: Vec<PathBuf> = outside.iter().map(|file| self.root.join(file)).collect();
+        files.extend(self.values.clone());
+        let found = Watched::find(&self.root, &files);
+        let before = self.shared.watched().clone();
+        if found == before && self.watcher.is_some() {
+            return;
+        }
+        // First the names, then the watches: an event that comes at once is judged rightly.
+        *self.shared.watched() = found.clone();
+        if let Err(why) = self.watch(&before, &found) {
+            self.watcher = None;
+            *self.shared.watched() = Watched::default();
+            if !std::mem::replace(&mut self.told_failure, true) {
+                tracing::warn!("the files cannot be watched, so they are looked at every {FAST_POLL:?} instead: {why}");
+            }
+        }
+    }
+
+    fn watch(&mut self, before: &Watched, found: &Watched) -> notify::Result<()> {
+        let fresh = self.watcher.is_none();
+        let watcher = match &mut self.watcher {
+            Some(watcher) => watcher,
+            None => {
+                self.watcher.insert(RecommendedWatcher::new(handler(self.shared.clone()), notify::Config::default())?)
+            }
+        };
+        for (folder, identity) in &before.folders {
+            if !fresh && found.folders.get(folder) != Some(identity) {
+                // Gone already, as often as not.
+                let _ = watcher.unwatch(folder);
+            }
+        }
+        for (folder, identity) in &found.folders {
+            if fresh || before.folders.get(folder) != Some(identity) {
+                watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            }
+        }
+        if std::mem::take(&mut self.told_failure) {
+            tracing::info!("the files are watched again");
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs on the watcher's thread.
+fn handler(shared: Arc<Shared>) -> impl FnMut(notify::Result<Event>) + Send + 'static {
+    move |event| {
+        match event {
+            Ok(event) if event.need_rescan() => {}
+            Ok(event) if !writes(event.kind) => return,
+            Ok(event) => {
+                let watched = shared.watched();
+                if !event.paths.iter().any(|path| watched.matters(path)) {
+                    return;
+                }
+                let goes = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+                if goes && event.paths.iter().any(|path| watched.folders.contains_key(path)) {
+                    shared.broken.store(true, Ordering::Relaxed);
+                }
+            }
+            Err(why) => {
+                tracing::warn!("the watcher failed, and is made anew: {why}");
+                shared.broken.store(true, Ordering::Relaxed);
+            }
+        }
+        // `notify_one` keeps one for whoever asks next: nothing is lost between two waits.
+        shared.changed.notify_one();
+    }
+}
+
+/// Reading a file is an event too, and our own loads read them all.
+fn writes(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+#[cfg(test)]
+mod tests;

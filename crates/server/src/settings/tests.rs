@@ -1,0 +1,245 @@
+//! Problems and where they are told.
+
+use std::collections::BTreeMap;
+
+use policy::diagnostic::Severity;
+use policy::reader::SecretError;
+
+use super::*;
+
+/// Variables that are set, and nothing else.
+struct Variables(BTreeMap<&'static str, &'static str>, bool);
+
+impl Outside for Variables {
+    fn variable(&self, name: &str) -> Result<String, SecretError> {
+        self.0.get(name).map(|v| (*v).to_owned()).ok_or(SecretError::Missing)
+    }
+    fn file(&self, _: &str) -> Result<String, SecretError> {
+        Err(SecretError::Missing)
+    }
+    fn strict(&self) -> bool {
+        self.1
+    }
+}
+
+fn read_texts(node: &str, stores: &str) -> (Settings, Vec<String>) {
+    let mut texts = vec![("node.toml", node)];
+    if !stores.is_empty() {
+        texts.push(("stores/stores.toml", stores));
+    }
+    let outside = Variables(BTreeMap::from([("SET", "from outside")]), true);
+    let (settings, diagnostics) = read(&Files::from_texts(texts), None, &outside);
+    let shown = diagnostics.sorted().into_iter().map(|d| {
+        let severity = if d.problem.severity == Severity::Error { "" } else { "warning " };
+        let place = d.place.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{place} {severity}{} {}", d.problem.code, d.problem.message)
+    });
+    (settings, shown.collect())
+}
+
+fn node_problems(node: &str) -> Vec<String> {
+    read_texts(node, "").1
+}
+
+#[test]
+fn without_files_there_are_defaults() {
+    let (settings, problems) = read_texts("", "");
+    assert_eq!(problems, [] as [&str; 0]);
+    assert_eq!(settings.node, NodeSettings::default());
+    assert_eq!(settings.node.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.node.admin.to_string(), "127.0.0.1:8090");
+    assert_eq!(settings.stores.mapping.default, "local");
+    assert!(matches!(settings.stores.mapping.sources["local"], store::sources::SourceSettings::Sqlite(_)));
+}
+
+#[test]
+fn all_of_it_is_read() {
+    let (settings, problems) = read_texts(
+        r#"
+name = "node-1"
+trusted_proxies = []
+[cluster]
+nodes = 1
+[values]
+a = "x"
+b = { env = "SET" }
+c = { env = "UNSET", default = "d" }
+n = 5
+[[listener]]
+name = "public"
+address = "0.0.0.0:80"
+before = ["b"]
+after = ["a"]
+on_error = "e"
+[[listener]]
+name = "inside"
+address = "127.0.0.1:81"
+[admin]
+address = "127.0.0.1:1"
+[upstream.orders]
+targets = ["http://orders.example:9001"]
+timeouts = { connect = "1s", first_byte = "2s" }
+[upstream.v6]
+targets = ["http://[::1]"]
+[limits]
+body = "2MiB"
+headers = 9000
+connections = 5
+header_timeout = "1s"
+drain = "2s"
+[debug]
+generation_header = true
+[log]
+format = "json"
+level = "debug"
+access = false
+"#,
+        "default = \"a\"\n[source.a]\ntype = \"memory\"\n[source.b]\ntype = \"memory\"\n\
+         [store.clients]\nsource = \"b\"\n[store.more]\nkind = \"access-token\"\nsource = \"b\"\n[kps.p]\nkey = \"id\"\nsource = \"a\"\n",
+    );
+    assert_eq!(problems, [] as [&str; 0]);
+    let node = settings.node;
+    assert_eq!(node.listeners.len(), 2);
+    assert_eq!(node.listeners[0].on_error.as_deref(), Some("e"));
+    assert_eq!(node.values["b"].to_string(), "from outside");
+    assert_eq!(node.values["c"].to_string(), "d");
+    assert_eq!(node.values["n"], policy::Value::Int(5));
+    let orders = node.upstreams["orders"].as_ref().unwrap();
+    assert_eq!((orders.host.as_str(), orders.port, orders.timeouts.first_byte.as_secs()), ("orders.example", 9001, 2));
+    let v6 = node.upstreams["v6"].as_ref().unwrap();
+    assert_eq!((v6.host.as_str(), v6.port), ("::1", 80));
+    assert_eq!((node.limits.body, node.limits.headers, node.limits.connections), (2 << 20, 9000, 5));
+    assert!(node.generation_header && !node.log.access);
+    let stores = settings.stores.mapping.stores();
+    assert_eq!(stores["clients"].1, "b");
+    assert_eq!(stores["access-token"].1, "a");
+}
+
+#[test]
+fn node_problems_have_places() {
+    for (text, expected) in [
+        ("nam = \"x\"", "node.toml:1:1 P0101 `nam` is not known here"),
+        ("name = \" \"", "node.toml:1:8 P0103 a node's name is not empty"),
+        ("[cluster]\nnodes = 0", "node.toml:2:9 P0103 a cluster of 0 nodes cannot be"),
+        ("[values]\na = { env = \"UNSET\" }", "node.toml:2:13 P0006 the environment variable `UNSET` is not set"),
+        ("[[listener]]\nname = \"a\"", "node.toml:1:1 P0102 `address` is missing"),
+        ("[[listener]]\nname = \"a\"\naddress = \"x\"", "node.toml:3:11 P0103 `x` is no address to listen on"),
+        (
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\ntls = {}",
+            "node.toml:4:1 P0004 TLS on a listener is not there yet in this version",
+        ),
+        (
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:1\"",
+            "node.toml:4:1 P0113 two listeners have one address",
+        ),
+        (
+            "trusted_proxies = [\"10.0.0.0/8\"]",
+            "node.toml:1:19 P0004 `trusted_proxies` is not there yet in this version",
+        ),
+        ("[upstream.a]", "node.toml:1:1 P0102 `targets` is missing"),
+        ("[upstream.a]\ntargets = []", "node.toml:2:11 P0103 an upstream needs a target"),
+        (
+            "[upstream.a]\ntargets = [\"http://a\", \"http://b\"]",
+            "node.toml:2:24 P0004 an upstream with several targets is not there yet in this version",
+        ),
+        (
+            "[upstream.a]\ntargets = [\"https://a\"]",
+            "node.toml:2:12 P0004 an upstream over `https` is not there yet in this version",
+        ),
+        ("[upstream.a]\ntargets = [\"http://a/b\"]", "node.toml:2:12 P0103 a target has no path"),
+        ("[upstream.a]\ntargets = [\"http://u:p@a\"]", "node.toml:2:12 P0103 a target has no user name and password"),
+        ("[upstream.a]\ntargets = [\"a:9001\"]", "node.toml:2:12 P0103 `a:9001` is no http URL"),
+        (
+            "[upstream.a]\ntargets = [\"http://localhost:8090\"]",
+            "node.toml:2:12 P0103 an upstream may not point at the admin address",
+        ),
+        (
+            "[upstream.a]\ntargets = [\"http://[::1]:8090\"]",
+            "node.toml:2:12 P0103 an upstream may not point at the admin address",
+        ),
+        ("[limits]\nheaders = 10", "node.toml:2:11 P0103 `headers` is out of its bounds"),
+        ("[limits]\nconnections = 0", "node.toml:2:15 P0103 `connections` is out of its bounds"),
+        ("[log]\nlevel = \"loud\"", "node.toml:2:9 P0103 `loud` is no log level"),
+        ("[log]\nformat = \"xml\"", "node.toml:2:10 P0103 `xml` is no format of log lines"),
+        ("[admin]\nadress = \"127.0.0.1:1\"", "node.toml:2:1 P0101 `adress` is not known here"),
+    ] {
+        assert_eq!(node_problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn all_problems_at_once() {
+    assert_eq!(node_problems("nam = 1\n[log]\nlevel = \"loud\"\n[limits]\nheaders = 10").len(), 3);
+}
+
+#[test]
+fn store_problems_have_places() {
+    let local = "[source.local]\ntype = \"memory\"\n";
+    for (text, expected) in [
+        (local.to_owned(), "stores/stores.toml:1:1 P0102 `default` is missing"),
+        (format!("default = \"lokal\"\n{local}"), "stores/stores.toml:1:11 P0401 there is no data source `lokal`"),
+        (
+            "default = \"a\"\n[source.a]\ntype = \"sqllite\"".to_owned(),
+            "stores/stores.toml:3:8 P0103 `sqllite` is no type of data source",
+        ),
+        (
+            "default = \"a\"\n[source.a]\ntype = \"redis\"".to_owned(),
+            "stores/stores.toml:3:8 P0004 the data source `redis` is not there yet in this version",
+        ),
+        ("default = \"a\"\n[source.a]\npath = \"x\"".to_owned(), "stores/stores.toml:2:1 P0102 `type` is missing"),
+        (
+            "default = \"a\"\n[source.a]\ntype = \"memory\"\npath = \"x\"".to_owned(),
+            "stores/stores.toml:4:1 P0101 `path` is not known here",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.clients]\nsource = \"x\""),
+            "stores/stores.toml:5:10 P0401 there is no data source `x`",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.acces-token]\nsource = \"local\""),
+            "stores/stores.toml:4:8 P0108 `acces-token` is no kind of store",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.clients]\ncache = {{}}"),
+            "stores/stores.toml:5:1 P0004 `cache` of a store is not there yet in this version",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.clients]\nprevious = \"x\""),
+            "stores/stores.toml:5:1 P0004 `previous` is not there yet in this version",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.more]\nkind = \"clients\""),
+            "stores/stores.toml:1:11 P0108 stores `more` and `clients` are of one kind and would share one table of `local`",
+        ),
+        (
+            format!("default = \"local\"\n{local}[kps.p]\nkey = \"id\"\nsource = \"x\""),
+            "stores/stores.toml:6:10 P0401 there is no data source `x`",
+        ),
+    ] {
+        assert_eq!(read_texts("", &text).1, [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_source_that_no_store_uses_may_lack_its_variable() {
+    let text =
+        "default = \"a\"\n[source.a]\ntype = \"memory\"\n[source.b]\ntype = \"sqlite\"\npath = { env = \"UNSET\" }";
+    let problems = read_texts("", text).1;
+    assert!(problems.iter().all(|p| p.contains(" warning ") || !p.contains("P0006")), "{problems:?}");
+}
+
+#[test]
+fn several_nodes_need_a_source_that_all_can_reach() {
+    let node = "[cluster]\nnodes = 2";
+    let (_, problems) = read_texts(node, "default = \"local\"\n[source.local]\ntype = \"sqlite\"\npath = \"x\"");
+    assert_eq!(
+        problems,
+        ["stores/stores.toml:1:11 P0402 stores `access-token`, `clients` keep their records on this node alone: \
+          source `local` is local to a node, and `[cluster] nodes` is 2"]
+    );
+    let (_, problems) =
+        read_texts(node, "default = \"local\"\n[source.local]\ntype = \"memory\"\n[store.clients]\nsource = \"local\"");
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[1].starts_with("stores/stores.toml:5:10 P0402 store `clients` keeps its records"), "{problems:?}");
+    assert_eq!(read_texts("[cluster]\nnodes = 1", "").1, [] as [&str; 0]);
+}

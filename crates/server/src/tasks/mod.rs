@@ -1,0 +1,36 @@
+//! Everything that runs beside requests. The only module, with the listeners, that starts tasks.
+
+mod check;
+mod pools;
+mod purge;
+mod sources;
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+
+pub(crate) use check::check_source;
+pub(crate) use pools::sweep_pools;
+pub(crate) use purge::{purge_always, purge_source};
+pub(crate) use sources::watch_sources;
+
+/// Starts a task.
+#[allow(clippy::disallowed_methods, reason = "this is the place that starts tasks")]
+pub(crate) fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(future)
+}
+
+/// Runs what takes the processor for long, or waits for a disk, beside the threads that serve.
+#[allow(clippy::disallowed_methods, reason = "this is the place that starts tasks")]
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => unreachable!("work that has begun is never cancelled"),
+        },
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether data sources answer: looked at every two seconds, so that `/health/ready` tells the truth and a source that is back is
+//! in use again within 5 s.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use store::DataSource;
+use store::guard::Guarded;
+
+use super::spawn;
+use crate::node::Node;
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Looks at all sources in use, for as long as the node lives.
+pub(crate) async fn watch_sources(node: Arc<Node>) {
+    let busy = Arc::new(Busy::default());
+    loop {
+        let generation = node.generation.load_full();
+        let mut names = BTreeSet::new();
+        for source in generation.stores.sources_in_use() {
+            names.insert(source.name().to_owned());
+            // One that hangs must not keep the others from being looked at, nor be asked again meanwhile.
+            if busy.enter(source.name()) {
+                spawn(look(node.clone(), source.clone(), busy.clone()));
+            }
+        }
+        node.forget_other_sources(&names);
+        drop(generation);
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn look(node: Arc<Node>, source: Arc<Guarded>, busy: Arc<Busy>) {
+    let outcome = match source.prepared() {
+        true => source.health().await.map(drop),
+        false => source.prepare().await,
+    };
+    // A generation that uses another source under this name has its own view of it.
+    let still_in_use = node.generation.load().stores.source(source.name()).is_some_and(|now| Arc::ptr_eq(now, &source));
+    if still_in_use {
+        node.source_is(source.name(), outcome.err().map(|why| why.to_string()));
+    }
+    busy.leave(source.name());
+}
+
+#[derive(Default)]
+struct Busy(Mutex<BTreeSet<String>>);
+
+impl Busy {
+    fn enter(&self, name: &str) -> bool {
+        self.names().insert(name.to_owned())
+    }
+
+    fn leave(&self, name: &str) {
+        self.names().remove(name);
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

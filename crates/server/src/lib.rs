@@ -7,12 +7,20 @@
 pub mod admin;
 mod clock;
 mod hop;
+mod idle;
 mod listen;
+mod load;
+mod metrics;
+mod node;
 mod once;
 mod options;
 mod records;
+mod reload;
 mod run;
 pub mod settings;
+mod tasks;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use once::{

@@ -13,8 +13,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 /// Upper bounds of the histogram of durations, in microseconds.
-const BOUNDS: [u64; 14] =
-    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 10_000_000];
+const BOUNDS: [u64; 14] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 10_000_000,
+];
 
 /// The name that counts requests for which no route matched.
 const NO_POLICY: &str = "";
@@ -111,7 +112,7 @@ impl PolicyMetrics {
         let buckets: Vec<(f64, u64)> = counts.enumerate().map(|(at, count)| (bound(at), count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        encoder.encode_histogram::<()>(sum, count, &buckets, None)
+        encoder.encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)
     }
 }
 
@@ -136,7 +137,8 @@ impl<N: Observed> Collector for NodeCollector<N> {
             let value = counter.load(Ordering::Relaxed);
             ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
-        let mut reloads = encoder.encode_descriptor("reloads", "Loads on the running node", None, MetricType::Counter)?;
+        let mut reloads =
+            encoder.encode_descriptor("reloads", "Loads on the running node", None, MetricType::Counter)?;
         for (outcome, counter) in
             [("loaded", &metrics.loaded), ("unchanged", &metrics.unchanged), ("refused", &metrics.refused_loads)]
         {
@@ -156,7 +158,8 @@ impl<N: Observed> Collector for NodeCollector<N> {
 }
 
 fn encode_policies(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let policies: Vec<_> = lock(&metrics.policies).iter().map(|(name, counters)| (name.clone(), counters.clone())).collect();
+    let policies: Vec<_> =
+        lock(&metrics.policies).iter().map(|(name, counters)| (name.clone(), counters.clone())).collect();
     let mut answers = encoder.encode_descriptor("requests", "Answered requests", None, MetricType::Counter)?;
     for (name, counters) in &policies {
         for (class, counter) in counters.answers.iter().enumerate() {
@@ -181,7 +184,8 @@ fn encode_policies(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fm
         ConstCounter::new(count).encode(refusals.encode_family(&labels)?)?;
     }
     let purged = lock(&metrics.purged).clone();
-    let mut rows = encoder.encode_descriptor("expired_rows", "Expired rows that were purged", None, MetricType::Counter)?;
+    let mut rows =
+        encoder.encode_descriptor("expired_rows", "Expired rows that were purged", None, MetricType::Counter)?;
     for ((source, table), count) in purged {
         let labels = [("source", source), ("table", table.to_owned())];
         ConstCounter::new(count).encode(rows.encode_family(&labels)?)?;
@@ -196,7 +200,8 @@ fn encode_sources(node: &impl Observed, encoder: &mut DescriptorEncoder<'_>) -> 
         let labels = [("source", source.name.as_str())];
         ConstGauge::new(i64::from(source.up)).encode(up.encode_family(&labels)?)?;
     }
-    let mut verbs = encoder.encode_descriptor("source_verbs", "What stores asked of data sources", None, MetricType::Counter)?;
+    let mut verbs =
+        encoder.encode_descriptor("source_verbs", "What stores asked of data sources", None, MetricType::Counter)?;
     for source in &sources {
         let labels = [("source", source.name.as_str())];
         ConstCounter::new(source.verbs).encode(verbs.encode_family(&labels)?)?;

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use policy::diagnostic::{Diagnostic, Diagnostics};
+use policy::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
+use policy::filter::Keeper;
+use store::mapping::Opened;
 
 use crate::admin::api::{PurgedSource, SourceCheck};
+use crate::admin::{check_sources, purge_sources};
+use crate::load::{Before, Draft, Gate, Reading, run_all, run_tests};
 use crate::options::Options;
 use crate::records::Stores;
-use crate::settings::LogSettings;
+use crate::settings::{self, LogSettings};
+use crate::{clock, tasks};
 
 /// What `portcullis test` found.
 #[derive(Debug)]
@@ -40,43 +45,107 @@ impl TestReport {
 
 /// The log's settings as `node.toml` has them, the defaults where it cannot be read: for commands other than `run`.
 pub fn log_settings(options: &Options) -> LogSettings {
-    let _ = options;
-    unimplemented!()
+    settings::log_settings(&options.dir)
 }
 
 /// All problems of the folder, sorted, those of its tests included unless `options.tests` is false. Opens no source.
 pub async fn check(options: &Options) -> Diagnostics {
-    let _ = options;
-    unimplemented!()
+    let draft = draft(options, false).await;
+    if draft.program.is_none() || !options.tests {
+        return draft.reading.diagnostics;
+    }
+    let found = run_tests(&draft, options, Gate::Check).await;
+    let mut all = draft.reading.diagnostics;
+    all.extend(found);
+    all.sorted()
 }
 
 /// Runs the files' own tests against stores in memory.
 pub async fn test(options: &Options) -> TestReport {
-    let _ = options;
-    unimplemented!()
+    let draft = draft(options, false).await;
+    if draft.program.is_none() {
+        return TestReport { diagnostics: draft.reading.diagnostics, tests: Vec::new() };
+    }
+    let ran = run_all(&draft, options).await;
+    let mut diagnostics = draft.reading.diagnostics;
+    diagnostics.extend(ran.diagnostics);
+    TestReport { diagnostics: diagnostics.sorted(), tests: ran.tests }
 }
 
 /// Opens the mapped stores of clients and tokens, for the commands that work on records: the same stores that a running node
 /// uses, whether or not one runs. The sources behind them are connected and migrated.
 pub async fn open_stores(options: &Options) -> Result<Stores, Diagnostics> {
-    let _ = options;
-    unimplemented!()
+    let (reading, opened) = mapped(options).await?;
+    let failed = opened.prepare().await;
+    let mut problems = Diagnostics::new();
+    for (name, why) in failed {
+        let problem = Problem::error(codes::SOURCE_DOWN, format!("data source `{name}` cannot be opened: {why}"));
+        let problem = problem.with_help("`portcullis store check` tells what is missing");
+        problems.push(match reading.settings.stores.source_place(&name) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        });
+    }
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Stores::of(&opened, clock::environment()).map_err(|refusal| {
+        Problem::error(codes::STORE, refusal.message).with_help("see stores/stores.toml").nowhere().into()
+    })
 }
 
 /// Connects to every source and reports on each, down or not. Errors are those of the files.
 pub async fn store_check(options: &Options) -> Result<Vec<SourceCheck>, Diagnostics> {
-    let _ = options;
-    unimplemented!()
+    let (reading, opened) = mapped(options).await?;
+    Ok(check_sources(&opened, &reading.settings.stores.types, &clock::environment()).await)
 }
 
 /// Brings the schema of every source up to date, and reports on each.
 pub async fn store_migrate(options: &Options) -> Result<Vec<SourceCheck>, Diagnostics> {
-    let _ = options;
-    unimplemented!()
+    // Opening a source migrates it; the report says to which version.
+    store_check(options).await
 }
 
 /// Purges expired records from every source, at once and to the end.
 pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnostics> {
-    let _ = options;
-    unimplemented!()
+    let (_, opened) = mapped(options).await?;
+    // One that does not open is told by its purge.
+    let _ = opened.prepare().await;
+    Ok(purge_sources(&opened, &clock::environment()).await)
+}
+
+/// The whole configuration, compiled.
+async fn draft(options: &Options, strict: bool) -> Draft {
+    let options = options.clone();
+    tasks::blocking(move || {
+        let keeper = Keeper::default();
+        let before =
+            Before { keeper: &keeper, clock: clock::environment().clock, generation: None, number: 1, bound: None };
+        Draft::new(Reading::new(&options, strict), &options, &before)
+    })
+    .await
+}
+
+/// The stores as the files map them. Policies are not looked at: records can be worked on while one is broken.
+async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
+    let options = options.clone();
+    tasks::blocking(move || {
+        let reading = Reading::new(&options, true);
+        let about_stores =
+            |d: &Diagnostic| d.place.as_ref().is_none_or(|place| !place.file.path.starts_with("policies/"));
+        // A store that is local to a node is an error for the node, and no reason not to work on its records.
+        let matters = |d: &Diagnostic| about_stores(d) && d.problem.code != codes::LOCAL_STORE;
+        let mut problems = Diagnostics::new();
+        reading.diagnostics.iter().filter(|d| matters(d)).for_each(|d| problems.push(d.clone()));
+        if problems.has_errors() {
+            return Err(problems.sorted());
+        }
+        match Opened::new(&reading.settings.stores.mapping, &options.dir, None) {
+            Ok(opened) => Ok((reading, opened)),
+            Err(why) => {
+                Err(Problem::error(codes::STORE, format!("the stores cannot be made: {why:?}")).nowhere().into())
+            }
+        }
+    })
+    .await
 }

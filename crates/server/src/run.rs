@@ -1,13 +1,256 @@
 //! `portcullis run`: from start to drained.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::options::{Host, Options, StartError};
+use policy::Value;
+use policy::filter::Keeper;
+use policy::ports::Environment;
+use store::StoreHandle;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
-/// Loads the folder and serves until SIGTERM or SIGINT, then drains: `Ok` once the last request is answered.
+use crate::admin::{Admin, read_or_make_token};
+use crate::clock;
+use crate::listen::{Connections, Listeners, Plan};
+use crate::load::{Before, Draft, Generation, Reading, TakenUp, open};
+use crate::metrics::Metrics;
+use crate::node::{Node, Parts};
+use crate::options::{Host, Options, StartError, Started, StartedListener};
+use crate::reload::{self, Trigger};
+use crate::settings::Settings;
+use crate::tasks;
+
+/// How long a start waits for sources; it goes on without those that take longer.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// How long the admin address may take for its last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Loads the folder and serves until SIGTERM or SIGINT, then drains: `Ok` once the last request is answered. A second signal ends
+/// at once.
 ///
 /// Needs a tokio runtime with time and I/O enabled.
 pub async fn run(options: Options, host: Arc<dyn Host>) -> Result<(), StartError> {
-    let _ = (options, host);
-    unimplemented!()
+    let mut signals = Signals::new()?;
+    let running = launch(options, host, clock::environment()).await?;
+    running.node.host.started(&running.started);
+    until_told(&running.node, &mut signals).await;
+    tokio::select! {
+        () = running.drain() => {}
+        () = signals.end() => tracing::warn!("ended at once: requests in flight are cut off"),
+    }
+    Ok(())
+}
+
+/// A node that serves.
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
+    pub(crate) started: Started,
+    admin: Arc<Connections>,
+}
+
+/// Everything from the files to a node that serves.
+pub(crate) async fn launch(
+    options: Options,
+    host: Arc<dyn Host>,
+    environment: Environment,
+) -> Result<Running, StartError> {
+    let (node, plan, admin, triggers) = start(options, host, environment).await?;
+    let started = started(&node, &plan, admin.address).await;
+    node.listeners.carry_out(&node, plan);
+    let admin = admin.serve(&node);
+    tasks::spawn(reload::run(node.clone(), triggers));
+    tasks::spawn(tasks::watch_sources(node.clone()));
+    tasks::spawn(tasks::purge_always(node.clone()));
+    tasks::spawn(tasks::sweep_pools(node.clone()));
+    Ok(Running { node, started, admin })
+}
+
+/// The signals that a node listens to, from before it does anything.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, StartError> {
+        let listen = |kind| {
+            signal(kind).map_err(|why| StartError::failed(format!("signals cannot be heard: {why}"), "start it anew"))
+        };
+        Ok(Signals {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// An admin address that is bound and not yet served.
+struct BoundAdmin {
+    socket: TcpListener,
+    address: SocketAddr,
+    token: String,
+}
+
+impl BoundAdmin {
+    async fn bind(options: &Options, settings: &Settings, environment: &Environment) -> Result<BoundAdmin, StartError> {
+        let wanted = settings.node.admin;
+        let socket = TcpListener::bind(wanted).await;
+        let bound = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let (address, socket) = bound.map_err(|why| {
+            let help = "give it another one: `[admin] address` in node.toml, or `--admin`";
+            StartError::failed(format!("the admin address {wanted} cannot be had: {why}"), help)
+        })?;
+        let token = read_or_make_token(&options.dir, &*environment.random).map_err(|why| {
+            let help = "the folder must be writable for the user that runs the node";
+            StartError::failed(
+                format!("the admin token cannot be read or made below `{}`: {why}", options.dir.display()),
+                help,
+            )
+        })?;
+        Ok(BoundAdmin { socket, address, token })
+    }
+
+    fn serve(self, node: &Arc<Node>) -> Arc<Connections> {
+        let connections = Arc::<Connections>::default();
+        tasks::spawn(Admin::new(node.clone(), self.token).run(self.socket, connections.clone()));
+        connections
+    }
+}
+
+type Start = (Arc<Node>, Plan, BoundAdmin, mpsc::Receiver<Trigger>);
+
+/// Everything up to the first generation. What is wrong with the files is all told before anything is bound or opened.
+async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) -> Result<Start, StartError> {
+    let reading = read(&options).await;
+    host.log(&reading.settings.node.log);
+    let settings = reading.settings.clone();
+    let keeper = Arc::new(Keeper::default());
+    if reading.diagnostics.has_errors() {
+        let draft = compile(reading, &options, &keeper, &environment, None).await;
+        return Err(StartError::Refused(draft.reading.diagnostics));
+    }
+    let listeners = Listeners::default();
+    let plan = listeners.plan(&settings.node.listeners).await.map_err(|(address, why)| {
+        let help = "give it another address: `[[listener]]` in node.toml, or `--listen`";
+        StartError::failed(format!("a listener cannot listen on {address}: {why}"), help)
+    })?;
+    let mut draft = compile(reading, &options, &keeper, &environment, plan.only_address()).await;
+    let Some(program) = draft.program.clone() else { return Err(StartError::Refused(draft.reading.diagnostics)) };
+    let admin = BoundAdmin::bind(&options, &settings, &environment).await?;
+    let found = open(&draft, None, OPENING).await;
+    draft.reading.diagnostics.extend(found);
+    let metrics = Metrics::default();
+    let since = environment.clock.unix_millis() / 1_000;
+    let taken = TakenUp { number: 1, since, listeners: plan.names(), changes: Vec::new() };
+    let generation = Generation::new(draft, program, &metrics, taken);
+    let (triggers, asked) = mpsc::channel(16);
+    let node = Node::new(Parts { options, host, environment, keeper, metrics, generation, listeners, triggers });
+    Ok((node, plan, admin, asked))
+}
+
+async fn read(options: &Options) -> Reading {
+    let options = options.clone();
+    tasks::blocking(move || Reading::new(&options, true)).await
+}
+
+async fn compile(
+    reading: Reading,
+    options: &Options,
+    keeper: &Arc<Keeper>,
+    environment: &Environment,
+    bound: Option<SocketAddr>,
+) -> Draft {
+    let (options, keeper, clock) = (options.clone(), keeper.clone(), environment.clock.clone());
+    tasks::blocking(move || {
+        Draft::new(reading, &options, &Before { keeper: &keeper, clock, generation: None, number: 1, bound })
+    })
+    .await
+}
+
+async fn started(node: &Node, plan: &Plan, admin: SocketAddr) -> Started {
+    let generation = node.generation.load_full();
+    let listeners: Vec<_> =
+        plan.addresses().map(|(name, address)| StartedListener { name: name.to_owned(), address }).collect();
+    let first_token = match token_endpoint(&generation) {
+        Some(path) if no_clients(&generation).await => {
+            listeners.first().map(|l| format!("http://{}{path}", nearby(l.address)))
+        }
+        _ => None,
+    };
+    Started {
+        name: generation.settings.node.name.clone(),
+        listeners,
+        admin,
+        warnings: generation.warnings.clone(),
+        first_token,
+    }
+}
+
+/// The path of the policy that is a token endpoint.
+fn token_endpoint(generation: &Generation) -> Option<String> {
+    let facts = generation.program.facts("endpoint");
+    let endpoint =
+        facts.into_iter().find(|(_, _, value)| matches!(value, Value::Text(text) if &**text == "token_endpoint"))?;
+    let path = endpoint.1.first()?;
+    // A route may begin with its methods.
+    Some(path[path.find('/')?..].to_owned())
+}
+
+async fn no_clients(generation: &Generation) -> bool {
+    match generation.stores.store("clients") {
+        Some(StoreHandle::Clients(clients)) => clients.list(None, 1).await.is_ok_and(|found| found.is_empty()),
+        _ => false,
+    }
+}
+
+/// Where a listener is reached from this machine.
+fn nearby(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], v6.port())),
+        other => other,
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; SIGHUP loads.
+async fn until_told(node: &Node, signals: &mut Signals) {
+    loop {
+        tokio::select! {
+            _ = signals.hup.recv() => {
+                // A full queue means that loads are asked for already.
+                let _ = node.triggers.try_send(Trigger { by: "SIGHUP", answer: None });
+            }
+            _ = signals.term.recv() => return,
+            _ = signals.int.recv() => return,
+        }
+    }
+}
+
+impl Running {
+    /// No new connections, and an end once what has begun is answered; the admin address answers to the last.
+    pub(crate) async fn drain(&self) {
+        self.node.set_draining();
+        let limit = self.node.generation.load().settings.node.limits.drain;
+        tracing::info!("draining: requests in flight have {limit:?}");
+        if self.node.listeners.drain(limit).await {
+            tracing::info!("drained");
+        } else {
+            tracing::warn!("some requests did not end within {limit:?} and were cut off");
+        }
+        self.admin.finish();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.admin.gone()).await;
+    }
 }

@@ -31,3 +31,6 @@ pub use mapping::{Mapping, Opened};
 pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};
 pub use source::{DataSource, StoreError};
+
+/// The identifiers, scopes, secrets and tokens that the stores speak of: for those who may use this crate and not `oauth` itself.
+pub use oauth;

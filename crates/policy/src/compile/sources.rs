@@ -64,6 +64,7 @@ fn broken(name: &str, file: &Arc<SourceFile>) -> Policy {
         file: file.clone(),
         broken: true,
         routes: Vec::new(),
+        has_route: false,
         listener: None,
         before: None,
         inputs: BTreeMap::new(),

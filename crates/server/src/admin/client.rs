@@ -68,8 +68,10 @@ impl Client {
     /// The token is read from `var/admin.token` below `dir`.
     pub fn new(dir: &Path, address: Option<SocketAddr>) -> Result<Client, ClientError> {
         let address = reachable(address.unwrap_or_else(|| settings::admin_address(dir)));
-        let token = token::read(dir)
-            .map_err(|why| ClientError::NoToken { file: token::path(dir).display().to_string(), why: why.to_string() })?;
+        let token = token::read(dir).map_err(|why| ClientError::NoToken {
+            file: token::path(dir).display().to_string(),
+            why: why.to_string(),
+        })?;
         Ok(Client { address, token })
     }
 
@@ -106,7 +108,11 @@ impl Client {
         self.ask(Method::DELETE, path, Bytes::new()).await
     }
 
-    pub(crate) async fn post<Q: Serialize, A: DeserializeOwned>(&self, path: &str, request: &Q) -> Result<A, ClientError> {
+    pub(crate) async fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Q,
+    ) -> Result<A, ClientError> {
         let body = serde_json::to_vec(request).map_err(|why| self.odd(&why))?;
         // `()` has nothing to say.
         let body = if body == b"null" { Bytes::new() } else { body.into() };
@@ -142,7 +148,11 @@ impl Client {
         Err(ClientError::Refused(refusal))
     }
 
-    async fn exchange(&self, stream: TcpStream, request: Request<Full<Bytes>>) -> Result<(http::StatusCode, Bytes), ClientError> {
+    async fn exchange(
+        &self,
+        stream: TcpStream,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(http::StatusCode, Bytes), ClientError> {
         let shaken = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.map_err(|why| self.unreachable(&why))?;
         let answered = async {

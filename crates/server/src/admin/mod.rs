@@ -7,7 +7,7 @@ mod status;
 mod token;
 mod work;
 
+pub use client::{Client, ClientError};
 pub(crate) use server::Admin;
 pub(crate) use token::read_or_make as read_or_make_token;
 pub(crate) use work::{check as check_sources, purge as purge_sources};
-pub use client::{Client, ClientError};

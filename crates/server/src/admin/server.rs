@@ -64,7 +64,8 @@ impl Admin {
         let opened = connections.open();
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30)).max_buf_size(LARGEST);
-        let service = service_fn(|request: Request<Incoming>| async { Ok::<_, Infallible>(self.answer(request).await) });
+        let service =
+            service_fn(|request: Request<Incoming>| async { Ok::<_, Infallible>(self.answer(request).await) });
         // Who asks here sees the error too.
         let _ = opened.drive(builder.serve_connection(TokioIo::new(stream), service)).await;
     }
@@ -73,7 +74,11 @@ impl Admin {
         let (parts, body) = request.into_parts();
         if !host_is_ours(&parts.headers) {
             // A page in a browser whose name leads here must not reach the gateway through it.
-            return refuse(RefusalKind::Invalid, "this Host is not served here", Some("ask by address, or as localhost"));
+            return refuse(
+                RefusalKind::Invalid,
+                "this Host is not served here",
+                Some("ask by address, or as localhost"),
+            );
         }
         let path = parts.uri.path();
         if let Some(open) = self.open(&parts.method, path) {
@@ -138,10 +143,12 @@ impl Admin {
                 let generation = node.generation.load_full();
                 json(StatusCode::OK, &work::purge(&generation.stores, &node.environment).await)
             }
-            (_, ["clients", ..] | ["tokens", _]) => match records::Stores::of(&node.generation.load().stores, node.environment.clone()) {
-                Ok(stores) => on_records(&stores, method, path, query, body).await,
-                Err(refusal) => refused(&refusal),
-            },
+            (_, ["clients", ..] | ["tokens", _]) => {
+                match records::Stores::of(&node.generation.load().stores, node.environment.clone()) {
+                    Ok(stores) => on_records(&stores, method, path, query, body).await,
+                    Err(refusal) => refused(&refusal),
+                }
+            }
             (_, ["status" | "reload"] | ["stores", _]) => wrong_method(),
             _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
         }
@@ -161,7 +168,13 @@ impl Admin {
 }
 
 /// Clients and tokens.
-async fn on_records(stores: &records::Stores, method: &Method, path: &[&str], query: Option<&str>, body: &[u8]) -> Answer {
+async fn on_records(
+    stores: &records::Stores,
+    method: &Method,
+    path: &[&str],
+    query: Option<&str>,
+    body: &[u8],
+) -> Answer {
     match (method.as_str(), path) {
         ("GET", ["clients"]) => match work::page(query) {
             Ok((after, limit)) => outcome(stores.list_clients(after.as_deref(), limit).await),
@@ -187,9 +200,13 @@ async fn on_records(stores: &records::Stores, method: &Method, path: &[&str], qu
             Ok(request) => outcome(stores.revoke_tokens(&request).await),
             Err(refusal) => refused(&refusal),
         },
-        (_, ["clients"] | ["clients", _] | ["clients", _, "rotate" | "enable" | "disable"] | ["tokens", "inspect" | "revoke"]) => {
-            wrong_method()
-        }
+        (
+            _,
+            ["clients"]
+            | ["clients", _]
+            | ["clients", _, "rotate" | "enable" | "disable"]
+            | ["tokens", "inspect" | "revoke"],
+        ) => wrong_method(),
         _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
     }
 }
@@ -236,7 +253,9 @@ fn refused(refusal: &Refusal) -> Answer {
 fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     match serde_json::to_string(value) {
         Ok(body) => text(status, "application/json", body),
-        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::from("the answer could not be written\n")),
+        Err(_) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::from("the answer could not be written\n"))
+        }
     }
 }
 

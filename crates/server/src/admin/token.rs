@@ -23,7 +23,9 @@ pub(crate) fn read(dir: &Path) -> io::Result<String> {
     let text = fs::read_to_string(path(dir))?;
     let token = text.trim();
     let proper = token.len() >= SHORTEST && token.bytes().all(|b| b.is_ascii_graphic());
-    proper.then(|| token.to_owned()).ok_or_else(|| io::Error::other("it holds no token; remove it, and a start makes a new one"))
+    proper
+        .then(|| token.to_owned())
+        .ok_or_else(|| io::Error::other("it holds no token; remove it, and a start makes a new one"))
 }
 
 /// The token that is there, or a new one. Two nodes that start on one folder at once end up with the same.

@@ -38,6 +38,7 @@ pub(crate) fn decoded(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let pair = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        let pair = pair.filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
         match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
             Some(byte) => {
                 out.push(byte);
@@ -53,7 +54,11 @@ pub(crate) fn decoded(text: &str) -> String {
 }
 
 /// Looks at every source in use, one after the other: a line in the report each, in the order of their names.
-pub(crate) async fn check(stores: &Opened, types: &BTreeMap<String, String>, environment: &Environment) -> Vec<SourceCheck> {
+pub(crate) async fn check(
+    stores: &Opened,
+    types: &BTreeMap<String, String>,
+    environment: &Environment,
+) -> Vec<SourceCheck> {
     let mut checks = Vec::new();
     for source in stores.sources_in_use() {
         let kind = types.get(source.name()).map_or("", String::as_str);
@@ -66,7 +71,7 @@ pub(crate) async fn check(stores: &Opened, types: &BTreeMap<String, String>, env
 pub(crate) async fn purge(stores: &Opened, environment: &Environment) -> Vec<PurgedSource> {
     let mut purged = Vec::new();
     for source in stores.sources_in_use() {
-        purged.push(purge_source(source, environment, 0).await);
+        purged.push(purge_source(source, environment).await);
     }
     purged
 }
@@ -86,7 +91,9 @@ mod tests {
 
     #[test]
     fn decoding() {
-        for (text, expected) in [("a%2Fb", "a/b"), ("%", "%"), ("%zz", "%zz"), ("%c3%a4", "\u{e4}"), ("%ff", "%ff"), ("%+1", "%+1")] {
+        for (text, expected) in
+            [("a%2Fb", "a/b"), ("%", "%"), ("%zz", "%zz"), ("%c3%a4", "\u{e4}"), ("%ff", "%ff"), ("%+1", "%+1")]
+        {
             assert_eq!(decoded(text), expected);
         }
     }

@@ -67,6 +67,11 @@ impl Plan {
         self.listeners().map(|(listener, name)| (listener.number, Arc::from(name))).collect()
     }
 
+    /// Name and address of each listener.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners().map(|(listener, name)| (name, listener.bound))
+    }
+
     fn listeners(&self) -> impl Iterator<Item = (&Arc<Listener>, &str)> {
         let kept = self.kept.iter().map(|(listener, name)| (listener, name.as_str()));
         kept.chain(self.added.iter().map(|(listener, _, name)| (listener, name.as_str())))
@@ -192,8 +197,7 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, stream: TcpStream,
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
-        .max_buf_size(limits.headers.max(BUFFER))
-        .pipeline_flush(true);
+        .max_buf_size(limits.headers.max(BUFFER));
     let opened = listener.connections.open();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (node, listener) = (&node, &listener);

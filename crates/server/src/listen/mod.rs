@@ -11,6 +11,6 @@ mod path;
 mod request;
 mod serve;
 
-pub(crate) use connection::{Connections, Finish};
+pub(crate) use connection::Connections;
 pub(crate) use id::RequestIds;
 pub(crate) use listeners::{Listeners, Plan};

@@ -81,7 +81,10 @@ fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
     // `http` only: these are plain listeners, and a target of another scheme is meant for somebody else.
     match uri.scheme_str() {
         None | Some("http") => Ok(()),
-        Some(_) => Err(Refused { status: StatusCode::MISDIRECTED_REQUEST, detail: "the request target is not for this server" }),
+        Some(_) => Err(Refused {
+            status: StatusCode::MISDIRECTED_REQUEST,
+            detail: "the request target is not for this server",
+        }),
     }
 }
 
@@ -92,7 +95,9 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Refused> {
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
         (Some(one), None) if one.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "no transfer coding but chunked is known here" }),
+        _ => {
+            Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "no transfer coding but chunked is known here" })
+        }
     }
 }
 

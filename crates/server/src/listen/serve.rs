@@ -22,7 +22,8 @@ const GENERATION: HeaderName = HeaderName::from_static("portcullis-generation");
 
 const NO_LISTENER: Refused =
     Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail: "this address is no longer served" };
-const PANICKED: Refused = Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
+const PANICKED: Refused =
+    Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
 /// Answers one request. It lives in the generation that is loaded here, to its end.
 pub(super) async fn serve(
@@ -47,12 +48,16 @@ pub(super) async fn serve(
     let serving = generation.program.serve(&node.environment, received);
     let Ok(served) = AssertUnwindSafe(serving).catch_unwind().await else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(id = &*id, "a request panicked: this is a defect of the gateway, and the request was answered 500");
+        tracing::error!(
+            id = &*id,
+            "a request panicked: this is a defect of the gateway, and the request was answered 500"
+        );
         return refuse(node, &generation, PANICKED, &id, name);
     };
     let nanos = node.environment.clock.monotonic_nanos().saturating_sub(started);
     let status = served.response.status;
-    let policy = served.decision.policy().and_then(|index| generation.policies.get(index)).unwrap_or(&generation.no_policy);
+    let policy =
+        served.decision.policy().and_then(|index| generation.policies.get(index)).unwrap_or(&generation.no_policy);
     policy.metrics.answered(status, nanos);
     if let Some(reason) = served.decision.refused() {
         node.metrics.refusal(&policy.name, reason.as_str());
@@ -80,7 +85,13 @@ fn answer(response: Response, is_head: bool, generation: &Generation) -> http::R
     answer
 }
 
-fn refuse(node: &Node, generation: &Arc<Generation>, refused: Refused, id: &str, listener: &str) -> http::Response<Body> {
+fn refuse(
+    node: &Node,
+    generation: &Arc<Generation>,
+    refused: Refused,
+    id: &str,
+    listener: &str,
+) -> http::Response<Body> {
     node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
     if access::wanted(generation) {
         // Nothing of a malformed request is repeated in the log.

@@ -78,7 +78,8 @@ impl Generation {
         let fingerprint = reading.fingerprint();
         let Reading { files, outside, settings, diagnostics } = reading;
         let policies = program.policies();
-        let policies = policies.into_iter().map(|name| ServedPolicy { name: Arc::from(name), metrics: metrics.policy(name) });
+        let policies =
+            policies.into_iter().map(|name| ServedPolicy { name: Arc::from(name), metrics: metrics.policy(name) });
         Generation {
             number: taken.number,
             fingerprint,

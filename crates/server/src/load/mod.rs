@@ -21,7 +21,7 @@ use policy::reader::{Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
 pub(crate) use self::changes::{changes, left_behind};
-pub(crate) use self::gate::{Gate, run_tests};
+pub(crate) use self::gate::{Gate, run_all, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub(crate) use self::opening::open;
 pub(crate) use self::outside::Recorder;
@@ -101,7 +101,10 @@ impl Draft {
         let upstreams = upstreams(&settings, before);
         let facts = facts(&settings, before.bound);
         let things = Things {
-            stores: stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone()))).collect(),
+            stores: stores
+                .stores()
+                .filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())))
+                .collect(),
             upstreams: upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect(),
         };
         let compiled = compile(Input {
@@ -126,7 +129,8 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
     let previous = before.map(|generation| &*generation.stores);
     let opened = Opened::new(&settings.stores.mapping, &options.dir, previous).or_else(|_| {
         let stores = settings.stores.mapping.stores.iter();
-        let stores = stores.map(|(name, store)| (name.clone(), store::mapping::StoreMapping { kind: store.kind, source: None }));
+        let stores =
+            stores.map(|(name, store)| (name.clone(), store::mapping::StoreMapping { kind: store.kind, source: None }));
         let stand_in = Mapping { stores: stores.collect(), ..Mapping::in_memory() };
         Opened::new(&stand_in, &options.dir, None)
     });
@@ -143,7 +147,11 @@ fn upstreams(settings: &Settings, before: &Before<'_>) -> BTreeMap<String, Arc<H
         kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
     };
     let named = settings.node.upstreams.iter();
-    named.map(|(name, settings)| (name.clone(), upstream(name, settings.as_ref().unwrap_or(&UpstreamSettings::nowhere())))).collect()
+    named
+        .map(|(name, settings)| {
+            (name.clone(), upstream(name, settings.as_ref().unwrap_or(&UpstreamSettings::nowhere())))
+        })
+        .collect()
 }
 
 fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {

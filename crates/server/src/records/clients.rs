@@ -46,7 +46,10 @@ impl Stores {
             None => credential::client_id(self.random()),
         };
         let scope = Scopes::parse(&request.scope).ok_or_else(|| {
-            invalid(format!("`{}` is no list of scopes", request.scope), "names with a space between, without quotes and backslashes")
+            invalid(
+                format!("`{}` is no list of scopes", request.scope),
+                "names with a space between, without quotes and backslashes",
+            )
         })?;
         let (secret, secrets) = match public {
             true => (None, Vec::new()),
@@ -105,7 +108,8 @@ impl Stores {
     }
 
     pub(crate) async fn enable_client(&self, id: &str, enabled: bool) -> Result<ClientView, Refusal> {
-        let updated = self.clients.update(&ClientId::new(id), |client| client.enabled = enabled).await.map_err(failed)?;
+        let updated =
+            self.clients.update(&ClientId::new(id), |client| client.enabled = enabled).await.map_err(failed)?;
         updated.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
     }
 

@@ -10,8 +10,8 @@ use store::mapping::Opened;
 use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
 use crate::admin::api::{
-    AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens, RotateClient,
-    TokenView,
+    AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
+    RotateClient, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
 
@@ -39,7 +39,9 @@ impl Stores {
         let (mut clients, mut access_tokens) = (None, None);
         for (name, ..) in opened.stores() {
             match opened.store(name) {
-                Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => clients = Some(store.clone()),
+                Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
+                    clients = Some(store.clone())
+                }
                 Some(StoreHandle::AccessToken(store)) if access_tokens.is_none() || name == "access-token" => {
                     access_tokens = Some(store.clone());
                 }

@@ -8,7 +8,9 @@ use policy::diagnostic::{Problem, codes, render, to_json};
 
 use crate::admin::api::{ReloadOutcome, Reloaded};
 use crate::listen::Plan;
-use crate::load::{Before, Draft, Fingerprint, Gate, Generation, Reading, Recorder, TakenUp, changes, left_behind, open, run_tests};
+use crate::load::{
+    Before, Draft, Fingerprint, Gate, Generation, Reading, Recorder, TakenUp, changes, left_behind, open, run_tests,
+};
 use crate::node::{Node, RefusedLoad};
 use crate::tasks;
 
@@ -53,7 +55,9 @@ impl Loads {
         let fingerprint = reading.fingerprint();
         if fingerprint == self.node.generation.load().fingerprint {
             self.forget_refused();
-        } else if self.waits_for_a_source() || self.refused.as_ref().map(|attempt| attempt.fingerprint) != Some(fingerprint) {
+        } else if self.waits_for_a_source()
+            || self.refused.as_ref().map(|attempt| attempt.fingerprint) != Some(fingerprint)
+        {
             self.load(reading, by).await;
         }
     }
@@ -81,7 +85,8 @@ impl Loads {
     }
 
     async fn load(&mut self, reading: Reading, by: &'static str) -> Reloaded {
-        let attempt = Attempt { fingerprint: reading.fingerprint(), outside: reading.outside.clone(), source_down: false };
+        let attempt =
+            Attempt { fingerprint: reading.fingerprint(), outside: reading.outside.clone(), source_down: false };
         let again = self.refused.as_ref().is_some_and(|before| before.fingerprint == attempt.fingerprint);
         match self.take(reading).await {
             Ok(generation) => {
@@ -105,8 +110,12 @@ impl Loads {
                 if again {
                     tracing::debug!(by, "refused again");
                 } else {
-                    tracing::error!(by, "the files are refused, and generation {} serves on:\n{}",
-                        self.node.generation.load().number, render(&diagnostics, false));
+                    tracing::error!(
+                        by,
+                        "the files are refused, and generation {} serves on:\n{}",
+                        self.node.generation.load().number,
+                        render(&diagnostics, false)
+                    );
                 }
                 let reloaded = refused_answer(&self.node.generation.load(), &diagnostics);
                 *self.node.refused() = Some(RefusedLoad { at: self.node.now(), diagnostics });

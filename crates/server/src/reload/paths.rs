@@ -106,17 +106,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let make = |path: &str| fs::create_dir_all(root.join(path)).unwrap();
-        for path in ["conf/policies/oauth", "conf/policies/.git", "conf/stores", "conf/var", "elsewhere/deep", "secrets"] {
+        for path in
+            ["conf/policies/oauth", "conf/policies/.git", "conf/stores", "conf/var", "elsewhere/deep", "secrets"]
+        {
             make(path);
         }
         symlink(root.join("elsewhere"), root.join("conf/policies/linked")).unwrap();
         fs::write(root.join("one.toml"), "").unwrap();
         symlink("../../one.toml", root.join("conf/policies/one.toml")).unwrap();
         let watched = Watched::find(&root.join("conf"), &[root.join("secrets/db"), root.join("conf/missing/deep/x")]);
-        let folders: Vec<_> = watched.folders.keys().map(|f| f.strip_prefix(&root).unwrap().to_str().unwrap()).collect();
+        let folders: Vec<_> =
+            watched.folders.keys().map(|f| f.strip_prefix(&root).unwrap().to_str().unwrap()).collect();
         assert_eq!(
             folders,
-            ["", "conf", "conf/policies", "conf/policies/oauth", "conf/stores", "elsewhere", "elsewhere/deep", "secrets"]
+            [
+                "",
+                "conf",
+                "conf/policies",
+                "conf/policies/oauth",
+                "conf/stores",
+                "elsewhere",
+                "elsewhere/deep",
+                "secrets"
+            ]
         );
         for (path, matters) in [
             ("conf/node.toml", true),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
@@ -29,7 +29,8 @@ pub(super) struct Watch {
 struct Shared {
     watched: Mutex<Watched>,
     changed: Notify,
-    /// The watcher said that it missed something, or failed.
+    /// The watcher failed, or a folder that it watches went away: it is made anew. (A folder made anew under the same name may
+    /// have the same number, so that nothing else tells.)
     broken: AtomicBool,
 }
 
@@ -83,7 +84,9 @@ impl Watch {
         let fresh = self.watcher.is_none();
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
-            None => self.watcher.insert(RecommendedWatcher::new(handler(self.shared.clone()), notify::Config::default())?),
+            None => {
+                self.watcher.insert(RecommendedWatcher::new(handler(self.shared.clone()), notify::Config::default())?)
+            }
         };
         for (folder, identity) in &before.folders {
             if !fresh && found.folders.get(folder) != Some(identity) {
@@ -119,6 +122,10 @@ fn handler(shared: Arc<Shared>) -> impl FnMut(notify::Result<Event>) + Send + 's
                 let watched = shared.watched();
                 if !event.paths.iter().any(|path| watched.matters(path)) {
                     return;
+                }
+                let goes = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+                if goes && event.paths.iter().any(|path| watched.folders.contains_key(path)) {
+                    shared.broken.store(true, Ordering::Relaxed);
                 }
             }
             Err(why) => {

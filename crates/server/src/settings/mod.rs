@@ -93,11 +93,12 @@ fn finish(keys: policy::reader::Keys<'_>, diagnostics: &mut Diagnostics) {
 /// The admin address that the folder's `node.toml` names, or the default: for commands that only want to find the node, whatever
 /// else may be wrong with the file.
 pub(crate) fn admin_address(dir: &Path) -> std::net::SocketAddr {
-    quick(dir).and_then(|document| {
-        let admin = document.root.get("admin")?.as_table()?;
-        admin.get("address")?.as_text()?.parse().ok()
-    })
-    .unwrap_or(node::DEFAULT_ADMIN)
+    quick(dir)
+        .and_then(|document| {
+            let admin = document.root.get("admin")?.as_table()?;
+            admin.get("address")?.as_text()?.parse().ok()
+        })
+        .unwrap_or(node::DEFAULT_ADMIN)
 }
 
 /// `[log]` of the folder's `node.toml`, or the default.

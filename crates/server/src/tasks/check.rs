@@ -41,7 +41,9 @@ async fn look(source: &Guarded, environment: &Environment, lines: &mut Vec<Sourc
     lines.push(good("schema", format!("version {}", health.schema)));
     lines.push(match rights(source, environment).await {
         Ok(()) => good("rights", "reads and writes"),
-        Err(why) => bad("rights", why.to_string(), "the user must be allowed SELECT, INSERT, UPDATE and DELETE on the tables"),
+        Err(why) => {
+            bad("rights", why.to_string(), "the user must be allowed SELECT, INSERT, UPDATE and DELETE on the tables")
+        }
     });
     lines.extend(clock(&health, environment));
     lines.push(round_trip(source, environment).await);
@@ -53,7 +55,8 @@ async fn rights(source: &Guarded, environment: &Environment) -> Result<(), Store
     environment.random.fill(&mut random);
     let key = format!("check-{:016x}", u64::from_ne_bytes(random)).into_bytes();
     let soon = i64::try_from(environment.clock.unix_millis() / 1_000).unwrap_or(0) + 60;
-    let row = Row { key: key.clone(), version: 1, expires_at: Some(soon), indexes: Vec::new(), record: String::from("{}") };
+    let row =
+        Row { key: key.clone(), version: 1, expires_at: Some(soon), indexes: Vec::new(), record: String::from("{}") };
     source.insert(&LEASE, row.clone()).await?;
     let replaced = source.replace(&LEASE, row, 1).await?;
     let taken = source.take(&LEASE, &key).await?.is_some();
@@ -88,7 +91,9 @@ async fn round_trip(source: &Guarded, environment: &Environment) -> SourceLine {
     let found = format!("{} us", middle.as_micros());
     match middle <= FAR {
         true => good("round trip", found),
-        false => bad("round trip", found, "bring the source nearer to the node: every token costs at least one round trip"),
+        false => {
+            bad("round trip", found, "bring the source nearer to the node: every token costs at least one round trip")
+        }
     }
 }
 

@@ -122,7 +122,8 @@ fn the_log_tells_who_refused_and_no_secret() {
     node.tokeninfo(&token).status(200);
     node.ask_token(&client, &[("scope", "b")]).error(400, "invalid_scope");
     let lines = |log: &str| {
-        let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))).collect();
+        let lines: Vec<serde_json::Value> =
+            log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))).collect();
         lines.into_iter().filter(|line| line["status"].is_number()).collect::<Vec<_>>()
     };
     wait_until("three lines", || lines(&node.log()).len() >= 3);
@@ -140,10 +141,20 @@ fn the_log_tells_who_refused_and_no_secret() {
 fn records_through_a_node_are_records_in_the_stores() {
     let folder = Folder::shipped();
     let node = Node::start(&folder);
-    let added = node.command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"]).code(0).json();
-    let client = crate::harness::folder::Client { id: "app".into(), secret: crate::harness::folder::text(&added, "client_secret") };
+    let added = node
+        .command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"])
+        .code(0)
+        .json();
+    let client = crate::harness::folder::Client {
+        id: "app".into(),
+        secret: crate::harness::folder::text(&added, "client_secret"),
+    };
     let token = node.token(&client);
-    for args in [&["client", "list", "--json"][..], &["client", "show", "app", "--json"], &["token", "inspect", &token, "--json"]] {
+    for args in [
+        &["client", "list", "--json"][..],
+        &["client", "show", "app", "--json"],
+        &["token", "inspect", &token, "--json"],
+    ] {
         let direct = portcullis(folder.path(), args).code(0).json();
         assert_eq!(node.command(args).code(0).json(), direct, "{args:?}");
     }

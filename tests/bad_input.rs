@@ -7,7 +7,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request as bytes, with this body and these headers beside `Host` and `Content-Length`.
 fn request(target: &str, headers: &[(&str, &[u8])], body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len()).into_bytes();
+    let mut bytes =
+        format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len())
+            .into_bytes();
     for (name, value) in headers {
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(b": ");
@@ -27,22 +29,60 @@ fn forms_and_credentials_that_are_none() {
     let form: (&str, &[u8]) = ("Content-Type", FORM.as_bytes());
     let good = b"grant_type=client_credentials";
     let bodies: &[&[u8]] = &[
-        b"", b"&", b"=", b"&&&=&", b"%", b"%zz", b"%f", b"grant_type=%", b"grant_type=%ff", b"grant_type=%C3%28", b"\xff\xfe\x00",
-        b"grant_type", b"grant_type=client_credentials&grant_type=client_credentials", b"{\"grant_type\": \"client_credentials\"}",
-        b"grant_type=client_credentials&scope=%00", b"grant_type=client_credentials%00", b"a=1&a=2", b"token=", b"token=%00", b"access_token=%ff",
+        b"",
+        b"&",
+        b"=",
+        b"&&&=&",
+        b"%",
+        b"%zz",
+        b"%f",
+        b"grant_type=%",
+        b"grant_type=%ff",
+        b"grant_type=%C3%28",
+        b"\xff\xfe\x00",
+        b"grant_type",
+        b"grant_type=client_credentials&grant_type=client_credentials",
+        b"{\"grant_type\": \"client_credentials\"}",
+        b"grant_type=client_credentials&scope=%00",
+        b"grant_type=client_credentials%00",
+        b"a=1&a=2",
+        b"token=",
+        b"token=%00",
+        b"access_token=%ff",
         b"grant_type=client%5Fcredentials;scope=a",
     ];
     let authorizations: &[&[u8]] = &[
-        b"", b"Basic", b"Basic ", b"Basic =", b"Basic !!!", b"Basic YQ==", b"Basic Og==", b"Basic /////w==", b"Basic AAAA", b"Basic \xff",
-        b"Basic YXBwOiUGZg==", b"Basic YXBwOiVmZg==", b"Basic YXBwOiV6eg==", b"Bearer", b"Bearer \x80", b"Digest x", b"Basic YXBwOng= YXBwOng=", b"\xc3\xbc",
+        b"",
+        b"Basic",
+        b"Basic ",
+        b"Basic =",
+        b"Basic !!!",
+        b"Basic YQ==",
+        b"Basic Og==",
+        b"Basic /////w==",
+        b"Basic AAAA",
+        b"Basic \xff",
+        b"Basic YXBwOiUGZg==",
+        b"Basic YXBwOiVmZg==",
+        b"Basic YXBwOiV6eg==",
+        b"Bearer",
+        b"Bearer \x80",
+        b"Digest x",
+        b"Basic YXBwOng= YXBwOng=",
+        b"\xc3\xbc",
     ];
     let endpoints = ["/api/oauth/token", "/api/oauth/introspect", "/api/oauth/revoke", "/api/oauth/tokeninfo"];
     let mut asked = 0;
     let mut ask = |endpoint: &str, headers: &[(&str, &[u8])], body: &[u8]| {
         asked += 1;
-        let what = format!("{endpoint} {} {}", headers.iter().map(|(n, v)| format!("{n}: {}", v.escape_ascii())).collect::<Vec<_>>().join(", "), body.escape_ascii());
+        let what = format!(
+            "{endpoint} {} {}",
+            headers.iter().map(|(n, v)| format!("{n}: {}", v.escape_ascii())).collect::<Vec<_>>().join(", "),
+            body.escape_ascii()
+        );
         let mut wire = Wire::open(node.address);
-        let answer = wire.send(request(endpoint, headers, body)).answer().unwrap_or_else(|| panic!("no answer to {what}"));
+        let answer =
+            wire.send(request(endpoint, headers, body)).answer().unwrap_or_else(|| panic!("no answer to {what}"));
         assert!((400..500).contains(&answer.status), "{} {} to {what}", answer.status, answer.text());
         let error = answer.json()["error"].as_str().map(str::to_owned);
         assert!(error.is_some(), "an OAuth error, not {} to {what}", answer.text());
@@ -56,7 +96,14 @@ fn forms_and_credentials_that_are_none() {
                 ask(endpoint, &[form, ("Authorization", authorization)], good);
             }
         }
-        for media in ["", "text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx", "\x01"] {
+        for media in [
+            "",
+            "text/plain",
+            "application/json",
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencodedx",
+            "\x01",
+        ] {
             ask(endpoint, &[("Content-Type", media.as_bytes())], good);
         }
         ask(endpoint, &[], good);
@@ -64,7 +111,8 @@ fn forms_and_credentials_that_are_none() {
     assert!(asked > 150, "{asked}");
     // A parameter is no part of the media type.
     let answer = node.post("/api/oauth/token").basic("app", &client.secret);
-    let answer = answer.header("Content-Type", "Application/X-WWW-Form-urlencoded; charset=UTF-8").body(&good[..]).send();
+    let answer =
+        answer.header("Content-Type", "Application/X-WWW-Form-urlencoded; charset=UTF-8").body(&good[..]).send();
     answer.status(200);
     node.ask_token(&client, &[]).status(200);
 }
@@ -76,11 +124,14 @@ fn bodies_that_are_too_large() {
     let node = Node::start(&folder);
     let large = format!("grant_type=client_credentials&x={}", "a".repeat(2 * 1024 * 1024));
     for endpoint in ["/api/oauth/token", "/api/oauth/introspect", "/api/oauth/revoke", "/api/oauth/tokeninfo"] {
-        let answer = node.post(endpoint).basic("app", &client.secret).header("Content-Type", FORM).body(large.as_str()).send();
+        let answer =
+            node.post(endpoint).basic("app", &client.secret).header("Content-Type", FORM).body(large.as_str()).send();
         assert_eq!(answer.status, 413, "{endpoint}: {}", answer.text());
     }
     let mut wire = Wire::open(node.address);
-    wire.send(format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    wire.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ));
     let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
     for _ in 0..40 {
         wire.send(&chunk);
@@ -102,7 +153,9 @@ fn heads_that_are_too_large() {
         format!("GET / HTTP/1.1\r\nHost: x\r\nX: {megabyte}\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nHost: x\r\n{megabyte}: x\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
-        format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {megabyte}\r\nContent-Length: 0\r\n\r\n"),
+        format!(
+            "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {megabyte}\r\nContent-Length: 0\r\n\r\n"
+        ),
         megabyte.clone(),
     ] {
         let mut wire = Wire::open(node.address);
@@ -168,7 +221,10 @@ fn requests_that_are_none() {
 #[test]
 fn two_lengths_smuggle_nothing() {
     let folder = Folder::shipped();
-    folder.write("policies/any.toml", "route = \"/any/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"${request.path}\"\n");
+    folder.write(
+        "policies/any.toml",
+        "route = \"/any/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"${request.path}\"\n",
+    );
     let node = Node::start(&folder);
     let smuggled = "GET /any/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     for (first, second) in [
@@ -205,7 +261,10 @@ fn requests_that_break_off() {
         drop(Wire::open(node.address));
     }
     let mut wire = Wire::open(node.address);
-    wire.send(format!("POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")).finish();
+    wire.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    ))
+    .finish();
     if let Some(answer) = wire.answer() {
         assert_eq!(answer.status, 400);
     }

@@ -8,7 +8,20 @@ use crate::harness::{Folder, Node, portcullis};
 
 const WORKS: &[&str] = &["run", "check", "test", "init", "reload", "status", "client", "token", "store"];
 const LATER: &[&str] = &[
-    "graph", "trace", "diff", "plan", "explain", "schema", "fmt", "lsp", "top", "user", "kps", "key", "cluster", "store copy",
+    "graph",
+    "trace",
+    "diff",
+    "plan",
+    "explain",
+    "schema",
+    "fmt",
+    "lsp",
+    "top",
+    "user",
+    "kps",
+    "key",
+    "cluster",
+    "store copy",
 ];
 
 fn words(line: &str) -> Vec<&str> {
@@ -28,7 +41,18 @@ fn help_shows_what_works_and_nothing_else() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert_eq!(listed, WORKS);
-    for line in ["run", "check", "test", "init", "reload", "status", "client add", "client rotate", "token revoke", "store schema"] {
+    for line in [
+        "run",
+        "check",
+        "test",
+        "init",
+        "reload",
+        "status",
+        "client add",
+        "client rotate",
+        "token revoke",
+        "store schema",
+    ] {
         let help = portcullis(folder.path(), words(line).into_iter().chain(["--help"])).code(0).stdout;
         assert!(help.contains("Example"), "{line}:\n{help}");
         assert!(!help.contains('\u{1b}'), "plain where it is no terminal");
@@ -99,7 +123,8 @@ fn options_stand_before_or_after_the_words() {
 fn init_makes_a_configuration_and_overwrites_nothing() {
     let folder = Folder::empty();
     let made = folder.run(["init", "gateway", "--json"]).code(0).json();
-    let files: Vec<_> = made["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().to_owned()).collect();
+    let files: Vec<_> =
+        made["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().to_owned()).collect();
     for file in &files {
         assert!(folder.at("gateway").join(file).is_file(), "{file}");
     }
@@ -128,17 +153,28 @@ fn init_makes_a_configuration_and_overwrites_nothing() {
 fn check_shows_place_code_and_remedy() {
     let folder = Folder::shipped();
     folder.write("policies/hello.toml", "route = \"/hello\"\n[[filter]]\nuse = \"respnd\"\ntext = \"x\"\n");
-    folder.write("policies/again.toml", "route = \"POST /api/oauth/token\"\n[[filter]]\nuse = \"respond\"\ntxt = \"x\"\n");
+    folder.write(
+        "policies/again.toml",
+        "route = \"POST /api/oauth/token\"\n[[filter]]\nuse = \"respond\"\ntxt = \"x\"\n",
+    );
     let run = folder.run(["check"]).code(1);
     let text = &run.stdout;
-    for expected in ["error[P0105]", "policies/hello.toml:3:7", "use = \"respnd\"", "respond", "policies/again.toml:4:1", "error[P0101]"] {
+    for expected in [
+        "error[P0105]",
+        "policies/hello.toml:3:7",
+        "use = \"respnd\"",
+        "respond",
+        "policies/again.toml:4:1",
+        "error[P0101]",
+    ] {
         assert!(text.contains(expected), "no `{expected}` in\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "plain where it is no terminal");
     let json = folder.run(["check", "--json"]).code(1).json();
     assert_eq!(json["ok"], false);
     assert!(json["errors"].as_u64().unwrap() >= 2, "{json}");
-    let place = |d: &serde_json::Value| (d["code"].as_str().map(str::to_owned), d["line"].as_u64(), d["column"].as_u64());
+    let place =
+        |d: &serde_json::Value| (d["code"].as_str().map(str::to_owned), d["line"].as_u64(), d["column"].as_u64());
     let places: Vec<_> = json["diagnostics"].as_array().unwrap().iter().map(place).collect();
     assert!(places.contains(&(Some("P0105".into()), Some(3), Some(7))), "{places:?}");
 
@@ -154,7 +190,10 @@ fn check_shows_place_code_and_remedy() {
 #[test]
 fn what_is_not_set_warns_in_check_and_stops_run() {
     let folder = Folder::shipped();
-    folder.append("stores/stores.toml", "[source.oauth-db]\ntype = \"postgres\"\nurl = { env = \"PORTCULLIS_TEST_UNSET\" }\n");
+    folder.append(
+        "stores/stores.toml",
+        "[source.oauth-db]\ntype = \"postgres\"\nurl = { env = \"PORTCULLIS_TEST_UNSET\" }\n",
+    );
     folder.run(["check"]).code(0).says("warning[P0006]").says("PORTCULLIS_TEST_UNSET");
     folder.run(["check", "--deny", "warnings"]).code(1);
     let run = Node::on(&folder).try_start().err().expect("it does not start");
@@ -199,7 +238,11 @@ fn tests_of_policies() {
          [[test]]\nname = \"it shouts\"\nrequest = {}\nexpect = { status = 200, text = \"HELLO\" }\n",
     );
     let failed = folder.run(["test"]).code(1).says("it shouts").says("P0601");
-    assert!(failed.stdout.contains("policies/hello.toml:9:") && failed.stdout.contains("1 failed"), "{}", failed.stdout);
+    assert!(
+        failed.stdout.contains("policies/hello.toml:9:") && failed.stdout.contains("1 failed"),
+        "{}",
+        failed.stdout
+    );
     folder.run(["test", "oauth/token"]).code(0);
     folder.run(["test", "--name", "greets"]).code(0).says("1 passed");
     let json = folder.run(["test", "hello", "--json"]).code(1).json();
@@ -213,7 +256,8 @@ fn tests_of_policies() {
 fn the_first_lines_lead_to_a_token() {
     let folder = Folder::shipped();
     let node = Node::start(&folder);
-    let lines: Vec<_> = node.started["first_token"].as_array().expect("two lines").iter().map(|l| l.as_str().unwrap()).collect();
+    let lines: Vec<_> =
+        node.started["first_token"].as_array().expect("two lines").iter().map(|l| l.as_str().unwrap()).collect();
     assert_eq!(lines.len(), 2);
     let elsewhere = Folder::empty();
     let mut shell = std::process::Command::new("sh");
@@ -253,7 +297,13 @@ fn a_reader_that_goes_away() {
     for line in ["check --json", "client list", "store schema sqlite", "--help", "test"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = command(folder.path()).args(words(line)).stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command(folder.path())
+            .args(words(line))
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line}");
         assert_eq!(output.status.code(), Some(0), "{line}");

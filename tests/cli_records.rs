@@ -23,7 +23,21 @@ fn the_life_of_a_client() {
     let folder = Folder::shipped();
     assert_eq!(folder.run(["client", "list", "--json"]).code(0).json(), Value::Array(Vec::new()));
     let added = folder
-        .run(["client", "add", "--id", "app", "--name", "Grüße \u{1b}[31m", "--grant", "client_credentials", "--scope", "a b", "--scope", "c", "--json"])
+        .run([
+            "client",
+            "add",
+            "--id",
+            "app",
+            "--name",
+            "Grüße \u{1b}[31m",
+            "--grant",
+            "client_credentials",
+            "--scope",
+            "a b",
+            "--scope",
+            "c",
+            "--json",
+        ])
         .code(0)
         .json();
     assert_eq!(added["client_id"], "app");
@@ -39,7 +53,11 @@ fn the_life_of_a_client() {
     assert_eq!(shown.json()["client_name"], "Grüße \u{1b}[31m");
     for line in [["client", "show", "app"].as_slice(), &["client", "list"]] {
         let run = portcullis(folder.path(), line).code(0);
-        assert!(run.stdout.contains("Grüße") && !run.stdout.contains('\u{1b}'), "nothing that colours a terminal: {}", run.stdout);
+        assert!(
+            run.stdout.contains("Grüße") && !run.stdout.contains('\u{1b}'),
+            "nothing that colours a terminal: {}",
+            run.stdout
+        );
         assert!(run.stdout.contains("app") && run.stdout.contains("enabled"), "{}", run.stdout);
     }
     folder.run(["client", "disable", "app"]).code(0).says("disabled");
@@ -153,8 +171,12 @@ fn tokens_are_looked_at_and_revoked() {
     let node = Node::start(&folder);
     let token = node.token(&client);
     let view = folder.run(["token", "inspect", &token, "--json"]).code(0).json();
-    assert_eq!((view["active"].as_bool(), view["client_id"].as_str(), view["scope"].as_str()), (Some(true), Some("app"), Some("a b")));
-    let piped = portcullis_with(folder.path(), ["token", "inspect", "-", "--json"], format!("{token}\n").as_bytes()).code(0);
+    assert_eq!(
+        (view["active"].as_bool(), view["client_id"].as_str(), view["scope"].as_str()),
+        (Some(true), Some("app"), Some("a b"))
+    );
+    let piped =
+        portcullis_with(folder.path(), ["token", "inspect", "-", "--json"], format!("{token}\n").as_bytes()).code(0);
     assert_eq!(piped.json(), view);
     let text = folder.run(["token", "inspect", &token]).code(0).stdout;
     assert!(text.contains("app") && text.contains("active"), "{text}");

@@ -10,7 +10,10 @@ use crate::harness::{Folder, Node, portcullis, wait_until};
 fn shared(database: &Postgres, name: &str) -> Folder {
     let folder = Folder::shipped();
     folder.write("url", &database.url());
-    folder.write("stores/stores.toml", "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n");
+    folder.write(
+        "stores/stores.toml",
+        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n",
+    );
     folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
     folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
     folder.write(
@@ -52,7 +55,10 @@ fn what_is_done_on_one_node_is_honoured_by_the_other_within_a_second() {
     let database = Postgres::create();
     let (first, second) = (shared(&database, "node-1"), shared(&database, "node-2"));
     let (one, two) = (Node::start(&first), Node::start(&second));
-    let added = one.command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"]).code(0).json();
+    let added = one
+        .command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"])
+        .code(0)
+        .json();
     let client = Client { id: "app".into(), secret: crate::harness::folder::text(&added, "client_secret") };
     let token = two.token(&client);
     let within_a_second = |what: &str, holds: &mut dyn FnMut() -> bool| {
@@ -61,7 +67,9 @@ fn what_is_done_on_one_node_is_honoured_by_the_other_within_a_second() {
         assert!(start.elapsed() < std::time::Duration::from_millis(1500), "{what}: {:?}", start.elapsed());
     };
     one.command(&["client", "disable", "app"]).code(0);
-    within_a_second("disabled", &mut || two.ask_token(&client, &[]).status == 401 && two.tokeninfo(&token).status == 400);
+    within_a_second("disabled", &mut || {
+        two.ask_token(&client, &[]).status == 401 && two.tokeninfo(&token).status == 400
+    });
     one.command(&["client", "enable", "app"]).code(0);
     within_a_second("enabled", &mut || two.tokeninfo(&token).status == 200);
     one.command(&["token", "revoke", "--client", "app"]).code(0);

@@ -42,7 +42,8 @@ fn killed_under_load(folder: &Folder) {
 
 /// Takes tokens until the node is gone.
 fn take(node: &Node, client: &Client, stop: &AtomicBool) -> Vec<String> {
-    let request = node.post("/api/oauth/token").basic(&client.id, &client.secret).form(&[("grant_type", "client_credentials")]);
+    let request =
+        node.post("/api/oauth/token").basic(&client.id, &client.secret).form(&[("grant_type", "client_credentials")]);
     let mut tokens = Vec::new();
     let Ok(mut wire) = Wire::try_open(node.address) else { return tokens };
     loop {
@@ -68,6 +69,9 @@ fn on_postgres() {
     let database = Postgres::create();
     let folder = Folder::shipped();
     folder.write("url", &database.url());
-    folder.write("stores/stores.toml", "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n");
+    folder.write(
+        "stores/stores.toml",
+        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n",
+    );
     killed_under_load(&folder);
 }

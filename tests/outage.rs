@@ -17,7 +17,10 @@ fn on_a_line() -> Cut {
     let line = database.line();
     let folder = Folder::shipped();
     folder.write("url", &database.url_over(&line));
-    folder.write("stores/stores.toml", "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n");
+    folder.write(
+        "stores/stores.toml",
+        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n",
+    );
     folder.write(
         "policies/hello.toml",
         "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n",
@@ -57,7 +60,9 @@ fn what_needs_the_source_is_503_until_it_is_back() {
     for round in 0..3 {
         line.cut();
         // What was read within the last second may still be good; then nothing is.
-        wait_until("nothing is let in", || everything(&node, &client, &token).iter().all(|answer| answer.status == 503));
+        wait_until("nothing is let in", || {
+            everything(&node, &client, &token).iter().all(|answer| answer.status == 503)
+        });
         for answer in everything(&node, &client, &token) {
             unavailable(&answer);
         }
@@ -153,7 +158,9 @@ fn a_full_disk() {
     let node = Node::start(&folder);
     // A limit on the size of files stands in for the disk's.
     let limit = |bytes: &str| {
-        let set = std::process::Command::new("prlimit").args(["--pid", &node.pid().to_string(), &format!("--fsize={bytes}")]).status();
+        let set = std::process::Command::new("prlimit")
+            .args(["--pid", &node.pid().to_string(), &format!("--fsize={bytes}")])
+            .status();
         assert!(set.expect("prlimit").success());
     };
     let size = std::fs::metadata(folder.at("var/portcullis.db-wal")).map_or(0, |file| file.len());

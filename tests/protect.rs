@@ -56,7 +56,8 @@ impl Api {
 fn who_comes_in_and_who_does_not() {
     let api = api();
     let node = Node::start(&api.folder);
-    let (read, write, other) = (api.token(&node, "orders:read"), api.token(&node, "orders:write"), api.token(&node, "other"));
+    let (read, write, other) =
+        (api.token(&node, "orders:read"), api.token(&node, "orders:write"), api.token(&node, "other"));
     let ask = |method: &str, token: &str| node.request(method, "/orders/1").bearer(token).send();
 
     let none = node.get("/orders/1").send().status(401);
@@ -66,12 +67,18 @@ fn who_comes_in_and_who_does_not() {
     let changed = format!("{}x", &read[..read.len() - 1]);
     for bad in ["nonsense", "pca_", &changed] {
         let refused = ask("GET", bad).status(401);
-        assert!(refused.header("www-authenticate").is_some_and(|c| c.contains("error=\"invalid_token\"")), "{refused:?}");
+        assert!(
+            refused.header("www-authenticate").is_some_and(|c| c.contains("error=\"invalid_token\"")),
+            "{refused:?}"
+        );
     }
 
     let refused = ask("GET", &other).status(403);
     let challenge = refused.header("www-authenticate").expect("a challenge");
-    assert!(challenge.contains("error=\"insufficient_scope\"") && challenge.contains("scope=\"orders:read\""), "{challenge}");
+    assert!(
+        challenge.contains("error=\"insufficient_scope\"") && challenge.contains("scope=\"orders:read\""),
+        "{challenge}"
+    );
 
     ask("GET", &read).status(200);
     ask("POST", &read).status(403);
@@ -212,13 +219,17 @@ headers = { X-Greeting = "${vars.greeting}" }
 json    = { amount = "${vars.amount}", text = "${vars.greeting}!" }
 "#,
     );
-    folder.write("policies/gone.toml", "route = \"/gone\"\n[[filter]]\nuse = \"fail\"\nstatus = 410\nreason = \"gone\"\n");
+    folder.write(
+        "policies/gone.toml",
+        "route = \"/gone\"\n[[filter]]\nuse = \"fail\"\nstatus = 410\nreason = \"gone\"\n",
+    );
     folder.write(
         "policies/limited.toml",
         "route = \"/limited\"\n[[filter]]\nuse = \"rate-limit\"\nlimit = \"2/1h\"\n[[filter]]\nuse = \"respond\"\ntext = \"ok\"\n",
     );
     let node = Node::start(&folder);
-    let hello = |body: &str| node.post("/hello/w%C3%B6rld").header("Content-Type", "application/json").body(body).send();
+    let hello =
+        |body: &str| node.post("/hello/w%C3%B6rld").header("Content-Type", "application/json").body(body).send();
     let answer = hello(r#"{"order": {"amount": 12}}"#).status(201);
     assert_eq!(answer.json(), serde_json::json!({ "amount": 12, "text": "hello wörld!" }));
     hello(r#"{"order": {"amount": 9}}"#).status(409);

@@ -20,11 +20,23 @@ fn node_before(upstream: &Upstream, timeouts: &str) -> (Folder, Node) {
 fn path_and_query_go_as_they_came() {
     let upstream = Upstream::echo();
     let (_folder, node) = node_before(&upstream, "");
-    for target in ["/up/a", "/up/a/", "/up/a%2Fb", "/up/a%20b?q=%2f&q=2&&=", "/up/%C3%BC?", "/up/a;p=1", "/up/a+b?x=a+b", "/up/~a:b@c"] {
+    for target in [
+        "/up/a",
+        "/up/a/",
+        "/up/a%2Fb",
+        "/up/a%20b?q=%2f&q=2&&=",
+        "/up/%C3%BC?",
+        "/up/a;p=1",
+        "/up/a+b?x=a+b",
+        "/up/~a:b@c",
+    ] {
         let text = node.get(target).send().status(200).text();
         let line = text.lines().next().unwrap_or_default().to_owned();
         let expected = target.strip_suffix('?').unwrap_or(target);
-        assert!(line == format!("GET {target} HTTP/1.1") || line == format!("GET {expected} HTTP/1.1"), "{target}: {line}");
+        assert!(
+            line == format!("GET {target} HTTP/1.1") || line == format!("GET {expected} HTTP/1.1"),
+            "{target}: {line}"
+        );
     }
     // The normal form: what may stand unencoded does, and `.` segments are gone.
     let text = node.get("/up/%61/./b").send().status(200).text();
@@ -34,16 +46,42 @@ fn path_and_query_go_as_they_came() {
 #[test]
 fn headers_of_one_connection_stay_there() {
     let upstream = Upstream::start(|incoming| {
-        let headers = [("Connection", "X-Private"), ("X-Private", "1"), ("Keep-Alive", "timeout=1"), ("X-Public", "2"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")];
+        let headers = [
+            ("Connection", "X-Private"),
+            ("X-Private", "1"),
+            ("Keep-Alive", "timeout=1"),
+            ("X-Public", "2"),
+            ("Set-Cookie", "a=1"),
+            ("Set-Cookie", "b=2"),
+        ];
         incoming.answer("200 OK", &headers, b"ok");
         true
     });
     let (_folder, node) = node_before(&upstream, "");
-    let request = node.get("/up/1").header("Connection", "close, X-Secret").header("X-Secret", "1").header("Keep-Alive", "timeout=5");
-    let request = request.header("Proxy-Authorization", "Basic x").header("TE", "trailers, gzip").header("Upgrade", "h2c");
-    let answer = request.header("Proxy-Connection", "keep-alive").header("X-Plain", "kept").header("Trailer", "X-T").send().status(200);
+    let request = node
+        .get("/up/1")
+        .header("Connection", "close, X-Secret")
+        .header("X-Secret", "1")
+        .header("Keep-Alive", "timeout=5");
+    let request =
+        request.header("Proxy-Authorization", "Basic x").header("TE", "trailers, gzip").header("Upgrade", "h2c");
+    let answer = request
+        .header("Proxy-Connection", "keep-alive")
+        .header("X-Plain", "kept")
+        .header("Trailer", "X-T")
+        .send()
+        .status(200);
     let head = &upstream.heads()[0];
-    for gone in ["x-secret", "keep-alive", "proxy-authorization", "te", "upgrade", "proxy-connection", "trailer", "transfer-encoding"] {
+    for gone in [
+        "x-secret",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "upgrade",
+        "proxy-connection",
+        "trailer",
+        "transfer-encoding",
+    ] {
         assert!(values(head, gone).is_empty(), "{gone}: {head:?}");
     }
     assert_eq!(values(head, "x-plain"), ["kept"]);
@@ -67,7 +105,11 @@ fn large_bodies_go_both_ways() {
     let body: Vec<u8> = (0..20_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let answer = node.post("/up/1").body(body.clone()).send().status(200);
     assert!(answer.body == body, "{} bytes came back", answer.body.len());
-    assert_eq!(values(&upstream.heads()[0], "content-length"), [body.len().to_string()], "a known length goes upstream");
+    assert_eq!(
+        values(&upstream.heads()[0], "content-length"),
+        [body.len().to_string()],
+        "a known length goes upstream"
+    );
 }
 
 /// The upstream gets the first part before the client has sent the last, and the other way round.
@@ -78,7 +120,9 @@ fn bodies_stream_both_ways() {
         incoming.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
         while let Some(chunk) = incoming.chunk() {
             send.send(chunk.clone()).unwrap();
-            incoming.send(format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(&chunk).to_uppercase()).as_bytes());
+            incoming.send(
+                format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(&chunk).to_uppercase()).as_bytes(),
+            );
         }
         incoming.send(b"0\r\n\r\n");
         true
@@ -274,7 +318,10 @@ fn a_policy_may_answer_for_an_upstream_that_fails() {
 #[test]
 fn the_admin_address_is_no_upstream() {
     let folder = Folder::shipped();
-    folder.append("node.toml", "[admin]\naddress = \"127.0.0.1:8099\"\n[upstream.up]\ntargets = [\"http://127.0.0.1:8099\"]\n");
+    folder.append(
+        "node.toml",
+        "[admin]\naddress = \"127.0.0.1:8099\"\n[upstream.up]\ntargets = [\"http://127.0.0.1:8099\"]\n",
+    );
     folder.write("policies/up.toml", "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n");
     folder.run(["check"]).code(1).says("node.toml:");
 }

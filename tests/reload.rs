@@ -29,7 +29,8 @@ fn a_saved_policy_takes_effect_by_itself() {
     wait_until("renamed over", || ask(&mut wire) == "two");
     std::fs::write(folder.at("policies/hello.toml"), says("three")).unwrap();
     wait_until("written in place", || ask(&mut wire) == "three");
-    folder.write("policies/deep/er/other.toml", "route = \"/other\"\n[[filter]]\nuse = \"respond\"\ntext = \"other\"\n");
+    folder
+        .write("policies/deep/er/other.toml", "route = \"/other\"\n[[filter]]\nuse = \"respond\"\ntext = \"other\"\n");
     wait_until("a folder that appeared", || node.get("/other").send().status == 200);
     std::fs::remove_dir_all(folder.at("policies/deep")).unwrap();
     wait_until("a folder that went", || node.get("/other").send().status == 404);
@@ -116,10 +117,15 @@ fn a_broken_file_is_told_and_does_no_harm() {
     let folder = Folder::shipped();
     folder.write("policies/hello.toml", &says("one"));
     let node = Node::start(&folder);
-    let refused = |node: &Node| node.command(&["status", "--json"]).code(0).json().get("refused").cloned().unwrap_or(Value::Null);
-    for (round, broken) in ["route = ", "route = \"/hello\"\n[[filter]]\nuse = \"no-such\"\n", "", "\u{0}"].iter().enumerate() {
+    let refused =
+        |node: &Node| node.command(&["status", "--json"]).code(0).json().get("refused").cloned().unwrap_or(Value::Null);
+    for (round, broken) in
+        ["route = ", "route = \"/hello\"\n[[filter]]\nuse = \"no-such\"\n", "", "\u{0}"].iter().enumerate()
+    {
         std::fs::write(folder.at("policies/hello.toml"), broken).unwrap();
-        wait_until("the refusal is told", || refused(&node)["text"].as_str().is_some_and(|t| t.contains("policies/hello.toml")));
+        wait_until("the refusal is told", || {
+            refused(&node)["text"].as_str().is_some_and(|t| t.contains("policies/hello.toml"))
+        });
         assert_ne!(node.get("/hello").send().status, 404);
         let text = format!("good {round}");
         folder.write("policies/hello.toml", &says(&text));
@@ -215,7 +221,10 @@ fn the_command_lines_addresses_hold() {
     let folder = Folder::shipped();
     folder.write("policies/hello.toml", &says("here"));
     let node = Node::start(&folder);
-    folder.append("node.toml", "[[listener]]\nname = \"other\"\naddress = \"127.0.0.1:1\"\n[admin]\naddress = \"127.0.0.1:2\"\n");
+    folder.append(
+        "node.toml",
+        "[[listener]]\nname = \"other\"\naddress = \"127.0.0.1:1\"\n[admin]\naddress = \"127.0.0.1:2\"\n",
+    );
     node.reload();
     assert_eq!(hello(&node), "here");
     node.command(&["status"]).code(0);
@@ -237,7 +246,8 @@ fn stores_move_to_another_source() {
     assert!(reload.stdout.contains("P0403") || node.log().contains("P0403"), "{}\n{}", reload.stdout, node.log());
     node.tokeninfo(&token).status(400);
     node.ask_token(&old, &[]).error(401, "invalid_client");
-    let added = node.command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"]);
+    let added =
+        node.command(&["client", "add", "--id", "app", "--grant", "client_credentials", "--scope", "a", "--json"]);
     let secret = crate::harness::folder::text(&added.code(0).json(), "client_secret");
     let new = crate::harness::folder::Client { id: "app".into(), secret };
     let token = node.token(&new);

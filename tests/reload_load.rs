@@ -78,7 +78,8 @@ fn decisions_change_two_hundred_times_under_load() {
         let (_, status, _) = known.unwrap_or_else(|| panic!("generation {} was never in force", answer.generation));
         assert_eq!(answer.status, *status, "an answer of generation {}", answer.generation);
         // None is older than the newest that was in force when it was asked for.
-        let oldest = generations.iter().rev().find(|(.., since)| *since <= answer.asked).map_or(0, |(number, ..)| *number);
+        let oldest =
+            generations.iter().rev().find(|(.., since)| *since <= answer.asked).map_or(0, |(number, ..)| *number);
         assert!(answer.generation >= oldest, "generation {} answered, {oldest} was in force", answer.generation);
     }
     let seen: std::collections::BTreeSet<_> = answers.iter().map(|answer| answer.generation).collect();
@@ -96,7 +97,7 @@ fn ask(node: &Node, token: &str, stop: &AtomicBool, failed: &AtomicU64) -> Vec<A
         let asked = Instant::now();
         match request.send_on(&mut wire) {
             Some(answer) => {
-                let generation = answer.header("x-portcullis-generation").and_then(|v| v.parse().ok());
+                let generation = answer.header("portcullis-generation").and_then(|v| v.parse().ok());
                 let generation = generation.unwrap_or_else(|| panic!("an answer names its generation: {answer:?}"));
                 answers.push(Answer { asked, generation, status: answer.status });
             }
@@ -125,8 +126,14 @@ fn two_thousand_reloads_leave_nothing_behind() {
     let (memory, descriptors) = (resident(&node), open_files(&node));
     (501..=2000).for_each(&mut reload);
     let (memory_after, descriptors_after) = (resident(&node), open_files(&node));
-    assert!(memory_after < memory + memory / 8 + 4096, "resident: {memory} KiB after 500, {memory_after} KiB after 2000");
-    assert!(descriptors_after <= descriptors + 4, "descriptors: {descriptors} after 500, {descriptors_after} after 2000");
+    assert!(
+        memory_after < memory + memory / 8 + 4096,
+        "resident: {memory} KiB after 500, {memory_after} KiB after 2000"
+    );
+    assert!(
+        descriptors_after <= descriptors + 4,
+        "descriptors: {descriptors} after 500, {descriptors_after} after 2000"
+    );
 }
 
 /// KiB.

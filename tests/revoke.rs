@@ -65,7 +65,11 @@ fn who_asks_proves_it_and_asks_well() {
     revoke(&node, &client, &[]).error(400, "invalid_request");
     revoke(&node, &client, &[("token", "")]).error(400, "invalid_request");
     revoke(&node, &client, &[("token", &token), ("token", "other")]).error(400, "invalid_request");
-    node.post(&format!("{REVOKE}?token={token}")).basic("app", &client.secret).form(&[]).send().error(400, "invalid_request");
+    node.post(&format!("{REVOKE}?token={token}"))
+        .basic("app", &client.secret)
+        .form(&[])
+        .send()
+        .error(400, "invalid_request");
     node.get(REVOKE).send().status(405);
     node.tokeninfo(&token).status(200);
 }

@@ -123,7 +123,8 @@ fn the_query_carries_no_credentials_and_get_no_tokens() {
     node.post(&target).form(&[GRANT]).send().error(400, "invalid_request");
     node.post(&target).basic("app", &client.secret).form(&[GRANT]).send().error(400, "invalid_request");
     let token = node.token(&client);
-    let with_token = node.post(&format!("{TOKEN}?access_token={token}")).basic("app", &client.secret).form(&[GRANT]).send();
+    let with_token =
+        node.post(&format!("{TOKEN}?access_token={token}")).basic("app", &client.secret).form(&[GRANT]).send();
     with_token.error(400, "invalid_request");
     for method in ["GET", "PUT", "DELETE"] {
         let target = format!("{target}&grant_type=client_credentials");
@@ -140,13 +141,16 @@ fn a_client_that_does_not_prove_itself() {
     let client = folder.client("app", "a", &[]);
     folder.client("off", "a", &["--secret", "right"]);
     folder.run(["client", "disable", "off"]).code(0);
-    let public = folder.run(["client", "add", "--id", "public", "--grant", "client_credentials", "--auth-method", "none"]);
+    let public =
+        folder.run(["client", "add", "--id", "public", "--grant", "client_credentials", "--auth-method", "none"]);
     public.code(0);
     let post_only = folder.client("post", "a", &["--auth-method", "client_secret_post"]);
     let node = Node::start(&folder);
     let basic = |id: &str, secret: &str| node.post(TOKEN).basic(id, secret).form(&[GRANT]).send();
     let mut bodies = Vec::new();
-    for (id, secret) in [("app", "wrong"), ("nobody", client.secret.as_str()), ("off", "right"), ("app", ""), ("public", "")] {
+    for (id, secret) in
+        [("app", "wrong"), ("nobody", client.secret.as_str()), ("off", "right"), ("app", ""), ("public", "")]
+    {
         let refused = basic(id, secret).error(401, "invalid_client");
         kept_by_nobody(&refused);
         let challenge = refused.header("www-authenticate").expect("a challenge");

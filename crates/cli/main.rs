@@ -79,7 +79,7 @@ impl Global {
         server::Options {
             dir: self.dir.clone(),
             values: self.values.clone(),
-            library: stub::LIBRARY,
+            library: filters::LIBRARY,
             listen: None,
             admin: self.admin,
             tests: true,
@@ -154,19 +154,4 @@ fn node(global: &Global) -> Result<Option<Client>, Failure> {
     let Some(address) = global.admin else { return Ok(None) };
     global.refuse_values("a running node has its own values")?;
     Ok(Some(Client::new(&global.dir, Some(address))?))
-}
-
-/// Until the filter library stands.
-mod stub {
-    use policy::filter::{AnswerStyle, Library};
-    struct S;
-    impl AnswerStyle for S {
-        fn failure(&self, _: &policy::Exchange, _: &policy::Reason) -> policy::Response {
-            unimplemented!()
-        }
-        fn abort(&self, _: &policy::Exchange, _: &policy::Abort) -> policy::Response {
-            unimplemented!()
-        }
-    }
-    pub const LIBRARY: Library = Library { filters: &[], attributes: &[], plain: &S };
 }

@@ -3,8 +3,15 @@
 /// Path below the configuration folder, and text.
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("node.toml", include_str!("node.toml")),
+    ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
+    ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
+    ("policies/oauth/revoke.toml", include_str!("../../policies/oauth/revoke.toml")),
+    ("policies/oauth/server.toml", include_str!("../../policies/oauth/server.toml")),
+    ("policies/oauth/token.toml", include_str!("../../policies/oauth/token.toml")),
+    ("policies/oauth/tokeninfo.toml", include_str!("../../policies/oauth/tokeninfo.toml")),
     ("stores/schema/postgres.sql", include_str!("../../stores/schema/postgres.sql")),
     ("stores/schema/sqlite.sql", include_str!("../../stores/schema/sqlite.sql")),
+    ("stores/stores.toml", include_str!("../../stores/stores.toml")),
 ];
 
 /// The schemas among them: kind of data source, and text.

@@ -136,7 +136,8 @@ impl Response {
     /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|why| panic!("no JSON: {why}: {} {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|why| panic!("no JSON: {why}: {} {}", self.status, self.text()))
     }
 
     /// Expects this status.

@@ -11,7 +11,7 @@ pub mod wire;
 pub use folder::Folder;
 pub use http::{Request, Response};
 pub use node::Node;
-pub use program::{Run, portcullis};
+pub use program::portcullis;
 
 use std::time::{Duration, Instant};
 

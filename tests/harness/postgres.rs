@@ -35,8 +35,9 @@ impl Postgres {
     /// Makes the database.
     #[track_caller]
     pub fn create() -> Postgres {
-        let url = std::env::var(VARIABLE)
-            .unwrap_or_else(|_| panic!("{VARIABLE} is not set: run the tests with tests/run, which starts PostgreSQL and sets it"));
+        let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
+            panic!("{VARIABLE} is not set: run the tests with tests/run, which starts PostgreSQL and sets it")
+        });
         let server: Config = url.parse().expect("the URL of a PostgreSQL server");
         let name = format!("portcullis_{}", unique());
         execute(&server, &format!("CREATE DATABASE {name}"));
@@ -82,7 +83,8 @@ impl Postgres {
 
     fn url_at(&self, place: &str) -> String {
         let user = self.server.get_user().unwrap_or("postgres");
-        let password = self.server.get_password().map(|p| format!(":{}", String::from_utf8_lossy(p))).unwrap_or_default();
+        let password =
+            self.server.get_password().map(|p| format!(":{}", String::from_utf8_lossy(p))).unwrap_or_default();
         format!("postgres://{user}{password}@{place}/{}", self.name)
     }
 }

@@ -63,14 +63,20 @@ impl Run {
     /// Standard output as one JSON value.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|why| panic!("standard output is JSON and nothing else: {why}\n{}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|why| {
+            panic!("standard output is JSON and nothing else: {why}\n{}\n{}", self.stdout, self.stderr)
+        })
     }
 
     /// Expects this text on standard output or standard error.
     #[track_caller]
     pub fn says(self, text: &str) -> Run {
-        assert!(self.stdout.contains(text) || self.stderr.contains(text), "no `{text}` in\n{}\n{}", self.stdout, self.stderr);
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "no `{text}` in\n{}\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }

@@ -4,9 +4,6 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::http::Response;
-use super::wire::Wire;
-
 /// An upstream that listens on a free port until the process ends.
 pub struct Upstream {
     /// Where.
@@ -149,9 +146,4 @@ fn read_line(stream: &mut TcpStream) -> Option<String> {
             return String::from_utf8(line).ok();
         }
     }
-}
-
-/// Answers that come one after another on one connection.
-pub fn answers(wire: &mut Wire, count: usize) -> Vec<Response> {
-    (0..count).map_while(|_| wire.answer()).collect()
 }

@@ -116,7 +116,8 @@ impl Wire {
             let before = response.body.len() as u64;
             let read = (&mut self.stream).take(size).read_to_end(&mut response.body);
             let mut end = [0; 2];
-            if read.is_err() || response.body.len() as u64 != before + size || self.stream.read_exact(&mut end).is_err() {
+            if read.is_err() || response.body.len() as u64 != before + size || self.stream.read_exact(&mut end).is_err()
+            {
                 return false;
             }
         }

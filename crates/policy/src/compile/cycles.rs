@@ -6,7 +6,7 @@ use super::model::{ChainId, MAIN, Policy, PolicyId, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, codes};
 
 /// So many chains may lead to one another: it bounds the stack that a run and its checks need.
-const DEEPEST: usize = 64;
+pub(crate) const DEEPEST: usize = 64;
 
 type At = (PolicyId, ChainId);
 

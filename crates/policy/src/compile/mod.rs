@@ -20,9 +20,12 @@ mod shared;
 mod sources;
 mod step;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, Shared};
+pub(crate) use sources::policy_name;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

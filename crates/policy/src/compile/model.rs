@@ -26,6 +26,8 @@ pub(crate) struct Policy {
     /// Its file could not be read or parsed: nothing below is known, and nothing is to be said of it twice.
     pub(crate) broken: bool,
     pub(crate) routes: Vec<RouteSpec>,
+    /// It says a route, though perhaps none that could be read.
+    pub(crate) has_route: bool,
     pub(crate) listener: Option<Spanned<String>>,
     pub(crate) before: Option<Vec<(PolicyId, Place)>>,
     pub(crate) inputs: BTreeMap<String, Type>,
@@ -56,6 +58,8 @@ pub(crate) struct Step {
     pub(crate) on_failure: Move,
     pub(crate) on_abort: Move,
     pub(crate) on_success: Option<(ChainId, Span)>,
+    /// `on_success` is written, and could not be used: already reported.
+    pub(crate) on_success_unknown: bool,
     pub(crate) node: Node,
 }
 
@@ -126,6 +130,11 @@ impl Policy {
         Place { file: self.file.clone(), span }
     }
 
+    /// Something in it could not be read or linked, and is reported: what it would have led to is not known.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.broken || self.chains.iter().flat_map(|chain| &chain.steps).any(Step::is_incomplete)
+    }
+
     /// The kinds of filter that stand anywhere in it.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static FilterKind> {
         self.chains.iter().flat_map(Chain::kinds)
@@ -142,6 +151,21 @@ impl Chain {
 }
 
 impl Step {
+    fn is_incomplete(&self) -> bool {
+        let unknown = |target: &Target| matches!(target, Target::Unknown);
+        let node = match &self.node {
+            Node::Filter(_) => false,
+            Node::Switch(switch) => {
+                let cases = switch.cases.iter().map(|(_, target)| target);
+                cases.chain([&switch.otherwise]).chain(&switch.missing).any(unknown)
+            }
+            Node::Call(call) => unknown(&call.target),
+            Node::Any(_) => false,
+            Node::Broken => true,
+        };
+        node || [self.on_failure, self.on_abort].contains(&Move::Unknown) || self.on_success_unknown
+    }
+
     /// Its name in decision records: `name`, else `use`.
     pub(crate) fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.uses.value)

@@ -30,7 +30,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Words that stand where a chain's name may stand.
-const WORDS: &[&str] = &["continue", "fail"];
+pub(crate) const WORDS: &[&str] = &["continue", "fail"];
 
 /// All policies' names.
 pub(crate) type Names = BTreeMap<String, PolicyId>;
@@ -102,6 +102,7 @@ pub(crate) fn read_policy(
         file: document.file.clone(),
         broken: false,
         routes: reader.routes(r),
+        has_route: root.entry("route").is_some() || root.entry("routes").is_some(),
         listener: root.entry("listener").and_then(|entry| r.text(entry)),
         before: reader.before(r),
         inputs: reader.inputs(r),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::Policy;
 use super::policy::{Names, read_policy};
-use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::diagnostic::{Diagnostics, SourceFile};
 use crate::filter::Library;
 use crate::reader::{Document, Files, parse};
 
@@ -44,7 +44,6 @@ pub(crate) fn read(files: &Files, problems: &mut Diagnostics) -> Sources {
     // By name, which differs from the order of the paths: `a/b` stands after `a-b`, `a.toml` before `a/b.toml`.
     sources.files.sort_by(|a, b| a.0.cmp(&b.0));
     sources.names = sources.files.iter().enumerate().map(|(id, (name, _))| (name.clone(), id)).collect();
-    sources.report_collisions(problems);
     sources
 }
 
@@ -57,26 +56,6 @@ impl Sources {
         };
         self.files.iter().map(read).collect()
     }
-
-    /// Names that differ only in case are one file on some systems: such a folder means something else elsewhere.
-    fn report_collisions(&self, problems: &mut Diagnostics) {
-        let mut seen: BTreeMap<String, &Arc<SourceFile>> = BTreeMap::new();
-        for (name, file) in &self.files {
-            if let Some(first) = seen.insert(name.to_lowercase(), file) {
-                let start = Span::default();
-                let place = |file: &Arc<SourceFile>| Place { file: file.clone(), span: start };
-                problems.push(
-                    Problem::error(
-                        codes::NAME_COLLISION,
-                        format!("`{}` and `{}` differ only in case", first.path, file.path),
-                    )
-                    .with_help("some file systems take them for one file: rename one")
-                    .at(place(file))
-                    .with_related(place(first), "the other one"),
-                );
-            }
-        }
-    }
 }
 
 fn broken(name: &str, file: &Arc<SourceFile>) -> Policy {
@@ -85,6 +64,7 @@ fn broken(name: &str, file: &Arc<SourceFile>) -> Policy {
         file: file.clone(),
         broken: true,
         routes: Vec::new(),
+        has_route: false,
         listener: None,
         before: None,
         inputs: BTreeMap::new(),

@@ -22,13 +22,15 @@ pub(crate) fn read_step(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table
     };
     let uses = r.text(entry)?;
     let text = |r: &mut Reporter<'_>, key: &str| table.entry(key).and_then(|entry| r.text(entry));
+    let on_success = read_on_success(r, linker, table.entry("on_success"), last);
     Some(Step {
+        on_success_unknown: on_success.is_none() && table.entry("on_success").is_some(),
+        on_success,
         node: read_node(r, linker, table, &uses),
         name: text(r, "name").map(|name| name.value),
         when: text(r, "when"),
         on_failure: read_move(r, linker, table.entry("on_failure")),
         on_abort: read_move(r, linker, table.entry("on_abort")),
-        on_success: read_on_success(r, linker, table.entry("on_success"), last),
         table: table.clone(),
         uses,
     })

@@ -62,6 +62,11 @@ impl Program {
         facts.map(|(policy, index)| (policy.name.as_str(), policy.paths.as_slice(), &policy.facts[index].1)).collect()
     }
 
+    /// The name of the first listener, for tests.
+    pub(crate) fn first_listener(&self) -> Option<&str> {
+        self.listeners.first().map(|listener| listener.name.as_str())
+    }
+
     /// The policies by name, in order, for status pages.
     pub fn policies(&self) -> Vec<&str> {
         self.policies.iter().map(|policy| policy.name.as_str()).collect()

@@ -136,9 +136,11 @@ impl Accessor {
                 let found = request.params.iter().find(|(parameter, _)| **parameter == **name);
                 found.and_then(|(_, value)| text(value))
             }
-            Accessor::Attribute { slot, attribute, field, tail } => {
-                exchange.slots.raw(*slot).and_then(|held| attribute.read(held, *field)).and_then(|value| owned(value, tail))
-            }
+            Accessor::Attribute { slot, attribute, field, tail } => exchange
+                .slots
+                .raw(*slot)
+                .and_then(|held| attribute.read(held, *field))
+                .and_then(|value| owned(value, tail)),
             Accessor::Variable { slot, tail } => {
                 exchange.slots.raw(*slot).and_then(|held| held.downcast_ref()).and_then(|value| walk(value, tail))
             }
@@ -249,7 +251,10 @@ fn body_bytes(response: &Response) -> &[u8] {
 
 fn response_json(response: &Response) -> Result<serde_json::Value, Reason> {
     let parsed = serde_json::from_slice(body_bytes(response));
-    parsed.map_err(|error| Reason::new(BAD_REQUEST, format!("the response's body is no JSON: {error}")).with_status(StatusCode::BAD_GATEWAY))
+    parsed.map_err(|error| {
+        Reason::new(BAD_REQUEST, format!("the response's body is no JSON: {error}"))
+            .with_status(StatusCode::BAD_GATEWAY)
+    })
 }
 
 fn malformed(message: String) -> Reason {

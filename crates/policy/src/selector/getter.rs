@@ -1,8 +1,8 @@
 //! A compiled setting.
 
+use super::Dynamic;
 use super::access::Got;
 use super::plan::{Plan, Planned, plan};
-use super::Dynamic;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::Exchange;
 use crate::filter::BuildContext;

@@ -148,7 +148,11 @@ impl<'a> Parser<'a> {
         let start = self.at;
         if depth >= DEEPEST {
             let message = String::from("defaults are nested too deeply here");
-            return Err(Malformed { range: start..start + 2, message, help: "use a `switch`, or `set` a value before" });
+            return Err(Malformed {
+                range: start..start + 2,
+                message,
+                help: "use a `switch`, or `set` a value before",
+            });
         }
         self.at += "${".len();
         self.spaces();
@@ -156,7 +160,8 @@ impl<'a> Parser<'a> {
         self.spaces();
         let default = if self.take("??") { Some(self.default(depth)?) } else { None };
         if !self.take("}") {
-            let help = "a selector ends with `}`; names with other characters stand in quotes: `request.header[\"x y\"]`";
+            let help =
+                "a selector ends with `}`; names with other characters stand in quotes: `request.header[\"x y\"]`";
             return Err(match self.rest() {
                 "" => Malformed {
                     range: start..self.at,
@@ -190,7 +195,10 @@ impl<'a> Parser<'a> {
             if self.at - start > LONGEST {
                 break;
             } else if self.take(".") {
-                steps.push(Step::Name(self.name("a name after the dot", "names with other characters stand in brackets and quotes: `header[\"x y\"]`")?));
+                steps.push(Step::Name(self.name(
+                    "a name after the dot",
+                    "names with other characters stand in brackets and quotes: `header[\"x y\"]`",
+                )?));
             } else if self.take("[") {
                 steps.push(self.bracket()?);
             } else if self.take(":") {
@@ -331,7 +339,10 @@ mod tests {
             ("${x ?? a ${y} b}", "(x else <a >(y)< b>)"),
             ("${x ?? $${y}", "(x else <${y>)"),
             ("${request.json:$.a.b}", "(request/json json $.a.b)"),
-            ("${request.json:$.a[?(@.b == '}' || @.c == \"??\")] ?? d}", "(request/json json $.a[?(@.b == '}' || @.c == \"??\")] else <d>)"),
+            (
+                "${request.json:$.a[?(@.b == '}' || @.c == \"??\")] ?? d}",
+                "(request/json json $.a[?(@.b == '}' || @.c == \"??\")] else <d>)",
+            ),
             ("${request.json:$['a\\'}b']}", "(request/json json $['a\\'}b'])"),
             ("${a:$..*}", "(a json $..*)"),
         ] {

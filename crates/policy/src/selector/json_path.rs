@@ -42,7 +42,9 @@ impl JsonPath {
         match &self.steps {
             Some(steps) => walk(steps, json).into_iter().collect(),
             // An error here is a query that gives no places at all, such as a function: nothing is found.
-            None => js_path_process(&self.query, json).map(|found| found.into_iter().map(|f| f.val()).collect()).unwrap_or_default(),
+            None => js_path_process(&self.query, json)
+                .map(|found| found.into_iter().map(|f| f.val()).collect())
+                .unwrap_or_default(),
         }
     }
 
@@ -120,7 +122,11 @@ mod tests {
             let error = JsonPath::parse(text).expect_err(text);
             assert!(!error.is_empty() && !error.contains('\n'), "{text}: {error}");
         }
-        for text in [format!("${}", ".a".repeat(1 << 19)), format!("$[?{}", "(".repeat(1000)), format!("${}", "[?@".repeat(300))] {
+        for text in [
+            format!("${}", ".a".repeat(1 << 19)),
+            format!("$[?{}", "(".repeat(1000)),
+            format!("${}", "[?@".repeat(300)),
+        ] {
             assert!(JsonPath::parse(&text).is_err());
         }
     }

@@ -13,8 +13,23 @@ use crate::value::{Type, Value};
 const ROOTS: &[&str] = &["request", "response", "path", "vars", "input", "failure", "values", "node", "now", "kps"];
 
 const REQUEST: &[&str] = &[
-    "method", "path", "uri", "url", "query_string", "host", "scheme", "id", "content_type", "header", "query", "form",
-    "cookie", "body", "json", "client_ip", "cert",
+    "method",
+    "path",
+    "uri",
+    "url",
+    "query_string",
+    "host",
+    "scheme",
+    "id",
+    "content_type",
+    "header",
+    "query",
+    "form",
+    "cookie",
+    "body",
+    "json",
+    "client_ip",
+    "cert",
 ];
 
 const RESPONSE: &[&str] = &["status", "header", "body", "json"];
@@ -58,7 +73,13 @@ impl Resolved {
 /// Resolves a name; what it reads counts as a read of the filter.
 pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
     if let (Some((_, span)), false) = (name.json, matches!(name.words().as_slice(), ["request" | "response", "json"])) {
-        return Err(name.error(cx, span, codes::SELECTOR, "a JSONPath can stand after `request.json` and `response.json` only", ""));
+        return Err(name.error(
+            cx,
+            span,
+            codes::SELECTOR,
+            "a JSONPath can stand after `request.json` and `response.json` only",
+            "",
+        ));
     }
     match name.root.0 {
         "request" => request(name, cx),
@@ -191,11 +212,23 @@ fn value(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnos
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("define it in node.toml: `[values]` with `{field} = \"...\"`"),
         };
-        return Err(name.error(cx, name.steps[0].1, codes::UNKNOWN_VALUE, format!("there is no value `{field}`"), help));
+        return Err(name.error(
+            cx,
+            name.steps[0].1,
+            codes::UNKNOWN_VALUE,
+            format!("there is no value `{field}`"),
+            help,
+        ));
     };
     let tail = name.tail(cx, 1, value.type_of())?;
     let Some(found) = super::access::walk(value, &tail) else {
-        return Err(name.error(cx, name.span, codes::UNKNOWN_VALUE, format!("the value `{field}` has nothing of this name"), ""));
+        return Err(name.error(
+            cx,
+            name.span,
+            codes::UNKNOWN_VALUE,
+            format!("the value `{field}` has nothing of this name"),
+            "",
+        ));
     };
     let found = found.into_value();
     let of = found.type_of();
@@ -287,7 +320,13 @@ impl<'a> Name<'a> {
         let before = self.written(at);
         let list = || known.iter().map(|k| format!("`{before}.{k}`")).collect::<Vec<_>>().join(", ");
         match self.steps.get(at) {
-            None => Err(self.error(cx, self.span, codes::SELECTOR, format!("`{before}` alone is no value"), format!("it has: {}", list()))),
+            None => Err(self.error(
+                cx,
+                self.span,
+                codes::SELECTOR,
+                format!("`{before}` alone is no value"),
+                format!("it has: {}", list()),
+            )),
             Some((NameStep::Name(name), _)) if known.contains(name) => Ok(name),
             Some((step, span)) => {
                 let name = match step {

@@ -20,6 +20,8 @@ pub(crate) const LAB: Library = Library {
         FilterKind::of::<AbortNow>(),
         FilterKind::of::<Answer>(),
         FilterKind::of::<AnswerSometimes>(),
+        FilterKind::of::<Say>(),
+        FilterKind::of::<SetVar>(),
         FilterKind::of::<Leave>(),
         FilterKind::of::<Mark>(),
         FilterKind::of::<Find>(),
@@ -269,5 +271,78 @@ impl crate::filter::AnswerStyle for Styled {
     }
     fn abort(&self, x: &Exchange, abort: &Abort) -> Response {
         Plain.abort(x, abort)
+    }
+}
+
+/// Answers with a text, selectors in it evaluated; without `answers`, only evaluates it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Say {
+    text: crate::Dynamic<String>,
+    #[serde(default)]
+    quiet: bool,
+}
+
+/// What [`Say`] is built to.
+pub(crate) struct SayFilter {
+    text: crate::Getter<String>,
+    quiet: bool,
+}
+
+impl FilterConfig for Say {
+    const TYPE: &'static str = "say";
+    type Filter = SayFilter;
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<SayFilter, Diagnostics> {
+        if !self.quiet {
+            cx.answers(Answers::Always);
+        }
+        Ok(SayFilter { text: cx.dynamic(&self.text)?, quiet: self.quiet })
+    }
+}
+
+impl Filter for SayFilter {
+    async fn run(&self, x: &mut Exchange) -> Result<Outcome, Abort> {
+        let text = match self.text.get(x) {
+            Ok(text) => text,
+            Err(reason) => return Ok(Outcome::Failure(reason)),
+        };
+        if self.quiet {
+            return Ok(Outcome::Success);
+        }
+        let mut response = Response::new(StatusCode::OK);
+        response.body = text.into();
+        x.answer(response)
+    }
+}
+
+/// Sets `vars.NAME` to a text.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetVar {
+    var: String,
+    #[serde(default)]
+    remove: bool,
+}
+
+/// What [`SetVar`] is built to.
+pub(crate) struct SetVarFilter(Slot<Value>, bool);
+
+impl FilterConfig for SetVar {
+    const TYPE: &'static str = "set-var";
+    type Filter = SetVarFilter;
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<SetVarFilter, Diagnostics> {
+        let slot = if self.remove { cx.removes_var(&self.var) } else { cx.writes_var(&self.var) };
+        Ok(SetVarFilter(slot, self.remove))
+    }
+}
+
+impl Filter for SetVarFilter {
+    async fn run(&self, x: &mut Exchange) -> Result<Outcome, Abort> {
+        if self.1 {
+            x.unset(self.0)
+        } else {
+            x.set(self.0, Value::text("set"))
+        }
+        Ok(Outcome::Success)
     }
 }

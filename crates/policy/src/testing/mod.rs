@@ -3,5 +3,11 @@
 mod fixture;
 #[cfg(test)]
 pub(crate) mod lab;
+mod run;
+mod test;
+#[cfg(test)]
+mod tests;
 
 pub use fixture::{Fixture, Plain, Ran, TestClock, TestRandom, block_on, read, request};
+pub use run::{World, run};
+pub use test::{Given, Test, tests};

@@ -107,7 +107,8 @@ async fn a_token_is_found_until_it_expires() {
 #[tokio::test]
 async fn only_its_hash_is_kept() {
     let (source, store, _) = stores();
-    let token = issue(&store, 1, &record("app", Some("ann"), NOW)).await;
+    let of_code = AccessToken { grant_type: "authorization_code".into(), ..record("app", Some("ann"), NOW) };
+    let token = issue(&store, 1, &of_code).await;
     let rows = source.list(&ACCESS_TOKEN, None, 9).await.unwrap();
     assert_eq!(rows[0].key, token.key().to_bytes());
     assert_eq!(rows[0].expires_at, Some(NOW as i64 + 3600));

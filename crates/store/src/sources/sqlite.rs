@@ -10,14 +10,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::sync::oneshot;
 
+use self::answers::{Promise, promise};
 use self::file::Place;
 use self::readers::{Read, Readers};
 use self::writer::{Answer, Write, Writer};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
 
+mod answers;
 mod file;
 mod readers;
 mod statements;
@@ -127,23 +128,20 @@ impl Sqlite {
     {
         Box::pin(async move {
             let answer = self.threads()?.writer.queue(write?)?;
-            let answer = answer.await.map_err(|_| self.ended())??;
+            let answer = answer.await.ok_or_else(|| self.ended())??;
             take(answer).ok_or_else(|| StoreError::Broken(format!("{}: an answer to another question", self.place)))
         })
     }
 
-    /// Queues a read; `make` gives it the sender of its answer.
-    fn read<'a, T>(
-        &'a self,
-        make: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Result<Read, StoreError> + Send + 'a,
-    ) -> Verb<'a, T>
+    /// Queues a read; `make` gives it the promise of its answer.
+    fn read<'a, T>(&'a self, make: impl FnOnce(Promise<T>) -> Result<Read, StoreError> + Send + 'a) -> Verb<'a, T>
     where
         T: Send + 'a,
     {
         Box::pin(async move {
-            let (sender, answer) = oneshot::channel();
-            self.threads()?.readers.queue(make(sender)?)?;
-            answer.await.map_err(|_| self.ended())?
+            let (promise, answer) = promise();
+            self.threads()?.readers.queue(make(promise)?)?;
+            answer.await.ok_or_else(|| self.ended())?
         })
     }
 

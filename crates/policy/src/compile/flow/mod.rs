@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::build::{PolicyEffects, StepEffects};
+use super::cycles::DEEPEST;
 use super::listeners::Listener;
 use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
@@ -249,8 +250,8 @@ impl Flow<'_> {
         if let Some(known) = self.followed.get(&(policy, chain, state.clone())) {
             return known.clone();
         }
-        if !self.active.insert((policy, chain)) {
-            // A loop, which is reported as such.
+        if self.active.len() > DEEPEST || !self.active.insert((policy, chain)) {
+            // A loop or a nest that is too deep, which is reported as such.
             let end = End { point: Point(Some(state.unknown())), ..End::default() };
             return Rc::new(Ends { end, ..Ends::default() });
         }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::super::listeners::{Listener, called_by};
 use super::super::model::{ChainId, MAIN, Policy, PolicyId, Target};
+use super::super::policy::WORDS;
 use super::{At, Flow, Seen};
 use crate::diagnostic::{Diagnostics, Problem, codes};
 use crate::filter::{Answers, Read};
@@ -96,7 +97,15 @@ impl Flow<'_> {
     fn report_bare(&self, problems: &mut Diagnostics) {
         for (policy, chain) in &self.bare {
             let owner = &self.policies[*policy];
+            if owner.chains.iter().all(|chain| chain.steps.is_empty()) {
+                // That it has no filter is said already.
+                continue;
+            }
             let chain = &owner.chains[*chain];
+            // A policy without any filter is a problem of its own.
+            if owner.chains.iter().all(|chain| chain.steps.is_empty()) {
+                continue;
+            }
             let span = chain.steps.last().map_or(chain.span, |step| step.uses.span);
             let message = format!("{} of `{}` can end here without an answer", chain.title, owner.name);
             problems.push(
@@ -113,6 +122,10 @@ impl Flow<'_> {
             let named = named_chains(policy);
             for (index, chain) in policy.chains.iter().enumerate() {
                 if !named.contains(&index) {
+                    // It may be what a misspelt name was to lead to, or its own name is the problem.
+                    if policy.is_incomplete() || WORDS.contains(&chain.path.trim_start_matches("chain.")) {
+                        continue;
+                    }
                     let message = format!("nothing leads to {}", chain.title);
                     let help = "name it where it is to run (`switch`, `call`, `any`, `on_failure` ...), or take it out";
                     problems
@@ -142,8 +155,13 @@ impl Flow<'_> {
     /// What has no effect, and is no danger either.
     fn report_unused(&self, listeners: &[Listener], problems: &mut Diagnostics) {
         let unused = unused(self.policies, listeners);
+        let incomplete = self.policies.iter().any(Policy::is_incomplete);
         for id in &unused {
             let policy = &self.policies[*id];
+            // It may be what a misspelt name was to lead to, or its route could not be read.
+            if incomplete || policy.has_route {
+                continue;
+            }
             let span = policy
                 .chains
                 .iter()

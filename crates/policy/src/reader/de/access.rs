@@ -52,9 +52,11 @@ impl<'de> Deserializer<'de> for Entries<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
+        // Whoever misspells a key that the caller reads is helped too.
+        let known: Vec<&str> = fields.iter().chain(self.skip).copied().collect();
         for entry in self.shown().filter(|e| !fields.contains(&e.name.as_str())) {
             if self.cx.hide(entry.name_span) {
-                self.cx.push(unknown_key(&entry.name, fields).at(self.cx.place(entry.name_span)));
+                self.cx.push(unknown_key(&entry.name, &known).at(self.cx.place(entry.name_span)));
             }
         }
         self.visit(visitor)

@@ -21,8 +21,8 @@ use self::fault::Fault;
 use self::node::NodeDeserializer;
 use super::{Node, Outside, Table};
 
-pub(super) use self::fault::unknown_key;
 pub(crate) use self::fault::shown;
+pub(super) use self::fault::unknown_key;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceFile, Span};
 
 /// So many problems of one table are looked for: each costs one more walk over it.

@@ -60,7 +60,10 @@ pub(crate) struct Expression {
 
 impl Expression {
     /// Compiles it; gives the type of its result, where that is known.
-    pub(crate) fn compile(text: &Spanned<String>, cx: &mut BuildContext<'_>) -> Result<(Expression, Type), Diagnostics> {
+    pub(crate) fn compile(
+        text: &Spanned<String>,
+        cx: &mut BuildContext<'_>,
+    ) -> Result<(Expression, Type), Diagnostics> {
         let file = cx.file().clone();
         let source = Source::new(&file, text.span, &text.value);
         shape::check(&text.value).map_err(|(range, message)| error(cx, &source, range, message))?;

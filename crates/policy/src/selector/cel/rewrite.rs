@@ -281,12 +281,14 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         // A field of something else, such as an item of a loop: the evaluator's own test.
         let (operand, field) = match argument.expr {
             Expr::Select(select) => (*select.operand, select.field),
-            Expr::Call(CallExpr { func_name, args, target: None }) if func_name == op::INDEX => match <[_; 2]>::try_from(args) {
-                Ok([operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }]) => {
-                    (operand, name.inner().to_owned())
+            Expr::Call(CallExpr { func_name, args, target: None }) if func_name == op::INDEX => {
+                match <[_; 2]>::try_from(args) {
+                    Ok([operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }]) => {
+                        (operand, name.inner().to_owned())
+                    }
+                    _ => return self.has_needs_name(id),
                 }
-                _ => return self.has_needs_name(id),
-            },
+            }
             _ => return self.has_needs_name(id),
         };
         let operand = Box::new(self.expr(operand).0);
@@ -295,7 +297,12 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
 
     fn has_needs_name(&mut self, id: u64) -> Typed {
         let span = self.span(id);
-        self.problem(codes::SELECTOR, span, "`has` asks for a name", "for example `has(request.header[\"x-api-key\"])`");
+        self.problem(
+            codes::SELECTOR,
+            span,
+            "`has` asks for a name",
+            "for example `has(request.header[\"x-api-key\"])`",
+        );
         (IdedExpr::default(), Type::Bool)
     }
 
@@ -309,7 +316,12 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         };
         let span = self.span(pattern.id);
         let Expr::Literal(LiteralValue::String(text)) = &pattern.expr else {
-            self.problem(codes::SELECTOR, span, "the pattern of `matches` must be written out", "it is compiled when the policy is loaded");
+            self.problem(
+                codes::SELECTOR,
+                span,
+                "the pattern of `matches` must be written out",
+                "it is compiled when the policy is loaded",
+            );
             return (IdedExpr::default(), Type::Bool);
         };
         let regex = match Regex::new(text.inner()) {
@@ -384,7 +396,8 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
 
     fn operator(&mut self, id: u64, call: CallExpr) -> Typed {
         let name = call.func_name;
-        let (args, types): (Vec<IdedExpr>, Vec<Type>) = call.args.into_iter().map(|argument| self.expr(argument)).unzip();
+        let (args, types): (Vec<IdedExpr>, Vec<Type>) =
+            call.args.into_iter().map(|argument| self.expr(argument)).unzip();
         let of = self.operator_type(id, &name, &types);
         (rebuilt(id, Expr::Call(CallExpr { func_name: name, target: None, args })), of)
     }

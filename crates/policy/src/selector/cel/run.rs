@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type as CelType};
+use cel::common::types::{
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type as CelType,
+};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, IdedExpr, extensions};
@@ -174,7 +176,8 @@ fn from_cel(value: cel::Value) -> Result<Option<Value>, Reason> {
             Value::List(items?.into_iter().flatten().collect())
         }
         cel::Value::Map(map) => {
-            let entries = map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
+            let entries =
+                map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
             let entries: Result<Vec<(Arc<str>, Option<Value>)>, Reason> = entries.collect();
             Value::Map(Arc::new(entries?.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
         }
@@ -190,7 +193,9 @@ fn failure(error: &ExecutionError) -> Reason {
         }
         ExecutionError::InternalError(message) if message == TOO_MANY => wrong_type(TOO_MANY),
         ExecutionError::NoSuchOverload(error) => wrong_type(error.to_string()),
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => wrong_type("the expression divides by zero"),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            wrong_type("the expression divides by zero")
+        }
         ExecutionError::Overflow(..) => wrong_type("a number of the expression is too large"),
         _ => wrong_type("the expression cannot be applied to the values of this request"),
     }
@@ -242,6 +247,7 @@ fn bounded<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exe
     // What has no size cannot be looped over: the loop itself says so.
     let size = list.as_sizer().map_or(0, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or(usize::MAX));
     let left = budget.downcast_ref::<Budget>().map(|budget| &budget.0);
-    let taken = left.is_some_and(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |l| l.checked_sub(size)).is_ok());
+    let taken = left
+        .is_some_and(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |l| l.checked_sub(size)).is_ok());
     if taken { Ok(list) } else { Err(ExecutionError::InternalError(String::from(TOO_MANY))) }
 }

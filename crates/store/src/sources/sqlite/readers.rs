@@ -13,8 +13,8 @@ use std::time::Duration;
 use r2d2::{HandleError, Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot::Sender;
 
+use super::answers::{Promise, deliver};
 use super::file::{Place, keeps_the_connection};
 use super::statements::{STATEMENTS, bound, row};
 use crate::source::{Health, Row, StoreError};
@@ -25,18 +25,16 @@ const QUEUE: usize = 8192;
 /// Reads of one transaction at most.
 const BATCH: usize = 32;
 /// With so many waiting, another reader is woken beside the one at work.
-const BACKLOG: usize = 8;
+const BACKLOG: usize = BATCH;
 /// How long a reader waits for its connection to be opened.
 const CONNECT: Duration = Duration::from_millis(500);
-
-type Answer<T> = Sender<Result<T, StoreError>>;
 
 /// What is to be read. Tables are numbers in [`tables::ALL`].
 pub(super) enum Read {
     Get {
         table: usize,
         key: Vec<u8>,
-        answer: Answer<Option<Row>>,
+        answer: Promise<Option<Row>>,
     },
     /// A find by an index column, or a list.
     Rows {
@@ -44,10 +42,10 @@ pub(super) enum Read {
         by: Option<(usize, String)>,
         after: Option<Vec<u8>>,
         limit: usize,
-        answer: Answer<Vec<Row>>,
+        answer: Promise<Vec<Row>>,
     },
     Health {
-        answer: Answer<Health>,
+        answer: Promise<Health>,
     },
 }
 
@@ -124,13 +122,13 @@ impl Shared {
     }
 
     fn run(&self) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let (mut batch, mut found) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         while self.next(&mut batch) {
             let quick = batch.iter().all(|read| matches!(read, Read::Get { .. }));
             if quick {
                 self.lock().quick += 1;
             }
-            self.answer(&mut batch);
+            self.answer(&mut batch, &mut found);
             if quick {
                 self.lock().quick -= 1;
             }
@@ -153,27 +151,45 @@ impl Shared {
         true
     }
 
-    fn answer(&self, batch: &mut Vec<Read>) {
-        let failed = match self.connection() {
+    /// Runs a batch. Point reads are answered together at its end, so that their tasks are woken at once.
+    fn answer(&self, batch: &mut Vec<Read>, found: &mut Vec<(Promise<Option<Row>>, Result<Option<Row>, StoreError>)>) {
+        let mut good = true;
+        match self.connection() {
             Ok(connection) => {
-                let mut failed = false;
                 let transaction = batch.len() > 1 && run(&connection, "BEGIN").is_ok();
                 for read in batch.drain(..) {
-                    failed |= !self.one(&connection, read);
+                    match read {
+                        Read::Get { answer, .. } if answer.is_unwanted() => {}
+                        Read::Get { table, key, answer } => {
+                            found.push((answer, self.told(get(&connection, table, key), &mut good)));
+                        }
+                        Read::Rows { table, by, after, limit, answer } => {
+                            answer.answer(self.told(rows(&connection, table, by, after, limit), &mut good));
+                        }
+                        Read::Health { answer } => answer.answer(self.told(health(&connection), &mut good)),
+                    }
                 }
                 if transaction {
-                    failed |= run(&connection, "COMMIT").is_err();
+                    good &= run(&connection, "COMMIT").is_ok();
                 }
-                failed
             }
             Err(error) => {
                 batch.drain(..).for_each(|read| read.refuse(&error));
-                true
+                good = false;
             }
-        };
-        if failed {
+        }
+        deliver(found.drain(..));
+        if !good {
             *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+
+    /// The outcome of a read as it is told; `good` is cleared where the connection is to be opened anew.
+    fn told<T>(&self, result: rusqlite::Result<T>, good: &mut bool) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            *good &= keeps_the_connection(&error);
+            self.place.explain(&error)
+        })
     }
 
     /// A connection to the file as the writer opened it last.
@@ -212,33 +228,15 @@ impl Shared {
             .error_handler(Box::new(RefusedHandler(self.refused.clone())))
             .build_unchecked(manager)
     }
-
-    /// Runs one read and answers it; `false` where the connection is to be opened anew.
-    fn one(&self, connection: &Connection, read: Read) -> bool {
-        match read {
-            Read::Get { table, key, answer } => self.send(answer, get(connection, table, key)),
-            Read::Rows { table, by, after, limit, answer } => {
-                self.send(answer, rows(connection, table, by, after, limit))
-            }
-            Read::Health { answer } => self.send(answer, health(connection)),
-        }
-    }
-
-    fn send<T>(&self, answer: Answer<T>, result: rusqlite::Result<T>) -> bool {
-        let good = result.as_ref().err().is_none_or(keeps_the_connection);
-        let _ = answer.send(result.map_err(|error| self.place.explain(&error))); // Whoever asked may have gone.
-        good
-    }
 }
 
 impl Read {
     fn refuse(self, error: &StoreError) {
         let error = error.clone();
-        // Whoever asked may have gone.
         match self {
-            Read::Get { answer, .. } => drop(answer.send(Err(error))),
-            Read::Rows { answer, .. } => drop(answer.send(Err(error))),
-            Read::Health { answer } => drop(answer.send(Err(error))),
+            Read::Get { answer, .. } => answer.answer(Err(error)),
+            Read::Rows { answer, .. } => answer.answer(Err(error)),
+            Read::Health { answer } => answer.answer(Err(error)),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::thread;
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
-use tokio::sync::oneshot;
 
+use super::answers::{Pending, Promise, deliver, promise};
 use super::file::{Identity, Place, is_busy, keeps_the_connection};
 use super::statements::{STATEMENTS, bound, row};
 use crate::source::{Row, StoreError};
@@ -80,7 +80,7 @@ type Answered = Result<Answer, StoreError>;
 
 struct Operation {
     write: Write,
-    answer: oneshot::Sender<Answered>,
+    answer: Promise<Answer>,
 }
 
 /// The queue of the thread; it ends when this is dropped.
@@ -98,10 +98,10 @@ impl Writer {
     }
 
     /// Queues an operation; its answer comes after its commit.
-    pub(super) fn queue(&self, write: Write) -> Result<oneshot::Receiver<Answered>, StoreError> {
-        let (answer, receiver) = oneshot::channel();
+    pub(super) fn queue(&self, write: Write) -> Result<Pending<Answer>, StoreError> {
+        let (answer, pending) = promise();
         match self.queue.try_send(Operation { write, answer }) {
-            Ok(()) => Ok(receiver),
+            Ok(()) => Ok(pending),
             Err(TrySendError::Full(_)) => {
                 Err(StoreError::Unavailable(format!("{QUEUE} writes wait already for {}: it is too slow", self.place)))
             }
@@ -131,7 +131,7 @@ impl State {
             group.push(first);
             group.extend(operations.try_iter().take(GROUP - 1));
             // Nobody waits for these any more, and who was told that it failed should find it not done.
-            group.retain(|operation| !operation.answer.is_closed());
+            group.retain(|operation| !operation.answer.is_unwanted());
             if !group.is_empty() {
                 self.settle(&mut group);
             }
@@ -148,15 +148,11 @@ impl State {
         }
         match outcome {
             Ok(answers) => {
-                for (operation, answer) in group.drain(..).zip(answers) {
-                    let _ = operation.answer.send(answer); // Whoever asked may have gone.
-                }
+                deliver(group.drain(..).map(|operation| operation.answer).zip(answers));
             }
             Err(Failed::Busy(error) | Failed::For(error)) => {
                 tracing::warn!(source = self.place.name(), waiting = group.len(), "a commit failed: {error}");
-                for operation in group.drain(..) {
-                    let _ = operation.answer.send(Err(error.clone()));
-                }
+                deliver(group.drain(..).map(|operation| (operation.answer, Err(error.clone()))));
             }
         }
     }
@@ -270,7 +266,7 @@ mod tests {
     fn insert(key: &str, size: usize) -> Operation {
         let record = "x".repeat(size);
         let row = Row { key: key.into(), version: 1, expires_at: None, indexes: vec![None; 3], record };
-        Operation { write: Write::Insert { table: 0, row }, answer: oneshot::channel().0 }
+        Operation { write: Write::Insert { table: 0, row }, answer: promise().0 }
     }
 
     fn place(folder: &tempfile::TempDir) -> Place {

@@ -22,7 +22,12 @@ impl Rewrite<'_, '_, '_> {
         let mut args = call.args.into_iter();
         let Some(IdedExpr { expr: Expr::Ident(item), .. }) = args.next() else {
             let span = self.span(id);
-            self.problem(codes::SELECTOR, span, format!("`{name}` needs a name for the item first"), "for example `list.all(item, item > 0)`");
+            self.problem(
+                codes::SELECTOR,
+                span,
+                format!("`{name}` needs a name for the item first"),
+                "for example `list.all(item, item > 0)`",
+            );
             return (IdedExpr::default(), Type::Any);
         };
         let (list, of) = self.expr(*target);
@@ -124,7 +129,12 @@ impl Make {
     }
 
     fn map(&self, body: IdedExpr) -> Parts {
-        Parts { init: self.list(Vec::new()), condition: self.bool(true), step: self.append(body), result: self.result() }
+        Parts {
+            init: self.list(Vec::new()),
+            condition: self.bool(true),
+            step: self.append(body),
+            result: self.result(),
+        }
     }
 
     fn filter(&self, body: IdedExpr, item: IdedExpr) -> Parts {

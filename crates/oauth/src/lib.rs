@@ -12,6 +12,7 @@ pub mod error;
 pub mod id;
 pub mod introspection;
 pub mod metadata;
+pub mod parameters;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -19,6 +19,8 @@ mod reload;
 mod run;
 pub mod settings;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use once::{

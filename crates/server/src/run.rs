@@ -35,22 +35,38 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Needs a tokio runtime with time and I/O enabled.
 pub async fn run(options: Options, host: Arc<dyn Host>) -> Result<(), StartError> {
     let mut signals = Signals::new()?;
-    let environment = clock::environment();
+    let running = launch(options, host, clock::environment()).await?;
+    running.node.host.started(&running.started);
+    until_told(&running.node, &mut signals).await;
+    tokio::select! {
+        () = running.drain() => {}
+        () = signals.end() => tracing::warn!("ended at once: requests in flight are cut off"),
+    }
+    Ok(())
+}
+
+/// A node that serves.
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
+    pub(crate) started: Started,
+    admin: Arc<Connections>,
+}
+
+/// Everything from the files to a node that serves.
+pub(crate) async fn launch(
+    options: Options,
+    host: Arc<dyn Host>,
+    environment: Environment,
+) -> Result<Running, StartError> {
     let (node, plan, admin, triggers) = start(options, host, environment).await?;
     let started = started(&node, &plan, admin.address).await;
     node.listeners.carry_out(&node, plan);
-    let connections = admin.serve(&node);
+    let admin = admin.serve(&node);
     tasks::spawn(reload::run(node.clone(), triggers));
     tasks::spawn(tasks::watch_sources(node.clone()));
     tasks::spawn(tasks::purge_always(node.clone()));
     tasks::spawn(tasks::sweep_pools(node.clone()));
-    node.host.started(&started);
-    until_told(&node, &mut signals).await;
-    tokio::select! {
-        () = drain(&node, &connections) => {}
-        () = signals.end() => tracing::warn!("ended at once: requests in flight are cut off"),
-    }
-    Ok(())
+    Ok(Running { node, started, admin })
 }
 
 /// The signals that a node listens to, from before it does anything.
@@ -223,16 +239,18 @@ async fn until_told(node: &Node, signals: &mut Signals) {
     }
 }
 
-/// No new connections, and an end once what has begun is answered; the admin address answers to the last.
-async fn drain(node: &Node, admin: &Connections) {
-    node.set_draining();
-    let limit = node.generation.load().settings.node.limits.drain;
-    tracing::info!("draining: requests in flight have {limit:?}");
-    if node.listeners.drain(limit).await {
-        tracing::info!("drained");
-    } else {
-        tracing::warn!("some requests did not end within {limit:?} and were cut off");
+impl Running {
+    /// No new connections, and an end once what has begun is answered; the admin address answers to the last.
+    pub(crate) async fn drain(&self) {
+        self.node.set_draining();
+        let limit = self.node.generation.load().settings.node.limits.drain;
+        tracing::info!("draining: requests in flight have {limit:?}");
+        if self.node.listeners.drain(limit).await {
+            tracing::info!("drained");
+        } else {
+            tracing::warn!("some requests did not end within {limit:?} and were cut off");
+        }
+        self.admin.finish();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.admin.gone()).await;
     }
-    admin.finish();
-    let _ = tokio::time::timeout(LAST_ANSWERS, admin.gone()).await;
 }

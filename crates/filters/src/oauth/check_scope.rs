@@ -160,7 +160,7 @@ impl Asked {
             return Ok(Asked::Computed(getter));
         };
         let Some(asked) = scopes(constant) else {
-            let help = "write a list of scopes, `[\"orders:read\"]`, each without spaces, quotes and backslashes; a table needs `by`";
+            let help = "write a list of scopes, each without spaces, quotes and backslashes; a table needs `by`";
             return Err(cx.error(literal.span, "these are no scopes", help).into());
         };
         Ok(Asked::Fixed(Arc::new(Granted { granted: asked.clone(), asked })))
@@ -195,8 +195,11 @@ fn scopes(value: &Value) -> Option<Scopes> {
     match value {
         Value::Text(text) => Scopes::parse(text),
         Value::List(items) => {
-            let names: Option<Vec<Arc<str>>> = items.iter().map(|item| item.as_text().map(Arc::from)).collect();
-            Scopes::of(names?)
+            let name = |item: &Value| match item {
+                Value::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            Scopes::of(items.iter().map(name).collect::<Option<Vec<_>>>()?)
         }
         _ => None,
     }

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use ::oauth::{Error, client_auth};
+use ::oauth::{Error, parameters};
 use policy::exchange::Form;
 use policy::{Reason, Request};
 
@@ -17,14 +17,14 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// other kind of body, no parameter twice. The filter must have said that it reads the body.
 pub(super) fn endpoint_form(request: &Request) -> Result<&Form, Reason> {
     if request.query.is_some() {
-        client_auth::refuse_in_query(request.query_form()?.iter().map(|(name, _)| name)).map_err(refused)?;
+        parameters::refuse_in_query(request.query_form()?.iter().map(|(name, _)| name)).map_err(refused)?;
     }
     let has_body = request.body_bytes().is_some_and(|body| !body.is_empty());
     if has_body && request.content_type().as_deref() != Some(FORM) {
         return Err(refused(Error::invalid_request("The body must be a form: application/x-www-form-urlencoded")));
     }
     let form = request.form()?;
-    client_auth::refuse_repeated(form.iter().map(|(name, _)| name)).map_err(refused)?;
+    parameters::refuse_repeated(form.iter().map(|(name, _)| name)).map_err(refused)?;
     Ok(form)
 }
 

@@ -105,10 +105,13 @@ impl Server {
                     .into()
             });
         }
-        let default = cx.node().default_issuer.as_deref().and_then(Issuer::parse);
-        default.ok_or_else(|| {
-            let help = format!("write `issuer = \"https://...\"` into `policies/{FILE}`, the same on all nodes: the URL under which clients reach them");
-            Problem::error(codes::ISSUER, "the authorization server has no issuer").with_help(help).at(cx.own_place()).into()
+        cx.node().default_issuer.as_deref().and_then(Issuer::parse).ok_or_else(|| {
+            let help = format!(
+                "write `issuer = \"https://...\"` into `policies/{FILE}`, the same on all nodes: the URL under which \
+                 clients reach them"
+            );
+            let problem = Problem::error(codes::ISSUER, "the authorization server has no issuer");
+            problem.with_help(help).at(cx.own_place()).into()
         })
     }
 }

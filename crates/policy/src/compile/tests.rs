@@ -271,7 +271,7 @@ fn chains_that_follow_one_another_without_end_are_refused() {
     };
     check(&chains(63), &[]);
     check(&chains(64), &["2 P0208"]);
-    assert_eq!(policy(&chains(3000)).compile().diagnostics.iter().count(), 1);
+    assert_eq!(policy(&chains(500)).compile().diagnostics.iter().count(), 1);
 }
 
 #[test]

@@ -468,3 +468,131 @@ fn a_listeners_on_error_answers_what_nothing_took() {
         assert_eq!(public(&fixture, "/refuse").text(), "no", "{on_error} does not answer: the built-in answer does");
     }
 }
+
+#[test]
+fn switch_runs_the_case_of_the_value_and_else_otherwise() {
+    let fixture = |more: &str| {
+        policy(&format!(
+            "filter = [{{ use = 'switch', on = '${{request.query.v}}', case = {{ a = 'a', B = 'b' }}, else = 'other'{more} }}, {{ use = 'answer', text = 'main' }}]
+             chain.a = [{{ use = 'answer', text = 'a' }}]
+             chain.b = [{{ use = 'ok', name = 'b' }}]
+             chain.other = [{{ use = 'fail', reason = 'other' }}]"
+        ))
+    };
+    for (query, more, expected) in [
+        ("/?v=a", "", (200, "a", "switch:answered answer:answered")),
+        ("/?v=B", "", (200, "main", "switch:success b:success answer:answered")),
+        ("/?v=b", "", (403, "other", "switch:failure fail:failure")),
+        ("/?v=b", ", fold_case = true", (200, "main", "switch:success b:success answer:answered")),
+        ("/", "", (400, "missing-value", "switch:failure")),
+        ("/", ", missing = 'b'", (200, "main", "switch:success b:success answer:answered")),
+        ("/", ", missing = 'continue'", (200, "main", "switch:success answer:answered")),
+        ("/", ", missing = 'fail'", (403, "no-case", "switch:failure")),
+        ("/?v=x", ", missing = 'b'", (403, "other", "switch:failure fail:failure")),
+    ] {
+        let ran = fixture(more).get(query);
+        assert_eq!(short(&ran), (expected.0, expected.1.into(), expected.2.into()), "{query}{more}");
+    }
+}
+
+#[test]
+fn switch_targets_may_be_policies_and_words() {
+    let fixture = policy(
+        "filter = [{ use = 'switch', on = '${request.method}', case = { PUT = { call = 'q' } }, else = 'fail' }]",
+    )
+    .policy("q", "filter = [{ use = 'answer', text = 'q' }]");
+    assert_eq!(fixture.run(request(Method::PUT, "/", &[], "")).text(), "q");
+    assert_eq!(fixture.get("/").text(), "no-case");
+}
+
+#[test]
+fn a_called_policy_sees_its_inputs_and_the_caller_its_own_again() {
+    let fixture = policy("filter = [{ use = 'call', policy = 'q', with = { text = '${request.query.v}' } }]")
+        .policy(
+            "q",
+            "input.text = 'string'
+             filter = [{ use = 'call', policy = 'r', with = { text = 'inner' } }, { use = 'say', text = '${input.text}' }]",
+        )
+        .policy("r", "input.text = 'string'\nfilter = [{ use = 'say', text = '${input.text}', quiet = true }]");
+    assert_eq!(fixture.get("/?v=outer").text(), "outer");
+    assert_eq!(short(&fixture.get("/")), (400, "missing-value".into(), "call:failure".into()));
+}
+
+#[test]
+fn an_input_of_the_wrong_type_fails_the_call() {
+    let fixture = policy("filter = [{ use = 'call', policy = 'q', with = { flag = '${request.json:$.x}' } }, { use = 'answer', text = 'on' }]")
+        .policy("q", "input.flag = 'boolean'\nfilter = [{ use = 'ok' }]");
+    let post = |body: &str| fixture.run(request(Method::POST, "/", &[("content-type", "application/json")], body));
+    assert_eq!(post(r#"{"x":true}"#).text(), "on");
+    assert_eq!(post(r#"{"x":1}"#).text(), "wrong-type");
+}
+
+#[test]
+fn a_filter_whose_when_does_not_hold_is_skipped() {
+    let text =
+        "filter = [{ use = 'fail', when = \"request.query.v == 'x'\", on_failure = 'continue' }, { use = 'answer' }]";
+    assert_eq!(policy(text).get("/?v=x").path(), ["fail:failure", "answer:answered"]);
+    assert_eq!(policy(text).get("/?v=y").path(), ["fail:skipped", "answer:answered"]);
+    assert_eq!(
+        policy(text).get("/").path(),
+        ["fail:failure", "answer:answered"],
+        "a missing value is a failure of the filter"
+    );
+}
+
+#[test]
+fn a_skipped_filter_goes_on_with_its_shared_tail() {
+    expect(
+        "filter = [{ use = 'ok', when = 'false', on_success = 'tail' }]\nchain.tail = [{ use = 'answer', text = 'tail' }]",
+        200,
+        "tail",
+        "ok:skipped answer:answered",
+    );
+}
+
+#[test]
+fn the_failure_is_told_to_whoever_takes_it() {
+    let say = "{ use = 'say', text = '${failure.reason} ${failure.filter} ${failure.status}' }";
+    let taken = [
+        format!(
+            "filter = [{{ use = 'fail', name = 'f', status = 401, on_failure = 'c' }}, {{ use = 'answer' }}]\nchain.c = [{say}]"
+        ),
+        format!("filter = [{{ use = 'fail', name = 'f', status = 401 }}, {{ use = 'answer' }}]\non_failure = [{say}]"),
+        format!(
+            "filter = [{{ use = 'fail', name = 'f', status = 401, on_failure = 'continue' }}, {{ use = 'say', text = '${{failure.reason ?? x}} ${{failure.filter ?? x}} ${{failure.status ?? x}}' }}]"
+        ),
+    ];
+    for text in taken {
+        assert_eq!(policy(&text).get("/").text(), "refused f 401", "{text}");
+    }
+}
+
+#[test]
+fn names_of_the_path_are_decoded() {
+    let fixture = Fixture::new(LAB)
+        .policy("p", "route = '/a/{id}/{*rest}'\nfilter = [{ use = 'say', text = '${path.id}|${path.rest}' }]");
+    assert_eq!(fixture.get("/a/x%20y/b/%C3%A9").text(), "x y|b/é");
+    assert_eq!(fixture.get("/a/%ff/b").status, 400);
+}
+
+#[test]
+fn a_body_that_was_read_is_still_there_after_it_was_sent_on() {
+    let fixture = policy(
+        "filter = [{ use = 'say', text = '${request.body}', quiet = true }, { use = 'send-body' }, { use = 'say', text = '${request.body}' }]",
+    );
+    assert_eq!(fixture.run(request(Method::POST, "/", &[], "abc")).text(), "abc");
+}
+
+#[test]
+fn facts_are_found_by_name_with_the_policy_and_its_paths() {
+    let program = Fixture::new(LAB)
+        .policy("p", "routes = ['/a', 'GET /b']\nfilter = [{ use = 'header', header = 'x-y' }, { use = 'answer' }]")
+        .program();
+    let facts = program.facts(crate::filter::INJECTED_HEADER);
+    assert_eq!(facts.len(), 1);
+    assert_eq!(
+        (facts[0].0, facts[0].1, facts[0].2.as_text()),
+        ("p", &["/a".to_owned(), "/b".to_owned()][..], Some("x-y"))
+    );
+    assert_eq!((program.policies(), program.generation()), (vec!["p"], 1));
+}

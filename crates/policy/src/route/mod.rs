@@ -8,6 +8,8 @@
 mod pattern;
 mod spec;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use spec::RouteSpec;
 pub(crate) use table::{Route, Router, Unmatched, ties};

@@ -197,8 +197,7 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, stream: TcpStream,
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
-        .max_buf_size(limits.headers.max(BUFFER))
-        .pipeline_flush(true);
+        .max_buf_size(limits.headers.max(BUFFER));
     let opened = listener.connections.open();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (node, listener) = (&node, &listener);

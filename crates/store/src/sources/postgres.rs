@@ -71,6 +71,8 @@ pub struct Postgres {
     statements: Vec<Statements>,
     /// Set once `prepare` succeeded.
     ready: AtomicBool,
+    /// Whether what is sent leaves this machine, in clear.
+    in_clear: bool,
 }
 
 /// Makes the source, without any I/O.
@@ -81,15 +83,16 @@ pub fn build(name: &str, settings: &Settings) -> Arc<dyn DataSource> {
 impl Postgres {
     /// Makes it, without any I/O.
     pub fn new(name: &str, settings: &Settings) -> Self {
-        let (title, pool) = match settings.url.parse() {
+        let (title, in_clear, pool) = match settings.url.parse() {
             Ok(config) => (
                 format!("{name} (PostgreSQL {})", url::address(&config)),
+                url::leaves_this_machine(&config),
                 Ok(Pool::new(config, settings.max_connections, settings.prepared_statements)),
             ),
-            Err(why) => (name.to_owned(), Err(StoreError::Broken(format!("{name}: {why}")))),
+            Err(why) => (name.to_owned(), false, Err(StoreError::Broken(format!("{name}: {why}")))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
-        Postgres { title, pool, statements, ready: AtomicBool::new(false) }
+        Postgres { title, pool, statements, ready: AtomicBool::new(false), in_clear }
     }
 
     fn pool(&self) -> Result<&Pool, StoreError> {
@@ -125,7 +128,13 @@ impl Postgres {
                 return Err(self.unavailable("no answer within 10 s while its schema was checked"));
             }
         }
-        self.ready.store(true, Ordering::Release);
+        let before = self.ready.swap(true, Ordering::Release);
+        if self.in_clear && !before {
+            tracing::warn!(
+                "{}: records and its password go over the network in clear (no TLS to PostgreSQL yet)",
+                self.title
+            );
+        }
         Ok(())
     }
 

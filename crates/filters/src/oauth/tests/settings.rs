@@ -63,6 +63,18 @@ fn an_issuer_is_needed() {
     );
 }
 
+/// D25: an endpoint where clients must authenticate cannot be written without.
+#[test]
+fn endpoints_without_authentication_are_refused() {
+    for filter in ["introspect", "revoke-token", "client-credentials"] {
+        let problems = self::filter(&format!("use = \"oauth.{filter}\""));
+        assert!(
+            problems.iter().any(|p| p.contains("error[P0201]") && p.contains("`client`")),
+            "{filter}: {problems:?}"
+        );
+    }
+}
+
 #[test]
 fn settings_of_filters() {
     for (text, told) in [

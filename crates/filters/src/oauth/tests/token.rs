@@ -52,6 +52,17 @@ fn rfc6749_3_2_repeated_empty_and_unknown_parameters() {
     assert_eq!(error(&ask(&world, "")), refused(400, "invalid_request"));
 }
 
+/// D2 for what selectors read, which on other policies take the first.
+#[test]
+fn rfc6749_3_1_a_selector_reads_no_repeated_parameter() {
+    let set = "[[filter]]\nuse = \"set\"\n[filter.vars]\nx = \"${request.query.x}\"\n";
+    let endpoint = format!("route = \"POST /x\"\n{set}[[filter]]\nuse = \"oauth.token-info\"");
+    let world = World::over(Arc::new(Memory::new())).policy("endpoint", &endpoint).client("app", |_| {});
+    let form = format!("access_token={}", world.token(|_| {}));
+    assert_eq!(world.post("/x?x=1", &[], &form).status, 200);
+    assert_eq!(error(&world.post("/x?x=1&x=2", &[], &form)), refused(400, "invalid_request"));
+}
+
 /// D3: id and secret are form-encoded before base64.
 #[test]
 fn rfc6749_2_3_1_basic_with_any_character() {
@@ -116,6 +127,16 @@ fn rfc6749_5_2_invalid_client() {
     }
 }
 
+/// A method that the policy does not list is refused before anything is looked up.
+#[test]
+fn rfc6749_2_3_a_method_that_is_not_listed() {
+    let text = SHIPPED[3].1.replace("\"client_secret_basic\", \"client_secret_post\"", "\"client_secret_post\"");
+    let world = World::over(Arc::new(Down)).policy("oauth/token", &text);
+    assert_eq!(error(&ask(&world, GRANT)), refused(401, "invalid_client"));
+    let listed = "grant_type=client_credentials&client_id=app&client_secret=right";
+    assert_eq!(error(&world.post(TOKEN, &[], listed)), refused(503, "temporarily_unavailable"));
+}
+
 #[test]
 fn rfc6749_5_2_grants_and_scopes() {
     let world = World::shipped()
@@ -165,6 +186,7 @@ fn malformed_bodies_are_invalid_requests() {
     let json = [("content-type", "application/json"), ("authorization", header.as_str())];
     let ran = world.fixture.run(request(Method::POST, TOKEN, &json, "{\"grant_type\":\"client_credentials\"}"));
     assert_eq!(error(&ran), refused(400, "invalid_request"));
+    assert!(ran.text().contains("application/x-www-form-urlencoded"), "{}", ran.text());
     let large = format!("{GRANT}&x={}", "x".repeat(2 << 20));
     assert_eq!(error(&ask(&world, &large)), refused(413, "invalid_request"));
     let many = "a&".repeat(100_000);

@@ -4,8 +4,8 @@
 //! `request.header["x"]`) by a numbered variable that an accessor reads when it is asked for, refuses what is not known,
 //! and finds types that cannot fit. No name is looked up per request, and only what an expression uses is read.
 //!
-//! An evaluation always ends: CEL has no loops but those over lists, and [`run`] bounds how many items one evaluation may
-//! visit. Functions whose result could be much larger than what they are given (`replace`, `join`, `format`) are left out.
+//! An evaluation always ends soon: CEL has no loops but those over lists, and [`run`] bounds how much the loops of one
+//! evaluation may read. Functions whose result could be much larger than what they are given (`replace`, `join`, `format`) are left out.
 
 mod functions;
 mod rewrite;
@@ -56,6 +56,8 @@ impl Condition {
 pub(crate) struct Expression {
     root: cel::IdedExpr,
     variables: Vec<Variable>,
+    /// Whether it has any, whose work must be bounded.
+    loops: bool,
 }
 
 impl Expression {
@@ -72,17 +74,17 @@ impl Expression {
         })?;
         let mut rewrite = Rewrite::new(cx, &source, program.source_info());
         let (root, of) = rewrite.all(program.expression().clone());
-        let (variables, problems) = rewrite.finish();
-        if problems.is_empty() { Ok((Expression { root, variables }, of)) } else { Err(problems) }
+        let (variables, loops, problems) = rewrite.finish();
+        if problems.is_empty() { Ok((Expression { root, variables, loops }, of)) } else { Err(problems) }
     }
 
     /// Its value; `None` is `null`.
     pub(crate) fn value(&self, exchange: &Exchange) -> Result<Option<Value>, Reason> {
-        run::value(&self.root, &self.variables, exchange)
+        run::value(self, exchange)
     }
 
     fn holds(&self, exchange: &Exchange) -> Result<bool, Reason> {
-        run::holds(&self.root, &self.variables, exchange)
+        run::holds(self, exchange)
     }
 }
 

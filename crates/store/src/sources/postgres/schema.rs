@@ -38,7 +38,13 @@ const TABLE: &str = "SELECT has_table_privilege(t.oid, 'SELECT') AND has_table_p
 pub(super) async fn prepare(client: &mut Client, title: &str) -> Result<(), StoreError> {
     check_server(client, title).await?;
     let known = migration::parse(migration::POSTGRES);
-    if !missing(&****client, title, &known).await?.is_empty() {
+    let missing = missing(&****client, title, &known).await?;
+    if missing.len() == known.len() {
+        for table in tables::ALL {
+            check_free(client, title, table).await?;
+        }
+    }
+    if !missing.is_empty() {
         migrate(client, title, &known).await?;
     }
     for table in tables::ALL {
@@ -126,30 +132,57 @@ fn refused(title: &str, migration: &Migration, error: &tokio_postgres::Error) ->
     ))
 }
 
-/// A table of the same name may be somebody else's: `client` is a common word.
-async fn check_table(client: &Client, title: &str, table: &Table) -> Result<(), StoreError> {
+/// A table as the server has it.
+struct Found {
+    usable: bool,
+    /// `key bytea`
+    columns: Vec<String>,
+}
+
+impl Found {
+    /// The column that a table of ours would have.
+    fn lacks(&self, table: &Table) -> Option<String> {
+        let all = ["key bytea", "version bigint", "expires_at bigint", "record jsonb"].map(str::to_owned).into_iter();
+        let mut all = all.chain(table.indexes.iter().map(|index| format!("{index} text")));
+        all.find(|column| !self.columns.contains(column))
+    }
+}
+
+async fn look(client: &Client, title: &str, table: &Table) -> Result<Option<Found>, StoreError> {
     let failed = |error: tokio_postgres::Error| explain(title, &error);
     let name = format!("\"{}\"", table.name);
-    let Some(row) = client.query_typed_opt(TABLE, &[(&name, Type::TEXT)]).await.map_err(failed)? else {
-        return Err(StoreError::Broken(format!(
-            "{title}: table {} is missing though portcullis_schema says it was made: run stores/schema/postgres.sql",
-            table.name
-        )));
+    let row = client.query_typed_opt(TABLE, &[(&name, Type::TEXT)]).await.map_err(failed)?;
+    let found = |row: tokio_postgres::Row| -> Result<Found, tokio_postgres::Error> {
+        Ok(Found { usable: row.try_get(0)?, columns: row.try_get::<_, Option<_>>(1)?.unwrap_or_default() })
     };
-    let columns: Vec<String> = row.try_get(1).map_err(failed)?;
-    let ours = ["key bytea", "version bigint", "expires_at bigint", "record jsonb"].map(str::to_owned).into_iter();
-    let mut wanted = ours.chain(table.indexes.iter().map(|index| format!("{index} text")));
-    if let Some(column) = wanted.find(|column| !columns.contains(column)) {
-        return Err(StoreError::Broken(format!(
-            "{title}: table {} is not ours, it has no column {column}: give Portcullis a database or a schema of its own",
-            table.name
-        )));
-    }
-    match row.try_get(0).map_err(failed)? {
-        true => Ok(()),
-        false => Err(StoreError::Broken(format!(
-            "{title}: its role may not use table {0}: GRANT SELECT, INSERT, UPDATE, DELETE ON {0} TO the role",
+    row.map(found).transpose().map_err(failed)
+}
+
+/// Before the first migration: a table of this name may be there and be somebody else's, `client` is a common word.
+async fn check_free(client: &Client, title: &str, table: &Table) -> Result<(), StoreError> {
+    match look(client, title, table).await?.and_then(|found| found.lacks(table)) {
+        Some(column) => Err(StoreError::Broken(format!(
+            "{title}: a table {} is there and is not ours, it has no column {column}: give Portcullis a database or a schema of \
+             its own",
             table.name
         ))),
+        None => Ok(()),
+    }
+}
+
+/// After the migrations: the table is there, as it should be, and may be used.
+async fn check_table(client: &Client, title: &str, table: &Table) -> Result<(), StoreError> {
+    let broken = |why: String| Err(StoreError::Broken(format!("{title}: table {} {why}", table.name)));
+    let Some(found) = look(client, title, table).await? else {
+        return broken(
+            "is missing, though portcullis_schema says that it was made: run stores/schema/postgres.sql".into(),
+        );
+    };
+    if let Some(column) = found.lacks(table) {
+        return broken(format!("has no column {column}: it was altered, or another schema comes first in search_path"));
+    }
+    match found.usable {
+        true => Ok(()),
+        false => broken(format!("may not be used: GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO the role", table.name)),
     }
 }

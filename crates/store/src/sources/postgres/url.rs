@@ -98,6 +98,19 @@ pub(super) fn address(config: &Config) -> String {
     format!("{}/{}", hosts.join(","), config.get_dbname().or(config.get_user()).unwrap_or(""))
 }
 
+/// Whether what is sent leaves this machine, in clear.
+pub(super) fn leaves_this_machine(config: &Config) -> bool {
+    let named = config.get_hosts().iter().any(|host| match host {
+        Host::Tcp(host) => host != "localhost" && !host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        #[cfg(unix)]
+        Host::Unix(_) => false,
+    });
+    match config.get_hostaddrs() {
+        [] => named,
+        addresses => addresses.iter().any(|ip| !ip.is_loopback()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +154,22 @@ mod tests {
         assert_eq!(address(&config), "one:6000,two:6001/oauth");
         assert_eq!(address(&parse("postgres://u:hunter2@one/oauth").unwrap()), "one:5432/oauth");
         assert_eq!(address(&parse("host=/run/postgresql user=u dbname=d").unwrap()), "/run/postgresql/d");
+    }
+
+    #[test]
+    fn what_leaves_this_machine_is_known() {
+        for (url, leaves) in [
+            ("postgres://u@127.0.0.1/d", false),
+            ("postgres://u@localhost/d", false),
+            ("postgres://u@[::1]/d", false),
+            ("host=/run/postgresql user=u", false),
+            ("host=db hostaddr=127.0.0.1 user=u", false),
+            ("postgres://u@127.0.0.1,db/d", true),
+            ("postgres://u@10.0.0.7/d", true),
+            ("host=localhost hostaddr=10.0.0.7 user=u", true),
+        ] {
+            assert_eq!(leaves_this_machine(&parse(url).unwrap()), leaves, "{url}");
+        }
     }
 
     #[test]

@@ -71,9 +71,17 @@ async fn a_newer_schema_is_refused_unless_it_lets_older_programs_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_table_is_refused() {
     let scratch = Scratch::new().await;
-    scratch.execute("CREATE TABLE client (id int PRIMARY KEY, key bytea, expires_at bigint)").await;
+    scratch.execute("CREATE TABLE client (id int PRIMARY KEY, key bytea)").await;
     let why = refusal(scratch.source()).await;
-    assert!(why.contains("table client is not ours"), "{why}");
+    assert!(why.contains("a table client is there and is not ours"), "{why}");
+    scratch.execute("DROP TABLE client").await;
+    scratch.opened().await;
+    scratch.execute("ALTER TABLE client DROP COLUMN record").await;
+    let why = refusal(scratch.source()).await;
+    assert!(why.contains("table client has no column record jsonb"), "{why}");
+    scratch.execute("DROP TABLE client").await;
+    let why = refusal(scratch.source()).await;
+    assert!(why.contains("table client is missing"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

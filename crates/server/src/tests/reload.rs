@@ -1,0 +1,152 @@
+//! Files change under a running node.
+
+use super::{MEMORY, TestNode, eventually, folder, status};
+use crate::admin::api::ReloadOutcome;
+use crate::options::StartError;
+
+fn say(text: &str) -> String {
+    format!("route = \"GET /say\"\n[[filter]]\nuse = \"say\"\ntext = \"{text}\"\n")
+}
+
+async fn says(node: &TestNode, text: &str) -> bool {
+    node.get("/say").await.ends_with(&format!("\r\n\r\n{text}"))
+}
+
+#[tokio::test]
+async fn a_saved_file_is_taken_up_by_itself() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    assert!(says(&node, "one").await);
+    node.write("policies/say.toml", &say("two"));
+    eventually("the change is in force", async || says(&node, "two").await).await;
+    let reloaded = node.reload().await;
+    assert_eq!(reloaded.outcome, ReloadOutcome::Unchanged);
+    assert_eq!((reloaded.changes.len(), reloaded.changes[0].what.as_str()), (1, "say"), "it still tells what changed");
+}
+
+#[tokio::test]
+async fn broken_files_are_refused_and_good_ones_taken_again() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    for round in 0..3 {
+        node.write("policies/say.toml", "route = \"GET /say\"\n[[filter]]\nuse = \"sya\"\n");
+        let reloaded = node.reload().await;
+        assert_eq!(reloaded.outcome, ReloadOutcome::Refused);
+        assert!(
+            reloaded.text.contains("policies/say.toml:3:7") && reloaded.text.contains("P0105"),
+            "{}",
+            reloaded.text
+        );
+        assert_eq!(node.reload().await.outcome, ReloadOutcome::Refused, "asked again, it says so again");
+        assert!(node.running.node.refused().is_some());
+        let good = format!("good {round}");
+        node.write("policies/say.toml", &say(&good));
+        node.must_load().await;
+        assert!(says(&node, &good).await);
+        assert!(node.running.node.refused().is_none());
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_put_back_are_no_new_generation() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    node.write("policies/say.toml", "broken");
+    assert_eq!(node.reload().await.outcome, ReloadOutcome::Refused);
+    node.write("policies/say.toml", &say("one"));
+    let reloaded = node.reload().await;
+    assert_eq!((reloaded.outcome, reloaded.generation), (ReloadOutcome::Unchanged, 1));
+    assert!(node.running.node.refused().is_none());
+}
+
+#[tokio::test]
+async fn every_answer_names_its_generation_where_debug_asks_for_it() {
+    let debug = "[debug]\ngeneration_header = true\n";
+    let node = TestNode::start(&[("policies/say.toml", &say("one")), ("node.toml", debug)]).await;
+    assert!(node.get("/say").await.contains("portcullis-generation: 1\r\n"));
+    assert!(node.get("/none").await.contains("portcullis-generation: 1\r\n"));
+    node.write("policies/say.toml", &say("two"));
+    node.must_load().await;
+    assert!(node.get("/say").await.contains("portcullis-generation: 2\r\n"));
+}
+
+#[tokio::test]
+async fn another_source_is_taken_up_with_a_warning() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    node.write(
+        "stores/stores.toml",
+        &format!("{}[source.other]\ntype = \"memory\"\n", MEMORY.replace("= \"memory\"\n[", "= \"other\"\n[")),
+    );
+    let reloaded = node.reload().await;
+    assert_eq!(reloaded.outcome, ReloadOutcome::Loaded, "{}", reloaded.text);
+    assert_eq!(reloaded.text.matches("P0403").count(), 2, "{}", reloaded.text);
+    assert!(reloaded.changes.iter().any(|c| c.what == "store.clients" && c.how == "now on source other"));
+    assert_eq!(status(&node.get("/say").await), "200");
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_open_is_no_reason_not_to_start_but_to_refuse_a_reload() {
+    let down = "default = \"down\"\n[source.down]\ntype = \"sqlite\"\npath = \"policies/say.toml/x.db\"\n";
+    let node = TestNode::start(&[("policies/say.toml", &say("one")), ("stores/stores.toml", down)]).await;
+    assert!(node.running.node.unready().is_some());
+    assert_eq!(status(&node.get("/say").await), "200");
+    assert!(node.running.started.warnings.iter().any(|w| w.problem.code.as_str() == "P0404"));
+    node.write("stores/stores.toml", MEMORY);
+    node.must_load().await;
+    assert!(node.running.node.unready().is_none());
+    node.write("stores/stores.toml", down);
+    let reloaded = node.reload().await;
+    assert_eq!(reloaded.outcome, ReloadOutcome::Refused);
+    assert!(reloaded.text.contains("P0404") && reloaded.text.contains("stores/stores.toml:2:"), "{}", reloaded.text);
+    assert!(node.running.node.unready().is_none(), "the source before serves on");
+}
+
+#[tokio::test]
+async fn listeners_come_and_go_and_the_others_are_not_touched() {
+    let two = |second: &str| {
+        format!(
+            "[[listener]]\nname = \"first\"\naddress = \"127.0.0.1:0\"\n[[listener]]\nname = \"{second}\"\naddress = \"127.0.0.1:0\"\n"
+        )
+    };
+    let folder = folder(&[("policies/say.toml", &say("one")), ("node.toml", &two("second"))]);
+    let options = crate::options::Options { listen: None, ..super::options(&folder) };
+    let running = crate::run::launch(options, std::sync::Arc::new(super::Quiet), crate::clock::environment()).await;
+    let node = TestNode { running: running.unwrap_or_else(|why| panic!("{why}")), folder };
+    let addresses: Vec<_> = node.running.started.listeners.iter().map(|l| l.address).collect();
+    let mut kept = node.connect().await;
+    node.write("node.toml", &two("third"));
+    node.must_load().await;
+    let open: Vec<_> = node.running.node.listeners.open().iter().map(|(_, address, _)| *address).collect();
+    assert_eq!((open.len(), open[0]), (2, addresses[0]));
+    assert!(!open.contains(&addresses[1]));
+    eventually("the removed one is closed", async || tokio::net::TcpStream::connect(addresses[1]).await.is_err()).await;
+    tokio::io::AsyncWriteExt::write_all(&mut kept, b"GET /say HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(status(&super::read_all(&mut kept).await), "200", "a connection of a kept listener lives on");
+}
+
+#[tokio::test]
+async fn no_request_fails_while_files_change() {
+    let node = TestNode::start(&[("policies/say.toml", &say("0"))]).await;
+    let requests = async {
+        for _ in 0..300 {
+            assert_eq!(status(&node.get("/say").await), "200");
+        }
+    };
+    let changes = async {
+        for number in 1..20 {
+            node.write(
+                "policies/say.toml",
+                &if number % 3 == 0 { String::from("broken") } else { say(&number.to_string()) },
+            );
+            node.reload().await;
+        }
+    };
+    tokio::join!(requests, changes);
+    assert!(says(&node, "19").await);
+}
+
+#[tokio::test]
+async fn a_broken_folder_does_not_start() {
+    let folder = folder(&[("policies/say.toml", "route = \"/x\"\n"), ("node.toml", "nam = 1\n")]);
+    let Err(StartError::Refused(diagnostics)) = TestNode::try_start(&folder).await else { panic!("it started") };
+    assert!(diagnostics.iter().count() >= 2, "all problems of all files: {diagnostics:?}");
+}

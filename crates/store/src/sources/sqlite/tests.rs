@@ -234,6 +234,7 @@ async fn a_file_that_was_replaced_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = open(&folder).await;
     sqlite.insert(&ACCESS_TOKEN, row("old")).await.unwrap();
+    assert!(sqlite.get(&ACCESS_TOKEN, b"old").await.unwrap().is_some(), "readers have the old file open as well");
     for name in ["var/x.db", "var/x.db-wal", "var/x.db-shm"] {
         std::fs::rename(folder.path().join(name), folder.path().join(format!("{name}.away"))).unwrap();
     }

@@ -50,7 +50,7 @@ fn every_example_compiles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for page in PAGES {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut put = |path: &str, text: &str| {
+        let put = |path: &str, text: &str| {
             let path = folder.path().join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
             fs::write(path, text).expect("a file");

@@ -34,7 +34,12 @@ static TOKEN: Key<Token> = Key::new(
         Field { name: "expires", doc: "", of: Type::Int, get: |t| Some(Value::Int(t.expires)) },
         Field { name: "subject", doc: "", of: Type::Text, get: |t| t.subject.map(Value::text) },
         Field { name: "active", doc: "", of: Type::Bool, get: |_| Some(Value::Bool(true)) },
-        Field { name: "extra", doc: "", of: Type::Any, get: |_| Value::from_json(&serde_json::json!({ "a": { "b": [1, "x"] } })) },
+        Field {
+            name: "extra",
+            doc: "",
+            of: Type::Any,
+            get: |_| Value::from_json(&serde_json::json!({ "a": { "b": [1, "x"] } })),
+        },
     ],
 );
 
@@ -64,7 +69,8 @@ impl Bench {
         file: &Arc<SourceFile>,
         build: impl FnOnce(&mut BuildContext<'_>) -> Result<T, Diagnostics>,
     ) -> Result<T, Diagnostics> {
-        let values = [("domain", Value::text("example.com")), ("number", Value::Int(7)), ("list", Value::texts(["a", "b"]))];
+        let values =
+            [("domain", Value::text("example.com")), ("number", Value::Int(7)), ("list", Value::texts(["a", "b"]))];
         let values = values.map(|(name, value)| (name.to_owned(), value)).into();
         let node = NodeFacts { name: "node-1".into(), values, ..NodeFacts::default() };
         let shared = Shared {
@@ -100,7 +106,8 @@ impl Bench {
     }
 
     pub(super) fn condition(&mut self, expression: &str) -> Result<Condition, Diagnostics> {
-        let written = if expression.contains('\'') { format!("\"\"\"{expression}\"\"\"") } else { format!("'{expression}'") };
+        let written =
+            if expression.contains('\'') { format!("\"\"\"{expression}\"\"\"") } else { format!("'{expression}'") };
         let file = Arc::new(SourceFile::new("f", format!("v = {written}\n")));
         let document = parse(&file).unwrap_or_else(|e| panic!("{written}: {e:?}"));
         let (text, _): (Spanned<String>, _) = deserialize_node(&file, document.root.get("v").unwrap(), &NoOutside)?;
@@ -118,7 +125,8 @@ impl Bench {
         request.params.push((Arc::from("id"), "7".into()));
         request.id = Arc::from("req-1");
         let program = Fixture::new(LAB).policy("p", "route = '/'\n[[filter]]\nuse = 'answer'").program();
-        let environment = Environment { clock: Arc::new(TestClock::default()), random: Arc::new(TestRandom::default()) };
+        let environment =
+            Environment { clock: Arc::new(TestClock::default()), random: Arc::new(TestRandom::default()) };
         let mut exchange = Exchange::new(program, environment, request);
         let slot: Slot<Token> = Slot::new(self.layout.slot("token"));
         exchange.set(slot, Token { scopes: vec!["orders:read", "orders:write"], expires: 9, subject: None });
@@ -218,10 +226,16 @@ fn what_selectors_read() {
         ("'${values.list[1]}'", r#""b""#),
         ("'${node.name}'", r#""node-1""#),
         ("'${now}'", "1767225600"),
-        ("'a ${vars.text}, ${vars.number} ${token.scopes} $${x} ${vars.unset ??}.'", r#""a hello, 42 orders:read orders:write ${x} .""#),
+        (
+            "'a ${vars.text}, ${vars.number} ${token.scopes} $${x} ${vars.unset ??}.'",
+            r#""a hello, 42 orders:read orders:write ${x} .""#,
+        ),
         ("'${values.domain}/${values.number}'", r#""example.com/7""#),
         ("['${vars.number}', 1, '${vars.unset ??}', [true]]", "[42,1,[true]]"),
-        ("{ a = '${vars.number}', b = { c = '${vars.text}' }, d = '${vars.unset ??}' }", r#"{"a":42,"b":{"c":"hello"}}"#),
+        (
+            "{ a = '${vars.number}', b = { c = '${vars.text}' }, d = '${vars.unset ??}' }",
+            r#"{"a":42,"b":{"c":"hello"}}"#,
+        ),
         ("{ a = '${vars.unset}' }", "! 400 missing-value: `vars.unset` is absent"),
         ("{ cel = 'vars.number + 1' }", "43"),
         ("{ cel = 'null' }", "-"),
@@ -293,7 +307,10 @@ fn json_of_request_and_response() {
         ("'${response.status}'", "201"),
         ("'${response.header.x-r}'", r#""v""#),
         ("'${response.body}'", r#""{\"ok\":true}""#),
-        ("'${failure.reason}: ${failure.message} (${failure.filter}, ${failure.status})'", r#""denied: no (check, 403)""#),
+        (
+            "'${failure.reason}: ${failure.message} (${failure.filter}, ${failure.status})'",
+            r#""denied: no (check, 403)""#,
+        ),
     ] {
         assert_eq!(any(&mut bench, &exchange, written), expected, "{written}");
     }
@@ -315,7 +332,8 @@ fn types() {
     let exchange = bench.exchange();
     macro_rules! case {
         ($type:ty, $written:literal, $expected:literal) => {
-            let getter: Getter<$type> = bench.setting($written).unwrap_or_else(|e| panic!("{}: {:?}", $written, told(&e)));
+            let getter: Getter<$type> =
+                bench.setting($written).unwrap_or_else(|e| panic!("{}: {:?}", $written, told(&e)));
             let found = getter.get_optional(&exchange).map(|v| v.map(|v| format!("{v:?}")));
             let written: &str = $written;
             assert_eq!(outcome(found), $expected, "{written}");
@@ -340,7 +358,11 @@ fn types() {
     case!(Vec<Arc<str>>, "'a  b'", "[\"a\", \"b\"]");
     case!(Vec<Arc<str>>, "'${token.scopes}'", "[\"orders:read\", \"orders:write\"]");
     case!(Duration, "'1h'", "Duration(3600s)");
-    case!(Duration, "'${vars.text}'", "! 400 wrong-type: `vars.text` is text where a duration such as \"500ms\", \"30s\", \"1h30m\" or \"7d\" is wanted");
+    case!(
+        Duration,
+        "'${vars.text}'",
+        "! 400 wrong-type: `vars.text` is text where a duration such as \"500ms\", \"30s\", \"1h30m\" or \"7d\" is wanted"
+    );
     case!(Value, "'${vars.json.n ??}'", "-");
 }
 
@@ -379,12 +401,24 @@ fn what_is_refused_at_load() {
     for (written, expected) in [
         ("'${reqest.method}'", "1:8-14 P0111 `reqest` is not known here (did you mean `request`?)"),
         ("'ü ${tokn.scopes}'", "1:10-14 P0111 `tokn` is not known here (did you mean `token`?)"),
-        ("'${zzz}'", "1:8-11 P0111 `zzz` is not known here (known here: `request`, `response`, `path`, `vars`, `input`, `failure`, `values`, `node`, `now`, `kps`, `token`)"),
+        (
+            "'${zzz}'",
+            "1:8-11 P0111 `zzz` is not known here (known here: `request`, `response`, `path`, `vars`, `input`, `failure`, `values`, `node`, `now`, `kps`, `token`)",
+        ),
         ("'${request.methd}'", "1:16-21 P0111 `request` has no `methd` (did you mean `request.method`?)"),
         ("'${token.scope}'", "1:14-19 P0111 `token` has no `scope` (did you mean `token.scopes`?)"),
-        ("'${response.zzz}'", "1:17-20 P0111 `response` has no `zzz` (it has: `response.status`, `response.header`, `response.body`, `response.json`)"),
-        ("'${request}'", "1:8-15 P0110 `request` alone is no value (it has: `request.method`, `request.path`, `request.uri`, `request.url`, `request.query_string`, `request.host`, `request.scheme`, `request.id`, `request.content_type`, `request.header`, `request.query`, `request.form`, `request.cookie`, `request.body`, `request.json`, `request.client_ip`, `request.cert`)"),
-        ("'${request.header}'", "1:8-22 P0110 `request.header` needs a name (for example `request.header.name` or `request.header[\"name\"]`)"),
+        (
+            "'${response.zzz}'",
+            "1:17-20 P0111 `response` has no `zzz` (it has: `response.status`, `response.header`, `response.body`, `response.json`)",
+        ),
+        (
+            "'${request}'",
+            "1:8-15 P0110 `request` alone is no value (it has: `request.method`, `request.path`, `request.uri`, `request.url`, `request.query_string`, `request.host`, `request.scheme`, `request.id`, `request.content_type`, `request.header`, `request.query`, `request.form`, `request.cookie`, `request.body`, `request.json`, `request.client_ip`, `request.cert`)",
+        ),
+        (
+            "'${request.header}'",
+            "1:8-22 P0110 `request.header` needs a name (for example `request.header.name` or `request.header[\"name\"]`)",
+        ),
         ("'${request.header[\"a b\"]}'", "1:24-27 P0110 `a b` cannot be the name of a header"),
         ("'${request.method.x}'", "1:23-24 P0111 `request.method` is text: it has nothing inside"),
         ("'${request.form.a.b}'", "1:23-24 P0111 `request.form.a` is text: it has nothing inside"),
@@ -393,13 +427,22 @@ fn what_is_refused_at_load() {
         ("'${input.mesage}'", "1:14-20 P0209 this policy declares no input `mesage` (did you mean `message`?)"),
         ("'${values.domian}'", "1:15-21 P0112 there is no value `domian` (did you mean `domain`?)"),
         ("'${values.list[9]}'", "1:8-22 P0112 the value `list` has nothing of this name"),
-        ("'${kps.t[\"k\"].f}'", "1:8-20 P0004 this version does not know `kps` selectors yet (keep the values in `[values]` of node.toml until then)"),
-        ("'${request.cert.subject}'", "1:8-28 P0004 this version does not know client certificates (`request.cert`) yet (leave this out until then)"),
+        (
+            "'${kps.t[\"k\"].f}'",
+            "1:8-20 P0004 this version does not know `kps` selectors yet (keep the values in `[values]` of node.toml until then)",
+        ),
+        (
+            "'${request.cert.subject}'",
+            "1:8-28 P0004 this version does not know client certificates (`request.cert`) yet (leave this out until then)",
+        ),
         ("'${vars.x:$.a}'", "1:15-18 P0110 a JSONPath can stand after `request.json` and `response.json` only"),
-        ("'${request.json:$[}'", "1:21-23 P0110 this JSONPath cannot be read: expected "),
+        ("'${request.json:$[}'", "1:21-23 P0110 this JSONPath cannot be read: it is not understood from character 3 on"),
         ("'${a'", "1:6-9 P0110 this selector has no end (a selector ends with `}`; a plain `${` is written `$${`)"),
         ("{ cel = 'now', b = 1 }", "1:7-10 P0103 `cel` stands alone in its table (write `{ cel = \"...\" }`)"),
-        ("{ cel = 5 }", "1:13-14 P0103 expected a CEL expression in text, found a whole number (write `{ cel = \"...\" }`)"),
+        (
+            "{ cel = 5 }",
+            "1:13-14 P0103 expected a CEL expression in text, found a whole number (write `{ cel = \"...\" }`)",
+        ),
         ("\"\\u0024{reqest}\"", "1:5-21 P0111 `reqest` is not known here (did you mean `request`?)"),
     ] {
         let problems = match Bench::new().setting::<Value>(written) {
@@ -428,12 +471,20 @@ fn types_that_cannot_fit_are_refused_at_load() {
     refused!(i64, "1.5", "1:5-8 P0103 expected a whole number, found 1.5");
     refused!(i64, "'${token.scopes}'", "1:5-22 P0103 expected a whole number, found a selector that is a list");
     refused!(bool, "'${now}'", "1:5-13 P0103 expected true or false, found a selector that is a whole number");
-    refused!(bool, "{ cel = '1 + 1' }", "1:5-22 P0103 expected true or false, found an expression that is a whole number");
+    refused!(
+        bool,
+        "{ cel = '1 + 1' }",
+        "1:5-22 P0103 expected true or false, found an expression that is a whole number"
+    );
     refused!(Vec<Arc<str>>, "5", "1:5-6 P0103 expected a list, found 5");
     refused!(String, "['a']", "1:5-10 P0103 expected text, found a list");
     refused!(String, "{ a = 1 }", "1:5-14 P0103 expected text, found a table");
     refused!(String, "['${now}']", "1:5-15 P0103 expected text, found a value that is a list");
-    refused!(Duration, "'1 hour'", "1:5-13 P0103 expected a duration such as \"500ms\", \"30s\", \"1h30m\" or \"7d\", found \"1 hour\"");
+    refused!(
+        Duration,
+        "'1 hour'",
+        "1:5-13 P0103 expected a duration such as \"500ms\", \"30s\", \"1h30m\" or \"7d\", found \"1 hour\""
+    );
 }
 
 #[test]

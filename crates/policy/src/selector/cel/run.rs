@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type as CelType};
+use cel::common::types::{
+    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelString, DYN_TYPE, Type as CelType,
+};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, extensions};
@@ -185,7 +187,8 @@ fn from_cel(value: cel::Value) -> Result<Option<Value>, Reason> {
             Value::List(items?.into_iter().flatten().collect())
         }
         cel::Value::Map(map) => {
-            let entries = map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
+            let entries =
+                map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
             let entries: Result<Vec<(Arc<str>, Option<Value>)>, Reason> = entries.collect();
             Value::Map(Arc::new(entries?.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
         }
@@ -200,7 +203,9 @@ fn failure(error: &ExecutionError) -> Reason {
             bad(MISSING_VALUE, "a field or item that the expression asks for is absent")
         }
         ExecutionError::NoSuchOverload(error) => wrong_type(error.to_string()),
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => wrong_type("the expression divides by zero"),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            wrong_type("the expression divides by zero")
+        }
         ExecutionError::Overflow(..) => wrong_type("a number of the expression is too large"),
         _ => wrong_type("the expression cannot be applied to the values of this request"),
     }

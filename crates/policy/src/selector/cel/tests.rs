@@ -57,8 +57,14 @@ fn conditions() {
         ("false && vars.unset == \"x\"", "false"),
         ("vars.unset == \"x\" && vars.number == 42", "! 400 missing-value: `vars.unset` is absent"),
         ("vars.json.nothing == 1", "! 400 missing-value: `vars.json.nothing` is absent"),
-        ("vars.json.items.all(i, i.name == \"a\")", "! 400 missing-value: a field or item that the expression asks for is absent"),
-        ("token.scopes[vars.number] == \"x\"", "! 400 missing-value: a field or item that the expression asks for is absent"),
+        (
+            "vars.json.items.all(i, i.name == \"a\")",
+            "! 400 missing-value: a field or item that the expression asks for is absent",
+        ),
+        (
+            "token.scopes[vars.number] == \"x\"",
+            "! 400 missing-value: a field or item that the expression asks for is absent",
+        ),
         ("vars.number", "! 400 wrong-type: the condition is neither true nor false"),
         ("vars.text > vars.number", "! 400 wrong-type: "),
         ("vars.number.startsWith(\"x\")", "! 400 wrong-type: "),
@@ -68,7 +74,10 @@ fn conditions() {
     ] {
         let condition = bench.condition(expression).unwrap_or_else(|e| panic!("{expression}: {:?}", told(&e)));
         let found = outcome(condition.holds(&exchange).map(Some));
-        assert!(found.starts_with(expected) && (expected.ends_with(": ") || found == expected), "{expression}: {found}");
+        assert!(
+            found.starts_with(expected) && (expected.ends_with(": ") || found == expected),
+            "{expression}: {found}"
+        );
     }
 }
 
@@ -114,7 +123,10 @@ fn what_is_refused_at_load() {
         ("request.header == \"x\"", "1:6-20 P0110 `request.header` needs a name"),
         ("values.nmber == 7", "1:13-18 P0112 there is no value `nmber` (did you mean `number`?)"),
         ("kps.t[\"x\"].f == \"y\"", "1:6-18 P0004 this version does not know `kps` selectors yet"),
-        ("request.path.startWith(\"/\")", "1:28-29 P0110 there is no function `startWith` (did you mean `startsWith`?)"),
+        (
+            "request.path.startWith(\"/\")",
+            "1:28-29 P0110 there is no function `startWith` (did you mean `startsWith`?)",
+        ),
         ("sze(token.scopes) > 0", "1:9-10 P0110 there is no function `sze` (did you mean `size`?)"),
         ("request.path.replace(\"a\", \"b\") == \"\"", "P0110 there is no function `replace`"),
         ("size(token.scopes, 1) > 0", "P0110 `size` takes one argument"),
@@ -195,8 +207,14 @@ fn an_evaluation_ends() {
         ("request.json.all(x, request.json.all(y, y >= 0))", "! 400 wrong-type: the expression's loops read too much"),
         ("request.json.map(x, request.json).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
         ("[request.json].map(x, x.map(y, x)).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
-        ("request.json.map(x, request.body + \"x\").size() > 0", "! 400 wrong-type: the expression's loops read too much"),
-        ("[request.body].all(b, request.json.all(x, b.contains(string(x))))", "! 400 wrong-type: the expression's loops read too much"),
+        (
+            "request.json.map(x, request.body + \"x\").size() > 0",
+            "! 400 wrong-type: the expression's loops read too much",
+        ),
+        (
+            "[request.body].all(b, request.json.all(x, b.contains(string(x))))",
+            "! 400 wrong-type: the expression's loops read too much",
+        ),
     ] {
         let condition = bench.condition(expression).unwrap_or_else(|e| panic!("{expression}: {:?}", told(&e)));
         let begin = std::time::Instant::now();

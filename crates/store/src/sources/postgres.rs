@@ -61,6 +61,26 @@ fn connections<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
 /// How long a verb may take, with the wait for a connection: less than the 5 s that a request waits for a source at most.
 const LIMIT: Duration = Duration::from_secs(4);
 
+impl Settings {
+    /// Whether both mean the same tables: another password or other limits change nothing about that. Another user or other
+    /// options may mean another schema.
+    pub fn same_place(&self, other: &Settings) -> bool {
+        match (self.url.parse(), other.url.parse()) {
+            (Ok(this), Ok(other)) => {
+                let place = |config: &tokio_postgres::Config| {
+                    (
+                        url::address(config),
+                        config.get_user().map(str::to_owned),
+                        config.get_options().map(str::to_owned),
+                    )
+                };
+                place(&this) == place(&other)
+            }
+            _ => self == other,
+        }
+    }
+}
+
 /// A data source on a PostgreSQL server.
 pub struct Postgres {
     /// `oauth-db (PostgreSQL 10.0.0.7:5432/oauth)`, for messages.

@@ -62,6 +62,26 @@ fn connections<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
 /// statement stopped and its connection closed.
 const LIMIT: Duration = Duration::from_secs(3);
 
+impl Settings {
+    /// Whether both mean the same tables: another password or other limits change nothing about that. Another user or other
+    /// options may mean another schema.
+    pub fn same_place(&self, other: &Settings) -> bool {
+        match (self.url.parse(), other.url.parse()) {
+            (Ok(this), Ok(other)) => {
+                let place = |config: &tokio_postgres::Config| {
+                    (
+                        url::address(config),
+                        config.get_user().map(str::to_owned),
+                        config.get_options().map(str::to_owned),
+                    )
+                };
+                place(&this) == place(&other)
+            }
+            _ => self == other,
+        }
+    }
+}
+
 /// A data source on a PostgreSQL server.
 pub struct Postgres {
     /// Its name in the mapping, for logs; errors are given it by who is told them.

@@ -1,11 +1,14 @@
 //! From files to a generation: read, settings, compile, test, open. `check`, `run`, `test` and reloads use the same steps.
 
+mod canned;
 mod changes;
 mod gate;
 mod generation;
+mod given;
 mod opening;
 mod outside;
 mod resources;
+mod slate;
 mod world;
 
 use std::collections::BTreeMap;

@@ -101,7 +101,9 @@ impl Expression {
 type Range = std::ops::Range<usize>;
 
 fn error(cx: &BuildContext<'_>, source: &Source<'_>, range: Range, message: String) -> Diagnostic {
-    Problem::error(codes::SELECTOR, message).at(cx.place(source.span(range)))
+    Problem::error(codes::SELECTOR, message)
+        .with_help("conditions are CEL: `request.method == \"GET\" && size(token.scopes) > 0`")
+        .at(cx.place(source.span(range)))
 }
 
 /// Parses with the standard functions; macros are left as the calls they are written as, for [`rewrite`].
@@ -134,5 +136,11 @@ fn plain(message: &str) -> String {
     let message = message.split(" expecting ").next().unwrap_or_default();
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message).trim();
     let message = message.replace("<EOF>", "the end of the expression");
-    if message.is_empty() { String::from("this is no CEL expression") } else { message }
+    let unexpected = ["mismatched input ", "extraneous input ", "no viable alternative at input "];
+    match unexpected.iter().find_map(|words| message.strip_prefix(words)) {
+        Some("'the end of the expression'") => String::from("the condition ends too early"),
+        Some(input) => format!("{} is not expected here", input.replace('\'', "`")),
+        None if message.is_empty() => String::from("this is no CEL expression"),
+        None => message,
+    }
 }

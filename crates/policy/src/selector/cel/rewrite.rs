@@ -156,8 +156,8 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
                 self.variables.push(Variable { accessor: resolved.accessor, name: name.whole().into(), kind });
                 (self.variables.len() - 1, resolved.of)
             }
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(problems) => {
+                self.problems.extend(problems);
                 (0, Type::Any)
             }
         }

@@ -206,6 +206,10 @@ fn an_evaluation_ends() {
         ("request.json.filter(x, x > 10).size() == 19989", "true"),
         ("request.json.all(x, request.json.all(y, y >= 0))", "! 400 wrong-type: the expression's loops read too much"),
         ("request.json.map(x, request.json).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
+        (
+            "request.body.split(\"\").all(c, request.body.split(\"\").all(d, d != \"x\"))",
+            "! 400 wrong-type: the expression's loops read too much",
+        ),
         ("[request.json].map(x, x.map(y, x)).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
         (
             "request.json.map(x, request.body + \"x\").size() > 0",
@@ -273,7 +277,7 @@ fn expression(dice: &mut Dice, depth: usize) -> String {
     if depth == 0 {
         return (*dice.pick(LEAVES)).to_owned();
     }
-    let mut inner = |dice: &mut Dice| expression(dice, depth - 1);
+    let inner = |dice: &mut Dice| expression(dice, depth - 1);
     match dice.below(10) {
         0..=2 => format!("({} {} {})", inner(dice), dice.pick(BINARY), inner(dice)),
         3 => format!("{}.{}", inner(dice), dice.pick(MEMBERS)),

@@ -222,3 +222,113 @@ fn an_evaluation_ends() {
         assert!(begin.elapsed().as_secs() < 20, "{expression}: {:?}", begin.elapsed());
     }
 }
+
+use crate::testing::dice::Dice;
+
+/// An expression that may well be one.
+fn expression(dice: &mut Dice, depth: usize) -> String {
+    const LEAVES: &[&str] = &[
+        "request.method",
+        "request.header[\"x-api-key\"]",
+        "request.form.a",
+        "vars.json",
+        "vars.json.items",
+        "vars.number",
+        "vars.unset",
+        "token.scopes",
+        "token.subject",
+        "now",
+        "i",
+        "j",
+        "1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "1.5",
+        "\"ü\"",
+        "'x'",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "1u",
+        "b'x'",
+        "vars.json.list[5]",
+        "vars.text",
+        "path.id",
+    ];
+    const BINARY: &[&str] = &["==", "!=", "<", ">=", "&&", "||", "+", "-", "*", "/", "%", "in"];
+    const MEMBERS: &[&str] = &[
+        "size()",
+        "startsWith(\"x\")",
+        "matches(\"^a+\")",
+        "lowerAscii()",
+        "split(\"\")",
+        "substring(1)",
+        "charAt(7)",
+        "indexOf(\"é\", 3)",
+        "trim()",
+        "getHours()",
+    ];
+    const GLOBALS: &[&str] = &["size", "int", "string", "double", "uint", "bool", "timestamp", "duration", "has"];
+    if depth == 0 {
+        return (*dice.pick(LEAVES)).to_owned();
+    }
+    let mut inner = |dice: &mut Dice| expression(dice, depth - 1);
+    match dice.below(10) {
+        0..=2 => format!("({} {} {})", inner(dice), dice.pick(BINARY), inner(dice)),
+        3 => format!("{}.{}", inner(dice), dice.pick(MEMBERS)),
+        4 => format!("{}({})", dice.pick(GLOBALS), inner(dice)),
+        5 => format!(
+            "{}.{}(i, {})",
+            inner(dice),
+            dice.pick(&["all", "exists", "map", "filter", "exists_one"]),
+            inner(dice)
+        ),
+        6 => format!("({} ? {} : {})", inner(dice), inner(dice), inner(dice)),
+        7 => format!("[{}, {}]", inner(dice), inner(dice)),
+        8 => format!("{}[{}]", inner(dice), inner(dice)),
+        _ => format!("!{}", inner(dice)),
+    }
+}
+
+/// Whatever an expression holds: no panic at load nor at run, and every problem stands within the file.
+#[test]
+fn any_expression_is_compiled_or_told() {
+    const WORDS: &[&str] = &[
+        "request", ".", "method", "header", "[", "]", "(", ")", "\"x\"", "'", "\"", "&&", "||", "!", "?", ":", " ",
+        "1", "0x", "1e999", "in", "has", "size", "all", "token", "scopes", "{", "}", ",", "b'", "r\"", "\\", "\\x",
+        "ü", "//", "\n", "`", ";", "@v0", "@result", "@budget", "_", "-",
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..1_500 {
+        let mut dice = Dice::new(seed);
+        let depth = dice.below(4);
+        let text = match seed % 4 {
+            0 => dice.words(WORDS, 12),
+            1 => {
+                let whole = expression(&mut dice, depth);
+                dice.damaged(&whole)
+            }
+            _ => expression(&mut dice, depth),
+        };
+        let mut bench = Bench::new();
+        let written = serde_json::Value::from(text.as_str()).to_string();
+        match bench.setting::<Value>(&format!("{{ cel = {written} }}")) {
+            Ok(getter) => {
+                taken += 1;
+                let mut exchange = bench.exchange();
+                if seed % 2 == 0 {
+                    Bench::with_form(&mut exchange, "a=1&a=2");
+                }
+                let _ = getter.get(&exchange);
+            }
+            Err(problems) => {
+                refused += 1;
+                for place in problems.iter().map(|d| d.place.as_ref().unwrap()) {
+                    assert!(place.span.end <= place.file.text.len(), "{text}: {place}");
+                }
+            }
+        }
+    }
+    assert!(taken > 100 && refused > 500, "{taken} taken, {refused} refused: the words are badly chosen");
+}

@@ -10,10 +10,12 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use policy::Diagnostics;
 use policy::compile::{Input, NodeFacts, compile};
+use policy::diagnostic::{Problem, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
@@ -69,6 +71,9 @@ impl Reading {
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, options.values.as_deref(), &*outside);
         diagnostics.extend(files.diagnostics.clone());
+        if files.files.is_empty() && files.diagnostics.is_empty() {
+            diagnostics.push(no_configuration(&options.dir).nowhere());
+        }
         override_addresses(&mut settings, options);
         Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
     }
@@ -77,6 +82,12 @@ impl Reading {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint { files: self.files.hash(), outside: self.outside.hash() }
     }
+}
+
+/// A folder without a single file is a mistake in `-c`, and not a gateway that serves nothing.
+fn no_configuration(dir: &Path) -> Problem {
+    let message = format!("`{}` has no configuration: no policies/, no stores/, no node.toml", dir.display());
+    Problem::error(codes::UNREADABLE, message).with_help("`portcullis init DIR` makes one; `-c DIR` names it")
 }
 
 /// `--listen` and `--admin` hold over every load.

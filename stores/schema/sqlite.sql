@@ -13,7 +13,7 @@
 -- migration 1, readable by 1
 
 -- What was applied; `readable_by` is the oldest program (by the highest migration that it knows) that works with it.
-CREATE TABLE IF NOT EXISTS schema_version (
+CREATE TABLE IF NOT EXISTS portcullis_schema (
     version     INTEGER NOT NULL PRIMARY KEY,
     readable_by INTEGER NOT NULL
 ) STRICT;
@@ -61,4 +61,4 @@ CREATE TABLE IF NOT EXISTS lease (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS lease_expires_at ON lease (expires_at) WHERE expires_at IS NOT NULL;
 
-INSERT INTO schema_version (version, readable_by) VALUES (1, 1) ON CONFLICT DO NOTHING;
+INSERT INTO portcullis_schema (version, readable_by) VALUES (1, 1) ON CONFLICT DO NOTHING;

@@ -204,67 +204,7 @@ mod tests {
     use super::*;
     use crate::sources::memory::Memory;
     use crate::tables::CLIENT;
-
-    /// A source that is silent, or refuses to be prepared, while a switch says so.
-    #[derive(Default)]
-    struct Switched {
-        memory: Memory,
-        silent: AtomicBool,
-        refusals: AtomicU32,
-    }
-
-    impl DataSource for Switched {
-        fn capabilities(&self) -> Capabilities {
-            self.memory.capabilities()
-        }
-        fn prepare(&self) -> Verb<'_, ()> {
-            Box::pin(async {
-                match self.refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
-                    Ok(_) => Err(StoreError::Broken("no rights".into())),
-                    Err(_) => Ok(()),
-                }
-            })
-        }
-        fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
-            if self.silent.load(Relaxed) { Box::pin(pending()) } else { self.memory.get(table, key) }
-        }
-        fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
-            self.memory.insert(table, row)
-        }
-        fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
-            self.memory.replace(table, row, expected)
-        }
-        fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
-            self.memory.take(table, key)
-        }
-        fn find<'a>(
-            &'a self,
-            table: &'static Table,
-            index: usize,
-            value: &'a str,
-            after: Option<&'a [u8]>,
-            limit: usize,
-        ) -> Verb<'a, Vec<Row>> {
-            self.memory.find(table, index, value, after, limit)
-        }
-        fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
-            self.memory.list(table, after, limit)
-        }
-        fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
-            self.memory.remove(table, index, value, limit)
-        }
-        fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
-            self.memory.sweep(table, before, limit)
-        }
-        fn health(&self) -> Verb<'_, Health> {
-            self.memory.health()
-        }
-    }
-
-    fn guarded(switched: Switched) -> (Arc<Switched>, Guarded) {
-        let source = Arc::new(switched);
-        (source.clone(), Guarded::new("local", source))
-    }
+    use crate::testing::Hooked;
 
     crate::conformance!(conformance, async {
         let guarded = Guarded::new("local", Arc::new(Memory::new()));
@@ -274,7 +214,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_runs_before_it_is_prepared() {
-        let (_, guarded) = guarded(Switched { refusals: AtomicU32::new(1), ..Default::default() });
+        let refusals = AtomicU32::new(1);
+        let prepare = move || -> Verb<'static, ()> {
+            let refused = refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+            Box::pin(async move { if refused { Err(StoreError::Broken("no rights".into())) } else { Ok(()) } })
+        };
+        let source = Hooked { prepare: Box::new(prepare), ..Default::default() };
+        let guarded = Guarded::new("local", Arc::new(source));
         let why = |result: Result<Option<Row>, StoreError>| match result {
             Err(StoreError::Unavailable(why)) => why,
             other => panic!("{other:?}"),
@@ -290,9 +236,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_source_is_given_up_and_used_again_when_it_answers() {
-        let (source, guarded) = guarded(Switched::default());
+        let silent = Arc::new(AtomicBool::new(true));
+        let is_silent = silent.clone();
+        let source = Hooked {
+            before_get: Box::new(move |_| match is_silent.load(Relaxed) {
+                true => Box::pin(pending()),
+                false => Box::pin(async {}),
+            }),
+            ..Default::default()
+        };
+        let guarded = Guarded::new("local", Arc::new(source));
         guarded.prepare().await.unwrap();
-        source.silent.store(true, Relaxed);
         let start = Instant::now();
         for limit in [LIMIT, STRAINED_LIMIT, STRAINED_LIMIT] {
             let start = Instant::now();
@@ -301,7 +255,7 @@ mod tests {
         }
         assert!(start.elapsed() <= Duration::from_secs(5), "three verbs of one request");
         assert!(guarded.strained());
-        source.silent.store(false, Relaxed);
+        silent.store(false, Relaxed);
         assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));
         assert!(!guarded.strained());
         assert_eq!(guarded.counters().late.load(Relaxed), 3);

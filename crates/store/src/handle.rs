@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
-use crate::source::Table;
 use crate::tables;
 
 /// The kinds of store that can be mapped.
@@ -52,14 +51,6 @@ impl Kind {
     /// The kind with this name.
     pub fn named(name: &str) -> Option<Kind> {
         Kind::ALL.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
-    }
-
-    /// The table of its records that expire, if they do.
-    pub fn expiring(self) -> Option<&'static Table> {
-        match self {
-            Kind::AccessToken => Some(&tables::ACCESS_TOKEN),
-            _ => None,
-        }
     }
 
     /// The table of its records, where the kind is in use already.

@@ -20,6 +20,8 @@ pub mod record;
 pub mod source;
 pub mod sources;
 pub mod tables;
+#[cfg(test)]
+mod testing;
 
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;

@@ -12,8 +12,7 @@ use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
 use crate::guard::Guarded;
 use crate::handle::{Kind, StoreHandle};
-use crate::purge::Purger;
-use crate::source::{DataSource, StoreError, Table};
+use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
 
 /// Which store keeps its records where.
@@ -224,21 +223,6 @@ impl Opened {
         join_all(opening).await.into_iter().flatten().collect()
     }
 
-    /// The purge of each source in use that keeps records which expire, by the node with this name.
-    pub fn purgers(&self, node: &str) -> Vec<(String, Purger)> {
-        let expiring = |source: &str| {
-            let kinds = self.stores.values().filter(|store| store.source == source).map(|store| store.kind);
-            let mut tables: Vec<&'static Table> = kinds.filter_map(Kind::expiring).collect();
-            tables.dedup();
-            tables
-        };
-        let purgers = self.sources.iter().map(|(name, source)| (name, &source.guarded, expiring(name)));
-        purgers
-            .filter(|(_, _, tables)| !tables.is_empty())
-            .map(|(name, guarded, tables)| (name.clone(), Purger::new(guarded.clone(), tables, node)))
-            .collect()
-    }
-
     /// The stores in use that have another source than before.
     pub fn moved(&self, previous: &Opened) -> Vec<Moved> {
         let moved = self.stores.iter().filter(|(_, store)| store.kind.table().is_some()).filter_map(|(name, store)| {
@@ -349,7 +333,5 @@ mod tests {
         assert_eq!(opened.source("a").unwrap().get(&crate::tables::CLIENT, key).await, Ok(None));
         let names: Vec<&str> = opened.sources_in_use().map(|source| source.name()).collect();
         assert_eq!(names, ["a"]);
-        let purged: Vec<String> = opened.purgers("node").into_iter().map(|(name, _)| name).collect();
-        assert_eq!(purged, ["a"]);
     }
 }

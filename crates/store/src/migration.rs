@@ -1,7 +1,7 @@
 //! Versioned migrations: which there are, and which are to be applied to a source.
 //!
 //! A schema file (`stores/schema/*.sql`) holds all migrations of a source, each below a line `-- migration N, readable by M`,
-//! and each ends by noting itself in `schema_version`. A source applies each one in a transaction under a lock, so that two
+//! and each ends by noting itself in `portcullis_schema`. A source applies each one in a transaction under a lock, so that two
 //! nodes that start at once do not meet. `readable by` is the lowest number that a program must know to work with the result:
 //! during a rolling upgrade the version before goes on, as long as a migration allows it.
 
@@ -47,7 +47,7 @@ pub fn parse(schema: &'static str) -> Vec<Migration> {
     migrations
 }
 
-/// What is to be applied to a source that notes `applied` (version, readable by) in its `schema_version`: the migrations that
+/// What is to be applied to a source that notes `applied` (version, readable by) in its `portcullis_schema`: the migrations that
 /// are missing; or an error, where the schema is newer than this program can work with.
 pub fn missing<'a>(
     source: &str,

@@ -3,6 +3,8 @@
 mod decision;
 mod explain;
 pub(crate) mod model;
+#[cfg(test)]
+mod random_programs;
 mod run;
 mod serve;
 #[cfg(test)]

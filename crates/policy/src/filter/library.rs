@@ -54,13 +54,12 @@ pub struct FilterKind {
     /// Its settings' JSON Schema.
     pub schema: fn() -> schemars::Schema,
     /// Reads its settings from a policy's table and compiles them.
-    pub build: fn(
-        table: &Table,
-        skip: &[&str],
-        outside: &dyn Outside,
-        cx: &mut BuildContext<'_>,
-    ) -> Result<Box<dyn ErasedFilter>, Diagnostics>,
+    pub build: BuildFn,
 }
+
+/// Reads a filter's settings from its table, without the keys to skip, and compiles them.
+pub type BuildFn =
+    fn(&Table, skip: &[&str], &dyn Outside, &mut BuildContext<'_>) -> Result<Box<dyn ErasedFilter>, Diagnostics>;
 
 impl FilterKind {
     /// The kind that this settings type is.

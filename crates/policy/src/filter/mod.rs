@@ -6,7 +6,7 @@ mod library;
 
 pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
 pub use keep::Keeper;
-pub use library::{AnswerStyle, ErasedFilter, FilterKind, Library, Role};
+pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role};
 
 use std::future::Future;
 

@@ -84,11 +84,14 @@ pub(crate) fn compile<T: FromValue + Clone>(
     match plan {
         Plan::Constant(value) => {
             let found = shown(&value);
-            match T::from_value(value) {
+            // A list would become text; one that stands in the file is more likely a slip.
+            let slip = T::TYPE == Type::Text && matches!(value, Value::List(_) | Value::Map(_));
+            match T::from_value(value).filter(|_| !slip) {
                 Some(value) => Ok(Getter(Kind::Constant(value))),
                 None => refused(found),
             }
         }
+        Plan::List(_) | Plan::Table(_) if T::TYPE == Type::Text => refused(format!("a value that is {of}")),
         plan if !fits(T::TYPE, of) => refused(format!("{} that is {of}", plan_word(&plan))),
         plan => Ok(Getter(Kind::Plan(plan))),
     }
@@ -97,6 +100,7 @@ pub(crate) fn compile<T: FromValue + Clone>(
 /// Whether a value of this type may fit. What text becomes shows only when it is there.
 fn fits(wanted: Type, of: Type) -> bool {
     match (wanted, of) {
+        (Type::Text, Type::Map) => false,
         (Type::Any, _) | (_, Type::Any) | (Type::Text, _) => true,
         (Type::Float, Type::Int) => true,
         (Type::Map, Type::Text) => false,

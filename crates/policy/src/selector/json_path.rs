@@ -28,6 +28,9 @@ impl JsonPath {
         if text.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} characters"));
         }
+        if !text.starts_with('$') {
+            return Err(String::from("it does not begin with `$`"));
+        }
         let query = parse_json_path(text).map_err(|error| plain(&error.to_string()))?;
         Ok(JsonPath { steps: single(&query), query })
     }
@@ -77,10 +80,13 @@ fn walk<'a>(steps: &[Step], json: &'a Json) -> Option<&'a Json> {
     })
 }
 
-/// The first line that says something: the parser draws the query in several lines.
+/// The parser draws the query, with the place (`--> 1:7`) and the names of its rules: only the place says something to others.
 fn plain(error: &str) -> String {
-    let line = error.lines().map(str::trim).find_map(|line| line.strip_prefix("= "));
-    line.unwrap_or_else(|| error.lines().next().unwrap_or_default().trim()).to_owned()
+    let place = error.lines().find_map(|line| line.split_once("--> "));
+    match place.and_then(|(_, place)| place.trim().rsplit_once(':')) {
+        Some((_, column)) => format!("it is not understood from character {column} on"),
+        None => String::from("it is not understood"),
+    }
 }
 
 #[cfg(test)]

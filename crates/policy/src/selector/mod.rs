@@ -12,6 +12,8 @@ mod json_path;
 mod plan;
 mod resolve;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use cel::Condition;
 pub use dynamic::Dynamic;

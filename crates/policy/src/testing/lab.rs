@@ -20,6 +20,8 @@ pub(crate) const LAB: Library = Library {
         FilterKind::of::<AbortNow>(),
         FilterKind::of::<Answer>(),
         FilterKind::of::<AnswerSometimes>(),
+        FilterKind::of::<Chance>(),
+        FilterKind::of::<Seek>(),
         FilterKind::of::<Say>(),
         FilterKind::of::<SetVar>(),
         FilterKind::of::<Leave>(),
@@ -179,9 +181,40 @@ simple! {
     },
     |this, x| {
         let found = x.request.headers.contains_key("x-found");
+        if x.get(this.slot.unwrap()).is_none() {
+            x.edit_response_header(HeaderEdit::Set(HeaderName::from_static("x-wanted"), HeaderValue::from_static("nobody")));
+        }
         let mut response = Response::new(StatusCode::OK);
         response.body = format!("{} {found}", x.get(this.slot.unwrap()).map_or("nobody", |id| id)).into();
         if this.settings.answers { x.answer(response) } else { Ok(Outcome::Success) }
+    }
+}
+
+simple! {
+    /// Does anything that a filter can do.
+    Chance = "chance" {} |_own, cx| { cx.answers(Answers::Sometimes); None },
+    |_this, x| {
+        let [chance] = x.random::<1>();
+        match chance % 8 {
+            0..=3 => Ok(Outcome::Success),
+            4 => x.answer(Response::new(StatusCode::IM_A_TEAPOT)),
+            5 => Ok(Outcome::Failure(Reason::new(ReasonCode::new("chance"), "by chance"))),
+            6 => Ok(Outcome::Failure(Reason::new(ReasonCode::new("absent"), "by chance").with_absent())),
+            _ => Err(Abort::unavailable(ReasonCode::new("broken"), "by chance")),
+        }
+    }
+}
+
+simple! {
+    /// Sets the attribute `client`, or fails.
+    Seek = "seek" {} |_own, cx| { Some(cx.writes(&CLIENT)) },
+    |this, x| {
+        let [chance] = x.random::<1>();
+        if chance % 2 == 0 {
+            return Ok(Outcome::Failure(Reason::new(ReasonCode::new("absent"), "by chance").with_absent()));
+        }
+        x.set(this.slot.unwrap(), String::from("sought"));
+        Ok(Outcome::Success)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn changes(before: &Generation, draft: &Draft) -> Vec<Change> {
     let (old, new) = (&before.settings, &draft.reading.settings);
     stores(&old.stores, &new.stores, &draft.stores.moved(&before.stores), &mut changes);
     node(&old.node, &new.node, &mut changes);
-    if changes.is_empty() && before.fingerprint.outside != draft.reading.outside.hash() {
+    if changes.is_empty() && before.fingerprint.outside_changed() {
         changes.push(change("outside", "a variable, secret file or content file", "changed"));
     }
     changes

@@ -17,17 +17,44 @@ use crate::settings::Settings;
 use crate::upstream::HttpUpstream;
 
 /// What tells one state of the files, and of what they name outside, from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Fingerprint {
+    /// Of all files: equal on nodes with equal files.
     pub(crate) files: u64,
-    pub(crate) outside: u64,
+    /// Everything that the load asked for outside, up to its end.
+    outside: Arc<Recorder>,
+    /// Of the answers to that.
+    answers: u64,
+}
+
+impl Fingerprint {
+    /// Of a load that has asked all its questions.
+    pub(crate) fn of(reading: &Reading) -> Fingerprint {
+        let outside = reading.outside.clone();
+        Fingerprint { files: reading.files.hash(), answers: outside.hash(), outside }
+    }
+
+    /// Whether these files are the same, and the same questions have the same answers now.
+    pub(crate) fn still_holds(&self, files: &Files) -> bool {
+        self.files == files.hash() && self.answers == self.outside.hash_now()
+    }
+
+    /// Whether something outside is not what it was.
+    pub(crate) fn outside_changed(&self) -> bool {
+        self.answers != self.outside.hash_now()
+    }
+
+    /// Files outside the folder, as settings name them.
+    pub(crate) fn outside_files(&self) -> Vec<String> {
+        self.outside.files()
+    }
 }
 
 /// A generation.
 pub(crate) struct Generation {
     /// Counted from 1 since the start.
     pub(crate) number: u64,
-    /// Of its files.
+    /// Of what it was made of.
     pub(crate) fingerprint: Fingerprint,
     /// When it was taken up, Unix seconds.
     pub(crate) since: u64,
@@ -41,8 +68,6 @@ pub(crate) struct Generation {
     pub(crate) files: Arc<Files>,
     /// The settings in them.
     pub(crate) settings: Arc<Settings>,
-    /// What was read outside of them.
-    pub(crate) outside: Arc<Recorder>,
     /// Stores and data sources.
     pub(crate) stores: Arc<Opened>,
     /// Upstreams.
@@ -75,8 +100,8 @@ impl Generation {
     /// From a draft without errors: its stores are open, or will be tried again.
     pub(crate) fn new(draft: Draft, program: Arc<Program>, metrics: &Metrics, taken: TakenUp) -> Generation {
         let Draft { reading, stores, upstreams, .. } = draft;
-        let fingerprint = reading.fingerprint();
-        let Reading { files, outside, settings, diagnostics } = reading;
+        let fingerprint = Fingerprint::of(&reading);
+        let Reading { files, settings, diagnostics, .. } = reading;
         let policies = program.policies();
         let policies =
             policies.into_iter().map(|name| ServedPolicy { name: Arc::from(name), metrics: metrics.policy(name) });
@@ -90,7 +115,6 @@ impl Generation {
             header: settings.node.generation_header.then(|| HeaderValue::from(taken.number)),
             files,
             settings,
-            outside,
             stores,
             upstreams,
             listeners: taken.listeners,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use policy::Diagnostics;
 use policy::compile::{Input, NodeFacts, compile};
-use policy::diagnostic::{Problem, codes};
+use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
@@ -26,7 +26,7 @@ pub(crate) use self::changes::{changes, left_behind};
 pub(crate) use self::gate::{Gate, run_all, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub(crate) use self::opening::open;
-pub(crate) use self::outside::Recorder;
+use self::outside::Recorder;
 use self::resources::Things;
 use crate::options::Options;
 use crate::settings::{self, ListenerSettings, Settings};
@@ -35,7 +35,7 @@ use crate::upstream::{HttpUpstream, UpstreamSettings};
 /// The files at one instant, with the settings in them. Policies are not looked at yet.
 pub(crate) struct Reading {
     pub(crate) files: Arc<Files>,
-    pub(crate) outside: Arc<Recorder>,
+    outside: Arc<Recorder>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) diagnostics: Diagnostics,
 }
@@ -45,7 +45,6 @@ pub(crate) struct Draft {
     pub(crate) reading: Reading,
     pub(crate) stores: Arc<Opened>,
     pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
-    pub(crate) facts: NodeFacts,
     /// None where there are errors.
     pub(crate) program: Option<Arc<Program>>,
 }
@@ -67,9 +66,12 @@ pub(crate) struct Before<'a> {
 impl Reading {
     /// Reads the folder. `strict`: whether a missing variable or secret file is an error (`run`) or a warning (`check`).
     pub(crate) fn new(options: &Options, strict: bool) -> Reading {
-        let files = read_folder(&options.dir);
+        let mut files = read_folder(&options.dir);
+        if let Some(path) = &options.values {
+            add_values(&mut files, path);
+        }
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
-        let (mut settings, mut diagnostics) = settings::read(&files, options.values.as_deref(), &*outside);
+        let (mut settings, mut diagnostics) = settings::read(&files, &*outside);
         diagnostics.extend(files.diagnostics.clone());
         if files.files.is_empty() && files.diagnostics.is_empty() {
             diagnostics.push(no_configuration(&options.dir).nowhere());
@@ -77,10 +79,21 @@ impl Reading {
         override_addresses(&mut settings, options);
         Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
     }
+}
 
-    /// What tells these files from others.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint { files: self.files.hash(), outside: self.outside.hash() }
+/// The file of `--values` counts as one of the files, so that its change is a change. Its path is relative to the current folder.
+fn add_values(files: &mut Files, path: &Path) {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let file = SourceFile::new(path.display().to_string(), text);
+            files.files.insert(String::from(settings::VALUES_FILE), Arc::new(file));
+        }
+        Err(why) => {
+            let message = format!("the file of values `{}` cannot be read: {why}", path.display());
+            let problem = Problem::error(codes::UNREADABLE, message);
+            let help = "`--values` names a TOML file, relative to the current folder";
+            files.diagnostics.push(problem.with_help(help).nowhere());
+        }
     }
 }
 
@@ -130,7 +143,7 @@ impl Draft {
         reading.diagnostics.extend(compiled.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
-        Draft { reading, stores, upstreams, facts, program }
+        Draft { reading, stores, upstreams, program }
     }
 }
 

@@ -1,15 +1,16 @@
 //! One load: read, compile, test, open, swap; or everything stays as it is.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use policy::Diagnostics;
-use policy::diagnostic::{Problem, codes, render, to_json};
+use policy::diagnostic::{Problem, Severity, codes, render, to_json};
 
 use crate::admin::api::{ReloadOutcome, Reloaded};
 use crate::listen::Plan;
 use crate::load::{
-    Before, Draft, Fingerprint, Gate, Generation, Reading, Recorder, TakenUp, changes, left_behind, open, run_tests,
+    Before, Draft, Fingerprint, Gate, Generation, Reading, TakenUp, changes, left_behind, open, run_tests,
 };
 use crate::node::{Node, RefusedLoad};
 use crate::tasks;
@@ -25,11 +26,21 @@ pub(super) struct Loads {
 }
 
 /// A load that was refused.
-pub(super) struct Attempt {
+struct Attempt {
     fingerprint: Fingerprint,
-    outside: Arc<Recorder>,
     /// It lacked a source that is down, and nothing else.
     source_down: bool,
+}
+
+/// Files as they stand, against those of loads before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// They are those that serve.
+    Serving,
+    /// They are those that were refused last.
+    Refused,
+    /// They are others.
+    New,
 }
 
 impl Loads {
@@ -39,8 +50,8 @@ impl Loads {
 
     /// Files outside the folder that settings name, those of a refused load too: mending them mends it.
     pub(super) fn outside_files(&self) -> Vec<String> {
-        let mut files = self.node.generation.load().outside.files();
-        files.extend(self.refused.iter().flat_map(|attempt| attempt.outside.files()));
+        let mut files = self.node.generation.load().fingerprint.outside_files();
+        files.extend(self.refused.iter().flat_map(|attempt| attempt.fingerprint.outside_files()));
         files
     }
 
@@ -51,31 +62,45 @@ impl Loads {
 
     /// Loads the files where they are neither those that serve nor those that were refused already.
     pub(super) async fn load_changes(&mut self, by: &'static str) {
-        let reading = self.read().await;
-        let fingerprint = reading.fingerprint();
-        if fingerprint == self.node.generation.load().fingerprint {
-            self.forget_refused();
-        } else if self.waits_for_a_source()
-            || self.refused.as_ref().map(|attempt| attempt.fingerprint) != Some(fingerprint)
-        {
-            self.load(reading, by).await;
+        match self.read().await {
+            (_, Known::Serving) => self.forget_refused(),
+            (_, Known::Refused) if !self.waits_for_a_source() => {}
+            (reading, known) => {
+                self.load(reading, known, by).await;
+            }
         }
     }
 
     /// Loads the files as they stand, and tells what came of it, also where they were taken or refused before.
     pub(super) async fn load_now(&mut self, by: &'static str) -> Reloaded {
-        let reading = self.read().await;
-        if reading.fingerprint() == self.node.generation.load().fingerprint {
+        let (reading, known) = self.read().await;
+        if known == Known::Serving {
             self.forget_refused();
-            self.node.metrics.unchanged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.node.metrics.unchanged.fetch_add(1, Ordering::Relaxed);
             return answer(ReloadOutcome::Unchanged, &self.node.generation.load());
         }
-        self.load(reading, by).await
+        self.load(reading, known, by).await
     }
 
-    async fn read(&self) -> Reading {
+    /// The files as they stand, and whether they are known.
+    async fn read(&self) -> (Reading, Known) {
         let options = self.node.options.clone();
-        tasks::blocking(move || Reading::new(&options, true)).await
+        let serving = self.node.generation.load_full();
+        let refused = self.refused.as_ref().map(|attempt| attempt.fingerprint.clone());
+        tasks::blocking(move || {
+            let reading = Reading::new(&options, true);
+            // Files that cannot be read are not in the hash: they are never those that serve.
+            let readable = reading.files.diagnostics.is_empty() || !serving.files.diagnostics.is_empty();
+            let known = if readable && serving.fingerprint.still_holds(&reading.files) {
+                Known::Serving
+            } else if refused.is_some_and(|refused| refused.still_holds(&reading.files)) {
+                Known::Refused
+            } else {
+                Known::New
+            };
+            (reading, known)
+        })
+        .await
     }
 
     /// The files are those that serve again.
@@ -84,74 +109,65 @@ impl Loads {
         *self.node.refused() = None;
     }
 
-    async fn load(&mut self, reading: Reading, by: &'static str) -> Reloaded {
-        let attempt =
-            Attempt { fingerprint: reading.fingerprint(), outside: reading.outside.clone(), source_down: false };
-        let again = self.refused.as_ref().is_some_and(|before| before.fingerprint == attempt.fingerprint);
+    async fn load(&mut self, reading: Reading, known: Known, by: &'static str) -> Reloaded {
+        let metrics = &self.node.metrics;
         match self.take(reading).await {
             Ok(generation) => {
+                metrics.loaded.fetch_add(1, Ordering::Relaxed);
                 self.forget_refused();
-                self.node.metrics.loaded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let changes = generation.changes.iter().map(|c| format!("{} ({})", c.what, c.how)).collect::<Vec<_>>();
-                tracing::info!(by, generation = generation.number, changes = changes.join(", "), "loaded");
-                for warning in generation.warnings.iter() {
-                    tracing::warn!(by, code = %warning.problem.code, place = %place(warning), "{}", warning.problem.message);
-                }
+                tell_loaded(&generation, by);
                 answer(ReloadOutcome::Loaded, &generation)
             }
-            Err(diagnostics) => {
-                let only_sources = diagnostics
-                    .iter()
-                    .filter(|d| d.problem.severity == policy::diagnostic::Severity::Error)
-                    .all(|d| d.problem.code == codes::SOURCE_DOWN);
-                self.refused = Some(Attempt { source_down: only_sources, ..attempt });
-                self.node.metrics.refused_loads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Err(Refusal { fingerprint, diagnostics }) => {
+                metrics.refused_loads.fetch_add(1, Ordering::Relaxed);
+                let serving = self.node.generation.load();
                 // What is tried again and again is told once.
-                if again {
+                if known == Known::Refused {
                     tracing::debug!(by, "refused again");
                 } else {
-                    tracing::error!(
-                        by,
-                        "the files are refused, and generation {} serves on:\n{}",
-                        self.node.generation.load().number,
-                        render(&diagnostics, false)
-                    );
+                    let (number, text) = (serving.number, render(&diagnostics, false));
+                    tracing::error!(by, "the files are refused, and generation {number} serves on:\n{text}");
                 }
-                let reloaded = refused_answer(&self.node.generation.load(), &diagnostics);
+                let errors = diagnostics.iter().filter(|d| d.problem.severity == Severity::Error);
+                let source_down = errors.map(|d| d.problem.code).all(|code| code == codes::SOURCE_DOWN);
+                self.refused = Some(Attempt { fingerprint, source_down });
+                let answer = refused_answer(&serving, &diagnostics);
                 *self.node.refused() = Some(RefusedLoad { at: self.node.now(), diagnostics });
-                reloaded
+                answer
             }
         }
     }
 
-    /// Everything up to the swap. An error leaves everything as it was.
-    async fn take(&self, reading: Reading) -> Result<Arc<Generation>, Diagnostics> {
+    /// Everything up to the swap, and the swap. An error leaves everything as it was.
+    async fn take(&self, reading: Reading) -> Result<Arc<Generation>, Refusal> {
         let node = &self.node;
         let before = node.generation.load_full();
         let settings = reading.settings.clone();
-        let plan = if reading.diagnostics.has_errors() { None } else { Some(self.plan(&reading).await?) };
-        let mut draft = self.draft(reading, &before, plan.as_ref()).await;
-        let (Some(program), Some(plan)) = (draft.program.clone(), plan) else { return Err(draft.reading.diagnostics) };
+        let plan = match reading.diagnostics.has_errors() {
+            true => Err(Diagnostics::new()),
+            false => self.plan(&reading).await,
+        };
+        let mut draft = self.draft(reading, &before, plan.as_ref().ok()).await;
+        let plan = match (plan, &draft.program) {
+            (Ok(plan), Some(_)) => plan,
+            (Err(found), _) => return Err(refuse(draft, found)),
+            (Ok(_), None) => return Err(refuse(draft, Diagnostics::new())),
+        };
         if node.options.tests {
-            match run_tests(&draft, &node.options, Gate::Reload).await {
-                found if found.has_errors() => {
-                    draft.reading.diagnostics.extend(found);
-                    return Err(draft.reading.diagnostics.sorted());
-                }
-                warnings => draft.reading.diagnostics.extend(warnings),
+            let found = run_tests(&draft, &node.options, Gate::Reload).await;
+            if found.has_errors() {
+                return Err(refuse(draft, found));
             }
+            draft.reading.diagnostics.extend(found);
         }
         let found = open(&draft, Some(&before), OPENING).await;
+        if found.has_errors() {
+            return Err(refuse(draft, found));
+        }
         draft.reading.diagnostics.extend(found);
-        if draft.reading.diagnostics.has_errors() {
-            return Err(draft.reading.diagnostics.sorted());
-        }
-        let moved = draft.stores.moved(&before.stores);
-        draft.reading.diagnostics.extend(left_behind(&moved, &settings.stores));
-        if before.settings.node.admin != settings.node.admin {
-            let problem = Problem::warning(codes::RESTART, "another admin address takes effect only after a restart");
-            draft.reading.diagnostics.push(problem.with_help("restart the node when it suits you").nowhere());
-        }
+        draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
+        draft.reading.diagnostics.extend(needs_restart(&before, &draft));
+        let Some(program) = draft.program.clone() else { return Err(refuse(draft, Diagnostics::new())) };
         let changes = changes(&before, &draft);
         let taken = TakenUp { number: before.number + 1, since: node.now(), listeners: plan.names(), changes };
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
@@ -183,6 +199,36 @@ impl Loads {
             Draft::new(reading, &node.options, &context)
         })
         .await
+    }
+}
+
+/// What a load that is not taken leaves.
+struct Refusal {
+    fingerprint: Fingerprint,
+    diagnostics: Diagnostics,
+}
+
+fn refuse(draft: Draft, found: Diagnostics) -> Refusal {
+    let fingerprint = Fingerprint::of(&draft.reading);
+    let mut diagnostics = draft.reading.diagnostics;
+    diagnostics.extend(found);
+    Refusal { fingerprint, diagnostics: diagnostics.sorted() }
+}
+
+/// P0502.
+fn needs_restart(before: &Generation, draft: &Draft) -> Diagnostics {
+    if before.settings.node.admin == draft.reading.settings.node.admin {
+        return Diagnostics::new();
+    }
+    let problem = Problem::warning(codes::RESTART, "another admin address takes effect only after a restart");
+    problem.with_help("restart the node when it suits you").nowhere().into()
+}
+
+fn tell_loaded(generation: &Generation, by: &'static str) {
+    let changes: Vec<_> = generation.changes.iter().map(|c| format!("{} ({})", c.what, c.how)).collect();
+    tracing::info!(by, generation = generation.number, changes = changes.join(", "), "loaded");
+    for warning in generation.warnings.iter() {
+        tracing::warn!(by, code = %warning.problem.code, place = place(warning), "{}", warning.problem.message);
     }
 }
 

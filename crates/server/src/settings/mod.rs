@@ -18,8 +18,11 @@ use policy::reader::{Document, Files, Outside, Table};
 
 pub(crate) use listener::ListenerSettings;
 pub use log::{LogFormat, LogSettings};
-pub(crate) use node::{Limits, NodeSettings};
+pub(crate) use node::NodeSettings;
 pub(crate) use stores::StoreSettings;
+
+/// The name under which the file of `--values` stands among the files of the folder.
+pub(crate) const VALUES_FILE: &str = "--values";
 
 /// Everything that a load finds in the files beside policies.
 pub(crate) struct Settings {
@@ -31,12 +34,12 @@ pub(crate) struct Settings {
 
 /// Reads both files, and the file of values that lies over `node.toml`'s. The settings are as good as can be, so that the
 /// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
-pub(crate) fn read(files: &Files, values: Option<&Path>, outside: &dyn Outside) -> (Settings, Diagnostics) {
+pub(crate) fn read(files: &Files, outside: &dyn Outside) -> (Settings, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let (mut node, node_places) =
         node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
-    if let Some(path) = values {
-        values::overlay(path, &mut node.values, outside, &mut diagnostics);
+    if let Some(document) = parsed(files, VALUES_FILE, &mut diagnostics) {
+        values::overlay(&document, &mut node.values, outside, &mut diagnostics);
     }
     let stores = match files.files.get("stores/stores.toml") {
         Some(_) => parsed(files, "stores/stores.toml", &mut diagnostics),

@@ -28,7 +28,7 @@ fn read_texts(node: &str, stores: &str) -> (Settings, Vec<String>) {
         texts.push(("stores/stores.toml", stores));
     }
     let outside = Variables(BTreeMap::from([("SET", "from outside")]), true);
-    let (settings, diagnostics) = read(&Files::from_texts(texts), None, &outside);
+    let (settings, diagnostics) = read(&Files::from_texts(texts), &outside);
     let shown = diagnostics.sorted().into_iter().map(|d| {
         let severity = if d.problem.severity == Severity::Error { "" } else { "warning " };
         let place = d.place.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -113,6 +113,17 @@ access = false
     let stores = settings.stores.mapping.stores();
     assert_eq!(stores["clients"].1, "b");
     assert_eq!(stores["access-token"].1, "a");
+}
+
+#[test]
+fn values_of_another_file_lie_over_those_of_the_node() {
+    for text in ["[values]\na = \"other\"\n", "a = \"other\"\n"] {
+        let files = Files::from_texts([("node.toml", "[values]\na = \"x\"\nb = \"y\"\n"), (VALUES_FILE, text)]);
+        let (settings, diagnostics) = read(&files, &Variables(BTreeMap::new(), true));
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let values: Vec<_> = settings.node.values.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(values, ["a=other", "b=y"]);
+    }
 }
 
 #[test]

@@ -1,11 +1,8 @@
 //! `[values]`: what differs between environments, and the file that `--values` lays over it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use policy::diagnostic::{Problem, SourceFile, codes};
-use policy::reader::{Node, NodeKind, Outside, Table, deserialize_node, parse};
+use policy::reader::{Document, Node, NodeKind, Outside, Table, deserialize_node};
 use policy::settings::FromOutside;
 use policy::{Diagnostics, Value};
 
@@ -21,29 +18,13 @@ pub(super) fn read(within: Within<'_>, values: &mut BTreeMap<String, Value>, dia
 
 /// Lays the values of another file over those that there are: its `[values]`, or all of it where it has no such table.
 pub(super) fn overlay(
-    path: &Path,
+    document: &Document,
     values: &mut BTreeMap<String, Value>,
     outside: &dyn Outside,
     diagnostics: &mut Diagnostics,
 ) {
-    let name = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(why) => {
-            let problem =
-                Problem::error(codes::UNREADABLE, format!("the file of values `{name}` cannot be read: {why}"));
-            return diagnostics
-                .push(problem.with_help("`--values` names a TOML file, relative to the current folder").nowhere());
-        }
-    };
-    let file = Arc::new(SourceFile::new(name, text));
-    match parse(&file) {
-        Ok(document) => {
-            let table = only_values(&document.root).unwrap_or(&document.root);
-            read(Within { file: &file, table, outside }, values, diagnostics);
-        }
-        Err(problems) => diagnostics.extend(problems),
-    }
+    let table = only_values(&document.root).unwrap_or(&document.root);
+    read(Within { file: &document.file, table, outside }, values, diagnostics);
 }
 
 fn only_values(root: &Table) -> Option<&Table> {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub(super) const LIBRARY: Library = Library {
     filters: &[&[
         FilterKind::of::<Say>(),
+        FilterKind::of::<Content>(),
         FilterKind::of::<Echo>(),
         FilterKind::of::<Sleep>(),
         FilterKind::of::<Panic>(),
@@ -45,6 +46,21 @@ impl Filter for SayFilter {
         let mut response = Response::new(StatusCode::OK);
         response.body = self.0.clone().into();
         exchange.answer(response)
+    }
+}
+
+/// Answers with a file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    file: Spanned<String>,
+}
+impl FilterConfig for Content {
+    const TYPE: &'static str = "content";
+    type Filter = SayFilter;
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<SayFilter, Diagnostics> {
+        cx.answers(Answers::Always);
+        Ok(SayFilter(String::from_utf8_lossy(&cx.content(&self.file)?).into_owned()))
     }
 }
 

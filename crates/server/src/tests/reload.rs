@@ -150,3 +150,23 @@ async fn a_broken_folder_does_not_start() {
     let Err(StartError::Refused(diagnostics)) = TestNode::try_start(&folder).await else { panic!("it started") };
     assert!(diagnostics.iter().count() >= 2, "all problems of all files: {diagnostics:?}");
 }
+
+#[tokio::test]
+async fn a_secret_file_that_is_rotated_is_a_change_and_one_that_is_not_is_none() {
+    let node = "[values]\na = { env = \"UNSET\", default = \"b\" }\n";
+    let stores = "default = \"memory\"\n[source.memory]\ntype = \"memory\"\n";
+    let files = [
+        ("policies/say.toml", &*say("one")),
+        ("policies/file.toml", "route = \"/file\"\n[[filter]]\nuse = \"content\"\nfile = \"var/text\"\n"),
+        ("var/text", "first"),
+        ("node.toml", node),
+        ("stores/stores.toml", stores),
+    ];
+    let node = TestNode::start(&files).await;
+    assert!(node.get("/file").await.ends_with("first"));
+    assert_eq!(node.reload().await.outcome, ReloadOutcome::Unchanged);
+    node.write("var/text", "second");
+    eventually("the file is taken up", async || node.get("/file").await.ends_with("second")).await;
+    let reloaded = node.reload().await;
+    assert_eq!((reloaded.outcome, reloaded.generation), (ReloadOutcome::Unchanged, 2));
+}

@@ -4,64 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oauth::{GrantId, Scopes};
 
 use super::*;
-use crate::source::{Capabilities, Health, Table, Verb};
-use crate::sources::memory::Memory;
 use crate::tables::EPOCH;
+use crate::testing::{Gate, Hooked};
 
 const NOW: u64 = 1_800_000_000;
-
-/// Counts the reads of each table.
-#[derive(Default)]
-struct Counting {
-    memory: Memory,
-    tokens: AtomicU64,
-    epochs: AtomicU64,
-}
-
-impl DataSource for Counting {
-    fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
-    }
-    fn prepare(&self) -> Verb<'_, ()> {
-        self.memory.prepare()
-    }
-    fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
-        let counter = if std::ptr::eq(table, &EPOCH) { &self.epochs } else { &self.tokens };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.memory.get(table, key)
-    }
-    fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
-        self.memory.insert(table, row)
-    }
-    fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
-        self.memory.replace(table, row, expected)
-    }
-    fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
-        self.memory.take(table, key)
-    }
-    fn find<'a>(
-        &'a self,
-        table: &'static Table,
-        index: usize,
-        value: &'a str,
-        after: Option<&'a [u8]>,
-        limit: usize,
-    ) -> Verb<'a, Vec<Row>> {
-        self.memory.find(table, index, value, after, limit)
-    }
-    fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
-        self.memory.list(table, after, limit)
-    }
-    fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
-        self.memory.remove(table, index, value, limit)
-    }
-    fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
-        self.memory.sweep(table, before, limit)
-    }
-    fn health(&self) -> Verb<'_, Health> {
-        self.memory.health()
-    }
-}
 
 fn record(client: &str, subject: Option<&str>, issued_at: u64) -> AccessToken {
     AccessToken {
@@ -88,9 +34,29 @@ async fn good(store: &AccessTokens, token: &Token, now: u64) -> bool {
     store.find(token.expose(), now).await.unwrap().is_some()
 }
 
-fn stores() -> (Arc<Counting>, AccessTokens, AccessTokens) {
-    let source = Arc::new(Counting::default());
-    (source.clone(), AccessTokens::new(source.clone()), AccessTokens::new(source))
+/// How often rows of tokens and of epochs were read.
+#[derive(Clone, Default)]
+struct Reads {
+    tokens: Arc<AtomicU64>,
+    epochs: Arc<AtomicU64>,
+}
+
+/// Two nodes over one source, and how often that was read.
+fn counted() -> (Reads, AccessTokens, AccessTokens) {
+    let reads = Reads::default();
+    let counting = reads.clone();
+    let count = move |table: &'static crate::source::Table| -> crate::source::BoxFuture<'static, ()> {
+        let counter = if std::ptr::eq(table, &EPOCH) { &counting.epochs } else { &counting.tokens };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async {})
+    };
+    let source = Arc::new(Hooked { before_get: Box::new(count), ..Default::default() });
+    (reads, AccessTokens::new(source.clone()), AccessTokens::new(source))
+}
+
+fn stores() -> (Arc<dyn DataSource>, AccessTokens, AccessTokens) {
+    let (_, store, other) = counted();
+    (store.source().clone(), store, other)
 }
 
 #[tokio::test]
@@ -119,31 +85,31 @@ async fn only_its_hash_is_kept() {
 
 #[tokio::test]
 async fn what_cannot_be_there_costs_no_read() {
-    let (source, store, _) = stores();
+    let (reads, store, _) = counted();
     let expired = Token::mint(TokenKind::Access, NOW, [1; 32]);
     let refresh = Token::mint(TokenKind::Refresh, NOW + 10, [1; 32]);
     let forged = "pca_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for text in [expired.expose(), refresh.expose(), forged, "", "x", "pca_", "Zoë"] {
         assert_eq!(store.find(text, NOW).await, Ok(None), "{text}");
     }
-    assert_eq!(source.tokens.load(Ordering::Relaxed), 0);
+    assert_eq!(reads.tokens.load(Ordering::Relaxed), 0);
     let unknown = Token::mint(TokenKind::Access, NOW + 10, [1; 32]);
     assert_eq!(store.find(unknown.expose(), NOW).await, Ok(None));
-    assert_eq!(source.tokens.load(Ordering::Relaxed), 1);
+    assert_eq!(reads.tokens.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
 async fn a_token_costs_one_read_and_its_epochs_one_a_second() {
-    let (source, store, other) = stores();
+    let (reads, store, other) = counted();
     let token = issue(&store, 1, &record("app", Some("ann"), NOW)).await;
     for second in 0..3 {
         for _ in 0..5 {
             assert!(good(&other, &token, NOW + second).await);
         }
     }
-    assert_eq!(source.tokens.load(Ordering::Relaxed), 15);
+    assert_eq!(reads.tokens.load(Ordering::Relaxed), 15);
     // Two to issue it, two in each of three seconds.
-    assert_eq!(source.epochs.load(Ordering::Relaxed), 2 + 6);
+    assert_eq!(reads.epochs.load(Ordering::Relaxed), 2 + 6);
 }
 
 #[tokio::test]
@@ -262,4 +228,25 @@ async fn of_many_that_revoke_a_token_one_does() {
         tasks.spawn(async move { store.revoke(&text, NOW).await.unwrap() });
     }
     assert_eq!(tasks.join_all().await.into_iter().filter(|done| *done).count(), 1);
+}
+
+/// A validation has read the epoch, and has its answer only after the epoch was raised.
+#[tokio::test]
+async fn a_read_that_began_before_a_revocation_brings_nothing_back() {
+    let gate = Gate::new();
+    let store = AccessTokens::new(Arc::new(Hooked { after_get: gate.hook(&EPOCH), ..Default::default() }));
+    let token = issue(&store, 1, &record("app", None, NOW)).await;
+    let closed = gate.close().await;
+    let mut early = Box::pin(store.find(token.expose(), NOW + 5));
+    let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(early.as_mut().poll(cx).is_pending())).await;
+    assert!(waits, "it has read, and waits for the answer");
+    // The revocation's own read waits behind it, so the gate opens between its parts: both go on in turns.
+    let whose = Whose::Client(ClientId::new("app"));
+    let mut revoking = Box::pin(store.revoke_all(&whose, NOW + 5));
+    let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(revoking.as_mut().poll(cx).is_pending())).await;
+    assert!(waits);
+    drop(closed);
+    revoking.await.unwrap();
+    early.await.unwrap();
+    assert!(!good(&store, &token, NOW + 5).await, "what the early read found was remembered");
 }

@@ -6,6 +6,7 @@ use oauth::credential::{client_secret, hash_generated};
 use super::*;
 use crate::record::Introspects;
 use crate::sources::memory::Memory;
+use crate::testing::{Gate, Hooked};
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -97,15 +98,21 @@ async fn what_this_node_wrote_it_knows_at_once() {
     assert_eq!(here.update(&id("app"), |_| ()).await, Ok(None));
 }
 
+/// A request has read the client, and has its answer only after this node changed it.
 #[tokio::test]
 async fn a_read_that_began_before_a_write_is_not_remembered() {
-    let (here, _) = nodes();
+    let gate = Gate::new();
+    let here = Clients::new(Arc::new(Hooked { after_get: gate.hook(&CLIENT), ..Default::default() }));
     here.add(&client("app", &[])).await.unwrap();
-    let writes = here.writes.load(Ordering::Acquire);
-    // As if a read had its answer here, and the write came before it could remember it.
-    here.update(&id("app"), |client| client.enabled = false).await.unwrap();
-    assert!(here.writes.load(Ordering::Acquire) > writes);
-    assert!(here.remembered.get("app").is_none());
+    let closed = gate.close().await;
+    let app = id("app");
+    let mut early = Box::pin(here.get(&app, NOW));
+    let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(early.as_mut().poll(cx).is_pending())).await;
+    assert!(waits, "it has read, and waits for the answer");
+    assert_eq!(here.delete(&app).await, Ok(true));
+    drop(closed);
+    assert!(early.await.unwrap().is_some(), "as it was when it was read");
+    assert_eq!(here.get(&app, NOW).await, Ok(None), "what the early read found was remembered");
 }
 
 #[tokio::test]

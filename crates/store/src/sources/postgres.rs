@@ -1,6 +1,6 @@
 //! PostgreSQL: a server that several nodes share. OAG: a database connection behind the OAuth2 stores.
 //!
-//! Each verb is one statement, so each is atomic in a transaction of its own and works behind any pooler. A statement has four
+//! Each verb is one statement, so each is atomic in a transaction of its own and works behind any pooler. A statement has three
 //! seconds; nothing is sent twice that could be applied twice.
 
 use std::sync::Arc;
@@ -58,12 +58,15 @@ fn connections<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     }
 }
 
-/// How long a verb may take, with the wait for a connection: less than the 5 s that a request waits for a source at most.
-const LIMIT: Duration = Duration::from_secs(4);
+/// How long a verb may take, with the wait for a connection: less than the guard above allows, since what ends here ends with the
+/// statement stopped and its connection closed.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// A data source on a PostgreSQL server.
 pub struct Postgres {
-    /// `oauth-db (PostgreSQL 10.0.0.7:5432/oauth)`, for messages.
+    /// Its name in the mapping, for logs; errors are given it by who is told them.
+    name: String,
+    /// `PostgreSQL 10.0.0.7:5432/oauth`, for messages.
     title: String,
     /// The pool, or why the settings cannot work.
     pool: Result<Pool, StoreError>,
@@ -85,14 +88,14 @@ impl Postgres {
     pub fn new(name: &str, settings: &Settings) -> Self {
         let (title, in_clear, pool) = match settings.url.parse() {
             Ok(config) => (
-                format!("{name} (PostgreSQL {})", url::address(&config)),
+                format!("PostgreSQL {}", url::address(&config)),
                 url::leaves_this_machine(&config),
                 Ok(Pool::new(config, settings.max_connections, settings.prepared_statements)),
             ),
-            Err(why) => (name.to_owned(), false, Err(StoreError::Broken(format!("{name}: {why}")))),
+            Err(why) => ("PostgreSQL".to_owned(), false, Err(StoreError::Broken(why))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
-        Postgres { title, pool, statements, ready: AtomicBool::new(false), in_clear }
+        Postgres { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear }
     }
 
     fn pool(&self) -> Result<&Pool, StoreError> {
@@ -121,19 +124,20 @@ impl Postgres {
         let pool = self.pool()?;
         let deadline = Instant::now() + schema::LIMIT;
         let mut client = pool.client(deadline).await.map_err(|problem| problem.of(&self.title))?;
+        client.begin();
         match timeout_at(deadline, schema::prepare(&mut client, &self.title)).await {
-            Ok(done) => done?,
+            Ok(done) => {
+                client.end();
+                done?;
+            }
             Err(_) => {
-                pool.abandon(client);
+                client.abandon();
                 return Err(self.unavailable("no answer within 10 s while its schema was checked"));
             }
         }
         let before = self.ready.swap(true, Ordering::Release);
         if self.in_clear && !before {
-            tracing::warn!(
-                "{}: records and its password go over the network in clear (no TLS to PostgreSQL yet)",
-                self.title
-            );
+            tracing::warn!(source = self.name, "records and the password go to {} in clear", self.title);
         }
         Ok(())
     }
@@ -147,22 +151,24 @@ impl Postgres {
         let deadline = Instant::now() + LIMIT;
         let mut again = statement.again == Again::Yes;
         loop {
-            let client = pool.client(deadline).await.map_err(|problem| problem.of(&self.title))?;
-            match timeout_at(deadline, send(pool, &client, statement, values)).await {
-                Ok(Ok(reply)) => return Ok(reply),
-                Ok(Err(error)) => {
-                    let lost = error::is_lost(&error);
-                    if lost || error::is_stale(&error) {
-                        pool.discard(client);
-                    }
-                    if !(lost && std::mem::take(&mut again)) {
-                        return Err(explain(&self.title, &error));
-                    }
-                }
-                Err(_) => {
-                    pool.abandon(client);
-                    return Err(self.unavailable("no answer within 4 s"));
-                }
+            let mut client = pool.client(deadline).await.map_err(|problem| problem.of(&self.title))?;
+            client.begin();
+            let answer = timeout_at(deadline, send(pool, &client, statement, values)).await;
+            let Ok(answer) = answer else {
+                client.abandon();
+                return Err(self.unavailable("no answer within 3 s"));
+            };
+            client.end();
+            let error = match answer {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let lost = error::is_lost(&error);
+            if lost || error::is_stale(&error) {
+                client.discard();
+            }
+            if !(lost && std::mem::take(&mut again)) {
+                return Err(explain(&self.title, &error));
             }
         }
     }

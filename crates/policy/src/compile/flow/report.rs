@@ -102,10 +102,6 @@ impl Flow<'_> {
                 continue;
             }
             let chain = &owner.chains[*chain];
-            // A policy without any filter is a problem of its own.
-            if owner.chains.iter().all(|chain| chain.steps.is_empty()) {
-                continue;
-            }
             let span = chain.steps.last().map_or(chain.span, |step| step.uses.span);
             let message = format!("{} of `{}` can end here without an answer", chain.title, owner.name);
             problems.push(

@@ -4,8 +4,8 @@
 //! `request.header["x"]`) by a numbered variable that an accessor reads when it is asked for, refuses what is not known,
 //! and finds types that cannot fit. No name is looked up per request, and only what an expression uses is read.
 //!
-//! An evaluation always ends: CEL has no loops but those over lists, and [`run`] bounds how many items one evaluation may
-//! visit. Functions whose result could be much larger than what they are given (`replace`, `join`, `format`) are left out.
+//! An evaluation always ends soon: CEL has no loops but those over lists, and [`run`] bounds how much the loops of one
+//! evaluation may read. Functions whose result could be much larger than what they are given (`replace`, `join`, `format`) are left out.
 
 mod functions;
 mod rewrite;
@@ -56,6 +56,8 @@ impl Condition {
 pub(crate) struct Expression {
     root: cel::IdedExpr,
     variables: Vec<Variable>,
+    /// Whether it has any, whose work must be bounded.
+    loops: bool,
 }
 
 impl Expression {
@@ -72,24 +74,26 @@ impl Expression {
         })?;
         let mut rewrite = Rewrite::new(cx, &source, program.source_info());
         let (root, of) = rewrite.all(program.expression().clone());
-        let (variables, problems) = rewrite.finish();
-        if problems.is_empty() { Ok((Expression { root, variables }, of)) } else { Err(problems) }
+        let (variables, loops, problems) = rewrite.finish();
+        if problems.is_empty() { Ok((Expression { root, variables, loops }, of)) } else { Err(problems) }
     }
 
     /// Its value; `None` is `null`.
     pub(crate) fn value(&self, exchange: &Exchange) -> Result<Option<Value>, Reason> {
-        run::value(&self.root, &self.variables, exchange)
+        run::value(self, exchange)
     }
 
     fn holds(&self, exchange: &Exchange) -> Result<bool, Reason> {
-        run::holds(&self.root, &self.variables, exchange)
+        run::holds(self, exchange)
     }
 }
 
 type Range = std::ops::Range<usize>;
 
 fn error(cx: &BuildContext<'_>, source: &Source<'_>, range: Range, message: String) -> Diagnostic {
-    Problem::error(codes::SELECTOR, message).at(cx.place(source.span(range)))
+    Problem::error(codes::SELECTOR, message)
+        .with_help("conditions are CEL: `request.method == \"GET\" && size(token.scopes) > 0`")
+        .at(cx.place(source.span(range)))
 }
 
 /// Parses with the standard functions; macros are left as the calls they are written as, for [`rewrite`].
@@ -122,5 +126,11 @@ fn plain(message: &str) -> String {
     let message = message.split(" expecting ").next().unwrap_or_default();
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message).trim();
     let message = message.replace("<EOF>", "the end of the expression");
-    if message.is_empty() { String::from("this is no CEL expression") } else { message }
+    let unexpected = ["mismatched input ", "extraneous input ", "no viable alternative at input "];
+    match unexpected.iter().find_map(|words| message.strip_prefix(words)) {
+        Some("'the end of the expression'") => String::from("the condition ends too early"),
+        Some(input) => format!("{} is not expected here", input.replace('\'', "`")),
+        None if message.is_empty() => String::from("this is no CEL expression"),
+        None => message,
+    }
 }

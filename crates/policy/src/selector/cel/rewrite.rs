@@ -37,6 +37,7 @@ pub(super) struct Rewrite<'c, 'b, 's> {
     /// Attributes that a `has(...)` asks for: reading them elsewhere is no mistake where they are absent.
     asked: BTreeSet<String>,
     problems: Diagnostics,
+    loops: bool,
     depth: usize,
 }
 
@@ -58,12 +59,14 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
             locals: Vec::new(),
             asked: BTreeSet::new(),
             problems: Diagnostics::new(),
+            loops: false,
             depth: 0,
         }
     }
 
-    pub(super) fn finish(self) -> (Vec<Variable>, Diagnostics) {
-        (self.variables, self.problems)
+    /// The variables, whether there are loops, and the problems.
+    pub(super) fn finish(self) -> (Vec<Variable>, bool, Diagnostics) {
+        (self.variables, self.loops, self.problems)
     }
 
     pub(super) fn all(&mut self, root: IdedExpr) -> Typed {
@@ -71,13 +74,13 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         self.expr(root)
     }
 
-    /// The place of a node. The parser counts characters, from 0; the last is included.
+    /// The place of a node. The parser gives its first byte, and that of its last character.
     fn span(&self, id: u64) -> Span {
         let text = self.source.text;
         let range: Range = match self.info.offset_for(id) {
             Some((start, stop)) => {
-                let byte = |n: u32| text.char_indices().nth(n as usize).map_or(text.len(), |(at, _)| at);
-                byte(start)..byte(stop.saturating_add(1)).max(byte(start))
+                let start = text.floor_char_boundary(start as usize);
+                start..text.ceil_char_boundary((stop as usize).saturating_add(1)).max(start)
             }
             None => 0..text.len(),
         };
@@ -148,7 +151,7 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
                 (node, of)
             }
             // A name that `take` left is one of a loop.
-            Expr::Ident(_) => (node, Type::Any),
+            Expr::Ident(_) => (loops::counted(node), Type::Any),
             Expr::Select(select) => {
                 let (operand, of) = self.expr(*select.operand);
                 if !matches!(of, Type::Any | Type::Map) {

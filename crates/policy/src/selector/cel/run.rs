@@ -10,11 +10,12 @@ use cel::common::types::{
 };
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::context::VariableResolver;
-use cel::{Context, Env, ExecutionError, IdedExpr, extensions};
+use cel::{Context, Env, ExecutionError, extensions};
 use http::StatusCode;
 use regex::Regex;
 use smallvec::SmallVec;
 
+use super::Expression;
 use crate::exchange::Exchange;
 use crate::outcome::{MISSING_VALUE, Reason, ReasonCode, WRONG_TYPE};
 use crate::selector::access::{Accessor, Got};
@@ -22,13 +23,17 @@ use crate::value::Value;
 
 /// How the names of variables begin; no expression can write it.
 pub(super) const VARIABLE: &str = "@v";
-/// The function that a list goes through before it is looped over.
-pub(super) const BOUNDED: &str = "@bounded";
+/// The function that a list goes through before it is looped over, and an item when it is read.
+pub(super) const COUNTED: &str = "@counted";
 /// Its second argument.
 pub(super) const BUDGET: &str = "@budget";
 
-/// So many items may the loops of one evaluation visit together.
-const MOST_ITEMS: usize = 100_000;
+/// So much may the loops of one evaluation read together: items, and texts by the piece. What is done with a value is never
+/// more than linear in its size, so that this bounds the time and the memory.
+const MOST: usize = 200_000;
+
+/// So many bytes of a text count as one item.
+const PIECE: usize = 64;
 
 /// What a name in an expression reads.
 pub(super) struct Variable {
@@ -51,40 +56,41 @@ pub(super) enum Kind {
 pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::default().with_optional_support(false).with_stdlib();
     env.add_extension(extensions::strings).expect("its functions are declared nowhere else");
-    env.add_overload(BOUNDED, "bounded", vec![DYN_TYPE, DYN_TYPE], bounded).expect("its name cannot be taken");
+    env.add_overload(COUNTED, "counted", vec![DYN_TYPE, DYN_TYPE], counted).expect("its name cannot be taken");
     Arc::new(env)
 });
 
-pub(super) fn value(root: &IdedExpr, variables: &[Variable], exchange: &Exchange) -> Result<Option<Value>, Reason> {
-    evaluate(root, variables, exchange, |value| {
+pub(super) fn value(expression: &Expression, exchange: &Exchange) -> Result<Option<Value>, Reason> {
+    evaluate(expression, exchange, |value| {
         let value = cel::Value::try_from(value).map_err(|_| wrong_type("the expression's value cannot be used"))?;
         from_cel(value)
     })
 }
 
-pub(super) fn holds(root: &IdedExpr, variables: &[Variable], exchange: &Exchange) -> Result<bool, Reason> {
-    evaluate(root, variables, exchange, |value| {
+pub(super) fn holds(expression: &Expression, exchange: &Exchange) -> Result<bool, Reason> {
+    evaluate(expression, exchange, |value| {
         let holds = value.downcast_ref::<CelBool>().map(|b| *b.inner());
         holds.ok_or_else(|| wrong_type("the condition is neither true nor false"))
     })
 }
 
 fn evaluate<T>(
-    root: &IdedExpr,
-    variables: &[Variable],
+    expression: &Expression,
     exchange: &Exchange,
     finish: impl FnOnce(&dyn Val) -> Result<T, Reason>,
 ) -> Result<T, Reason> {
     let values = Values {
-        variables,
+        variables: &expression.variables,
         exchange,
-        read: variables.iter().map(|_| OnceLock::new()).collect(),
+        read: expression.variables.iter().map(|_| OnceLock::new()).collect(),
         failure: OnceLock::new(),
-        budget: OnceLock::new(),
+        budget: expression.loops.then(Budget::default),
     };
     let mut context = Context::with_env(ENVIRONMENT.clone());
     context.set_variable_resolver(&values);
-    let result = match cel::Value::resolve_val(root, &context) {
+    let result = match cel::Value::resolve_val(&expression.root, &context) {
+        // What a loop made of errors after that is worth nothing.
+        _ if values.budget.as_ref().is_some_and(Budget::is_spent) => Err(wrong_type(TOO_MUCH)),
         Ok(value) => finish(&*value),
         Err(error) => Err(values.failure.get().cloned().unwrap_or_else(|| failure(&error))),
     };
@@ -98,7 +104,8 @@ struct Values<'e> {
     read: SmallVec<[OnceLock<Option<Read<'e>>>; 4]>,
     /// Why the first value that was not to be had was not.
     failure: OnceLock<Reason>,
-    budget: OnceLock<Budget>,
+    /// Where there are loops.
+    budget: Option<Budget>,
 }
 
 enum Read<'e> {
@@ -130,18 +137,22 @@ impl<'e> Values<'e> {
 impl VariableResolver for Values<'_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         let Some(index) = name.strip_prefix(VARIABLE) else {
-            if name == BUDGET {
-                return Some(CowVal::owned(self.budget.get_or_init(Budget::default).clone()));
-            }
-            return None;
+            return self.budget.clone().filter(|_| name == BUDGET).map(CowVal::owned);
         };
+        if self.budget.as_ref().is_some_and(Budget::is_spent) {
+            return None;
+        }
         let index: usize = index.parse().ok()?;
         let variable = self.variables.get(index)?;
-        match self.read.get(index)?.get_or_init(|| self.read(variable)).as_ref()? {
-            Read::Bool(value) => Some(CowVal::owned(CelBool::from(*value))),
-            Read::Got(Got::Text(text)) => Some(CowVal::owned(CelString::from(&**text))),
-            Read::Got(Got::Borrowed(value)) => Some(CowVal::Owned(to_cel(value))),
-            Read::Got(Got::Owned(value)) => Some(CowVal::Owned(to_cel(value))),
+        let value = match self.read.get(index)?.get_or_init(|| self.read(variable)).as_ref()? {
+            Read::Bool(value) => return Some(CowVal::owned(CelBool::from(*value))),
+            Read::Got(Got::Text(text)) => CowVal::owned(CelString::from(&**text)),
+            Read::Got(Got::Borrowed(value)) => CowVal::Owned(to_cel(value)),
+            Read::Got(Got::Owned(value)) => CowVal::Owned(to_cel(value)),
+        };
+        match &self.budget {
+            Some(budget) if !budget.take(weight(&*value)) => None,
+            _ => Some(value),
         }
     }
 }
@@ -191,7 +202,6 @@ fn failure(error: &ExecutionError) -> Reason {
         ExecutionError::NoSuchKey(_) | ExecutionError::IndexOutOfBounds(_) => {
             bad(MISSING_VALUE, "a field or item that the expression asks for is absent")
         }
-        ExecutionError::InternalError(message) if message == TOO_MANY => wrong_type(TOO_MANY),
         ExecutionError::NoSuchOverload(error) => wrong_type(error.to_string()),
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
             wrong_type("the expression divides by zero")
@@ -209,16 +219,43 @@ fn bad(code: ReasonCode, message: impl Into<std::borrow::Cow<'static, str>>) -> 
     Reason::new(code, message).with_status(StatusCode::BAD_REQUEST)
 }
 
-const TOO_MANY: &str = "the expression's lists are too long";
+const TOO_MUCH: &str = "the expression's loops read too much";
 
-/// How many items may still be visited.
+/// How much may still be read.
 #[derive(Clone, Debug)]
 struct Budget(Arc<AtomicUsize>);
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget(Arc::new(AtomicUsize::new(MOST_ITEMS)))
+        Budget(Arc::new(AtomicUsize::new(MOST)))
     }
+}
+
+impl Budget {
+    /// Takes it off. Once that failed, it fails for good: `all` and `exists` go on after an error, and must do so quickly.
+    fn take(&self, weight: usize) -> bool {
+        let left = self.0.load(Ordering::Relaxed);
+        self.0.store(left.saturating_sub(weight), Ordering::Relaxed);
+        left >= weight && left > 0
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// How much a value counts: everything inside of it.
+fn weight(value: &dyn Val) -> usize {
+    let inside = if let Some(text) = value.downcast_ref::<CelString<'_>>() {
+        text.inner().len() / PIECE
+    } else if let Some(list) = value.downcast_ref::<CelList<'_>>() {
+        list.inner().iter().map(|item| weight(&**item)).sum()
+    } else if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
+        map.inner().values().map(|item| 1 + weight(&**item)).sum()
+    } else {
+        0
+    };
+    1 + inside
 }
 
 static BUDGET_TYPE: CelType = CelType::new_unspecified_type("portcullis.budget");
@@ -239,15 +276,13 @@ impl Val for Budget {
 }
 impl StaticVal for Budget {}
 
-/// Gives the list back, once its items are taken off the budget.
-fn bounded<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let Ok([list, budget]) = <[CowVal<'b, 'v>; 2]>::try_from(arguments) else {
+/// Gives the value back, once it is taken off the budget.
+fn counted<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let Ok([value, budget]) = <[CowVal<'b, 'v>; 2]>::try_from(arguments) else {
         return Err(ExecutionError::InternalError(String::from("two arguments")));
     };
-    // What has no size cannot be looped over: the loop itself says so.
-    let size = list.as_sizer().map_or(0, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or(usize::MAX));
-    let left = budget.downcast_ref::<Budget>().map(|budget| &budget.0);
-    let taken = left
-        .is_some_and(|left| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |l| l.checked_sub(size)).is_ok());
-    if taken { Ok(list) } else { Err(ExecutionError::InternalError(String::from(TOO_MANY))) }
+    match budget.downcast_ref::<Budget>() {
+        Some(budget) if !budget.is_spent() && budget.take(weight(&*value)) => Ok(value),
+        _ => Err(ExecutionError::InternalError(String::from(TOO_MUCH))),
+    }
 }

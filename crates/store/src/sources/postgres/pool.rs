@@ -17,31 +17,17 @@ use tokio_postgres::{Config, Error, NoTls};
 use super::error::explain;
 use crate::source::StoreError;
 
-/// A connection on loan.
-pub(super) struct Client {
-    /// Goes back to the pool before the turn is given on.
-    connection: Object,
-    _turn: OwnedSemaphorePermit,
-}
-
-impl Deref for Client {
-    type Target = Object;
-    fn deref(&self) -> &Object {
-        &self.connection
-    }
-}
-
-impl DerefMut for Client {
-    fn deref_mut(&mut self) -> &mut Object {
-        &mut self.connection
-    }
-}
-
 /// After a connection attempt failed, others fail at once for so long; then one of them tries again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a statement whose caller went away may still run before it is stopped.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The connections of one source.
-pub(super) struct Pool {
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
     pool: deadpool_postgres::Pool,
     /// One turn a connection. Waited for here and not in the pool, so that the gate is looked at after the wait: what queued up
     /// before it was shut must not try one by one.
@@ -55,6 +41,79 @@ pub(super) struct Pool {
     pooler: Arc<AtomicBool>,
 }
 
+/// A connection on loan.
+///
+/// Its caller may go away at any time: a client hangs up, a time limit ends. Then a statement may still run on it, and the next one
+/// would wait behind it; so it goes back to the pool only once that has ended.
+pub(super) struct Client {
+    /// `None` only while it is given back.
+    connection: Option<Object>,
+    turn: Option<OwnedSemaphorePermit>,
+    busy: bool,
+    pool: Pool,
+}
+
+impl Client {
+    /// To be called before something is sent ...
+    pub(super) fn begin(&mut self) {
+        self.busy = true;
+    }
+
+    /// ... and once it was answered.
+    pub(super) fn end(&mut self) {
+        self.busy = false;
+    }
+
+    /// Takes the connection out of the pool for good.
+    pub(super) fn discard(mut self) {
+        self.connection.take().map(Object::take);
+    }
+
+    /// Gives up a connection that did not answer in time, and the idle ones with it, which may be as dead.
+    pub(super) fn abandon(mut self) {
+        if let Some(connection) = self.connection.take() {
+            tokio::spawn(stop(connection, self.pool.0.attempt));
+        }
+        self.pool.0.pool.retain(|_, _| false);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let (true, Some(connection)) = (self.busy, self.connection.take()) {
+            let (turn, limit) = (self.turn.take(), self.pool.0.attempt);
+            tokio::spawn(async move {
+                // An empty query is answered after what was sent before it.
+                if !matches!(timeout(GRACE, connection.simple_query("")).await, Ok(Ok(_))) {
+                    stop(connection, limit).await;
+                }
+                drop(turn);
+            });
+        }
+    }
+}
+
+/// Ends a connection, and asks the server to stop what runs on it, so that it holds no locks for nobody.
+async fn stop(connection: Object, limit: Duration) {
+    let cancel = connection.cancel_token();
+    drop(Object::take(connection));
+    // Whether that worked nobody waits to hear.
+    let _ = timeout(limit, cancel.cancel_query(NoTls)).await;
+}
+
+impl Deref for Client {
+    type Target = Object;
+    fn deref(&self) -> &Object {
+        self.connection.as_ref().expect("it is taken only by what takes the client")
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Object {
+        self.connection.as_mut().expect("it is taken only by what takes the client")
+    }
+}
+
 /// Why there is no connection.
 #[derive(Clone)]
 pub(super) enum Problem {
@@ -65,7 +124,7 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    /// As a store's error. `title` says which source.
+    /// As a store's error. `title` says which server.
     pub(super) fn of(&self, title: &str) -> StoreError {
         match self {
             Problem::Refused(error) => explain(title, error),
@@ -94,54 +153,53 @@ impl Pool {
             .build()
             .expect("only time limits without a runtime are refused, and the runtime is named");
         let turns = Arc::new(Semaphore::new(max_connections as usize));
-        Pool { pool, turns, attempt, gate: Mutex::new(Gate::Open), named, pooler }
+        let gate = Mutex::new(Gate::Open);
+        Pool(Arc::new(Shared { pool, turns, attempt, gate, named, pooler }))
     }
 
     /// Whether statements are prepared and used by name.
     pub(super) fn names_statements(&self) -> bool {
-        self.named.unwrap_or_else(|| !self.pooler.load(Ordering::Relaxed))
+        self.0.named.unwrap_or_else(|| !self.0.pooler.load(Ordering::Relaxed))
     }
 
     /// A connection, or at once the reason why the last attempt failed, where that is not long ago.
     pub(super) async fn client(&self, deadline: Instant) -> Result<Client, Problem> {
-        let Ok(Ok(turn)) = timeout_at(deadline, self.turns.clone().acquire_owned()).await else {
-            let size = self.pool.status().max_size;
+        let Ok(Ok(turn)) = timeout_at(deadline, self.0.turns.clone().acquire_owned()).await else {
+            let size = self.0.pool.status().max_size;
             return Err(Problem::Ours(format!("all {size} connections are busy (max_connections)")));
         };
         // What is idle in the pool needs no attempt: with a server that has no connections left for us, we live on ours.
-        if self.pool.status().available == 0 {
-            self.pass()?;
+        if self.0.pool.status().available > 0 {
+            return self.clone().connect(turn).await;
         }
-        let attempt = self.attempt.min(deadline.saturating_duration_since(Instant::now()));
+        self.0.pass()?;
+        // In a task of its own, so that it ends in a connection or a reason though its caller goes away: callers in a hurry would
+        // never get a connection to a slow server, and others never hear that it is down.
+        match timeout_at(deadline, tokio::spawn(self.clone().connect(turn))).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Problem::Ours("the node is stopping".to_owned())),
+            Err(_) => Err(Problem::Ours("no connection yet".to_owned())),
+        }
+    }
+
+    async fn connect(self, turn: OwnedSemaphorePermit) -> Result<Client, Problem> {
+        let attempt = self.0.attempt;
         let limits = Timeouts { wait: Some(attempt), create: Some(attempt), recycle: None };
-        let problem = match self.pool.timeout_get(&limits).await {
+        let problem = match self.0.pool.timeout_get(&limits).await {
             Ok(connection) => {
-                self.open();
-                return Ok(Client { connection, _turn: turn });
+                self.0.open();
+                return Ok(Client { connection: Some(connection), turn: Some(turn), busy: false, pool: self });
             }
             Err(PoolError::Backend(error)) => Problem::Refused(Arc::new(error)),
             Err(PoolError::Timeout(_)) => Problem::Ours(format!("no connection within {attempt:?}")),
             Err(other) => Problem::Ours(other.to_string()),
         };
-        self.shut(problem.clone());
+        self.0.shut(problem.clone());
         Err(problem)
     }
+}
 
-    /// Takes a connection out of the pool for good.
-    pub(super) fn discard(&self, client: Client) {
-        drop(Object::take(client.connection));
-    }
-
-    /// Gives up a connection that did not answer in time: it leaves the pool, and so do the idle ones, which may be as dead; the
-    /// server is asked to stop the statement, so that it holds no locks for nobody.
-    pub(super) fn abandon(&self, client: Client) {
-        let cancel = client.cancel_token();
-        let limit = self.attempt;
-        tokio::spawn(async move { timeout(limit, cancel.cancel_query(NoTls)).await });
-        self.discard(client);
-        self.pool.retain(|_, _| false);
-    }
-
+impl Shared {
     fn pass(&self) -> Result<(), Problem> {
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *gate {

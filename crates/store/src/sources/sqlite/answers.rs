@@ -12,7 +12,10 @@ use std::task::{Context, Poll, Waker};
 use crate::source::StoreError;
 
 /// The result of an operation.
-type Outcome<T> = Result<T, StoreError>;
+pub(super) type Outcome<T> = Result<T, StoreError>;
+
+/// A promise with its outcome.
+pub(super) type Answered<T> = (Promise<T>, Outcome<T>);
 
 struct State<T> {
     outcome: Option<Outcome<T>>,
@@ -78,7 +81,7 @@ impl<T> Drop for Promise<T> {
 }
 
 /// Answers a batch, with one wake-up.
-pub(super) fn deliver<T>(answers: impl IntoIterator<Item = (Promise<T>, Outcome<T>)>) {
+pub(super) fn deliver<T>(answers: impl IntoIterator<Item = Answered<T>>) {
     let mut first: Option<(Arc<Slot<T>>, Waker)> = None;
     let mut others = Vec::new();
     for (promise, outcome) in answers {
@@ -156,8 +159,10 @@ mod tests {
         Pin::new(pending).poll(&mut Context::from_waker(&Waker::from(count.clone())))
     }
 
+    type Task = (Pending<usize>, Arc<Count>);
+
     /// So many answers that are waited for, each with its own count of wake-ups.
-    fn waiting(count: usize) -> (Vec<(Promise<usize>, Outcome<usize>)>, Vec<(Pending<usize>, Arc<Count>)>) {
+    fn waiting(count: usize) -> (Vec<Answered<usize>>, Vec<Task>) {
         let made = (0..count).map(|number| {
             let (promise, mut pending) = promise();
             let count = Arc::new(Count::default());
@@ -167,7 +172,7 @@ mod tests {
         made.unzip()
     }
 
-    fn wakes(tasks: &[(Pending<usize>, Arc<Count>)]) -> Vec<usize> {
+    fn wakes(tasks: &[Task]) -> Vec<usize> {
         tasks.iter().map(|(_, count)| count.get()).collect()
     }
 

@@ -155,7 +155,7 @@ impl Place {
             let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name LIKE ?1)";
             connection.query_row(sql, [table], |row| row.get::<_, bool>(0)).map_err(|e| self.explain(&e))
         };
-        if !has("schema_version")? {
+        if !has("portcullis_schema")? {
             return match has("%")? {
                 false => Ok(Vec::new()),
                 true => Err(StoreError::Broken(format!(
@@ -164,7 +164,7 @@ impl Place {
             };
         }
         let read = || {
-            let mut statement = connection.prepare("SELECT version, readable_by FROM schema_version")?;
+            let mut statement = connection.prepare("SELECT version, readable_by FROM portcullis_schema")?;
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(|e| self.explain(&e))

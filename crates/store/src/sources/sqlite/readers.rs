@@ -14,7 +14,7 @@ use r2d2::{HandleError, Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use super::answers::{Promise, deliver};
+use super::answers::{Answered, Promise, deliver};
 use super::file::{Place, keeps_the_connection};
 use super::statements::{STATEMENTS, bound, row};
 use crate::source::{Health, Row, StoreError};
@@ -152,7 +152,7 @@ impl Shared {
     }
 
     /// Runs a batch. Point reads are answered together at its end, so that their tasks are woken at once.
-    fn answer(&self, batch: &mut Vec<Read>, found: &mut Vec<(Promise<Option<Row>>, Result<Option<Row>, StoreError>)>) {
+    fn answer(&self, batch: &mut Vec<Read>, found: &mut Vec<Answered<Option<Row>>>) {
         let mut good = true;
         match self.connection() {
             Ok(connection) => {
@@ -296,6 +296,6 @@ fn rows(
 }
 
 fn health(connection: &Connection) -> rusqlite::Result<Health> {
-    let schema = connection.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0))?;
+    let schema = connection.query_row("SELECT max(version) FROM portcullis_schema", [], |row| row.get(0))?;
     Ok(Health { version: format!("SQLite {}", rusqlite::version()), schema, unix_millis: None })
 }

@@ -123,7 +123,7 @@ async fn many_that_open_a_new_file_at_once_all_succeed() {
         assert_eq!(result, Ok(()));
     }
     let connection = Connection::open(folder.path().join("x.db")).unwrap();
-    let versions: i64 = connection.query_row("SELECT count(*) FROM schema_version", [], |row| row.get(0)).unwrap();
+    let versions: i64 = connection.query_row("SELECT count(*) FROM portcullis_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(versions, 1);
 }
 
@@ -172,9 +172,9 @@ async fn a_schema_that_is_newer_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     open(&folder).await;
     let other = Connection::open(folder.path().join("var/x.db")).unwrap();
-    other.execute_batch("INSERT INTO schema_version VALUES (1000, 1)").unwrap();
+    other.execute_batch("INSERT INTO portcullis_schema VALUES (1000, 1)").unwrap();
     open(&folder).await; // It says that this program can work with it.
-    other.execute_batch("UPDATE schema_version SET readable_by = 1000 WHERE version = 1000").unwrap();
+    other.execute_batch("UPDATE portcullis_schema SET readable_by = 1000 WHERE version = 1000").unwrap();
     let error = broken(source(&folder, Settings::at("var/x.db")).prepare().await);
     assert!(error.contains("var/x.db") && error.contains("version 1000"), "{error}");
 }
@@ -234,6 +234,7 @@ async fn a_file_that_was_replaced_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = open(&folder).await;
     sqlite.insert(&ACCESS_TOKEN, row("old")).await.unwrap();
+    assert!(sqlite.get(&ACCESS_TOKEN, b"old").await.unwrap().is_some(), "readers have the old file open as well");
     for name in ["var/x.db", "var/x.db-wal", "var/x.db-shm"] {
         std::fs::rename(folder.path().join(name), folder.path().join(format!("{name}.away"))).unwrap();
     }

@@ -6,7 +6,7 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue
 
 use super::{Rewrite, Typed, rebuilt};
 use crate::diagnostic::codes;
-use crate::selector::cel::run::{BOUNDED, BUDGET};
+use crate::selector::cel::run::{BUDGET, COUNTED};
 use crate::value::Type;
 
 /// The name of what a loop collects; no expression can write it.
@@ -30,6 +30,7 @@ impl Rewrite<'_, '_, '_> {
             );
             return (IdedExpr::default(), Type::Any);
         };
+        self.loops = true;
         let (list, of) = self.expr(*target);
         if !matches!(of, Type::Any | Type::List | Type::Map) {
             self.never(id, format!("`{name}` is for lists, and this is {of}"));
@@ -49,13 +50,20 @@ impl Rewrite<'_, '_, '_> {
         let (parts, of) = match (name, second) {
             ("all", _) => (make.all(first), Type::Bool),
             ("exists", _) => (make.exists(first), Type::Bool),
-            ("filter", _) => (make.filter(first, make.ident(&item)), Type::List),
+            ("filter", _) => (make.filter(first, counted(make.ident(&item))), Type::List),
             ("map", None) => (make.map(first), Type::List),
             ("map", Some(second)) => (make.filter(first, second), Type::List),
             _ => (make.exists_one(first), Type::Bool),
         };
         (make.finish(list, item, parts), of)
     }
+}
+
+/// The value of this node, once it is taken off what loops may read.
+pub(super) fn counted(node: IdedExpr) -> IdedExpr {
+    let make = Make { id: node.id };
+    let budget = make.ident(BUDGET);
+    make.call(COUNTED, [node, budget])
 }
 
 struct Parts {
@@ -144,7 +152,7 @@ impl Make {
 
     fn finish(&self, list: IdedExpr, item: String, parts: Parts) -> IdedExpr {
         let comprehension = ComprehensionExpr {
-            iter_range: self.call(BOUNDED, [list, self.ident(BUDGET)]),
+            iter_range: counted(list),
             iter_var: item,
             iter_var2: None,
             accu_var: RESULT.to_owned(),

@@ -1,0 +1,226 @@
+//! What is around a policy: routes, bodies, the response side, listeners, built-in answers.
+
+use http::Method;
+
+use super::{run, short};
+use crate::compile::ListenerFacts;
+use crate::testing::lab::{LAB, policy};
+use crate::testing::{Fixture, Ran, request};
+
+#[test]
+fn the_response_side_runs_on_every_answer() {
+    for (filter, status) in [("ok", 200), ("fail", 403), ("abort", 503), ("leave", 200), ("panic", 500)] {
+        let ran = policy(&format!(
+            "filter = [{{ use = '{filter}' }}, {{ use = 'answer' }}]\nresponse = [{{ use = 'mark', word = 'r' }}]"
+        ))
+        .get("/");
+        assert_eq!((ran.status, ran.header("x-mark")), (status, "r"), "{filter}");
+    }
+}
+
+#[test]
+fn a_response_chain_that_fails_replaces_the_answer() {
+    let ran =
+        policy("filter = [{ use = 'answer', text = 'secret' }]\nresponse = [{ use = 'fail', status = 502 }]").get("/");
+    assert_eq!((ran.status, ran.text()), (502, "refused"));
+    assert_eq!(ran.refused(), Some("refused"));
+}
+
+#[test]
+fn a_response_chain_may_answer_anew() {
+    let ran = policy(
+        "filter = [{ use = 'fail', always = true }]\nresponse = [{ use = 'answer', text = 'page', status = 418 }]",
+    )
+    .get("/");
+    assert_eq!((ran.status, ran.text()), (418, "page"));
+}
+
+#[test]
+fn header_edits_made_early_are_merged_into_whatever_answer_there_is() {
+    for filter in ["ok", "fail", "abort", "leave"] {
+        let ran = policy(&format!(
+            "filter = [{{ use = 'mark', word = 'early' }}, {{ use = '{filter}' }}, {{ use = 'answer' }}]"
+        ))
+        .get("/");
+        assert_eq!(ran.headers.get_all("x-mark").iter().collect::<Vec<_>>(), ["early"], "{filter}");
+    }
+    let ran =
+        policy("filter = [{ use = 'mark', word = '1' }, { use = 'leave' }, { use = 'mark', word = '2' }]").get("/");
+    assert_eq!(ran.headers.get_all("x-mark").iter().collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[test]
+fn a_panic_is_a_fault_of_the_request_and_says_where() {
+    let ran = policy("filter = [{ use = 'ok' }, { use = 'panic', name = 'buggy' }, { use = 'answer' }]").get("/");
+    assert_eq!((ran.status, ran.text()), (500, "panic"));
+    assert_eq!(ran.path(), ["ok:success", "buggy:unfinished"]);
+    assert_eq!(ran.decision.refused, Some(("panic".into(), "policies/p.toml:2".into())));
+}
+
+#[test]
+fn head_is_served_as_get_without_the_body() {
+    let fixture = Fixture::new(LAB).policy("p", "route = 'GET /'\nfilter = [{ use = 'answer', text = 'four' }]");
+    let ran = fixture.run(request(Method::HEAD, "/", &[], ""));
+    assert_eq!((ran.status, ran.text(), ran.header("content-length")), (200, "", "4"));
+}
+
+#[test]
+fn a_known_path_with_another_method_is_405_with_allow_through_the_policys_response() {
+    let fixture = Fixture::new(LAB).policy(
+        "p",
+        "routes = ['GET /x', 'PUT /x']\nfilter = [{ use = 'answer' }]\nresponse = [{ use = 'mark', word = 'r' }]",
+    );
+    let ran = fixture.run(request(Method::POST, "/x", &[], ""));
+    assert_eq!(
+        (ran.status, ran.text(), ran.header("allow"), ran.header("x-mark")),
+        (405, "method-not-allowed", "GET, HEAD, PUT", "r")
+    );
+    assert_eq!(ran.decision.policy.as_deref(), Some("p"));
+    let ran = fixture.get("/y");
+    assert_eq!((ran.status, ran.text(), ran.header("x-mark")), (404, "not-found", ""));
+}
+
+#[test]
+fn a_filter_that_serves_options_is_given_them_by_the_router() {
+    let with = |first: &str| {
+        Fixture::new(LAB).policy("p", &format!("route = 'GET /'\nfilter = [{first}{{ use = 'answer' }}]"))
+    };
+    assert_eq!(with("{ use = 'options' }, ").run(request(Method::OPTIONS, "/", &[], "")).status, 204);
+    assert_eq!(with("").run(request(Method::OPTIONS, "/", &[], "")).status, 405);
+}
+
+#[test]
+fn a_body_that_is_read_is_in_memory_and_within_the_limit() {
+    let fixture = policy("filter = [{ use = 'read-body' }]").node(|node| node.body_limit = 10);
+    let post = |body: &str| short(&fixture.run(request(Method::POST, "/", &[], body)));
+    assert_eq!(post("0123456789"), (200, "10".into(), "read-body:answered".into()));
+    assert_eq!(post("0123456789a"), (413, "body-too-large".into(), "read-body:failure".into()));
+}
+
+#[test]
+fn a_streamed_body_has_no_limit_and_a_response_body_that_is_read_has() {
+    let fixture = policy("filter = [{ use = 'send-body' }]").node(|node| node.body_limit = 2);
+    assert_eq!(fixture.run(request(Method::POST, "/", &[], "abcd")).text(), "abcd");
+    let reading =
+        policy("filter = [{ use = 'send-body' }, { use = 'read-response' }]").node(|node| node.body_limit = 4);
+    let streamed = |body: &'static str| {
+        let mut request = request(Method::POST, "/", &[], "");
+        request.body = crate::exchange::RequestBody::Stream(crate::Body::stream(http_body_util::Full::new(
+            bytes::Bytes::from(body),
+        )));
+        reading.run(request)
+    };
+    assert_eq!(streamed("abcd").header("x-length"), "4");
+    assert_eq!(short(&streamed("abcde")).1, "bad-response");
+}
+
+#[test]
+fn a_request_header_that_a_filter_injects_is_dropped_from_what_came_in() {
+    let fixture =
+        policy("filter = [{ use = 'call', policy = 'q' }, { use = 'want', optional = true, answers = true }]")
+            .policy("q", "filter = [{ use = 'header', header = 'x-found' }]");
+    assert_eq!(fixture.run(request(Method::GET, "/", &[("x-found", "forged")], "")).text(), "nobody false");
+}
+
+#[test]
+fn the_style_of_the_answer_follows_the_filters() {
+    for (chains, expected) in [
+        ("filter = [{ use = 'ok' }, { use = 'fail', always = true }]", "refused"),
+        (
+            "filter = [{ use = 'call', chain = 'c' }, { use = 'fail', always = true }]\nchain.c = [{ use = 'endpoint' }]",
+            "endpoint refused",
+        ),
+        ("filter = [{ use = 'endpoint' }, { use = 'resource' }, { use = 'fail', always = true }]", "resource refused"),
+        (
+            "filter = [{ use = 'call', chain = 'c' }, { use = 'fail', always = true }]\nchain.c = [{ use = 'resource' }]",
+            "refused",
+        ),
+    ] {
+        assert_eq!(run(chains).1, expected, "{chains}");
+    }
+}
+
+/// A node with one listener that has policies of its own, and requests on it.
+fn listener(change: impl FnOnce(&mut ListenerFacts)) -> Fixture {
+    let mut facts = ListenerFacts { name: "public".into(), ..ListenerFacts::default() };
+    change(&mut facts);
+    policy("filter = [{ use = 'want', optional = true, answers = true }]")
+        .policy("refuse", "route = '/refuse'\nfilter = [{ use = 'fail', reason = 'no', always = true }]")
+        .policy("bare", "route = '/bare'\nbefore = []\nfilter = [{ use = 'want', optional = true, answers = true }]")
+        .policy("first", "filter = [{ use = 'find', id = 'joe' }]")
+        .policy("closed", "filter = [{ use = 'fail', reason = 'closed', always = true }]")
+        .policy("last", "filter = [{ use = 'mark', word = 'last' }]")
+        .policy("page", "filter = [{ use = 'answer', text = 'page', status = 418 }]")
+        .policy("quiet", "filter = [{ use = 'ok' }]")
+        .node(|node| node.listeners.push(facts))
+}
+
+fn public(fixture: &Fixture, path: &str) -> Ran {
+    let mut request = request(Method::GET, path, &[], "");
+    request.listener = "public".into();
+    fixture.run(request)
+}
+
+#[test]
+fn a_listeners_before_runs_before_every_policy_and_a_policys_own_replaces_it() {
+    let fixture = listener(|facts| facts.before = vec!["first".into()]);
+    assert_eq!(public(&fixture, "/").text(), "joe true");
+    assert_eq!(public(&fixture, "/bare").text(), "nobody false");
+    let fixture = listener(|facts| facts.before = vec!["closed".into()]);
+    assert_eq!((public(&fixture, "/").status, public(&fixture, "/").text()), (403, "closed"));
+    assert_eq!(fixture.get("/").text(), "nobody false", "another listener has none of it");
+}
+
+#[test]
+fn a_listeners_after_runs_on_every_answer() {
+    let fixture = listener(|facts| facts.after = vec!["last".into()]);
+    for (path, status) in [("/", 200), ("/refuse", 403), ("/nowhere", 404)] {
+        let ran = public(&fixture, path);
+        assert_eq!((ran.status, ran.header("x-mark")), (status, "last"), "{path}");
+    }
+}
+
+#[test]
+fn a_listeners_on_error_answers_what_nothing_took() {
+    let fixture = listener(|facts| facts.on_error = Some("page".into()));
+    for path in ["/refuse", "/nowhere"] {
+        let ran = public(&fixture, path);
+        assert_eq!((ran.status, ran.text()), (418, "page"), "{path}");
+        assert!(ran.refused().is_some(), "{path}");
+    }
+    assert_eq!(public(&fixture, "/").text(), "nobody false");
+    for on_error in ["quiet", "closed"] {
+        let fixture = listener(|facts| facts.on_error = Some(on_error.into()));
+        assert_eq!(public(&fixture, "/refuse").text(), "no", "{on_error} does not answer: the built-in answer does");
+    }
+}
+
+#[test]
+fn names_of_the_path_are_decoded() {
+    let fixture = Fixture::new(LAB)
+        .policy("p", "route = '/a/{id}/{*rest}'\nfilter = [{ use = 'say', text = '${path.id}|${path.rest}' }]");
+    assert_eq!(fixture.get("/a/x%20y/b/%C3%A9").text(), "x y|b/é");
+    assert_eq!(fixture.get("/a/%ff/b").status, 400);
+}
+
+#[test]
+fn a_body_that_was_read_is_still_there_after_it_was_sent_on() {
+    let fixture = policy(
+        "filter = [{ use = 'say', text = '${request.body}', quiet = true }, { use = 'send-body' }, { use = 'say', text = '${request.body}' }]",
+    );
+    assert_eq!(fixture.run(request(Method::POST, "/", &[], "abc")).text(), "abc");
+}
+
+#[test]
+fn facts_are_found_by_name_with_the_policy_and_its_paths() {
+    let program = Fixture::new(LAB)
+        .policy("p", "routes = ['/a', 'GET /b']\nfilter = [{ use = 'header', header = 'x-y' }, { use = 'answer' }]")
+        .program();
+    let facts = program.facts(crate::filter::INJECTED_HEADER);
+    assert_eq!(facts.len(), 1);
+    assert_eq!(
+        (facts[0].0, facts[0].1, facts[0].2.as_text()),
+        ("p", &["/a".to_owned(), "/b".to_owned()][..], Some("x-y"))
+    );
+    assert_eq!((program.policies(), program.generation()), (vec!["p"], 1));
+}

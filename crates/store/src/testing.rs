@@ -1,0 +1,104 @@
+//! A source for the tests of what stands above sources: memory, with hooks around `get`.
+
+use crate::source::{BoxFuture, Capabilities, DataSource, Health, Row, Table, Verb};
+use crate::sources::memory::Memory;
+
+/// Runs before or after a `get` of the table; whoever asked waits for it.
+pub(crate) type Hook = Box<dyn Fn(&'static Table) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Memory with hooks.
+pub(crate) struct Hooked {
+    pub(crate) memory: Memory,
+    /// Before the row is read.
+    pub(crate) before_get: Hook,
+    /// Between the reading and the answer.
+    pub(crate) after_get: Hook,
+    /// Instead of preparing.
+    pub(crate) prepare: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
+}
+
+impl Default for Hooked {
+    fn default() -> Self {
+        let nothing = || -> Hook { Box::new(|_| Box::pin(async {})) };
+        let prepare = || -> Verb<'static, ()> { Box::pin(async { Ok(()) }) };
+        Hooked { memory: Memory::new(), before_get: nothing(), after_get: nothing(), prepare: Box::new(prepare) }
+    }
+}
+
+impl DataSource for Hooked {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
+    }
+    fn prepare(&self) -> Verb<'_, ()> {
+        (self.prepare)()
+    }
+    fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        Box::pin(async move {
+            (self.before_get)(table).await;
+            let row = self.memory.get(table, key).await;
+            (self.after_get)(table).await;
+            row
+        })
+    }
+    fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
+        self.memory.insert(table, row)
+    }
+    fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
+        self.memory.replace(table, row, expected)
+    }
+    fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        self.memory.take(table, key)
+    }
+    fn find<'a>(
+        &'a self,
+        table: &'static Table,
+        index: usize,
+        value: &'a str,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Verb<'a, Vec<Row>> {
+        self.memory.find(table, index, value, after, limit)
+    }
+    fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
+        self.memory.list(table, after, limit)
+    }
+    fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
+        self.memory.remove(table, index, value, limit)
+    }
+    fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
+        self.memory.sweep(table, before, limit)
+    }
+    fn health(&self) -> Verb<'_, Health> {
+        self.memory.health()
+    }
+}
+
+/// Holds the `get`s of a table back, once it is closed.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    held: std::sync::Arc<tokio::sync::RwLock<()>>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Gate { held: Default::default() }
+    }
+
+    /// A hook that waits while the gate is closed.
+    pub(crate) fn hook(&self, of: &'static Table) -> Hook {
+        let held = self.held.clone();
+        Box::new(move |table| {
+            let held = held.clone();
+            Box::pin(async move {
+                if std::ptr::eq(table, of) {
+                    drop(held.read().await);
+                }
+            })
+        })
+    }
+
+    /// Closes it until the guard is dropped.
+    pub(crate) async fn close(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        self.held.clone().write_owned().await
+    }
+}

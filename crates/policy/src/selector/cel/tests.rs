@@ -332,3 +332,50 @@ fn any_expression_is_compiled_or_told() {
     }
     assert!(taken > 100 && refused > 500, "{taken} taken, {refused} refused: the words are badly chosen");
 }
+
+/// What the quick evaluator decides, the crate decides the same.
+#[test]
+fn quick_and_thorough_agree() {
+    const TEXTS: &[&str] =
+        &["request.method", "\"POST\"", "\"P\"", "\"\"", "\"\u{fc}\"", "vars.text", "vars.words", "vars.unset"];
+    const NUMBERS: &[&str] =
+        &["vars.number", "42", "-1", "token.expires", "size(token.scopes)", "size(request.method)", "vars.json.f"];
+    const LISTS: &[&str] = &["token.scopes", "[\"GET\", \"POST\"]", "[]", "vars.json.list", "[1, \"P\"]"];
+    const BOOLS: &[&str] =
+        &["true", "false", "has(vars.unset)", "has(token.scopes)", "request.path.matches(\"^/o\")", "token.active"];
+    fn condition(dice: &mut Dice, depth: usize) -> String {
+        // One operand in eight is of some other type.
+        let mut one = |of: &[&str]| {
+            let of = if dice.below(8) == 0 { *dice.pick(&[TEXTS, NUMBERS, LISTS, BOOLS]) } else { of };
+            (*dice.pick(of)).to_owned()
+        };
+        let (text, other_text, number, other_number, list, bool) =
+            (one(TEXTS), one(TEXTS), one(NUMBERS), one(NUMBERS), one(LISTS), one(BOOLS));
+        let order = *dice.pick(&["==", "!=", "<", "<=", ">", ">="]);
+        match dice.below(if depth == 0 { 5 } else { 8 }) {
+            0 => bool,
+            1 => format!("({text} {order} {other_text})"),
+            2 => format!("({number} {order} {other_number})"),
+            3 => format!("{text}.{}({other_text})", dice.pick(&["startsWith", "endsWith", "contains"])),
+            4 => format!("({text} in {list})"),
+            5 => format!("!{}", condition(dice, depth - 1)),
+            6 => format!("({} && {})", condition(dice, depth - 1), condition(dice, depth - 1)),
+            _ => format!("({} || {})", condition(dice, depth - 1), condition(dice, depth - 1)),
+        }
+    }
+    let mut decided = 0;
+    for seed in 0..800 {
+        let mut dice = Dice::new(seed);
+        let depth = dice.below(3);
+        let text = condition(&mut dice, depth);
+        let mut bench = Bench::new();
+        let Ok(condition) = bench.condition(&text) else { continue };
+        let mut expression = condition.0;
+        let exchange = bench.exchange();
+        let quick = outcome(expression.value(&exchange).map(|v| v.map(|v| v.to_json())));
+        decided += usize::from(expression.quick.take().is_some() && !quick.starts_with('!'));
+        let thorough = outcome(expression.value(&exchange).map(|v| v.map(|v| v.to_json())));
+        assert_eq!(quick, thorough, "{text}");
+    }
+    assert!(decided > 250, "{decided} were decided: the expressions are badly chosen");
+}

@@ -1,5 +1,6 @@
 //! Token information as Oracle API Gateway answers it.
 
+use crate::harness::folder::altered;
 use crate::harness::{Folder, Node, wait_until};
 
 const TOKENINFO: &str = "/api/oauth/tokeninfo";
@@ -27,7 +28,7 @@ fn what_is_told_of_all_others() {
     let client = folder.client("app", "a", &[]);
     let node = Node::start(&folder);
     let token = node.token(&client);
-    let changed = format!("{}x", &token[..token.len() - 1]);
+    let changed = altered(&token);
     for bad in ["nonsense", "pca_", &changed, &token[1..], &format!("{token}=")] {
         let error = node.tokeninfo(bad).status(400).json()["error"].clone();
         assert!(error == "invalid_token" || error == "invalid_request", "{error}");

@@ -99,3 +99,9 @@ impl Folder {
 pub fn text(json: &Value, name: &str) -> String {
     json[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {json}")).to_owned()
 }
+
+/// A token like this one, its last character another.
+pub fn altered(token: &str) -> String {
+    let (most, last) = token.split_at(token.len() - 1);
+    format!("{most}{}", if last == "x" { "y" } else { "x" })
+}

@@ -130,7 +130,9 @@ fn the_log_tells_who_refused_and_no_secret() {
     let log = node.log();
     let refused = lines(&log).into_iter().find(|line| line["status"] == 400).expect("the refusal's line");
     let text = refused.to_string();
-    assert!(text.contains("oauth/token") && text.contains("oauth.check-scope"), "who refused, and where: {text}");
+    for word in ["\"oauth/token\"", "policies/oauth/token.toml:", "invalid_scope"] {
+        assert!(text.contains(word), "who refused, where and why: {text}");
+    }
     for secret in [&client.secret, &token] {
         assert!(!log.contains(secret.as_str()), "a secret in the log");
     }

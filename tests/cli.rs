@@ -190,10 +190,9 @@ fn check_shows_place_code_and_remedy() {
 #[test]
 fn what_is_not_set_warns_in_check_and_stops_run() {
     let folder = Folder::shipped();
-    folder.append(
-        "stores/stores.toml",
-        "[source.oauth-db]\ntype = \"postgres\"\nurl = { env = \"PORTCULLIS_TEST_UNSET\" }\n",
-    );
+    let stores =
+        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { env = \"PORTCULLIS_TEST_UNSET\" }\n";
+    folder.write("stores/stores.toml", stores);
     folder.run(["check"]).code(0).says("warning[P0006]").says("PORTCULLIS_TEST_UNSET");
     folder.run(["check", "--deny", "warnings"]).code(1);
     let run = Node::on(&folder).try_start().err().expect("it does not start");
@@ -272,7 +271,7 @@ fn the_first_lines_lead_to_a_token() {
 #[test]
 fn run_says_where_it_listens() {
     let folder = Folder::shipped();
-    let mut child = command(folder.path())
+    let mut child = command(folder.path(), &[])
         .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -297,7 +296,7 @@ fn a_reader_that_goes_away() {
     for line in ["check --json", "client list", "store schema sqlite", "--help", "test"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = command(folder.path())
+        let child = command(folder.path(), &[])
             .args(words(line))
             .stdin(Stdio::null())
             .stdout(writer)

@@ -45,7 +45,7 @@ fn a_client_sees_its_own_tokens() {
 fn the_caller_authenticates() {
     let folder = Folder::shipped();
     let client = folder.client("app", "a", &[]);
-    folder.run(["client", "add", "--id", "public", "--auth-method", "none", "--grant", "client_credentials"]).code(0);
+    folder.run(["client", "add", "--id", "public", "--auth-method", "none"]).code(0);
     let node = Node::start(&folder);
     let token = node.token(&client);
     let form = [("token", token.as_str())];

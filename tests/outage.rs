@@ -155,8 +155,8 @@ fn a_source_that_is_silent() {
 fn a_full_disk() {
     let folder = Folder::shipped();
     let client = folder.client("app", "a", &[]);
-    let node = Node::start(&folder);
-    // A limit on the size of files stands in for the disk's.
+    // A limit on the size of files stands in for the disk's; the signal that goes with it is none of a full disk's.
+    let node = Node::on(&folder).under(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).start();
     let limit = |bytes: &str| {
         let set = std::process::Command::new("prlimit")
             .args(["--pid", &node.pid().to_string(), &format!("--fsize={bytes}")])

@@ -220,7 +220,8 @@ fn listeners_come_and_go_and_those_that_stay_are_not_touched() {
 fn the_command_lines_addresses_hold() {
     let folder = Folder::shipped();
     folder.write("policies/hello.toml", &says("here"));
-    let node = Node::start(&folder);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let node = Node::on(&folder).own_listeners().arg("--listen").arg(&free).start();
     folder.append(
         "node.toml",
         "[[listener]]\nname = \"other\"\naddress = \"127.0.0.1:1\"\n[admin]\naddress = \"127.0.0.1:2\"\n",

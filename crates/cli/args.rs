@@ -331,7 +331,8 @@ pub(crate) struct RevokeArgs {
 pub(crate) enum StoreCommand {
     /// Is every data source there, with rights, schema and a clock that agrees? A line a check, with the remedy
     #[command(after_help = "\
-Changes nothing. Exit code 1 where a source fails, naming it.
+Every source of stores.toml, also those that no store uses yet. Connects as a node does, so a schema that
+is missing is made. Exit code 1 where a source fails, naming it.
 
 Example:
   portcullis -c gateway store check")]

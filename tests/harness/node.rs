@@ -32,6 +32,7 @@ pub struct Builder<'a> {
     folder: &'a Path,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    under: Vec<String>,
     listen: bool,
 }
 
@@ -44,7 +45,7 @@ impl Node {
 
     /// A node on this configuration, with more to say.
     pub fn on(folder: &Folder) -> Builder<'_> {
-        Builder { folder: folder.path(), args: Vec::new(), env: Vec::new(), listen: true }
+        Builder { folder: folder.path(), args: Vec::new(), env: Vec::new(), under: Vec::new(), listen: true }
     }
 
     /// A request to it.
@@ -145,6 +146,12 @@ impl Builder<'_> {
         self
     }
 
+    /// Under another program, which turns into it.
+    pub fn under(mut self, words: &[&str]) -> Self {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// On the listeners of its node.toml.
     pub fn own_listeners(mut self) -> Self {
         self.listen = false;
@@ -160,7 +167,7 @@ impl Builder<'_> {
     /// Starts it, or gives what it ended with.
     pub fn try_start(self) -> Result<Node, Run> {
         let log = self.folder.join(format!("node-{}.log", super::unique()));
-        let mut command = command(self.folder);
+        let mut command = command(self.folder, &self.under);
         command.args(["run", "--json", "--admin", "127.0.0.1:0"]);
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -179,8 +186,8 @@ impl Builder<'_> {
         };
         let started: Value = match serde_json::from_str(&line) {
             Ok(started) if child.try_wait().is_ok_and(|status| status.is_none()) => started,
+            // No start: it tells why, and ends by itself.
             _ => {
-                let _ = child.kill();
                 let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(-1);
                 let rest: Vec<_> = std::iter::once(line).chain(lines.iter()).collect();
                 let stderr = std::fs::read_to_string(&log).unwrap_or_default();

@@ -18,10 +18,19 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// The program, in an environment that says nothing to it.
-pub fn command(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.current_dir(dir).env_remove("PORTCULLIS_LOG").env_remove("NO_COLOR").env_remove("RUST_LOG");
+/// The program, perhaps under another one, in an environment that says nothing to it.
+pub fn command(dir: &Path, under: &[String]) -> Command {
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    let mut command = Command::new(under.first().map_or(program, String::as_str));
+    if let [_, more @ ..] = under {
+        command.args(more).arg(program);
+    }
+    command
+        .current_dir(dir)
+        .env_remove("PORTCULLIS_LOG")
+        .env_remove("NO_COLOR")
+        .env_remove("RUST_LOG")
+        .env_remove("RUST_BACKTRACE");
     command
 }
 
@@ -34,7 +43,7 @@ pub fn portcullis<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>
 /// Runs the program with this on its standard input.
 #[track_caller]
 pub fn portcullis_with<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>, input: &[u8]) -> Run {
-    finish(command(dir).args(args), input)
+    finish(command(dir, &[]).args(args), input)
 }
 
 /// Runs a command to its end.

@@ -107,10 +107,12 @@ mod tests {
         for n in 0..10_000 {
             passes(&counters, &n.to_string(), SECOND);
         }
+        assert!(held(&counters) > 1_000, "{}", held(&counters));
         let later = 10 * SECOND;
-        for n in 0..100 {
+        for n in 0..700 {
             passes(&counters, &format!("new {n}"), later);
         }
-        assert!((0..100).all(|n| !passes(&counters, &format!("new {n}"), later)));
+        assert!((0..700).all(|n| !passes(&counters, &format!("new {n}"), later)));
+        assert_eq!(held(&counters), 700);
     }
 }

@@ -59,6 +59,30 @@ fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) ->
     }
 }
 
+/// A policy's own `before` takes the place of its listener's: whoever reads the listener should hear of it.
+pub(crate) fn report_replaced(listeners: &[Listener], policies: &[Policy], problems: &mut Diagnostics) {
+    for policy in policies.iter().filter(|policy| !policy.routes.is_empty()) {
+        let Some(own) = &policy.before else { continue };
+        let bound = |listener: &&Listener| policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
+        for listener in listeners.iter().filter(bound) {
+            let left_out = listener.before.iter().filter(|id| own.iter().all(|(own, _)| own != *id));
+            let left_out = list(left_out.map(|id| policies[*id].name.as_str()));
+            if left_out.is_empty() {
+                continue;
+            }
+            let message =
+                format!("{left_out} of the listener `{}` does not run before `{}`", listener.name, policy.name);
+            problems.push(
+                Problem::warning(codes::BEFORE_REPLACED, message)
+                    .with_help(
+                        "a policy's own `before` takes the place of its listener's: name there what is still to run",
+                    )
+                    .at(policy.place(policy.before_span)),
+            );
+        }
+    }
+}
+
 /// A router for each listener, and one for requests on a listener that is not known. Collisions are reported once.
 pub(crate) fn routers(
     listeners: &[Listener],

@@ -93,6 +93,7 @@ pub fn compile(input: Input<'_>) -> Compiled {
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);
     let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();
     let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
+    listeners::report_replaced(&listeners, &policies, &mut problems);
     cycles::check(&policies, &mut problems);
     flow::check(&policies, &effects, &listeners, &methods, &mut problems);
 

@@ -29,7 +29,9 @@ pub(crate) struct Policy {
     /// It says a route, though perhaps none that could be read.
     pub(crate) has_route: bool,
     pub(crate) listener: Option<Spanned<String>>,
+    /// In place of its listener's.
     pub(crate) before: Option<Vec<(PolicyId, Place)>>,
+    pub(crate) before_span: Span,
     pub(crate) inputs: BTreeMap<String, Type>,
     pub(crate) chains: Vec<Chain>,
     pub(crate) on_failure: Option<ChainId>,

@@ -93,7 +93,7 @@ pub(crate) fn read_policy(
         PolicyReader { root, linker: Linker { library, policies: names, chains: BTreeMap::new() }, tables: Vec::new() };
     let handlers = reader.collect_chains(r);
     let chains = reader.read_chains(r);
-    if chains.iter().all(|chain| chain.steps.is_empty()) {
+    if reader.has_no_filter() {
         let help = "a policy is a list of [[filter]]s; an unused file is to be removed";
         r.error(codes::EMPTY_POLICY, Span { start: 0, end: 0 }, format!("the policy `{name}` has no filter"), help);
     }
@@ -105,6 +105,7 @@ pub(crate) fn read_policy(
         has_route: root.entry("route").is_some() || root.entry("routes").is_some(),
         listener: root.entry("listener").and_then(|entry| r.text(entry)),
         before: reader.before(r),
+        before_span: root.entry("before").map_or(root.span, |entry| entry.name_span),
         inputs: reader.inputs(r),
         chains,
         on_failure: handlers.on_failure,
@@ -165,12 +166,17 @@ impl<'a> PolicyReader<'a> {
         Handlers { on_failure: on_failure.or(on_error), on_abort: on_abort.or(on_error), response }
     }
 
-    fn read_chains(&mut self, r: &mut Reporter<'_>) -> Vec<Chain> {
-        let tables = std::mem::take(&mut self.tables);
-        tables.into_iter().map(|(title, path, entry)| self.read_chain(r, title, path, entry)).collect()
+    /// No chain has anything in it, not even something that cannot be read.
+    fn has_no_filter(&self) -> bool {
+        let filled = |entry: &&Entry| entry.value.as_list().is_none_or(|list| !list.is_empty());
+        self.tables.iter().filter_map(|(_, _, entry)| *entry).find(filled).is_none()
     }
 
-    fn read_chain(&self, r: &mut Reporter<'_>, title: String, path: String, entry: Option<&Entry>) -> Chain {
+    fn read_chains(&self, r: &mut Reporter<'_>) -> Vec<Chain> {
+        self.tables.iter().map(|(title, path, entry)| self.read_chain(r, title, path, *entry)).collect()
+    }
+
+    fn read_chain(&self, r: &mut Reporter<'_>, title: &str, path: &str, entry: Option<&Entry>) -> Chain {
         let mut steps = Vec::new();
         let span = entry.map_or(self.root.span, |entry| entry.name_span);
         if let Some(entry) = entry {
@@ -188,7 +194,7 @@ impl<'a> PolicyReader<'a> {
                 }
             }
         }
-        Chain { title, path, span, steps }
+        Chain { title: title.to_owned(), path: path.to_owned(), span, steps }
     }
 
     fn routes(&self, r: &mut Reporter<'_>) -> Vec<RouteSpec> {

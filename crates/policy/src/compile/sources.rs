@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::Policy;
 use super::policy::{Names, read_policy};
-use crate::diagnostic::{Diagnostics, SourceFile};
+use crate::diagnostic::{Diagnostics, SourceFile, Span};
 use crate::filter::Library;
 use crate::reader::{Document, Files, parse};
 
@@ -67,6 +67,7 @@ fn broken(name: &str, file: &Arc<SourceFile>) -> Policy {
         has_route: false,
         listener: None,
         before: None,
+        before_span: Span::default(),
         inputs: BTreeMap::new(),
         chains: Vec::new(),
         on_failure: None,

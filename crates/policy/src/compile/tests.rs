@@ -38,6 +38,8 @@ fn the_smallest_policy_is_right() {
 #[test]
 fn a_policy_without_a_filter_is_refused() {
     check("description = 'nothing'", &["1 P0104"]);
+    check("filter = []", &["1 P0104"]);
+    check("filter = [{ name = 'x' }]", &["2 P0102"]);
 }
 
 #[test]
@@ -416,4 +418,23 @@ fn a_filter_that_cannot_be_built_hides_nothing_and_causes_nothing() {
         "filter = [{ use = 'find', idd = 'x' },\n{ use = 'fail', on_failure = 'nowhere' },\n{ use = 'answer' }]",
         &["2 P0101", "3 P0106"],
     );
+}
+
+#[test]
+fn a_before_that_takes_the_place_of_the_listeners_is_told() {
+    let with = |before: &str| {
+        let fixture = Fixture::new(LAB)
+            .policy("p", &format!("route = '/'\n{before}\nfilter = [{{ use = 'answer' }}]"))
+            .policy("closed", "filter = [{ use = 'guard' }]")
+            .policy("other", "filter = [{ use = 'guard' }]")
+            .node(|node| {
+                let before = vec!["closed".into()];
+                node.listeners.push(ListenerFacts { name: "x".into(), before, ..ListenerFacts::default() });
+            });
+        fixture.problems().into_iter().filter(|problem| !problem.contains("P0203")).collect::<Vec<_>>().join("\n")
+    };
+    assert!(with("before = []").starts_with("policies/p.toml:2:1: warning[P0210]: `closed` of the listener `x`"));
+    assert!(with("before = ['other']").contains("P0210"));
+    assert_eq!(with("before = ['other', 'closed']"), "");
+    assert_eq!(with(""), "");
 }

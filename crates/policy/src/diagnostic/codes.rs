@@ -88,6 +88,8 @@ codes! {
     BAD_MOVE = "P0208";
     /// An input that the called policy does not declare, or the wrong type of one.
     INPUT = "P0209";
+    /// A policy's own `before` takes the place of its listener's.
+    BEFORE_REPLACED = "P0210";
     /// Two routes that match the same requests.
     ROUTE_COLLISION = "P0301";
     /// A route that cannot be read.

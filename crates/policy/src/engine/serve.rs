@@ -30,10 +30,9 @@ impl Program {
     /// Routes the request on its listener, runs its policy and the listener's, and gives the complete answer. Never fails:
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
-        let program = self.clone();
         let mut x = Exchange::new(self.clone(), environment.clone(), request);
-        let routed = program.route(&mut x);
-        program.answer(x, routed).await
+        let routed = self.route(&mut x);
+        self.answer(x, routed).await
     }
 
     /// Runs the policy of this name as if a route led to it; `None` where there is none. For tests of policies without a route.
@@ -43,13 +42,12 @@ impl Program {
         environment: &Environment,
         request: Request,
     ) -> Option<Served> {
-        let program = self.clone();
-        let index = program.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
+        let index = self.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
         let mut x = Exchange::new(self.clone(), environment.clone(), request);
         x.decision.policy = u32::try_from(index).ok();
-        let listener = program.listener(&x.request.listener);
-        let routed = Routed { listener, policy: Some(&program.policies[index]), refused: None };
-        Some(program.answer(x, routed).await)
+        let listener = self.listener(&x.request.listener);
+        let routed = Routed { listener, policy: Some(&self.policies[index]), refused: None };
+        Some(self.answer(x, routed).await)
     }
 
     fn route(&self, x: &mut Exchange) -> Routed<'_> {

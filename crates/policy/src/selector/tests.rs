@@ -106,8 +106,11 @@ impl Bench {
     }
 
     pub(super) fn condition(&mut self, expression: &str) -> Result<Condition, Diagnostics> {
-        let written =
-            if expression.contains('\'') { format!("\"\"\"{expression}\"\"\"") } else { format!("'{expression}'") };
+        let written = if expression.contains(['\'', '\n']) {
+            format!("\"\"\"{expression}\"\"\"")
+        } else {
+            format!("'{expression}'")
+        };
         let file = Arc::new(SourceFile::new("f", format!("v = {written}\n")));
         let document = parse(&file).unwrap_or_else(|e| panic!("{written}: {e:?}"));
         let (text, _): (Spanned<String>, _) = deserialize_node(&file, document.root.get("v").unwrap(), &NoOutside)?;
@@ -522,4 +525,95 @@ fn reads_are_recorded() {
     ] {
         assert_eq!(reads(written), expected, "{written}");
     }
+}
+
+/// Whatever a text holds: no panic at load nor at run, and every problem stands within the file.
+#[test]
+fn any_text_is_compiled_or_told() {
+    const WORDS: &[&str] = &[
+        "${",
+        "}",
+        " ?? ",
+        "??",
+        "$",
+        "$${",
+        ".",
+        "[",
+        "]",
+        "\"x\"",
+        "[0]",
+        "[9]",
+        ":",
+        "$.a",
+        "$.items[*].id",
+        "$..*",
+        "request",
+        "response",
+        "json",
+        "form",
+        "header",
+        "a",
+        "x-api-key",
+        "vars",
+        "json",
+        "text",
+        "token",
+        "scopes",
+        "extra",
+        "input",
+        "message",
+        "values",
+        "list",
+        "now",
+        "node",
+        "name",
+        "failure",
+        "reason",
+        "path",
+        "id",
+        " ",
+        "ü",
+        "{",
+        "kps",
+        "cert",
+    ];
+    const WHOLE: &[&str] = &[
+        "${request.header[\"x-api-key\"] ?? ${vars.text ?? none}} and ${token.scopes[0]}",
+        "${request.json:$.items[?(@.id > 1)].id ?? ${vars.json.list[2]}}",
+        "${input.message}${values.list[1]}${now}$${x}",
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..4_000 {
+        let mut dice = crate::testing::dice::Dice::new(seed);
+        let text = match seed % 2 {
+            0 => format!("${{{}", dice.words(WORDS, 8)),
+            _ => {
+                let whole = *dice.pick(WHOLE);
+                dice.damaged(whole)
+            }
+        };
+        // TOML's escapes for a text are JSON's.
+        let written = serde_json::Value::from(text.as_str()).to_string();
+        let mut bench = Bench::new();
+        bench.repeated_refused = seed % 3 == 0;
+        match bench.setting::<Value>(&written) {
+            Ok(getter) => {
+                taken += 1;
+                let mut exchange = bench.exchange();
+                match seed % 5 {
+                    0 => Bench::with_json(&mut exchange, r#"{"a":1,"items":[{"id":1},{"id":2}]}"#),
+                    1 => Bench::with_form(&mut exchange, "a=1&a=2&x=%zz"),
+                    _ => {}
+                }
+                let _ = getter.get(&exchange);
+            }
+            Err(problems) => {
+                refused += 1;
+                for place in problems.iter().map(|d| d.place.as_ref().unwrap()) {
+                    assert!(place.span.end <= place.file.text.len() && place.span.start >= 4, "{text}: {place}");
+                }
+            }
+        }
+    }
+    assert!(taken > 300 && refused > 1_000, "{taken} taken, {refused} refused: the words are badly chosen");
 }

@@ -1,5 +1,7 @@
 //! The files' own tests, `[[test]]`, and a fixture for unit tests of filters.
 
+#[cfg(test)]
+pub(crate) mod dice;
 mod fixture;
 #[cfg(test)]
 pub(crate) mod lab;

@@ -53,14 +53,15 @@ pub(crate) fn decoded(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
-/// Looks at every source in use, one after the other: a line in the report each, in the order of their names.
+/// Looks at every source, one after the other, in the order of their names; also at those that no store uses yet: who checks is about
+/// to move to one.
 pub(crate) async fn check(
     stores: &Opened,
     types: &BTreeMap<String, String>,
     environment: &Environment,
 ) -> Vec<SourceCheck> {
     let mut checks = Vec::new();
-    for source in stores.sources_in_use() {
+    for source in stores.sources() {
         let kind = types.get(source.name()).map_or("", String::as_str);
         checks.push(check_source(source, kind, environment).await);
     }

@@ -23,16 +23,17 @@ pub(super) fn wanted(generation: &Generation) -> bool {
 /// A request that a policy, or the router, answered.
 pub(super) fn answered(line: &Line<'_>, policy: &str, generation: &Generation, decision: &Decision) {
     let refused = decision.refused().and_then(|_| generation.program.explain(decision).refused);
-    let (reason, place) = refused.as_ref().map_or(("", ""), |(reason, place)| (reason, place));
-    write(line, policy, reason, place, generation.number);
+    let (reason, place) = refused.as_ref().map(|(reason, place)| (reason.as_str(), place.as_str())).unzip();
+    write(line, Some(policy).filter(|name| !name.is_empty()), reason, place, generation.number);
 }
 
 /// A request that no policy saw.
 pub(super) fn unserved(line: &Line<'_>, reason: &str, generation: u64) {
-    write(line, "", reason, "", generation);
+    write(line, None, Some(reason), None, generation);
 }
 
-fn write(line: &Line<'_>, policy: &str, reason: &str, place: &str, generation: u64) {
+/// What there is not is left out of the line.
+fn write(line: &Line<'_>, policy: Option<&str>, reason: Option<&str>, place: Option<&str>, generation: u64) {
     tracing::info!(
         target: "access",
         id = line.id,

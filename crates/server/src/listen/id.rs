@@ -14,9 +14,10 @@ pub(crate) struct RequestIds {
 
 impl RequestIds {
     pub(crate) fn new(random: &dyn Random) -> Self {
-        let mut bytes = [0; 8];
+        let mut bytes = [0; 16];
         random.fill(&mut bytes);
-        RequestIds { process: u64::from_ne_bytes(bytes), count: AtomicU64::new(0) }
+        let [process, start] = [0, 8].map(|at| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i])));
+        RequestIds { process, count: AtomicU64::new(start) }
     }
 
     /// The next one: 32 hexadecimal digits.

@@ -1,11 +1,14 @@
 //! From files to a generation: read, settings, compile, test, open. `check`, `run`, `test` and reloads use the same steps.
 
+mod canned;
 mod changes;
 mod gate;
 mod generation;
+mod given;
 mod opening;
 mod outside;
 mod resources;
+mod slate;
 mod world;
 
 use std::collections::BTreeMap;
@@ -73,6 +76,9 @@ impl Reading {
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, &*outside);
         diagnostics.extend(files.diagnostics.clone());
+        if files.files.is_empty() && files.diagnostics.is_empty() {
+            diagnostics.push(no_configuration(&options.dir).nowhere());
+        }
         override_addresses(&mut settings, options);
         Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
     }
@@ -92,6 +98,12 @@ fn add_values(files: &mut Files, path: &Path) {
             files.diagnostics.push(problem.with_help(help).nowhere());
         }
     }
+}
+
+/// A folder without a single file is a mistake in `-c`, and not a gateway that serves nothing.
+fn no_configuration(dir: &Path) -> Problem {
+    let message = format!("`{}` has no configuration: no policies/, no stores/, no node.toml", dir.display());
+    Problem::error(codes::UNREADABLE, message).with_help("`portcullis init DIR` makes one; `-c DIR` names it")
 }
 
 /// `--listen` and `--admin` hold over every load.

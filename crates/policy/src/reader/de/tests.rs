@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 
 use super::*;
+use crate::diagnostic::Severity;
 use crate::reader::{SecretError, parse};
 use crate::settings::{ByteSize, Duration, FromOutside, Literal, Method, Spanned};
 
@@ -307,6 +308,19 @@ fn texts_from_outside() {
 }
 
 #[test]
+fn unknown_keys_alone_leave_a_value_to_check_further() {
+    let known = |text: &str| {
+        let file = source(text);
+        let document = parse(&file).unwrap();
+        let (value, found) = deserialize_known::<Settings>(&file, &document.root, &[], &STRICT);
+        (value.map(|v| v.text), lines(&found).len())
+    };
+    assert_eq!(known("text = \"x\"\ntxet = 1\npart = { needed = 1, x = 1 }"), (Some(Some("x".into())), 2));
+    assert_eq!(known("text = \"x\"\ntxet = 1\nport = \"y\""), (None, 2));
+    assert_eq!(known("text = \"x\""), (Some(Some("x".into())), 0));
+}
+
+#[test]
 fn a_node_alone() {
     let file = source("a = [1, \"x\"]");
     let document = parse(&file).unwrap();
@@ -314,4 +328,74 @@ fn a_node_alone() {
     assert_eq!(deserialize_node::<(i64, String)>(&file, node, &STRICT).unwrap().0, (1, "x".to_owned()));
     let found = deserialize_node::<Vec<i64>>(&file, node, &STRICT).unwrap_err();
     assert_eq!(lines(&found), ["1:9 P0103 expected a whole number, found text"]);
+}
+
+/// Whatever a file holds: no panic, and every problem stands within the file.
+#[test]
+fn any_file_is_read_or_told() {
+    const WORDS: &[&str] = &[
+        "text",
+        "port",
+        "part",
+        "proofs",
+        "secret",
+        "any",
+        "by_method",
+        "GET",
+        "needed",
+        "none",
+        " = ",
+        "=",
+        ".",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{ ",
+        " }",
+        ", ",
+        "\n",
+        "\"",
+        "'",
+        "\"\"\"",
+        "\"x\"",
+        "'y'",
+        "1",
+        "-1",
+        "1.5",
+        "true",
+        "2026-01-01",
+        "env",
+        "file",
+        "\\",
+        "\\u00fc",
+        "ü",
+        "#",
+        "\r\n",
+        "inf",
+    ];
+    const WHOLE: &str = "text = \"ü\"\nport = 8080\nproofs = [\"none\", { custom = { name = \"x\" } }]\nsecret = { env = \"SET\" }\npart = { needed = 1 }\nby_method = { GET = [\"a\"] }\n[[parts]]\nneeded = 2\n";
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..4_000 {
+        let mut dice = crate::testing::dice::Dice::new(seed);
+        let text = if seed % 2 == 0 { dice.words(WORDS, 24) } else { dice.damaged(WHOLE) };
+        let file = source(&text);
+        let problems = match parse(&file) {
+            Err(problems) => problems,
+            Ok(document) => match deserialize::<Settings>(&file, &document.root, &[], &STRICT) {
+                Ok(_) => {
+                    taken += 1;
+                    continue;
+                }
+                Err(problems) => problems,
+            },
+        };
+        refused += 1;
+        assert!(problems.has_errors(), "{text}");
+        for place in problems.iter().map(|d| d.place.as_ref().unwrap()) {
+            assert!(place.span.start <= place.span.end && place.span.end <= file.text.len(), "{text}: {place}");
+        }
+        crate::diagnostic::render(&problems, false);
+    }
+    assert!(taken > 50 && refused > 1_000, "{taken} taken, {refused} refused: the words are badly chosen");
 }

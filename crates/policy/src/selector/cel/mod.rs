@@ -4,10 +4,13 @@
 //! `request.header["x"]`) by a numbered variable that an accessor reads when it is asked for, refuses what is not known,
 //! and finds types that cannot fit. No name is looked up per request, and only what an expression uses is read.
 //!
+//! Common forms are evaluated by [`quick`], which leaves all else to the crate.
+//!
 //! An evaluation always ends soon: CEL has no loops but those over lists, and [`run`] bounds how much the loops of one
 //! evaluation may read. Functions whose result could be much larger than what they are given (`replace`, `join`, `format`) are left out.
 
 mod functions;
+mod quick;
 mod rewrite;
 mod run;
 mod shape;
@@ -16,6 +19,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use self::quick::Quick;
 use self::rewrite::Rewrite;
 use self::run::Variable;
 use super::source::Source;
@@ -58,6 +62,8 @@ pub(crate) struct Expression {
     variables: Vec<Variable>,
     /// Whether it has any, whose work must be bounded.
     loops: bool,
+    /// The same in the form that is evaluated fastest, where it has one.
+    quick: Option<Quick>,
 }
 
 impl Expression {
@@ -75,7 +81,11 @@ impl Expression {
         let mut rewrite = Rewrite::new(cx, &source, program.source_info());
         let (root, of) = rewrite.all(program.expression().clone());
         let (variables, loops, problems) = rewrite.finish();
-        if problems.is_empty() { Ok((Expression { root, variables, loops }, of)) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let quick = Quick::of(&root);
+        Ok((Expression { root, variables, loops, quick }, of))
     }
 
     /// Its value; `None` is `null`.

@@ -8,20 +8,22 @@ use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo};
 use regex::Regex;
 
+use super::DEEPEST;
 use super::functions::{self, LOOPS};
 use super::run::{Kind, Variable};
-use super::{DEEPEST, Range};
 use crate::diagnostic::{Code, Diagnostics, Problem, Span, codes};
 use crate::filter::BuildContext;
 use crate::reader::did_you_mean;
-use crate::selector::resolve::{Name, NameStep, resolve};
+use crate::selector::resolve::{Name, resolve};
 use crate::selector::source::Source;
 use crate::value::Type;
 
 mod loops;
+mod names;
+mod types;
 
-/// Parts of a request that have names of the client's choice: `"x" in request.header` asks for one.
-const NAMED: &[&str] = &["header", "query", "form", "cookie"];
+use self::names::Taken;
+use self::types::{is_operator, literal_type};
 
 pub(super) type Typed = (IdedExpr, Type);
 
@@ -39,13 +41,6 @@ pub(super) struct Rewrite<'c, 'b, 's> {
     problems: Diagnostics,
     loops: bool,
     depth: usize,
-}
-
-/// A name that was taken apart.
-struct Taken<'e> {
-    root: (&'e str, Span),
-    steps: Vec<(NameStep<'e>, Span)>,
-    span: Span,
 }
 
 impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
@@ -74,19 +69,6 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         self.expr(root)
     }
 
-    /// The place of a node. The parser gives its first byte, and that of its last character.
-    fn span(&self, id: u64) -> Span {
-        let text = self.source.text;
-        let range: Range = match self.info.offset_for(id) {
-            Some((start, stop)) => {
-                let start = text.floor_char_boundary(start as usize);
-                start..text.ceil_char_boundary((stop as usize).saturating_add(1)).max(start)
-            }
-            None => 0..text.len(),
-        };
-        self.source.span(range)
-    }
-
     fn problem(&mut self, code: Code, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let mut problem = Problem::error(code, message);
         let help = help.into();
@@ -100,30 +82,6 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
     fn never(&mut self, id: u64, message: String) {
         let span = self.span(id);
         self.problem(codes::BAD_VALUE, span, message, "");
-    }
-
-    /// The attributes that are asked for with `has(...)`.
-    fn collect_asked(&mut self, node: &IdedExpr, depth: usize) {
-        if depth > 4 * DEEPEST {
-            return;
-        }
-        if let Expr::Call(call) = &node.expr {
-            let asked = match (call.func_name.as_str(), call.args.as_slice()) {
-                ("has", [name]) => self.take(name),
-                _ => None,
-            };
-            if let Some(taken) = asked {
-                self.asked.insert(taken.attribute());
-            }
-            call.target.iter().for_each(|target| self.collect_asked(target, depth + 1));
-            call.args.iter().for_each(|argument| self.collect_asked(argument, depth + 1));
-        }
-        if let Expr::List(list) = &node.expr {
-            list.elements.iter().for_each(|item| self.collect_asked(item, depth + 1));
-        }
-        if let Expr::Select(select) = &node.expr {
-            self.collect_asked(&select.operand, depth + 1);
-        }
     }
 
     pub(super) fn expr(&mut self, node: IdedExpr) -> Typed {
@@ -141,8 +99,7 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
     fn node(&mut self, node: IdedExpr) -> Typed {
         let id = node.id;
         if let Some(taken) = self.take(&node) {
-            let name = taken.name(false);
-            let (index, of) = self.variable(&name, &taken);
+            let (index, of) = self.variable(&taken);
             return (variable(id, index), of);
         }
         match node.expr {
@@ -181,47 +138,14 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         }
     }
 
-    /// A name whose root is none of a loop: `client.id`, `request.header["x"]`, `vars.list[0]`.
-    fn take<'e>(&self, node: &'e IdedExpr) -> Option<Taken<'e>> {
-        let span = self.span(node.id);
-        match &node.expr {
-            Expr::Ident(name) if self.locals.contains(name) => None,
-            Expr::Ident(name) => Some(Taken { root: (name, span), steps: Vec::new(), span }),
-            Expr::Select(select) if !select.test => {
-                let mut taken = self.take(&select.operand)?;
-                // The parser gives the place of the dot.
-                let start = span.end.max(taken.span.end);
-                let step = Span { start, end: start + select.field.len() };
-                taken.steps.push((NameStep::Name(&select.field), step));
-                taken.span.end = step.end;
-                Some(taken)
-            }
-            Expr::Call(call) if call.func_name == op::INDEX && call.target.is_none() => {
-                let [operand, key] = call.args.as_slice() else { return None };
-                let Expr::Literal(literal) = &key.expr else { return None };
-                let step = match literal {
-                    LiteralValue::String(name) => NameStep::Name(name.inner()),
-                    LiteralValue::Int(index) => NameStep::Index(usize::try_from(*index.inner()).ok()?),
-                    _ => return None,
-                };
-                let mut taken = self.take(operand)?;
-                let place = self.span(key.id);
-                taken.steps.push((step, place));
-                taken.span.end = place.end.max(taken.span.end);
-                Some(taken)
-            }
-            _ => None,
-        }
-    }
-
     /// The variable that reads this name; the same name is one variable.
-    fn variable(&mut self, name: &Name<'_>, taken: &Taken<'_>) -> (usize, Type) {
-        let optional = self.asked.contains(&taken.attribute());
+    fn variable(&mut self, taken: &Taken<'_>) -> (usize, Type) {
+        let name = self.name(taken, self.asked.contains(&taken.attribute()));
         let written = name.whole();
         if let Some(known) = self.known.get(&written) {
             return *known;
         }
-        let found = self.add(&Name { optional, ..taken.name(false) }, Kind::Value);
+        let found = self.add(&name, Kind::Value);
         self.known.insert(written, found);
         found
     }
@@ -232,8 +156,8 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
                 self.variables.push(Variable { accessor: resolved.accessor, name: name.whole().into(), kind });
                 (self.variables.len() - 1, resolved.of)
             }
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(problems) => {
+                self.problems.extend(problems);
                 (0, Type::Any)
             }
         }
@@ -253,23 +177,10 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         }
     }
 
-    /// `"x" in request.header`.
-    fn asks_for_name<'e>(&self, call: &'e CallExpr) -> Option<Taken<'e>> {
-        let [key, container] = call.args.as_slice() else { return None };
-        let Expr::Literal(LiteralValue::String(key_text)) = &key.expr else { return None };
-        let mut taken = self.take(container)?;
-        let named = matches!(taken.steps.as_slice(), [(NameStep::Name(part), _)] if NAMED.contains(part));
-        if taken.root.0 != "request" || !named {
-            return None;
-        }
-        taken.steps.push((NameStep::Name(key_text.inner()), self.span(key.id)));
-        Some(taken)
-    }
-
     /// A variable that says whether there is a value.
     fn present(&mut self, id: u64, taken: Option<Taken<'_>>) -> Typed {
         let Some(taken) = taken else { return (IdedExpr::default(), Type::Bool) };
-        let (index, _) = self.add(&taken.name(true), Kind::Present);
+        let (index, _) = self.add(&self.name(&taken, true), Kind::Present);
         (variable(id, index), Type::Bool)
     }
 
@@ -337,8 +248,8 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
             }
         };
         if let Some(taken) = self.take(target) {
-            let optional = self.asked.contains(&taken.attribute());
-            let (index, of) = self.add(&Name { optional, ..taken.name(false) }, Kind::Matches(regex));
+            let name = self.name(&taken, self.asked.contains(&taken.attribute()));
+            let (index, of) = self.add(&name, Kind::Matches(regex));
             self.wants(id, Type::Text, of, "matches");
             return (variable(id, index), Type::Bool);
         }
@@ -380,7 +291,7 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", functions::names(member).collect::<Vec<_>>().join(", ")),
         };
-        let span = self.span(id);
+        let span = self.function_name(id, name);
         self.problem(codes::SELECTOR, span, format!("there is no function `{name}`"), help);
         (IdedExpr::default(), Type::Any)
     }
@@ -404,70 +315,6 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
         let of = self.operator_type(id, &name, &types);
         (rebuilt(id, Expr::Call(CallExpr { func_name: name, target: None, args })), of)
     }
-
-    fn operator_type(&mut self, id: u64, name: &str, types: &[Type]) -> Type {
-        let known = |t: &Type| *t != Type::Any;
-        match (name, types) {
-            (op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT, _) => {
-                if let Some(of) = types.iter().find(|t| known(t) && **t != Type::Bool) {
-                    self.never(id, format!("`&&`, `||` and `!` are for true and false, and this is {of}"));
-                }
-                Type::Bool
-            }
-            (op::CONDITIONAL, [condition, then, otherwise]) => {
-                if known(condition) && *condition != Type::Bool {
-                    self.never(id, format!("a condition is true or false, and this is {condition}"));
-                }
-                if then == otherwise { *then } else { Type::Any }
-            }
-            (op::EQUALS | op::NOT_EQUALS, [left, right]) => {
-                if known(left) && known(right) && left != right && !(is_number(*left) && is_number(*right)) {
-                    self.never(id, format!("{left} and {right} are never equal"));
-                }
-                Type::Bool
-            }
-            (op::LESS | op::LESS_EQUALS | op::GREATER | op::GREATER_EQUALS, [left, right]) => {
-                if known(left) && known(right) && left != right && !(is_number(*left) && is_number(*right)) {
-                    self.never(id, format!("{left} and {right} have no order"));
-                }
-                Type::Bool
-            }
-            (op::IN, [_, container]) => {
-                if !matches!(container, Type::Any | Type::List | Type::Map) {
-                    self.never(id, format!("`in` looks into a list or a table, and this is {container}"));
-                }
-                Type::Bool
-            }
-            (op::INDEX, [container, _]) => {
-                if !matches!(container, Type::Any | Type::List | Type::Map) {
-                    self.never(id, format!("`[...]` looks into a list or a table, and this is {container}"));
-                }
-                Type::Any
-            }
-            (op::NEGATE, [of]) => *of,
-            (_, [left, right]) => {
-                if known(left) && known(right) && left != right {
-                    self.never(id, format!("{left} and {right} cannot be put together"));
-                }
-                if known(left) { *left } else { *right }
-            }
-            _ => Type::Any,
-        }
-    }
-}
-
-impl<'e> Taken<'e> {
-    fn name(&self, optional: bool) -> Name<'e> {
-        Name { root: self.root, steps: self.steps.clone(), json: None, span: self.span, optional, lists: true }
-    }
-
-    /// The attribute that it reads: its root, and for `vars` and `input` the name.
-    fn attribute(&self) -> String {
-        match (self.root.0, self.steps.first()) {
-            (root @ ("vars" | "input"), Some((NameStep::Name(name), _))) => format!("{root}.{name}"),
-            (root, _) => root.to_owned(),
-        }
-    }
 }
 
 fn variable(id: u64, index: usize) -> IdedExpr {
@@ -476,42 +323,4 @@ fn variable(id: u64, index: usize) -> IdedExpr {
 
 fn rebuilt(id: u64, expr: Expr) -> IdedExpr {
     IdedExpr { id, expr }
-}
-
-fn literal_type(literal: &LiteralValue) -> Type {
-    match literal {
-        LiteralValue::Boolean(_) => Type::Bool,
-        LiteralValue::Double(_) => Type::Float,
-        LiteralValue::Int(_) | LiteralValue::UInt(_) => Type::Int,
-        LiteralValue::String(_) => Type::Text,
-        LiteralValue::Bytes(_) | LiteralValue::Null => Type::Any,
-    }
-}
-
-fn is_number(of: Type) -> bool {
-    matches!(of, Type::Int | Type::Float)
-}
-
-fn is_operator(name: &str) -> bool {
-    matches!(
-        name,
-        op::CONDITIONAL
-            | op::LOGICAL_AND
-            | op::LOGICAL_OR
-            | op::LOGICAL_NOT
-            | op::SUBSTRACT
-            | op::ADD
-            | op::MULTIPLY
-            | op::DIVIDE
-            | op::MODULO
-            | op::EQUALS
-            | op::NOT_EQUALS
-            | op::GREATER_EQUALS
-            | op::LESS_EQUALS
-            | op::GREATER
-            | op::LESS
-            | op::NEGATE
-            | op::INDEX
-            | op::IN
-    )
 }

@@ -1,7 +1,7 @@
 //! Evaluates an expression for one request.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -16,6 +16,7 @@ use regex::Regex;
 use smallvec::SmallVec;
 
 use super::Expression;
+use super::quick::Plain;
 use crate::exchange::Exchange;
 use crate::outcome::{MISSING_VALUE, Reason, ReasonCode, WRONG_TYPE};
 use crate::selector::access::{Accessor, Got};
@@ -61,14 +62,22 @@ pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
 });
 
 pub(super) fn value(expression: &Expression, exchange: &Exchange) -> Result<Option<Value>, Reason> {
-    evaluate(expression, exchange, |value| {
+    let values = Values::new(expression, exchange);
+    if let Some(value) = expression.quick.as_ref().and_then(|quick| quick.get(&values)) {
+        return Ok(Some(value.into_value()));
+    }
+    evaluate(expression, &values, |value| {
         let value = cel::Value::try_from(value).map_err(|_| wrong_type("the expression's value cannot be used"))?;
         from_cel(value)
     })
 }
 
 pub(super) fn holds(expression: &Expression, exchange: &Exchange) -> Result<bool, Reason> {
-    evaluate(expression, exchange, |value| {
+    let values = Values::new(expression, exchange);
+    if let Some(Plain::Bool(holds)) = expression.quick.as_ref().and_then(|quick| quick.get(&values)) {
+        return Ok(holds);
+    }
+    evaluate(expression, &values, |value| {
         let holds = value.downcast_ref::<CelBool>().map(|b| *b.inner());
         holds.ok_or_else(|| wrong_type("the condition is neither true nor false"))
     })
@@ -76,29 +85,21 @@ pub(super) fn holds(expression: &Expression, exchange: &Exchange) -> Result<bool
 
 fn evaluate<T>(
     expression: &Expression,
-    exchange: &Exchange,
+    values: &Values<'_>,
     finish: impl FnOnce(&dyn Val) -> Result<T, Reason>,
 ) -> Result<T, Reason> {
-    let values = Values {
-        variables: &expression.variables,
-        exchange,
-        read: expression.variables.iter().map(|_| OnceLock::new()).collect(),
-        failure: OnceLock::new(),
-        budget: expression.loops.then(Budget::default),
-    };
     let mut context = Context::with_env(ENVIRONMENT.clone());
-    context.set_variable_resolver(&values);
-    let result = match cel::Value::resolve_val(&expression.root, &context) {
+    context.set_variable_resolver(values);
+    match cel::Value::resolve_val(&expression.root, &context) {
         // What a loop made of errors after that is worth nothing.
         _ if values.budget.as_ref().is_some_and(Budget::is_spent) => Err(wrong_type(TOO_MUCH)),
         Ok(value) => finish(&*value),
         Err(error) => Err(values.failure.get().cloned().unwrap_or_else(|| failure(&error))),
-    };
-    result
+    }
 }
 
 /// The variables of one evaluation: each is read when it is first asked for.
-struct Values<'e> {
+pub(super) struct Values<'e> {
     variables: &'e [Variable],
     exchange: &'e Exchange,
     read: SmallVec<[OnceLock<Option<Read<'e>>>; 4]>,
@@ -114,6 +115,27 @@ enum Read<'e> {
 }
 
 impl<'e> Values<'e> {
+    fn new(expression: &'e Expression, exchange: &'e Exchange) -> Self {
+        Values {
+            variables: &expression.variables,
+            exchange,
+            read: expression.variables.iter().map(|_| OnceLock::new()).collect(),
+            failure: OnceLock::new(),
+            budget: expression.loops.then(Budget::default),
+        }
+    }
+
+    /// The variable with this number; nothing where it is absent.
+    pub(super) fn plain(&self, index: usize) -> Option<Plain<'_>> {
+        let variable = self.variables.get(index)?;
+        Some(match self.read.get(index)?.get_or_init(|| self.read(variable)).as_ref()? {
+            Read::Bool(value) => Plain::Bool(*value),
+            Read::Got(Got::Text(text)) => Plain::Text(text),
+            Read::Got(Got::Borrowed(value)) => Plain::of(value),
+            Read::Got(Got::Owned(value)) => Plain::of(value),
+        })
+    }
+
     fn fail<T>(&self, reason: Reason) -> Option<T> {
         // Later ones are most likely consequences.
         let _ = self.failure.set(reason);
@@ -187,10 +209,13 @@ fn from_cel(value: cel::Value) -> Result<Option<Value>, Reason> {
             Value::List(items?.into_iter().flatten().collect())
         }
         cel::Value::Map(map) => {
-            let entries =
-                map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
-            let entries: Result<Vec<(Arc<str>, Option<Value>)>, Reason> = entries.collect();
-            Value::Map(Arc::new(entries?.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
+            let mut entries = BTreeMap::new();
+            for (name, value) in map.map.iter() {
+                if let Some(value) = from_cel(value.clone())? {
+                    entries.insert(Arc::<str>::from(name.to_string()), value);
+                }
+            }
+            Value::Map(Arc::new(entries))
         }
         _ => return Err(wrong_type("the expression's value is neither text, number, true or false, list nor table")),
     }))

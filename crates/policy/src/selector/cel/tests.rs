@@ -125,9 +125,9 @@ fn what_is_refused_at_load() {
         ("kps.t[\"x\"].f == \"y\"", "1:6-18 P0004 this version does not know `kps` selectors yet"),
         (
             "request.path.startWith(\"/\")",
-            "1:28-29 P0110 there is no function `startWith` (did you mean `startsWith`?)",
+            "1:19-28 P0110 there is no function `startWith` (did you mean `startsWith`?)",
         ),
-        ("sze(token.scopes) > 0", "1:9-10 P0110 there is no function `sze` (did you mean `size`?)"),
+        ("sze(token.scopes) > 0", "1:6-9 P0110 there is no function `sze` (did you mean `size`?)"),
         ("request.path.replace(\"a\", \"b\") == \"\"", "P0110 there is no function `replace`"),
         ("size(token.scopes, 1) > 0", "P0110 `size` takes one argument"),
         ("request.path.substring() == \"\"", "P0110 `substring` takes 1 or 2 arguments"),
@@ -206,6 +206,10 @@ fn an_evaluation_ends() {
         ("request.json.filter(x, x > 10).size() == 19989", "true"),
         ("request.json.all(x, request.json.all(y, y >= 0))", "! 400 wrong-type: the expression's loops read too much"),
         ("request.json.map(x, request.json).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
+        (
+            "request.body.split(\"\").all(c, request.body.split(\"\").all(d, d != \"x\"))",
+            "! 400 wrong-type: the expression's loops read too much",
+        ),
         ("[request.json].map(x, x.map(y, x)).size() > 0", "! 400 wrong-type: the expression's loops read too much"),
         (
             "request.json.map(x, request.body + \"x\").size() > 0",
@@ -221,4 +225,161 @@ fn an_evaluation_ends() {
         assert_eq!(outcome(condition.holds(&exchange).map(Some)), expected, "{expression}");
         assert!(begin.elapsed().as_secs() < 20, "{expression}: {:?}", begin.elapsed());
     }
+}
+
+use crate::testing::dice::Dice;
+
+/// An expression that may well be one.
+fn expression(dice: &mut Dice, depth: usize) -> String {
+    const LEAVES: &[&str] = &[
+        "request.method",
+        "request.header[\"x-api-key\"]",
+        "request.form.a",
+        "vars.json",
+        "vars.json.items",
+        "vars.number",
+        "vars.unset",
+        "token.scopes",
+        "token.subject",
+        "now",
+        "i",
+        "j",
+        "1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "1.5",
+        "\"ü\"",
+        "'x'",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "1u",
+        "b'x'",
+        "vars.json.list[5]",
+        "vars.text",
+        "path.id",
+    ];
+    const BINARY: &[&str] = &["==", "!=", "<", ">=", "&&", "||", "+", "-", "*", "/", "%", "in"];
+    const MEMBERS: &[&str] = &[
+        "size()",
+        "startsWith(\"x\")",
+        "matches(\"^a+\")",
+        "lowerAscii()",
+        "split(\"\")",
+        "substring(1)",
+        "charAt(7)",
+        "indexOf(\"é\", 3)",
+        "trim()",
+        "getHours()",
+    ];
+    const GLOBALS: &[&str] = &["size", "int", "string", "double", "uint", "bool", "timestamp", "duration", "has"];
+    if depth == 0 {
+        return (*dice.pick(LEAVES)).to_owned();
+    }
+    let inner = |dice: &mut Dice| expression(dice, depth - 1);
+    match dice.below(10) {
+        0..=2 => format!("({} {} {})", inner(dice), dice.pick(BINARY), inner(dice)),
+        3 => format!("{}.{}", inner(dice), dice.pick(MEMBERS)),
+        4 => format!("{}({})", dice.pick(GLOBALS), inner(dice)),
+        5 => format!(
+            "{}.{}(i, {})",
+            inner(dice),
+            dice.pick(&["all", "exists", "map", "filter", "exists_one"]),
+            inner(dice)
+        ),
+        6 => format!("({} ? {} : {})", inner(dice), inner(dice), inner(dice)),
+        7 => format!("[{}, {}]", inner(dice), inner(dice)),
+        8 => format!("{}[{}]", inner(dice), inner(dice)),
+        _ => format!("!{}", inner(dice)),
+    }
+}
+
+/// Whatever an expression holds: no panic at load nor at run, and every problem stands within the file.
+#[test]
+fn any_expression_is_compiled_or_told() {
+    const WORDS: &[&str] = &[
+        "request", ".", "method", "header", "[", "]", "(", ")", "\"x\"", "'", "\"", "&&", "||", "!", "?", ":", " ",
+        "1", "0x", "1e999", "in", "has", "size", "all", "token", "scopes", "{", "}", ",", "b'", "r\"", "\\", "\\x",
+        "ü", "//", "\n", "`", ";", "@v0", "@result", "@budget", "_", "-",
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..1_500 {
+        let mut dice = Dice::new(seed);
+        let depth = dice.below(4);
+        let text = match seed % 4 {
+            0 => dice.words(WORDS, 12),
+            1 => {
+                let whole = expression(&mut dice, depth);
+                dice.damaged(&whole)
+            }
+            _ => expression(&mut dice, depth),
+        };
+        let mut bench = Bench::new();
+        let written = serde_json::Value::from(text.as_str()).to_string();
+        match bench.setting::<Value>(&format!("{{ cel = {written} }}")) {
+            Ok(getter) => {
+                taken += 1;
+                let mut exchange = bench.exchange();
+                if seed % 2 == 0 {
+                    Bench::with_form(&mut exchange, "a=1&a=2");
+                }
+                let _ = getter.get(&exchange);
+            }
+            Err(problems) => {
+                refused += 1;
+                for place in problems.iter().map(|d| d.place.as_ref().unwrap()) {
+                    assert!(place.span.end <= place.file.text.len(), "{text}: {place}");
+                }
+            }
+        }
+    }
+    assert!(taken > 100 && refused > 500, "{taken} taken, {refused} refused: the words are badly chosen");
+}
+
+/// What the quick evaluator decides, the crate decides the same.
+#[test]
+fn quick_and_thorough_agree() {
+    const TEXTS: &[&str] =
+        &["request.method", "\"POST\"", "\"P\"", "\"\"", "\"\u{fc}\"", "vars.text", "vars.words", "vars.unset"];
+    const NUMBERS: &[&str] =
+        &["vars.number", "42", "-1", "token.expires", "size(token.scopes)", "size(request.method)", "vars.json.f"];
+    const LISTS: &[&str] = &["token.scopes", "[\"GET\", \"POST\"]", "[]", "vars.json.list", "[1, \"P\"]"];
+    const BOOLS: &[&str] =
+        &["true", "false", "has(vars.unset)", "has(token.scopes)", "request.path.matches(\"^/o\")", "token.active"];
+    fn condition(dice: &mut Dice, depth: usize) -> String {
+        // One operand in eight is of some other type.
+        let mut one = |of: &[&str]| {
+            let of = if dice.below(8) == 0 { *dice.pick(&[TEXTS, NUMBERS, LISTS, BOOLS]) } else { of };
+            (*dice.pick(of)).to_owned()
+        };
+        let (text, other_text, number, other_number, list, bool) =
+            (one(TEXTS), one(TEXTS), one(NUMBERS), one(NUMBERS), one(LISTS), one(BOOLS));
+        let order = *dice.pick(&["==", "!=", "<", "<=", ">", ">="]);
+        match dice.below(if depth == 0 { 5 } else { 8 }) {
+            0 => bool,
+            1 => format!("({text} {order} {other_text})"),
+            2 => format!("({number} {order} {other_number})"),
+            3 => format!("{text}.{}({other_text})", dice.pick(&["startsWith", "endsWith", "contains"])),
+            4 => format!("({text} in {list})"),
+            5 => format!("!{}", condition(dice, depth - 1)),
+            6 => format!("({} && {})", condition(dice, depth - 1), condition(dice, depth - 1)),
+            _ => format!("({} || {})", condition(dice, depth - 1), condition(dice, depth - 1)),
+        }
+    }
+    let mut decided = 0;
+    for seed in 0..800 {
+        let mut dice = Dice::new(seed);
+        let depth = dice.below(3);
+        let text = condition(&mut dice, depth);
+        let mut bench = Bench::new();
+        let Ok(condition) = bench.condition(&text) else { continue };
+        let mut expression = condition.0;
+        let exchange = bench.exchange();
+        let quick = outcome(expression.value(&exchange).map(|v| v.map(|v| v.to_json())));
+        decided += usize::from(expression.quick.take().is_some() && !quick.starts_with('!'));
+        let thorough = outcome(expression.value(&exchange).map(|v| v.map(|v| v.to_json())));
+        assert_eq!(quick, thorough, "{text}");
+    }
+    assert!(decided > 250, "{decided} were decided: the expressions are badly chosen");
 }

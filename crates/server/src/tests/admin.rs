@@ -84,7 +84,7 @@ async fn clients_are_registered_through_a_node() {
         matches!(records.add_client(&add).await, Err(ClientError::Refused(refusal)) if refusal.message.contains("already"))
     );
     assert_eq!(records.show_client(id).await.unwrap(), added.client);
-    assert_eq!(records.list_clients(None, 10).await.unwrap().clients, [added.client.clone()]);
+    assert_eq!(records.list_clients(None, 10).await.unwrap().clients, std::slice::from_ref(&added.client));
     assert!(!records.enable_client(id, false).await.unwrap().enabled);
     let rotated = records.rotate_client(id, &RotateClient { client_secret: None, keep_old_seconds: 60 }).await.unwrap();
     assert_ne!(rotated.client_secret, added.client_secret);

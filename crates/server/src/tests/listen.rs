@@ -170,3 +170,21 @@ async fn a_client_that_goes_away_frees_the_upstream() {
     let gone = tokio::time::timeout(Duration::from_secs(5), there.read(&mut [0; 1])).await;
     assert_eq!(gone.expect("the upstream's connection closes").unwrap(), 0);
 }
+
+#[tokio::test]
+async fn what_came_before_an_upstream_broke_off_reaches_the_client() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("[upstream.u]\ntargets = [\"http://{}\"]\n", upstream.local_addr().unwrap());
+    let policy = ("policies/f.toml", "route = \"/f\"\n[[filter]]\nuse = \"forward\"\nupstream = \"u\"\n");
+    let node = TestNode::start(&[("node.toml", &target), policy]).await;
+    let server = async {
+        let (mut there, _) = upstream.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            there.read_buf(&mut seen).await.unwrap();
+        }
+        there.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
+    };
+    let ((), answer) = tokio::join!(server, node.get("/f"));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("half"), "{answer:?}");
+}

@@ -19,6 +19,7 @@ use crate::idle::IdleLimit;
 /// A body that comes while it is asked for, and gives its connection back at its end.
 struct Answer {
     first: Option<Bytes>,
+    failure: Option<BoxError>,
     incoming: Incoming,
     link: Option<Box<Link>>,
     home: Home,
@@ -33,7 +34,8 @@ pub(super) struct Home {
 
 /// Makes the body: in memory where all of it is there already, which spares small answers a stream.
 pub(super) async fn body(incoming: Incoming, link: Box<Link>, home: Home, idle: Duration) -> Body {
-    let mut answer = Answer { first: None, incoming, link: Some(link), home, idle: IdleLimit::new(idle) };
+    let mut answer =
+        Answer { first: None, failure: None, incoming, link: Some(link), home, idle: IdleLimit::new(idle) };
     let complete = std::future::poll_fn(|cx| Poll::Ready(answer.take_what_is_there(cx))).await;
     match complete {
         Some(bytes) => bytes.into(),
@@ -62,8 +64,12 @@ impl Answer {
                 self.first = Some(data);
                 None
             }
-            // An error comes again when the body is asked for.
-            Poll::Ready(Some(Err(_))) | Poll::Pending => None,
+            Poll::Ready(Some(Err(e))) => {
+                self.link = None;
+                self.failure = Some(e.into());
+                None
+            }
+            Poll::Pending => None,
         }
     }
 
@@ -90,6 +96,9 @@ impl Answer {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
         loop {
             match self.poll_incoming(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -102,8 +111,12 @@ impl Answer {
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Poll::Ready(Some(Err(e))) => {
+                    // Told at the next poll: an error makes hyper drop what it has not written yet, and the client is to have
+                    // all that came before.
                     self.link = None;
-                    return Poll::Ready(Some(Err(e.into())));
+                    self.failure = Some(e.into());
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Poll::Ready(None) => {
                     self.give_back(cx);
@@ -153,6 +166,6 @@ impl HttpBody for Shared {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }

@@ -256,3 +256,21 @@ async fn a_client_that_breaks_off_is_not_the_upstreams_fault() {
         tokio::join!(scripted.upstream.send(Request::post("/").body(body).unwrap()), scripted.accept());
     assert!(matches!(response, Err(UpstreamError::RequestBody(_))), "{:?}", response.err());
 }
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_an_error_at_whatever_moment() {
+    for body in ["", "half"] {
+        let scripted = Scripted::new().await;
+        let server = async {
+            let mut stream = scripted.accept().await;
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{body}").as_bytes()).await.unwrap();
+        };
+        let client = async {
+            let response = scripted.upstream.send(get("/")).await.unwrap();
+            assert!(response.into_body().collect(1 << 20).await.is_err(), "{body:?}");
+        };
+        tokio::join!(server, client);
+        assert_eq!(scripted.upstream.pool.len(), 0);
+    }
+}

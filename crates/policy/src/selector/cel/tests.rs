@@ -125,9 +125,9 @@ fn what_is_refused_at_load() {
         ("kps.t[\"x\"].f == \"y\"", "1:6-18 P0004 this version does not know `kps` selectors yet"),
         (
             "request.path.startWith(\"/\")",
-            "1:28-29 P0110 there is no function `startWith` (did you mean `startsWith`?)",
+            "1:19-28 P0110 there is no function `startWith` (did you mean `startsWith`?)",
         ),
-        ("sze(token.scopes) > 0", "1:9-10 P0110 there is no function `sze` (did you mean `size`?)"),
+        ("sze(token.scopes) > 0", "1:6-9 P0110 there is no function `sze` (did you mean `size`?)"),
         ("request.path.replace(\"a\", \"b\") == \"\"", "P0110 there is no function `replace`"),
         ("size(token.scopes, 1) > 0", "P0110 `size` takes one argument"),
         ("request.path.substring() == \"\"", "P0110 `substring` takes 1 or 2 arguments"),

@@ -69,10 +69,19 @@ impl FilterKind {
             role: C::ROLE,
             schema: || schemars::schema_for!(C),
             build: |table, skip, outside, cx| {
-                let (settings, warnings): (C, _) =
-                    crate::reader::deserialize_with_warnings(cx.file(), table, skip, outside)?;
-                cx.effects.warnings.extend(warnings);
-                Ok(Box::new(settings.build(cx)?))
+                let (settings, mut found) = crate::reader::deserialize_known::<C>(cx.file(), table, skip, outside);
+                let Some(settings) = settings else { return Err(found) };
+                match settings.build(cx) {
+                    Ok(filter) if !found.has_errors() => {
+                        cx.effects.warnings.extend(found);
+                        Ok(Box::new(filter))
+                    }
+                    Ok(_) => Err(found),
+                    Err(more) => {
+                        found.extend(more);
+                        Err(found)
+                    }
+                }
             },
         }
     }

@@ -10,8 +10,8 @@ mod outside;
 mod parse;
 mod suggest;
 
-pub(crate) use de::shown;
 pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
+pub(crate) use de::{deserialize_known, shown};
 pub use files::{Files, read_folder};
 pub use keys::Keys;
 pub use outside::{NoOutside, Outside, SecretError};

@@ -58,8 +58,22 @@ impl Walk<'_> {
                 "a name may stand once in a table, and a table may have one header; several entries are written `[[name]]`",
             ),
             "recursion limit" | "cannot recurse further; max recursion depth met" => self.too_deep(span),
+            _ if message.starts_with("string values must be quoted") && self.is_empty(span) => {
+                self.tell(span, "a value is missing here", "text stands in quotes: `name = \"text\"`");
+            }
+            // A word that begins with `t` or `f` is taken for a boolean.
+            _ if message.starts_with("string values must be quoted") || message.starts_with("invalid boolean") => {
+                self.tell(span, "this is no value", "text stands in quotes: `name = \"text\"`");
+            }
+            _ if message.starts_with("invalid ") && message.contains(" string, expected `") => {
+                self.tell(span, "the text before this has no closing quotes", "a text ends with the quotes that it begins with");
+            }
             _ => self.tell(span, message, ""),
         }
+    }
+
+    fn is_empty(&self, span: Span) -> bool {
+        self.file.text.get(span.start..span.end).is_none_or(|text| text.trim().is_empty())
     }
 
     fn too_deep(&mut self, span: Span) {
@@ -177,8 +191,17 @@ mod tests {
         for (place, line) in lines.iter().zip([1, 3, 4, 5]) {
             assert!(place.starts_with(&format!("policies/a.toml:{line}:")), "{found:?}");
         }
-        assert_eq!(found[2].1, "this name stands in its table already");
-        assert_eq!(found[3].1, "this number is too large");
+        let messages: Vec<_> = found.iter().map(|(_, message)| message.as_str()).collect();
+        let expected = [
+            "a value is missing here",
+            "the text before this has no closing quotes",
+            "this name stands in its table already",
+            "this number is too large",
+        ];
+        assert_eq!(messages, expected);
+        for text in ["a = text", "a = hello"] {
+            assert_eq!(errors(text), [("policies/a.toml:1:5".to_owned(), "this is no value".to_owned())]);
+        }
     }
 
     #[test]

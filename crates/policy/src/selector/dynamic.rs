@@ -99,3 +99,26 @@ fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_a_setting_allows_what_may_stand_there() {
+        #[derive(JsonSchema)]
+        #[allow(dead_code)]
+        struct Settings {
+            /// How many.
+            count: Dynamic<i64>,
+            any: Option<Dynamic<crate::Value>>,
+        }
+        let schema = schemars::schema_for!(Settings).to_value();
+        let count = &schema["$defs"]["IntOrSelector"];
+        let types: Vec<_> = count["anyOf"].as_array().unwrap().iter().map(|of| of["type"].as_str().unwrap()).collect();
+        assert_eq!(types, ["integer", "string", "object"]);
+        assert_eq!(count["description"], "A whole number, a selector (`${...}`), or `{ cel = \"...\" }`.");
+        assert_eq!(schema["properties"]["count"]["description"], "How many.");
+        assert_eq!(schema["required"], serde_json::json!(["count"]));
+    }
+}

@@ -8,7 +8,7 @@ use super::cel::Expression;
 use super::grammar::{self, Path, Piece, Step, Template};
 use super::resolve::{Name, NameStep, resolve};
 use super::source::Source;
-use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Span, codes};
+use crate::diagnostic::{Diagnostics, Problem, Span, codes};
 use crate::exchange::Exchange;
 use crate::filter::BuildContext;
 use crate::outcome::Reason;
@@ -263,7 +263,7 @@ fn lookup(
 ) -> Result<(Lookup, Type), Diagnostics> {
     let name = name(path, source, default.is_some(), lists);
     let written = name.whole();
-    let resolved = resolve(&name, cx).map_err(Diagnostic::into);
+    let resolved = resolve(&name, cx);
     let default = default.map(|template| {
         if template.pieces.is_empty() {
             return Ok(None);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::JsonPath;
 use super::access::{Accessor, Inner, JsonQuery, Parameter, Tail};
-use crate::diagnostic::{Code, Diagnostic, Problem, Span, codes};
+use crate::diagnostic::{Code, Diagnostics, Problem, Span, codes};
 use crate::filter::BuildContext;
 use crate::reader::did_you_mean;
 use crate::value::{Type, Value};
@@ -71,7 +71,7 @@ impl Resolved {
 }
 
 /// Resolves a name; what it reads counts as a read of the filter.
-pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     if let (Some((_, span)), false) = (name.json, matches!(name.words().as_slice(), ["request" | "response", "json"])) {
         return Err(name.error(
             cx,
@@ -99,7 +99,7 @@ pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Reso
     }
 }
 
-fn request(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn request(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let field = name.field(cx, 0, REQUEST)?;
     let accessor = match field {
         "method" => Accessor::Method,
@@ -138,7 +138,7 @@ fn request(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagn
     Ok(Resolved::text(accessor))
 }
 
-fn response(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn response(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let field = name.field(cx, 0, RESPONSE)?;
     cx.read("response", name.span, name.optional);
     match field {
@@ -161,13 +161,13 @@ fn response(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diag
 }
 
 /// A name of the route's path: which routes lead here, the flow check knows.
-fn path(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn path(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let field = name.only_field(cx, "`path.id`")?;
     cx.read(&format!("path.{field}"), name.span, name.optional);
     Ok(Resolved::text(Accessor::PathParameter(field.into())))
 }
 
-fn variable(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn variable(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let attribute = format!("vars.{}", name.any_field(cx, "`vars.subject`")?);
     cx.read(&attribute, name.span, name.optional);
     let slot = cx.layout.slot(&attribute);
@@ -175,7 +175,7 @@ fn variable(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diag
     Ok(Resolved::new(Accessor::Variable { slot, tail }, Type::Any))
 }
 
-fn input(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn input(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let field = name.any_field(cx, "`input.message`")?;
     let inputs: &BTreeMap<String, Type> = cx.inputs;
     let Some(of) = inputs.get(field).copied() else {
@@ -192,7 +192,7 @@ fn input(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnos
     Ok(Resolved::new(Accessor::Input { name: field.into(), tail }, of))
 }
 
-fn failure(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn failure(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let (accessor, of) = match name.field(cx, 0, FAILURE)? {
         "reason" => (Accessor::FailureReason, Type::Text),
         "message" => (Accessor::FailureMessage, Type::Text),
@@ -204,7 +204,7 @@ fn failure(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagn
     Ok(Resolved::new(accessor, of))
 }
 
-fn value(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn value(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let field = name.any_field(cx, "`values.partner_domain`")?;
     let values = &cx.shared.node.values;
     let Some(value) = values.get(field) else {
@@ -235,13 +235,13 @@ fn value(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnos
     Ok(Resolved::new(Accessor::Constant(found), of))
 }
 
-fn node(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn node(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     name.field(cx, 0, &["name"])?;
     name.tail(cx, 1, Type::Text)?;
     Ok(Resolved::text(Accessor::Constant(Value::text(cx.shared.node.name.as_str()))))
 }
 
-fn attribute(root: &str, name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostic> {
+fn attribute(root: &str, name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let library = cx.shared.library;
     let Some((_, attribute)) = library.attribute(root) else {
         let known = ROOTS.iter().copied().chain(library.attributes.iter().map(|a| a.name()));
@@ -271,16 +271,16 @@ impl<'a> Name<'a> {
         code: Code,
         message: impl Into<String>,
         help: impl Into<String>,
-    ) -> Diagnostic {
+    ) -> Diagnostics {
         let mut problem = Problem::error(code, message);
         let help = help.into();
         if !help.is_empty() {
             problem = problem.with_help(help);
         }
-        problem.at(cx.place(span))
+        problem.at(cx.place(span)).into()
     }
 
-    fn not_yet(&self, cx: &BuildContext<'_>, what: &str, instead: &str) -> Diagnostic {
+    fn not_yet(&self, cx: &BuildContext<'_>, what: &str, instead: &str) -> Diagnostics {
         self.error(cx, self.span, codes::NOT_YET, format!("this version does not know {what} yet"), instead)
     }
 
@@ -316,7 +316,7 @@ impl<'a> Name<'a> {
     }
 
     /// The name at this step: one of those that are known.
-    fn field(&self, cx: &BuildContext<'_>, at: usize, known: &[&str]) -> Result<&'a str, Diagnostic> {
+    fn field(&self, cx: &BuildContext<'_>, at: usize, known: &[&str]) -> Result<&'a str, Diagnostics> {
         let before = self.written(at);
         let list = || known.iter().map(|k| format!("`{before}.{k}`")).collect::<Vec<_>>().join(", ");
         match self.steps.get(at) {
@@ -343,17 +343,17 @@ impl<'a> Name<'a> {
     }
 
     /// The first name after the root, whatever it is.
-    fn any_field(&self, cx: &BuildContext<'_>, example: &str) -> Result<&'a str, Diagnostic> {
+    fn any_field(&self, cx: &BuildContext<'_>, example: &str) -> Result<&'a str, Diagnostics> {
         self.named(cx, 0, example)
     }
 
     /// The same where nothing may follow.
-    fn only_field(&self, cx: &BuildContext<'_>, example: &str) -> Result<&'a str, Diagnostic> {
+    fn only_field(&self, cx: &BuildContext<'_>, example: &str) -> Result<&'a str, Diagnostics> {
         self.tail(cx, 1, Type::Text)?;
         self.any_field(cx, example)
     }
 
-    fn named(&self, cx: &BuildContext<'_>, at: usize, example: &str) -> Result<&'a str, Diagnostic> {
+    fn named(&self, cx: &BuildContext<'_>, at: usize, example: &str) -> Result<&'a str, Diagnostics> {
         match self.steps.get(at) {
             Some((NameStep::Name(name), _)) => Ok(name),
             _ => {
@@ -364,13 +364,13 @@ impl<'a> Name<'a> {
     }
 
     /// The name of a header, cookie or parameter; nothing may follow.
-    fn parameter(&self, cx: &BuildContext<'_>, kind: &str) -> Result<&'a str, Diagnostic> {
+    fn parameter(&self, cx: &BuildContext<'_>, kind: &str) -> Result<&'a str, Diagnostics> {
         let name = self.named(cx, 1, &format!("`request.{kind}.name` or `request.{kind}[\"name\"]`"))?;
         self.tail(cx, 2, Type::Text)?;
         Ok(name)
     }
 
-    fn header(&self, cx: &BuildContext<'_>) -> Result<http::HeaderName, Diagnostic> {
+    fn header(&self, cx: &BuildContext<'_>) -> Result<http::HeaderName, Diagnostics> {
         let name = self.parameter(cx, "header")?;
         http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
             let message = format!("`{}` cannot be the name of a header", crate::reader::shown(name));
@@ -379,7 +379,7 @@ impl<'a> Name<'a> {
     }
 
     /// After `request.json` or `response.json`: a JSONPath, or names and indexes.
-    fn json_query(&self, cx: &BuildContext<'_>) -> Result<(JsonQuery, Type), Diagnostic> {
+    fn json_query(&self, cx: &BuildContext<'_>) -> Result<(JsonQuery, Type), Diagnostics> {
         let (text, span) = match self.json {
             Some((text, span)) => (text.to_owned(), span),
             None => (self.steps_as_json_path(), self.span),
@@ -405,7 +405,7 @@ impl<'a> Name<'a> {
     }
 
     /// The steps from here on, into a value of this type.
-    fn tail(&self, cx: &BuildContext<'_>, from: usize, of: Type) -> Result<Tail, Diagnostic> {
+    fn tail(&self, cx: &BuildContext<'_>, from: usize, of: Type) -> Result<Tail, Diagnostics> {
         let rest = self.steps.get(from..).unwrap_or_default();
         if let (Some((_, span)), false) = (rest.first(), matches!(of, Type::Any | Type::Map | Type::List)) {
             let message = format!("`{}` is {of}: it has nothing inside", self.written(from));

@@ -23,7 +23,7 @@ use super::{Node, Outside, Table};
 
 pub(crate) use self::fault::shown;
 pub(super) use self::fault::unknown_key;
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceFile, Span};
 
 /// So many problems of one table are looked for: each costs one more walk over it.
 const MOST_PROBLEMS: usize = 50;
@@ -47,6 +47,17 @@ pub fn deserialize_with_warnings<T: DeserializeOwned>(
     skip: &[&str],
     outside: &dyn Outside,
 ) -> Result<(T, Diagnostics), Diagnostics> {
+    strictly(deserialize_known(file, table, skip, outside))
+}
+
+/// All problems and warnings, and the value even where there are unknown keys, as long as all others are right: what is
+/// checked with it then finds its own problems in the same go.
+pub(crate) fn deserialize_known<T: DeserializeOwned>(
+    file: &Arc<SourceFile>,
+    table: &Table,
+    skip: &[&str],
+    outside: &dyn Outside,
+) -> (Option<T>, Diagnostics) {
     read_all(file, outside, table.span, |cx| T::deserialize(Entries::of(cx, table, skip)))
 }
 
@@ -56,7 +67,15 @@ pub fn deserialize_node<T: DeserializeOwned>(
     node: &Node,
     outside: &dyn Outside,
 ) -> Result<(T, Diagnostics), Diagnostics> {
-    read_all(file, outside, node.span, |cx| T::deserialize(NodeDeserializer { cx, node }))
+    strictly(read_all(file, outside, node.span, |cx| T::deserialize(NodeDeserializer { cx, node })))
+}
+
+/// No value beside an error.
+fn strictly<T>((value, found): (Option<T>, Diagnostics)) -> Result<(T, Diagnostics), Diagnostics> {
+    match value {
+        Some(value) if !found.has_errors() => Ok((value, found)),
+        _ => Err(found),
+    }
 }
 
 /// What one reading shares.
@@ -93,31 +112,22 @@ fn read_all<T>(
     outside: &dyn Outside,
     whole: Span,
     read: impl Fn(&Cx<'_>) -> Result<T, Fault>,
-) -> Result<(T, Diagnostics), Diagnostics> {
+) -> (Option<T>, Diagnostics) {
     let cx = Cx { file, outside, hidden: RefCell::default(), found: RefCell::default() };
-    let mut value = None;
-    for _ in 0..MOST_PROBLEMS {
-        match read(&cx) {
-            Ok(read) => {
-                value = Some(read);
-                break;
-            }
-            Err(fault) => {
-                let wrong = fault.entry;
-                fault.tell(&cx, whole);
-                // Without an entry to pass over, the next walk would find the same.
-                if !wrong.is_some_and(|entry| cx.hide(entry)) {
-                    break;
-                }
-            }
+    for walk in 0..MOST_PROBLEMS {
+        let fault = match read(&cx) {
+            // What was read without its wrong entries is not what the file says.
+            Ok(value) => return ((walk == 0).then_some(value), cx.found.into_inner().sorted()),
+            Err(fault) => fault,
+        };
+        let wrong = fault.entry;
+        fault.tell(&cx, whole);
+        // Without an entry to pass over, the next walk would find the same.
+        if !wrong.is_some_and(|entry| cx.hide(entry)) {
+            break;
         }
     }
     let found = cx.found.into_inner().sorted();
-    match value {
-        Some(value) if !found.has_errors() => Ok((value, found)),
-        _ => {
-            debug_assert!(found.iter().any(|d| d.problem.severity == Severity::Error));
-            Err(found)
-        }
-    }
+    debug_assert!(found.has_errors());
+    (None, found)
 }

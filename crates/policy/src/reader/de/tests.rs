@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 
 use super::*;
+use crate::diagnostic::Severity;
 use crate::reader::{SecretError, parse};
 use crate::settings::{ByteSize, Duration, FromOutside, Literal, Method, Spanned};
 
@@ -304,6 +305,19 @@ fn texts_from_outside() {
             (got, expected) => panic!("{text}: {got:?}, expected {expected:?}"),
         }
     }
+}
+
+#[test]
+fn unknown_keys_alone_leave_a_value_to_check_further() {
+    let known = |text: &str| {
+        let file = source(text);
+        let document = parse(&file).unwrap();
+        let (value, found) = deserialize_known::<Settings>(&file, &document.root, &[], &STRICT);
+        (value.map(|v| v.text), lines(&found).len())
+    };
+    assert_eq!(known("text = \"x\"\ntxet = 1\npart = { needed = 1, x = 1 }"), (Some(Some("x".into())), 2));
+    assert_eq!(known("text = \"x\"\ntxet = 1\nport = \"y\""), (None, 2));
+    assert_eq!(known("text = \"x\""), (Some(Some("x".into())), 0));
 }
 
 #[test]

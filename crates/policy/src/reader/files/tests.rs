@@ -163,3 +163,39 @@ fn the_hash_is_of_paths_and_contents() {
         assert_ne!(one, hash(other), "{other:?}");
     }
 }
+
+/// A ConfigMap is swapped again and again while it is read: what comes back is always of one state.
+#[test]
+fn what_is_read_belongs_together() {
+    let folder = Folder::new();
+    let names: Vec<String> = (0..20).map(|n| format!("p{n}.toml")).collect();
+    for state in ["old", "new"] {
+        names.iter().for_each(|name| folder.write(&format!("policies/..{state}/{name}"), state));
+    }
+    folder.link("..old", "policies/..data");
+    names.iter().for_each(|name| folder.link(&format!("..data/{name}"), &format!("policies/{name}")));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let policies = folder.0.join("policies");
+            for state in ["new", "old"].iter().cycle() {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                symlink(format!("..{state}"), policies.join("..next")).unwrap();
+                fs::rename(policies.join("..next"), policies.join("..data")).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(3));
+            }
+        });
+        let mixed = (0..600).filter(|_| {
+            let files = read_folder(&folder.0);
+            assert_eq!(files.files.len(), names.len());
+            let mut texts = files.files.values().map(|file| file.text.as_str());
+            let first = texts.next().unwrap();
+            texts.any(|text| text != first)
+        });
+        let mixed = mixed.count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(mixed, 0, "reads of two states at once");
+    });
+}

@@ -156,8 +156,8 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
                 self.variables.push(Variable { accessor: resolved.accessor, name: name.whole().into(), kind });
                 (self.variables.len() - 1, resolved.of)
             }
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(problems) => {
+                self.problems.extend(problems);
                 (0, Type::Any)
             }
         }
@@ -291,7 +291,7 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", functions::names(member).collect::<Vec<_>>().join(", ")),
         };
-        let span = self.span(id);
+        let span = self.function_name(id, name);
         self.problem(codes::SELECTOR, span, format!("there is no function `{name}`"), help);
         (IdedExpr::default(), Type::Any)
     }

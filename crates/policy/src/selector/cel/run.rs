@@ -1,7 +1,7 @@
 //! Evaluates an expression for one request.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -209,10 +209,13 @@ fn from_cel(value: cel::Value) -> Result<Option<Value>, Reason> {
             Value::List(items?.into_iter().flatten().collect())
         }
         cel::Value::Map(map) => {
-            let entries =
-                map.map.iter().map(|(name, value)| Ok((Arc::<str>::from(name.to_string()), from_cel(value.clone())?)));
-            let entries: Result<Vec<(Arc<str>, Option<Value>)>, Reason> = entries.collect();
-            Value::Map(Arc::new(entries?.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
+            let mut entries = BTreeMap::new();
+            for (name, value) in map.map.iter() {
+                if let Some(value) = from_cel(value.clone())? {
+                    entries.insert(Arc::<str>::from(name.to_string()), value);
+                }
+            }
+            Value::Map(Arc::new(entries))
         }
         _ => return Err(wrong_type("the expression's value is neither text, number, true or false, list nor table")),
     }))

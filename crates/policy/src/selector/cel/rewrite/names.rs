@@ -37,6 +37,24 @@ impl Rewrite<'_, '_, '_> {
         self.source.span(self.range(id))
     }
 
+    /// Where a function's name stands: the parser gives the place of the bracket after it, or of the dot before it.
+    pub(super) fn function_name(&self, id: u64, name: &str) -> Span {
+        let text = self.source.text;
+        let range = self.range(id);
+        let before = text[..range.start].trim_end();
+        let start = if before.ends_with(name) {
+            before.len() - name.len()
+        } else {
+            match text[range.start..].find(name) {
+                Some(at) if text[range.start..range.start + at].chars().all(|c| c == '.' || c == ' ') => {
+                    range.start + at
+                }
+                _ => return self.source.span(range),
+            }
+        };
+        self.source.span(start..start + name.len())
+    }
+
     /// The attributes that are asked for with `has(...)`.
     pub(super) fn collect_asked(&mut self, node: &IdedExpr, depth: usize) {
         if depth > 4 * DEEPEST {

@@ -4,6 +4,11 @@
 //! Above it the typed stores ([`AccessTokens`], [`Clients`]) write once what is delicate: hashing, codec, expiry, revocation,
 //! cache. It may use `oauth`, and none of our other crates.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
+)]
+
 pub mod access_tokens;
 pub mod clients;
 mod codec;

@@ -1,6 +1,6 @@
 //! Stores and data sources: where records are kept.
 //!
-//! A [`DataSource`](source::DataSource) implements a few atomic verbs over plain rows and knows no OAuth, no JSON and no clock.
+//! A [`DataSource`] implements a few atomic verbs over plain rows and knows no OAuth, no JSON and no clock.
 //! Above it the typed stores ([`AccessTokens`], [`Clients`]) write once what is delicate: hashing, codec, expiry, revocation,
 //! cache. It may use `oauth`, and none of our other crates.
 

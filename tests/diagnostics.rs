@@ -3,6 +3,8 @@
 //!
 //! `BLESS=1 cargo test --test diagnostics` writes the expectations anew, for a person to read before they are committed.
 
+#![allow(clippy::disallowed_methods, reason = "BLESS is for the person who runs the test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

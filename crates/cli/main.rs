@@ -145,8 +145,7 @@ fn on_records(global: &Global, output: Output, work: impl AsyncFnOnce(&Records) 
                 Err(diagnostics) => Ok(output.refused(&diagnostics)),
             },
         }
-    })
-    .flatten()
+    })?
 }
 
 /// The running node, where `--admin` names one.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::fs::{DirBuilder, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,10 +71,16 @@ impl Place {
     }
 
     /// Opens the connection that writes: makes the file where it is missing, and brings its schema up to date.
+    #[allow(clippy::disallowed_methods, reason = "on the writer's own thread")]
     pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
         self.make()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&self.path, flags).map_err(|e| self.explain(&e))?;
+        // SQLite opens what may not be written for reading, and would tell only with the first write.
+        if connection.is_readonly("main").map_err(|e| self.explain(&e))? {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY), None);
+            return Err(self.explain(&error));
+        }
         // Switching a new file to WAL takes a lock for which SQLite does not always wait.
         for attempt in 1.. {
             match self.set_up_writer(&connection) {
@@ -88,18 +95,44 @@ impl Place {
     }
 
     /// Makes the file for this user alone, and missing folders above it. SQLite gives its `-wal` and `-shm` the same rights.
+    ///
+    /// A file that exists is never opened here: closing it again would drop the locks that SQLite has on it for other
+    /// connections of this process (<https://www.sqlite.org/howtocorrupt.html>, 2.2). So a new one is made beside it, closed, and then
+    /// linked to its place, where it appears with its rights at once and replaces nothing.
     fn make(&self) -> Result<(), StoreError> {
         if self.path.is_dir() {
             return Err(StoreError::Broken(format!("{self} is a folder: let `path` name a file")));
         }
-        let made =
-            self.path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder));
-        let made = made
-            .and_then(|()| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path));
-        made.map(drop).map_err(|e| match e.kind() {
-            std::io::ErrorKind::StorageFull => self.full(),
-            _ => StoreError::Broken(format!("{self} cannot be opened for writing: {e}. Mend the path or its rights")),
+        if self.path.exists() {
+            return Ok(());
+        }
+        let make = || {
+            if let Some(folder) = self.path.parent() {
+                DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            }
+            let create = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop);
+            let beside = self.beside();
+            create(&beside)?;
+            let linked = std::fs::hard_link(&beside, &self.path);
+            std::fs::remove_file(&beside)?;
+            // Not every file system has links.
+            match linked.or_else(|_| create(&self.path)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()), // Another was quicker.
+                made => made,
+            }
+        };
+        make().map_err(|e| match e.kind() {
+            io::ErrorKind::StorageFull => self.full(),
+            _ => StoreError::Broken(format!("{self} cannot be made: {e}. Mend the path or its rights")),
         })
+    }
+
+    /// A name in the same folder that nobody else uses.
+    fn beside(&self) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".new-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        name.into()
     }
 
     fn set_up_writer(&self, connection: &Connection) -> rusqlite::Result<()> {

@@ -74,6 +74,7 @@ type Connections = (u64, Pool<SqliteConnectionManager>);
 pub(super) struct Readers(Arc<Shared>);
 
 impl Readers {
+    #[allow(clippy::disallowed_methods, reason = "the threads of this source: they end when it is dropped")]
     pub(super) fn start(place: &Arc<Place>, count: usize) -> io::Result<Readers> {
         let queue = Queue { reads: VecDeque::new(), idle: 0, quick: 0, closed: false };
         let shared = Arc::new(Shared {

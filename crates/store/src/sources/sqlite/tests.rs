@@ -139,7 +139,7 @@ async fn a_folder_that_cannot_be_made_is_told() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
     let error = broken(source(&folder, Settings::at("file/x.db")).prepare().await);
-    assert!(error.contains("file/x.db cannot be opened"), "{error}");
+    assert!(error.contains("file/x.db cannot be made"), "{error}");
 }
 
 #[tokio::test]
@@ -359,4 +359,23 @@ async fn write_until_killed(sqlite: Arc<Sqlite>) {
         });
     }
     tasks.join_all().await;
+}
+
+/// Closing any descriptor of a file drops the locks that this process has on it, and another process may then take the file
+/// for one that nobody uses, and remove the log that is still written to.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn opening_a_file_again_keeps_the_locks_on_it() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder).await;
+    first.insert(&ACCESS_TOKEN, row("k")).await.unwrap();
+    let (process, file) = (std::process::id(), folder.path().join("var/x.db").metadata().unwrap().ino());
+    let locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|lock| lock.contains(&format!(" {process} ")) && lock.contains(&format!(":{file} ")))
+    };
+    assert!(locked());
+    let _second = open(&folder).await;
+    assert!(locked());
 }

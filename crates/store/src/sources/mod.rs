@@ -85,8 +85,8 @@ mod tests {
     #[test]
     fn a_rotated_password_is_the_same_place() {
         let at = |url: &str| {
-            let settings = serde_json::json!({ "url": url });
-            SourceSettings::Postgres(serde_json::from_value(settings).unwrap())
+            let url = postgres::Url::new(oauth::Secret::new(url.to_owned()));
+            SourceSettings::Postgres(postgres::Settings { url, max_connections: 16, prepared_statements: None })
         };
         let this = at("postgres://app:one@db.example/oauth");
         assert!(this.same_place(&at("postgres://app:two@db.example:5432/oauth")));

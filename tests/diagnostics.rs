@@ -3,6 +3,8 @@
 //!
 //! `BLESS=1 cargo test --test diagnostics` writes the expectations anew, for a person to read before they are committed.
 
+#![allow(clippy::disallowed_methods, reason = "BLESS is for the person who runs the test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,11 +63,15 @@ fn every_case_is_said_as_expected() {
 
 #[test]
 fn every_code_has_a_case_or_a_reason() {
-    let expected: String = cases().iter().filter_map(|case| fs::read_to_string(case.join("expected.txt")).ok()).collect();
+    let expected: String =
+        cases().iter().filter_map(|case| fs::read_to_string(case.join("expected.txt")).ok()).collect();
     let all: BTreeSet<_> = codes::ALL.iter().map(|(code, _)| code.as_str()).collect();
     let shown: BTreeSet<_> = all.iter().copied().filter(|code| expected.contains(&format!("[{code}]"))).collect();
     let excused: BTreeSet<_> = WITHOUT.iter().map(|(code, _)| *code).collect();
     let missing: Vec<_> = all.iter().filter(|code| !shown.contains(*code) && !excused.contains(*code)).collect();
     let needless: Vec<_> = excused.iter().filter(|code| shown.contains(*code) || !all.contains(*code)).collect();
-    assert!(missing.is_empty() && needless.is_empty(), "without a case: {missing:?}; excused without need: {needless:?}");
+    assert!(
+        missing.is_empty() && needless.is_empty(),
+        "without a case: {missing:?}; excused without need: {needless:?}"
+    );
 }

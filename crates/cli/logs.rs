@@ -42,6 +42,7 @@ fn set(format: LogFormat, level: &str) {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
 fn lines(format: LogFormat, level: &str) -> Lines {
     let filter = filter(std::env::var(VARIABLE).ok().as_deref(), level);
     match format {

@@ -137,7 +137,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 /// Runs a command that works on records: with the node, where `--admin` names one, else in the stores themselves.
 fn on_records(global: &Global, output: Output, work: impl AsyncFnOnce(&Records) -> Ended) -> Ended {
-    let ended = block_on(async {
+    block_on(async {
         match node(global)? {
             Some(node) => work(&Records::Node(node)).await,
             None => match server::open_stores(&global.options()).await {
@@ -145,8 +145,7 @@ fn on_records(global: &Global, output: Output, work: impl AsyncFnOnce(&Records) 
                 Err(diagnostics) => Ok(output.refused(&diagnostics)),
             },
         }
-    })?;
-    ended
+    })?
 }
 
 /// The running node, where `--admin` names one.

@@ -116,6 +116,7 @@ impl Failure {
 }
 
 /// Whether colours belong there: on a terminal, and nobody said NO_COLOR (<https://no-color.org>).
+#[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
 pub(crate) fn color(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -160,6 +161,7 @@ fn with_end(mut text: String) -> String {
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) has seen all it wanted: that is the quiet end of a command.
+#[allow(clippy::disallowed_methods, reason = "the command line ends the process")]
 fn print(text: std::fmt::Arguments<'_>) {
     if let Err(why) = write_all(io::stdout(), text)
         && why.kind() == ErrorKind::BrokenPipe

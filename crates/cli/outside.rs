@@ -19,6 +19,7 @@ impl Machine {
 }
 
 impl Outside for Machine {
+    #[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
     fn variable(&self, name: &str) -> Result<String, SecretError> {
         // A name with `=` or NUL cannot be set, and std panics on some of them elsewhere: it is simply not there.
         if name.is_empty() || name.contains(['=', '\0']) {

@@ -59,6 +59,7 @@ fn first_token(program: &str, dir: &Path, url: &str) -> [String; 2] {
 }
 
 /// How this program is called: by its name where the shell finds it so, else by its path.
+#[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
 fn program() -> String {
     let Ok(path) = std::env::current_exe() else { return String::from("portcullis") };
     let folders = std::env::var_os("PATH").unwrap_or_default();

@@ -5,6 +5,11 @@
 //! One file a matter, with the RFC's sections in the names of its tests; the filters in `filters/oauth` only carry
 //! requests to these rules and their results back.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
+)]
+
 pub mod bearer;
 pub mod client_auth;
 pub mod credential;

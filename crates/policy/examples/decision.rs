@@ -3,6 +3,8 @@
 //! Each filter reads one attribute and sets another, as an authorizing filter does after its store has answered; what is
 //! measured is routing, the exchange, the filters' futures, and the decision record with its clock.
 
+#![allow(clippy::disallowed_methods, reason = "it measures")]
+
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;

@@ -4,6 +4,11 @@
 //! It knows no socket, no database and no OAuth. What it needs from outside it asks through the ports in [`ports`];
 //! what filters there are, the caller says with a [`Library`](filter::Library). It may use none of our other crates.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
+)]
+
 pub mod attribute;
 pub mod compile;
 pub mod diagnostic;

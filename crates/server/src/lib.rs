@@ -4,6 +4,11 @@
 //! than a request: listeners, generations, data sources, tasks. It knows no filter: the library comes in through [`Options`].
 //! It may use `policy` and `store`, and none of our other crates.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
+)]
+
 pub mod admin;
 mod clock;
 mod hop;

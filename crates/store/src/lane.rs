@@ -32,6 +32,7 @@ impl Lane {
     }
 
     /// Runs the work on a thread for blocking work; a full lane is unavailable.
+    #[allow(clippy::disallowed_methods, reason = "this is the lane of slow work: bounded")]
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
         let full = |_| StoreError::Unavailable("too many secrets are being checked by a slow hash".into());
         let _place = self.places.try_acquire().map_err(full)?;

@@ -334,4 +334,23 @@ mod tests {
         let names: Vec<&str> = opened.sources_in_use().map(|source| source.name()).collect();
         assert_eq!(names, ["a"]);
     }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_rotated_password_is_the_same_place() {
+        let at = |url: &str| {
+            let settings = serde_json::json!({ "url": url });
+            SourceSettings::Postgres(serde_json::from_value(settings).unwrap())
+        };
+        let this = at("postgres://app:one@db.example/oauth");
+        assert!(this.same_place(&at("postgres://app:two@db.example:5432/oauth")));
+        for other in [
+            "postgres://app:one@db.example/other",
+            "postgres://app:one@db2.example/oauth",
+            "postgres://dba@db.example/oauth",
+        ] {
+            assert!(!this.same_place(&at(other)), "{other}");
+        }
+        assert!(!this.same_place(&SourceSettings::Sqlite(crate::sources::sqlite::Settings::at("x.db"))));
+    }
 }

@@ -1,4 +1,4 @@
-//! From files to a [`Program`](crate::engine::Program): parse, link, check along every path, build.
+//! From files to a [`Program`]: parse, link, check along every path, build.
 //!
 //! `check`, `run`, reloads and tests all use [`compile`]; they differ only in the [`Resources`] they give.
 //!

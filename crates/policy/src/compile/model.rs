@@ -41,7 +41,7 @@ pub(crate) struct Policy {
 
 /// A chain of a policy.
 pub(crate) struct Chain {
-    /// As messages name it: "chain `code`", "[[on_failure]]".
+    /// As messages name it: ``chain `code` ``, `[[on_failure]]`.
     pub(crate) title: String,
     /// As it stands in ids: `filter`, `chain.code`, `on_failure`.
     pub(crate) path: String,

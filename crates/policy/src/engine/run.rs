@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::Program;
 use super::decision::StepOutcome;
 use super::model::{Action, Any, Call, Move, Policy, Step, Switch, Target};
-use crate::exchange::{Exchange, FailureInfo};
+use crate::exchange::{Body, Exchange, FailureInfo, RequestBody};
 use crate::outcome::{Abort, MISSING_VALUE, NO_CASE, Outcome, Reason, WRONG_TYPE};
 use crate::ports::BoxFuture;
 use crate::value::{Type, Value};
@@ -73,7 +73,9 @@ impl Program {
             match to {
                 Move::Up => return ended,
                 Move::Continue => {
-                    self.note_failure(x, &ended);
+                    if !matches!(ended, Ended::Success) {
+                        self.note_failure(x, &ended);
+                    }
                     match step.on_success {
                         Some(chain) => (steps, at) = (&policy.chains[chain].steps, 0),
                         None => at += 1,
@@ -100,45 +102,51 @@ impl Program {
         x.failure = Some(FailureInfo { reason: code.as_str(), message: Arc::from(&**message), filter, status });
     }
 
-    /// Runs one step and records it.
+    /// Runs one step and records it. What is rare has a box of its own: this future is made for every step, and is small.
     async fn run_step(&self, x: &mut Exchange, policy: &Policy, step: &Step) -> Ended {
         let record = x.decision.begin(step.index);
         let began = x.stamp;
-        if let Err(ended) = self.prepare(x, step).await {
+        if step.lacks_body(x)
+            && let Err(ended) = Box::pin(self.read_bodies(x, step)).await
+        {
             return finish(x, record, began, ended);
         }
-        if let Some(when) = &step.when {
-            match when.holds(x) {
-                Ok(true) => {}
-                Ok(false) => {
-                    x.decision.end(record, StepOutcome::Skipped, None, 0);
-                    return Ended::Success;
-                }
-                Err(reason) => return finish(x, record, began, failure(reason, step)),
+        match step.when.as_ref().map(|when| when.holds(x)) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => {
+                x.decision.end(record, StepOutcome::Skipped, None, 0);
+                return Ended::Success;
             }
+            Some(Err(reason)) => return finish(x, record, began, failure(reason, step)),
         }
-        let ended = match &step.action {
-            Action::Filter(filter) => match filter.run(x).await {
-                Ok(Outcome::Success) => Ended::Success,
-                Ok(Outcome::Answered) => Ended::Answered,
-                Ok(Outcome::Failure(reason)) => failure(reason, step),
-                Err(abort) => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
-            },
-            Action::Switch(switch) => self.run_switch(x, policy, step, switch).await,
-            Action::Call(call) => self.run_call(x, policy, step, call).await,
-            Action::Any(any) => self.run_any(x, policy, step, any).await,
+        let Action::Filter(filter) = &step.action else {
+            let ended = self.run_flow_word(x, policy, step).await;
+            return finish(x, record, began, ended);
         };
-        if let Action::Filter(_) = step.action {
-            x.stamp = x.environment().clock.monotonic_nanos();
-            if step.sets_response && matches!(ended, Ended::Success) || matches!(ended, Ended::Answered) {
-                x.merge_response_edits();
-            }
+        let ended = match filter.run(x).await {
+            Ok(Outcome::Success) => Ended::Success,
+            Ok(Outcome::Answered) => Ended::Answered,
+            Ok(Outcome::Failure(reason)) => failure(reason, step),
+            Err(abort) => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
+        };
+        x.stamp = x.environment().clock.monotonic_nanos();
+        if step.sets_response && matches!(ended, Ended::Success) || matches!(ended, Ended::Answered) {
+            x.merge_response_edits();
         }
         finish(x, record, began, ended)
     }
 
+    fn run_flow_word<'a>(&'a self, x: &'a mut Exchange, policy: &'a Policy, step: &'a Step) -> BoxFuture<'a, Ended> {
+        match &step.action {
+            Action::Switch(switch) => Box::pin(self.run_switch(x, policy, step, switch)),
+            Action::Call(call) => Box::pin(self.run_call(x, policy, step, call)),
+            Action::Any(any) => Box::pin(self.run_any(x, policy, step, any)),
+            Action::Filter(_) => Box::pin(std::future::ready(Ended::Success)),
+        }
+    }
+
     /// Reads the bodies that the step needs.
-    async fn prepare(&self, x: &mut Exchange, step: &Step) -> Result<(), Ended> {
+    async fn read_bodies(&self, x: &mut Exchange, step: &Step) -> Result<(), Ended> {
         if step.reads_request_body {
             x.buffer_request_body(x.body_limit()).await.map_err(|reason| failure(reason, step))?;
         }
@@ -260,6 +268,15 @@ fn finish(x: &mut Exchange, record: usize, began: u64, ended: Ended) -> Ended {
     let nanos = x.stamp.saturating_sub(began);
     x.decision.end(record, outcome, reason, nanos);
     ended
+}
+
+impl Step {
+    /// A body that it reads is not in memory yet.
+    fn lacks_body(&self, x: &Exchange) -> bool {
+        let request = || matches!(x.request.body, RequestBody::Stream(_));
+        let response = || x.response.as_ref().is_some_and(|response| matches!(response.body, Body::Stream(_)));
+        self.reads_request_body && request() || self.reads_response_body && response()
+    }
 }
 
 impl Switch {

@@ -12,7 +12,7 @@ use super::decision::StepOutcome;
 use super::model::{Listener, Policy};
 use super::run::{Aborted, Ended, Failed};
 use super::{Program, Served};
-use crate::exchange::{Body, Exchange, HeaderEdit, Request};
+use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
 use crate::ports::Environment;
@@ -32,7 +32,8 @@ impl Program {
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
         let mut x = Exchange::new(self.clone(), environment.clone(), request);
         let routed = self.route(&mut x);
-        self.answer(x, routed).await
+        let response = self.answer(&mut x, routed).await;
+        Served { response, decision: x.decision }
     }
 
     /// Runs the policy of this name as if a route led to it; `None` where there is none. For tests of policies without a route.
@@ -47,7 +48,8 @@ impl Program {
         x.decision.policy = u32::try_from(index).ok();
         let listener = self.listener(&x.request.listener);
         let routed = Routed { listener, policy: Some(&self.policies[index]), refused: None };
-        Some(self.answer(x, routed).await)
+        let response = self.answer(&mut x, routed).await;
+        Some(Served { response, decision: x.decision })
     }
 
     fn route(&self, x: &mut Exchange) -> Routed<'_> {
@@ -81,23 +83,23 @@ impl Program {
         self.listeners.iter().find(|listener| listener.name == name).unwrap_or(&self.unbound)
     }
 
-    async fn answer(&self, mut x: Exchange, routed: Routed<'_>) -> Served {
+    async fn answer(&self, x: &mut Exchange, routed: Routed<'_>) -> Response {
         let style = routed.policy.map_or(self.plain, |policy| policy.style);
         if let Some(policy) = routed.policy {
             drop_forgeries(&mut x.request.headers, &policy.injected);
         }
         x.stamp = x.environment().clock.monotonic_nanos();
-        let ended = guarded(self.run_request(&mut x, &routed)).await;
-        self.settle(&mut x, style, &routed, ended).await;
-        self.run_response_side(&mut x, style, &routed).await;
+        let ended = guarded(self.run_request(x, &routed)).await;
+        self.settle(x, style, &routed, ended).await;
+        self.run_response_side(x, style, &routed).await;
         let mut response = x.response.take().unwrap_or_else(|| {
             let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
-            style.abort(&x, &abort)
+            style.abort(x, &abort)
         });
         if x.request.method == Method::HEAD {
             keep_length_only(&mut response);
         }
-        Served { response, decision: x.decision }
+        response
     }
 
     /// What comes before the policy, and the policy.
@@ -238,7 +240,7 @@ fn allow_header(allow: &[Method]) -> Option<HeaderEdit> {
 }
 
 /// HEAD: the headers that GET would have, without the body (RFC 9110, section 9.3.2).
-fn keep_length_only(response: &mut crate::exchange::Response) {
+fn keep_length_only(response: &mut Response) {
     if let Some(length) = response.body.size_hint().exact()
         && !response.headers.contains_key(header::CONTENT_LENGTH)
         && length > 0

@@ -1,4 +1,4 @@
-//! TOML text to a [`Document`](super::Document).
+//! TOML text to a [`Document`].
 
 use std::sync::Arc;
 

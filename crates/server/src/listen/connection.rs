@@ -190,7 +190,8 @@ mod tests {
         assert_eq!(patient.await.unwrap(), Some(()));
         assert!(tokio::time::timeout(Duration::from_millis(20), connections.gone()).await.is_err());
         connections.end();
-        assert_eq!(stubborn.await.unwrap(), None);
+        let ended = tokio::time::timeout(Duration::from_secs(5), stubborn).await.expect("it is told twice");
+        assert_eq!(ended.unwrap(), None);
         connections.gone().await;
     }
 }

@@ -74,12 +74,12 @@ impl Reading {
             add_values(&mut files, path);
         }
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
-        let (mut settings, mut diagnostics) = settings::read(&files, &*outside);
+        let (mut settings, mut diagnostics) = settings::read(&files, options.admin, &*outside);
         diagnostics.extend(files.diagnostics.clone());
         if files.files.is_empty() && files.diagnostics.is_empty() {
             diagnostics.push(no_configuration(&options.dir).nowhere());
         }
-        override_addresses(&mut settings, options);
+        override_listeners(&mut settings, options);
         Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
     }
 }
@@ -106,17 +106,14 @@ fn no_configuration(dir: &Path) -> Problem {
     Problem::error(codes::UNREADABLE, message).with_help("`portcullis init DIR` makes one; `-c DIR` names it")
 }
 
-/// `--listen` and `--admin` hold over every load.
+/// `--listen` holds over every load.
 ///
 /// `--listen` leaves one listener: the first of the file, with its policies, at another address. The others are not there; a policy
 /// that is bound to one of them is then an error rather than open on a listener that it was not meant for.
-fn override_addresses(settings: &mut Settings, options: &Options) {
+fn override_listeners(settings: &mut Settings, options: &Options) {
     if let Some(address) = options.listen {
         settings.node.listeners.truncate(1);
         settings.node.listeners[0].address = address;
-    }
-    if let Some(address) = options.admin {
-        settings.node.admin = address;
     }
 }
 

@@ -1,9 +1,11 @@
 //! One load: read, compile, test, open, swap; or everything stays as it is.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, Severity, codes, render, to_json};
 
@@ -77,6 +79,7 @@ impl Loads {
         if known == Known::Serving {
             self.forget_refused();
             self.node.metrics.unchanged.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(by, "the files are those that serve");
             return answer(ReloadOutcome::Unchanged, &self.node.generation.load());
         }
         self.load(reading, known, by).await
@@ -111,7 +114,10 @@ impl Loads {
 
     async fn load(&mut self, reading: Reading, known: Known, by: &'static str) -> Reloaded {
         let metrics = &self.node.metrics;
-        match self.take(reading).await {
+        let files = Fingerprint::of(&reading);
+        // A defect in a filter's build must not end all loading: then nothing could be mended on this node any more.
+        let taken = AssertUnwindSafe(self.take(reading)).catch_unwind().await;
+        match taken.unwrap_or_else(|_| Err(panicked(files))) {
             Ok(generation) => {
                 metrics.loaded.fetch_add(1, Ordering::Relaxed);
                 self.forget_refused();
@@ -213,6 +219,13 @@ fn refuse(draft: Draft, found: Diagnostics) -> Refusal {
     let mut diagnostics = draft.reading.diagnostics;
     diagnostics.extend(found);
     Refusal { fingerprint, diagnostics: diagnostics.sorted() }
+}
+
+fn panicked(fingerprint: Fingerprint) -> Refusal {
+    let problem =
+        Problem::error(codes::BAD_VALUE, "these files make the gateway panic: this is a defect of the gateway");
+    let help = "the log has the panic's message; what changed last is what brings it about";
+    Refusal { fingerprint, diagnostics: problem.with_help(help).nowhere().into() }
 }
 
 /// P0502.

@@ -9,6 +9,7 @@ mod tests;
 mod upstream;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,12 +33,12 @@ pub(crate) struct Settings {
     pub(crate) stores: StoreSettings,
 }
 
-/// Reads both files, and the file of values that lies over `node.toml`'s. The settings are as good as can be, so that the
+/// Reads both files, `admin` in place of the file's admin address, and the file of values that lies over `node.toml`'s. The settings are as good as can be, so that the
 /// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
-pub(crate) fn read(files: &Files, outside: &dyn Outside) -> (Settings, Diagnostics) {
+pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outside) -> (Settings, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let (mut node, node_places) =
-        node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), outside, &mut diagnostics);
+        node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), admin, outside, &mut diagnostics);
     if let Some(document) = parsed(files, VALUES_FILE, &mut diagnostics) {
         values::overlay(&document, &mut node.values, outside, &mut diagnostics);
     }
@@ -95,7 +96,7 @@ fn finish(keys: policy::reader::Keys<'_>, diagnostics: &mut Diagnostics) {
 
 /// The admin address that the folder's `node.toml` names, or the default: for commands that only want to find the node, whatever
 /// else may be wrong with the file.
-pub(crate) fn admin_address(dir: &Path) -> std::net::SocketAddr {
+pub(crate) fn admin_address(dir: &Path) -> SocketAddr {
     quick(dir)
         .and_then(|document| {
             let admin = document.root.get("admin")?.as_table()?;

@@ -90,10 +90,12 @@ impl Default for NodeSettings {
 
 pub(super) fn read(
     document: Option<&Document>,
+    admin: Option<SocketAddr>,
     outside: &dyn Outside,
     diagnostics: &mut Diagnostics,
 ) -> (NodeSettings, NodePlaces) {
     let (mut node, mut places) = (NodeSettings::default(), NodePlaces::default());
+    node.admin = admin.unwrap_or(node.admin);
     let Some(document) = document else { return (node, places) };
     let within = Within { file: &document.file, table: &document.root, outside };
     let mut keys = Keys::new(within.file, within.table);
@@ -113,10 +115,11 @@ pub(super) fn read(
     if let Some(tables) = keys.tables("listener") {
         node.listeners = listener::read_all(within, &tables, diagnostics);
     }
-    if let Some(admin) = keys.table("admin") {
-        let mut keys = Keys::new(within.file, admin.value);
+    if let Some(table) = keys.table("admin") {
+        let mut keys = Keys::new(within.file, table.value);
         if let Some(text) = keys.text("address") {
-            node.admin = listener::address(&mut keys, text).unwrap_or(node.admin);
+            let named = listener::address(&mut keys, text);
+            node.admin = admin.or(named).unwrap_or(node.admin);
         }
         super::finish(keys, diagnostics);
     }

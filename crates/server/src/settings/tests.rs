@@ -28,7 +28,7 @@ fn read_texts(node: &str, stores: &str) -> (Settings, Vec<String>) {
         texts.push(("stores/stores.toml", stores));
     }
     let outside = Variables(BTreeMap::from([("SET", "from outside")]), true);
-    let (settings, diagnostics) = read(&Files::from_texts(texts), &outside);
+    let (settings, diagnostics) = read(&Files::from_texts(texts), None, &outside);
     let shown = diagnostics.sorted().into_iter().map(|d| {
         let severity = if d.problem.severity == Severity::Error { "" } else { "warning " };
         let place = d.place.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -119,7 +119,7 @@ access = false
 fn values_of_another_file_lie_over_those_of_the_node() {
     for text in ["[values]\na = \"other\"\n", "a = \"other\"\n"] {
         let files = Files::from_texts([("node.toml", "[values]\na = \"x\"\nb = \"y\"\n"), (VALUES_FILE, text)]);
-        let (settings, diagnostics) = read(&files, &Variables(BTreeMap::new(), true));
+        let (settings, diagnostics) = read(&files, None, &Variables(BTreeMap::new(), true));
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let values: Vec<_> = settings.node.values.iter().map(|(n, v)| format!("{n}={v}")).collect();
         assert_eq!(values, ["a=other", "b=y"]);
@@ -253,4 +253,15 @@ fn several_nodes_need_a_source_that_all_can_reach() {
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[1].starts_with("stores/stores.toml:5:10 P0402 store `clients` keeps its records"), "{problems:?}");
     assert_eq!(read_texts("[cluster]\nnodes = 1", "").1, [] as [&str; 0]);
+}
+
+#[test]
+fn an_upstream_may_not_point_at_the_admin_address_of_the_command_line_either() {
+    let node = "[admin]\naddress = \"127.0.0.1:1\"\n[upstream.a]\ntargets = [\"http://127.0.0.1:2\"]\n";
+    let files = Files::from_texts([("node.toml", node)]);
+    let problems = |admin: &str| {
+        let (_, found) = read(&files, Some(admin.parse().unwrap()), &Variables(BTreeMap::new(), true));
+        found.iter().count()
+    };
+    assert_eq!((problems("127.0.0.1:2"), problems("127.0.0.1:3")), (1, 0));
 }

@@ -117,15 +117,19 @@ impl Filter for SleepFilter {
     }
 }
 
-/// Panics.
+/// Panics when it runs, or when it is built.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Panic {}
+struct Panic {
+    #[serde(default)]
+    build: bool,
+}
 struct PanicFilter;
 impl FilterConfig for Panic {
     const TYPE: &'static str = "panic";
     type Filter = PanicFilter;
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<PanicFilter, Diagnostics> {
+        assert!(!self.build, "on purpose");
         cx.answers(Answers::Always);
         Ok(PanicFilter)
     }

@@ -170,3 +170,15 @@ async fn a_secret_file_that_is_rotated_is_a_change_and_one_that_is_not_is_none()
     let reloaded = node.reload().await;
     assert_eq!((reloaded.outcome, reloaded.generation), (ReloadOutcome::Unchanged, 2));
 }
+
+#[tokio::test]
+async fn a_panic_in_a_load_refuses_that_load_and_no_other() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    node.write("policies/panic.toml", "route = \"/p\"\n[[filter]]\nuse = \"panic\"\nbuild = true\n");
+    assert_eq!(node.reload().await.outcome, ReloadOutcome::Refused);
+    assert!(says(&node, "one").await);
+    std::fs::remove_file(node.folder.path().join("policies/panic.toml")).unwrap();
+    node.write("policies/say.toml", &say("two"));
+    node.must_load().await;
+    assert!(says(&node, "two").await);
+}

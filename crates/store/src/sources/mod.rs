@@ -77,26 +77,3 @@ impl SourceSettings {
         }
     }
 }
-
-#[cfg(all(test, feature = "postgres"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rotated_password_is_the_same_place() {
-        let at = |url: &str| {
-            let url = postgres::Url::new(oauth::Secret::new(url.to_owned()));
-            SourceSettings::Postgres(postgres::Settings { url, max_connections: 16, prepared_statements: None })
-        };
-        let this = at("postgres://app:one@db.example/oauth");
-        assert!(this.same_place(&at("postgres://app:two@db.example:5432/oauth")));
-        for other in [
-            "postgres://app:one@db.example/other",
-            "postgres://app:one@db2.example/oauth",
-            "postgres://dba@db.example/oauth",
-        ] {
-            assert!(!this.same_place(&at(other)), "{other}");
-        }
-        assert!(!this.same_place(&SourceSettings::Sqlite(sqlite::Settings::at("x.db"))));
-    }
-}

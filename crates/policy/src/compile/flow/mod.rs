@@ -19,7 +19,7 @@ use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
 use crate::diagnostic::Diagnostics;
 use crate::filter::{Answers, Effects};
-use state::{BODY_GONE, BODY_HELD, End, Ends, FAILURE, Numbers, Point, RESPONSE, State};
+use state::{Attribute, BODY_GONE, BODY_HELD, End, Ends, FAILURE, Numbers, Point, RESPONSE, State};
 
 /// With so many states a chain is followed by itself; further ones are joined, which loses precision and saves time.
 const MOST_STATES: usize = 32;
@@ -40,6 +40,9 @@ pub(crate) struct Flow<'a> {
     policies: &'a [Policy],
     effects: &'a [&'a PolicyEffects],
     numbers: Numbers,
+    /// The inputs that each policy declares, and all of them.
+    inputs: Vec<Vec<Attribute>>,
+    all_inputs: Vec<Attribute>,
     followed: HashMap<(PolicyId, ChainId, State), Rc<Ends>>,
     /// How many states a chain was followed with, and their join.
     entered: HashMap<(PolicyId, ChainId), (usize, State)>,
@@ -79,10 +82,17 @@ pub(crate) fn check(
 
 impl<'a> Flow<'a> {
     fn new(policies: &'a [Policy], effects: &'a [&'a PolicyEffects]) -> Self {
+        let mut numbers = Numbers::new();
+        let mut number = |name: &String| numbers.of(&format!("input.{name}"));
+        let inputs: Vec<Vec<Attribute>> =
+            policies.iter().map(|policy| policy.inputs.keys().map(&mut number).collect()).collect();
+        let all_inputs = inputs.iter().flatten().copied().collect();
         Flow {
             policies,
             effects,
-            numbers: Numbers::new(),
+            numbers,
+            inputs,
+            all_inputs,
             followed: HashMap::new(),
             entered: HashMap::new(),
             active: HashSet::new(),
@@ -97,14 +107,10 @@ impl<'a> Flow<'a> {
 
 impl Flow<'_> {
     /// What a called policy sees: its inputs, and none of its caller's.
-    fn inputs(&mut self, id: PolicyId, state: &State) -> State {
+    fn inputs(&self, id: PolicyId, state: &State) -> State {
         let mut state = state.clone();
-        for name in self.policies.iter().flat_map(|policy| policy.inputs.keys()) {
-            state.unset(self.numbers.of(&format!("input.{name}")));
-        }
-        for name in self.policies[id].inputs.keys() {
-            state.set(self.numbers.of(&format!("input.{name}")));
-        }
+        self.all_inputs.iter().for_each(|input| state.unset(*input));
+        self.inputs[id].iter().for_each(|input| state.set(*input));
         state
     }
 
@@ -374,12 +380,11 @@ impl Flow<'_> {
     }
 
     /// After a call the caller sees its own inputs again.
-    fn restore_inputs(&mut self, mut state: State, caller: &State) -> State {
-        for name in self.policies.iter().flat_map(|policy| policy.inputs.keys()) {
-            let number = self.numbers.of(&format!("input.{name}"));
-            state.unset(number);
-            if !caller.is_unknown() && caller.sure(number) {
-                state.set(number);
+    fn restore_inputs(&self, mut state: State, caller: &State) -> State {
+        for input in &self.all_inputs {
+            state.unset(*input);
+            if !caller.is_unknown() && caller.sure(*input) {
+                state.set(*input);
             }
         }
         state

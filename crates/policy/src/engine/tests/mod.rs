@@ -235,3 +235,14 @@ fn the_failure_is_told_to_whoever_takes_it() {
         assert_eq!(policy(&text).get("/").text(), "refused f 401", "{text}");
     }
 }
+
+#[test]
+fn a_handler_of_the_policy_begins_without_the_response_that_was_refused() {
+    expect(
+        "filter = [{ use = 'leave', text = 'secret' }, { use = 'fail' }]
+         on_failure = [{ use = 'say', text = '${response.status ?? none}' }]",
+        200,
+        "none",
+        "leave:success fail:failure say:answered",
+    );
+}

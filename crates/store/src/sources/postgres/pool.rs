@@ -1,5 +1,10 @@
 //! Connections: a bounded pool, a gate that keeps requests from storming a server that is down, and the notice of a pooler.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tasks of this source: connections, and what outlives a caller by seconds"
+)]
+
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;

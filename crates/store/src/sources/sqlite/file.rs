@@ -71,6 +71,7 @@ impl Place {
     }
 
     /// Opens the connection that writes: makes the file where it is missing, and brings its schema up to date.
+    #[allow(clippy::disallowed_methods, reason = "on the writer's own thread")]
     pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
         self.make()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -63,6 +63,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
+    #[allow(clippy::disallowed_methods, reason = "the threads of this source: they end when it is dropped")]
     pub(super) fn start(place: &Arc<Place>, count: usize) -> io::Result<Readers> {
         let queue = Queue::new(QUEUE, BATCH);
         let (pool, refused) = (Mutex::new(None), Arc::default());

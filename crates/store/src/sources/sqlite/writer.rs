@@ -90,6 +90,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    #[allow(clippy::disallowed_methods, reason = "the threads of this source: they end when it is dropped")]
     pub(super) fn start(place: &Arc<Place>) -> io::Result<Writer> {
         let queue = Queue::new(QUEUE, GROUP);
         let operations = queue.taker();

@@ -195,7 +195,19 @@ async fn a_write_whose_answer_is_lost_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_whose_connection_is_lost_is_sent_again() {
+async fn a_read_whose_answer_is_lost_is_sent_again() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = Relay::new(&scratch.url).await;
+    let source = source(&url);
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    relay.set(Line::NoAnswer);
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_connection_is_ended_is_sent_again() {
     let scratch = Scratch::new().await;
     let source = scratch.opened().await;
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());

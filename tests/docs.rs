@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const PAGES: &[&str] = &["README.md", "docs/policies.md"];
+const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md"];
 
 /// What the pages' policies name, where a page does not show it.
 const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n";
@@ -61,7 +61,7 @@ fn every_example_compiles() {
         put("pages/help.html", "<h1>Help</h1>\n");
         put("node.toml", NODE);
         let blocks = blocks(&fs::read_to_string(root.join(page)).expect("the page is there"));
-        assert!(blocks.len() > 1, "{page} has examples");
+        assert!(!blocks.is_empty(), "{page} has examples");
         for (number, block) in blocks {
             let (path, text) = file(number, &block);
             put(&path, &text);

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use self::answers::{Promise, promise};
 use self::file::Place;
+use self::queue::Wake;
 use self::readers::{Read, Readers};
 use self::writer::{Answer, Write, Writer};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
@@ -20,6 +21,7 @@ use crate::tables;
 
 mod answers;
 mod file;
+mod queue;
 mod readers;
 mod statements;
 #[cfg(test)]
@@ -127,7 +129,8 @@ impl Sqlite {
         T: Send + 'a,
     {
         Box::pin(async move {
-            let answer = self.threads()?.writer.queue(write?)?;
+            let (wake, answer) = self.threads()?.writer.queue(write?)?;
+            keep(wake).await;
             let answer = answer.await.ok_or_else(|| self.ended())??;
             take(answer).ok_or_else(|| StoreError::Broken(format!("{}: an answer to another question", self.place)))
         })
@@ -140,7 +143,8 @@ impl Sqlite {
     {
         Box::pin(async move {
             let (promise, answer) = promise();
-            self.threads()?.readers.queue(make(promise)?)?;
+            let wake = self.threads()?.readers.queue(make(promise)?)?;
+            keep(wake).await;
             answer.await.ok_or_else(|| self.ended())?
         })
     }
@@ -161,6 +165,14 @@ impl Sqlite {
             return self.table(table);
         }
         Err(StoreError::Broken(format!("{}: the table `{}` has no index {index}", self.place, table.name)))
+    }
+}
+
+/// Keeps a promise to wake a thread, after the other tasks that are ready have had their turn, and perhaps asked as well.
+async fn keep<T>(wake: Option<Wake<'_, T>>) {
+    if let Some(wake) = wake {
+        tokio::task::yield_now().await;
+        drop(wake);
     }
 }
 

@@ -1,12 +1,10 @@
 //! The threads that read.
 //!
 //! A reader takes all that is queued, at most 32 reads, and runs them in one read transaction, which takes the file's locks
-//! once. Who queues a read wakes a reader only where none is at work, or where more has gathered than one should do: waking a
-//! thread costs more than a read.
+//! once.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::answers::{Answered, Promise, deliver};
 use super::file::{Place, keeps_the_connection};
+use super::queue::{Queue, Refused, Taker, Wake};
 use super::statements::{STATEMENTS, bound, row};
 use crate::source::{Health, Row, StoreError};
 use crate::tables;
@@ -24,8 +23,6 @@ use crate::tables;
 const QUEUE: usize = 8192;
 /// Reads of one transaction at most.
 const BATCH: usize = 32;
-/// With so many waiting, another reader is woken beside the one at work.
-const BACKLOG: usize = BATCH;
 /// How long a reader waits for its connection to be opened.
 const CONNECT: Duration = Duration::from_millis(500);
 
@@ -49,107 +46,55 @@ pub(super) enum Read {
     },
 }
 
-struct Queue {
-    reads: VecDeque<Read>,
-    /// Readers that wait to be woken.
-    idle: usize,
-    /// Readers that run point reads only, and will soon look at the queue again.
-    quick: usize,
-    closed: bool,
-}
-
 struct Shared {
-    queue: Mutex<Queue>,
-    wake: Condvar,
     place: Arc<Place>,
     pool: Mutex<Option<Connections>>,
     /// Why the pool's last connection could not be opened.
-    refused: Arc<Refused>,
+    refused: Arc<NotOpened>,
     readers: u32,
 }
 
 type Connections = (u64, Pool<SqliteConnectionManager>);
 
 /// The queue of the readers; they end when this is dropped.
-pub(super) struct Readers(Arc<Shared>);
+pub(super) struct Readers {
+    queue: Queue<Read>,
+    place: Arc<Place>,
+}
 
 impl Readers {
     #[allow(clippy::disallowed_methods, reason = "the threads of this source: they end when it is dropped")]
     pub(super) fn start(place: &Arc<Place>, count: usize) -> io::Result<Readers> {
-        let queue = Queue { reads: VecDeque::new(), idle: 0, quick: 0, closed: false };
-        let shared = Arc::new(Shared {
-            queue: Mutex::new(queue),
-            wake: Condvar::new(),
-            place: place.clone(),
-            pool: Mutex::new(None),
-            refused: Arc::default(),
-            readers: count as u32,
-        });
-        let readers = Readers(shared);
+        let queue = Queue::new(QUEUE, BATCH);
+        let (pool, refused) = (Mutex::new(None), Arc::default());
+        let shared = Arc::new(Shared { place: place.clone(), pool, refused, readers: count as u32 });
         for number in 1..=count {
-            let shared = readers.0.clone();
-            thread::Builder::new().name(format!("{} reader {number}", place.name())).spawn(move || shared.run())?;
+            let (shared, taker) = (shared.clone(), queue.taker());
+            thread::Builder::new()
+                .name(format!("{} reader {number}", place.name()))
+                .spawn(move || shared.run(taker))?;
         }
-        Ok(readers)
+        Ok(Readers { queue, place: place.clone() })
     }
 
-    pub(super) fn queue(&self, read: Read) -> Result<(), StoreError> {
-        let mut queue = self.0.lock();
-        if queue.reads.len() >= QUEUE {
-            let place = &self.0.place;
-            return Err(StoreError::Unavailable(format!("{QUEUE} reads wait already for {place}: it is too slow")));
-        }
-        queue.reads.push_back(read);
-        let wake = queue.idle > 0 && (queue.quick == 0 || queue.reads.len() >= BACKLOG);
-        drop(queue);
-        if wake {
-            self.0.wake.notify_one();
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.wake.notify_all();
+    pub(super) fn queue(&self, read: Read) -> Result<Option<Wake<'_, Read>>, StoreError> {
+        let place = &self.place;
+        self.queue.push(read).map_err(|refused| match refused {
+            Refused::Full => StoreError::Unavailable(format!("{QUEUE} reads wait already for {place}: it is too slow")),
+            Refused::Ended => StoreError::Unavailable(format!("the readers of {place} have ended")),
+        })
     }
 }
 
 impl Shared {
-    /// No code that can panic runs under the lock.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run(&self) {
+    fn run(&self, mut taker: Taker<Read>) {
         let (mut batch, mut found) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        while self.next(&mut batch) {
-            let quick = batch.iter().all(|read| matches!(read, Read::Get { .. }));
-            if quick {
-                self.lock().quick += 1;
+        while taker.take(&mut batch) {
+            if !batch.iter().all(|read| matches!(read, Read::Get { .. })) {
+                taker.takes_long();
             }
             self.answer(&mut batch, &mut found);
-            if quick {
-                self.lock().quick -= 1;
-            }
         }
-    }
-
-    /// Waits for reads and takes them; `false` at the end.
-    fn next(&self, batch: &mut Vec<Read>) -> bool {
-        let mut queue = self.lock();
-        while queue.reads.is_empty() {
-            if queue.closed {
-                return false;
-            }
-            queue.idle += 1;
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
-        }
-        let count = queue.reads.len().min(BATCH);
-        batch.extend(queue.reads.drain(..count));
-        true
     }
 
     /// Runs a batch. Point reads are answered together at its end, so that their tasks are woken at once.
@@ -226,7 +171,7 @@ impl Shared {
             .max_lifetime(None)
             .idle_timeout(None)
             .connection_timeout(CONNECT)
-            .error_handler(Box::new(RefusedHandler(self.refused.clone())))
+            .error_handler(Box::new(NotOpenedHandler(self.refused.clone())))
             .build_unchecked(manager)
     }
 }
@@ -244,12 +189,12 @@ impl Read {
 
 /// The error of a connection that could not be opened, which the pool itself tells only as text.
 #[derive(Debug, Default)]
-struct Refused(Mutex<Option<rusqlite::Error>>);
+struct NotOpened(Mutex<Option<rusqlite::Error>>);
 
 #[derive(Debug)]
-struct RefusedHandler(Arc<Refused>);
+struct NotOpenedHandler(Arc<NotOpened>);
 
-impl HandleError<rusqlite::Error> for RefusedHandler {
+impl HandleError<rusqlite::Error> for NotOpenedHandler {
     fn handle_error(&self, error: rusqlite::Error) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }

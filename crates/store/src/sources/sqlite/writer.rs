@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use rusqlite::types::ToSql;
@@ -10,6 +9,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::answers::{Pending, Promise, deliver, promise};
 use super::file::{Identity, Place, is_busy, keeps_the_connection};
+use super::queue::{Queue, Refused, Taker, Wake};
 use super::statements::{STATEMENTS, bound, row};
 use crate::source::{Row, StoreError};
 use crate::tables;
@@ -78,7 +78,7 @@ impl Answer {
 
 type Answered = Result<Answer, StoreError>;
 
-struct Operation {
+pub(super) struct Operation {
     write: Write,
     answer: Promise<Answer>,
 }
@@ -86,30 +86,30 @@ struct Operation {
 /// The queue of the thread; it ends when this is dropped.
 pub(super) struct Writer {
     place: Arc<Place>,
-    queue: SyncSender<Operation>,
+    queue: Queue<Operation>,
 }
 
 impl Writer {
     #[allow(clippy::disallowed_methods, reason = "the threads of this source: they end when it is dropped")]
     pub(super) fn start(place: &Arc<Place>) -> io::Result<Writer> {
-        let (queue, operations) = sync_channel(QUEUE);
+        let queue = Queue::new(QUEUE, GROUP);
+        let operations = queue.taker();
         let mut state = State { place: place.clone(), open: None };
-        thread::Builder::new().name(format!("{} writer", place.name())).spawn(move || state.run(&operations))?;
+        thread::Builder::new().name(format!("{} writer", place.name())).spawn(move || state.run(operations))?;
         Ok(Writer { place: place.clone(), queue })
     }
 
     /// Queues an operation; its answer comes after its commit.
-    pub(super) fn queue(&self, write: Write) -> Result<Pending<Answer>, StoreError> {
+    pub(super) fn queue(&self, write: Write) -> Result<(Option<Wake<'_, Operation>>, Pending<Answer>), StoreError> {
         let (answer, pending) = promise();
-        match self.queue.try_send(Operation { write, answer }) {
-            Ok(()) => Ok(pending),
-            Err(TrySendError::Full(_)) => {
-                Err(StoreError::Unavailable(format!("{QUEUE} writes wait already for {}: it is too slow", self.place)))
+        let place = &self.place;
+        let wake = self.queue.push(Operation { write, answer }).map_err(|refused| match refused {
+            Refused::Full => {
+                StoreError::Unavailable(format!("{QUEUE} writes wait already for {place}: it is too slow"))
             }
-            Err(TrySendError::Disconnected(_)) => {
-                Err(StoreError::Unavailable(format!("the writer of {} has ended", self.place)))
-            }
-        }
+            Refused::Ended => StoreError::Unavailable(format!("the writer of {place} has ended")),
+        })?;
+        Ok((wake, pending))
     }
 }
 
@@ -126,11 +126,9 @@ struct State {
 }
 
 impl State {
-    fn run(&mut self, operations: &Receiver<Operation>) {
+    fn run(&mut self, mut operations: Taker<Operation>) {
         let mut group = Vec::with_capacity(GROUP);
-        while let Ok(first) = operations.recv() {
-            group.push(first);
-            group.extend(operations.try_iter().take(GROUP - 1));
+        while operations.take(&mut group) {
             // Nobody waits for these any more, and who was told that it failed should find it not done.
             group.retain(|operation| !operation.answer.is_unwanted());
             if !group.is_empty() {

@@ -10,8 +10,9 @@ const MOST: usize = 512;
 /// For how long a connection may lie idle, in nanoseconds: 30 s, less than the time after which servers commonly close.
 const LONGEST: u64 = 30_000_000_000;
 
-/// From when on a connection counts as rested, in nanoseconds: 100 ms. Under load none does.
-const RESTED: u64 = 100_000_000;
+/// From when on a connection counts as rested, in nanoseconds: 1 ms. Under load none does, so that the copy of the request costs
+/// nothing where it would count; and an upstream that closes after its answer unannounced has mostly done so by then.
+const RESTED: u64 = 1_000_000;
 
 /// The pool. The lock is held for a push or a pop, never across an await. `now` is monotonic nanoseconds.
 #[derive(Default)]

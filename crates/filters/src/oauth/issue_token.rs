@@ -121,7 +121,8 @@ impl Filter for IssueToken {
 impl IssueToken {
     async fn issue(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let record = self.record(exchange)?;
-        let token = Token::mint(TokenKind::Access, record.expires_at, exchange.random());
+        let token =
+            Token::mint_in_order(TokenKind::Access, record.expires_at, exchange.now_millis(), exchange.random());
         self.tokens.insert(&token, &record).await?;
         exchange.set(self.token, record);
         exchange.set(self.issued, Issued { token, expires_in: self.lifetime });

@@ -61,7 +61,7 @@ impl Stores {
         if record.expires_at <= now {
             return Ok("expired");
         }
-        let client = self.clients.get(&record.client_id, self.environment.clock.unix_millis()).await.map_err(failed)?;
+        let client = self.clients.get(&record.client_id).await.map_err(failed)?;
         Ok(match client {
             None => "its client is deleted",
             Some(client) if !client.enabled => "its client is disabled",

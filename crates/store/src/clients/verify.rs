@@ -7,27 +7,29 @@
 //! An unknown client costs the same work as one with a wrong secret: a hash that fails, slow where this registry was seen to
 //! have slow ones.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use oauth::credential::verify_generated;
 use oauth::{ClientId, Secret};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::lane::verify_chosen;
 use crate::record::{Client, ClientSecret};
 use crate::source::StoreError;
 
-/// For how long a pair that was right is remembered, in milliseconds. What ends it earlier: another secret of the client, since
+/// For how long a pair that was right is remembered. What ends it earlier: another secret of the client, since
 /// the pair is remembered with its hash.
-const REMEMBER_PAIR: u64 = 60_000;
+const REMEMBER_PAIR: Duration = Duration::from_secs(60);
 /// Pairs that are remembered.
 const PAIRS: usize = 10_000;
 /// Slow checks that may fail within [`WINDOW`] before a client is refused unchecked.
 const FAILURES: u64 = 10;
-/// In milliseconds.
-const WINDOW: u64 = 60_000;
+/// See [`FAILURES`].
+const WINDOW: Duration = Duration::from_secs(60);
 /// Clients whose failures are counted.
 const COUNTED: usize = 10_000;
 
@@ -41,16 +43,19 @@ pub(super) struct Verifier {
     /// A client with a slow hash was seen.
     slow: AtomicBool,
     /// Pairs that were right: a digest under a key of this process, and when.
-    pairs: Cache<[u8; 32], u64>,
+    pairs: Cache<[u8; 32], Instant>,
     key: [u8; 32],
     failures: Cache<Arc<str>, Arc<Failures>>,
 }
 
 /// Failures of a client since the start of a window.
 #[derive(Default)]
-struct Failures {
-    since: AtomicU64,
-    count: AtomicU64,
+struct Failures(Mutex<Window>);
+
+#[derive(Default)]
+struct Window {
+    since: Option<Instant>,
+    count: u64,
 }
 
 impl Verifier {
@@ -76,40 +81,33 @@ impl Verifier {
         id: &ClientId,
         client: Option<&Client>,
         secret: &Secret,
-        now_millis: u64,
+        now: u64,
     ) -> Result<bool, StoreError> {
         let Some(client) = client else {
             let _ = verify_generated(NOBODY_FAST, secret);
             if self.slow.load(Ordering::Relaxed) {
-                self.verify_slow(id, NOBODY_SLOW, secret, now_millis).await?;
+                self.verify_slow(id, NOBODY_SLOW, secret).await?;
             }
             return Ok(false);
         };
-        let now = now_millis / 1000;
         let mut right = false;
         for kept in client.secrets.iter().filter(|kept| kept.expires_at.is_none_or(|at| at > now)) {
             right |= match is_slow(kept) {
-                true => self.verify_slow(id, &kept.hash, secret, now_millis).await?,
+                true => self.verify_slow(id, &kept.hash, secret).await?,
                 false => verify_generated(&kept.hash, secret).unwrap_or(false),
             };
         }
         Ok(right)
     }
 
-    async fn verify_slow(
-        &self,
-        id: &ClientId,
-        hash: &str,
-        secret: &Secret,
-        now_millis: u64,
-    ) -> Result<bool, StoreError> {
+    async fn verify_slow(&self, id: &ClientId, hash: &str, secret: &Secret) -> Result<bool, StoreError> {
         let pair = self.pair(hash, secret);
-        if self.pairs.get(&pair).is_some_and(|at| at.abs_diff(now_millis) < REMEMBER_PAIR) {
+        if self.pairs.get(&pair).is_some_and(|at| at.elapsed() < REMEMBER_PAIR) {
             return Ok(true);
         }
         // Counted before the check and taken back where it was right, so that guesses at once are counted as well.
         let failures = self.failures(id);
-        if !failures.admit(now_millis) {
+        if !failures.admit() {
             tracing::warn!(client = %id, "more than {FAILURES} wrong secrets within a minute: refused without a check");
             return Ok(false);
         }
@@ -122,7 +120,7 @@ impl Verifier {
         };
         if right {
             failures.take_back();
-            self.pairs.insert(pair, now_millis);
+            self.pairs.insert(pair, Instant::now());
         }
         Ok(right)
     }
@@ -141,16 +139,19 @@ impl Verifier {
 
 impl Failures {
     /// Counts a check; `false` where too many have failed.
-    fn admit(&self, now_millis: u64) -> bool {
-        if self.since.load(Ordering::Relaxed).abs_diff(now_millis) >= WINDOW {
-            self.since.store(now_millis, Ordering::Relaxed);
-            self.count.store(0, Ordering::Relaxed);
+    fn admit(&self) -> bool {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.since.is_none_or(|since| since.elapsed() >= WINDOW) {
+            *window = Window { since: Some(Instant::now()), count: 0 };
         }
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < FAILURES).then_some(n + 1)).is_ok()
+        let admitted = window.count < FAILURES;
+        window.count += u64::from(admitted);
+        admitted
     }
 
     fn take_back(&self) {
-        let _ = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        window.count = window.count.saturating_sub(1);
     }
 }
 

@@ -15,8 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use policy::exchange::BoxError;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+use super::Stream;
 
 /// All open connections of one listener.
 #[derive(Default)]
@@ -51,7 +52,7 @@ pub(crate) trait Finish: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S, B> Finish for http1::Connection<TokioIo<TcpStream>, S>
+impl<S, B> Finish for http1::Connection<TokioIo<Stream>, S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body + 'static,

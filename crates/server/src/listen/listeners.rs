@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use super::Stream;
 use super::connection::Connections;
 use super::serve::serve;
 use crate::node::Node;
@@ -203,7 +204,8 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, stream: TcpStream,
         let (node, listener) = (&node, &listener);
         async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
     });
-    let ended = opened.drive(builder.serve_connection(TokioIo::new(stream), service)).await;
+    let stream = TokioIo::new(Stream::new(stream, limits.write_timeout));
+    let ended = opened.drive(builder.serve_connection(stream, service)).await;
     if let Some(Err(why)) = ended {
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
         tracing::debug!(%peer, "connection ended: {why}");

@@ -172,6 +172,28 @@ async fn a_client_that_goes_away_frees_the_upstream() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_let_go() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = format!(
+        "[upstream.u]\ntargets = [\"http://{}\"]\n[limits]\nwrite_timeout = \"50ms\"\n",
+        upstream.local_addr().unwrap()
+    );
+    let policy = ("policies/f.toml", "route = \"/f\"\n[[filter]]\nuse = \"forward\"\nupstream = \"u\"\n");
+    let node = TestNode::start(&[("node.toml", &settings), policy]).await;
+    let mut client = node.connect().await;
+    client.write_all(b"GET /f HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let (mut there, _) = upstream.accept().await.unwrap();
+    there.read_buf(&mut Vec::new()).await.unwrap();
+    // An answer without an end: it fills every buffer on the way, and then the write to the client waits.
+    let endless = async {
+        there.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while there.write_all(&[b'x'; 65_536]).await.is_ok() {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), endless).await.expect("the upstream is let go");
+    eventually("the connection is closed", async || node.running.node.listeners.open()[0].2 == 0).await;
+}
+
+#[tokio::test]
 async fn what_came_before_an_upstream_broke_off_reaches_the_client() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!("[upstream.u]\ntargets = [\"http://{}\"]\n", upstream.local_addr().unwrap());

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::api::{Refusal, RefusalKind};
 use super::{status, work};
-use crate::listen::{Connections, Stream};
+use crate::listen::{Connections, Opened, Stream};
 use crate::node::Node;
 use crate::records;
 use crate::reload::Trigger;
@@ -53,7 +53,7 @@ impl Admin {
         loop {
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    tasks::spawn(self.clone().connection(stream, connections.clone()));
+                    tasks::spawn(self.clone().connection(stream, connections.open()));
                 }
                 Err(why) => {
                     tracing::warn!("a connection to the admin address could not be accepted: {why}");
@@ -63,8 +63,7 @@ impl Admin {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, connections: Arc<Connections>) {
-        let opened = connections.open();
+    async fn connection(self: Arc<Self>, stream: TcpStream, opened: Opened) {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST);
         let service =

@@ -122,6 +122,21 @@ async fn a_drain_answers_what_has_begun_and_takes_nothing_new() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
+/// Many clients at once, before any of their tasks can have run: the limit holds all the same.
+#[tokio::test]
+async fn no_more_connections_than_the_limit_are_served() {
+    let limits = ("node.toml", "[limits]\nconnections = 5\n");
+    let node = TestNode::start(&[("policies/say.toml", &say("hello")), limits]).await;
+    let mut clients = futures_util::future::join_all((0..20).map(|_| node.connect())).await;
+    let mut answered = 0;
+    for client in &mut clients {
+        // The node may have closed it already.
+        let _ = client.write_all(b"GET /say HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        answered += usize::from(client.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0));
+    }
+    assert_eq!(answered, 5);
+}
+
 #[tokio::test]
 async fn bodies_stream_through_both_ways() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::api::{Refusal, RefusalKind};
 use super::{status, work};
-use crate::listen::Connections;
+use crate::listen::{Connections, Opened, Stream};
 use crate::node::Node;
 use crate::records;
 use crate::reload::Trigger;
@@ -28,6 +28,9 @@ use crate::tasks;
 
 /// More than any request here holds.
 const LARGEST: usize = 64 * 1024;
+
+/// How long the head of a request may take, and how long an answer may lie there without being read.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The admin address of a node.
 pub(crate) struct Admin {
@@ -50,7 +53,7 @@ impl Admin {
         loop {
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    tasks::spawn(self.clone().connection(stream, connections.clone()));
+                    tasks::spawn(self.clone().connection(stream, connections.open()));
                 }
                 Err(why) => {
                     tracing::warn!("a connection to the admin address could not be accepted: {why}");
@@ -60,14 +63,14 @@ impl Admin {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, connections: Arc<Connections>) {
-        let opened = connections.open();
+    async fn connection(self: Arc<Self>, stream: TcpStream, opened: Opened) {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30)).max_buf_size(LARGEST);
+        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST);
         let service =
             service_fn(|request: Request<Incoming>| async { Ok::<_, Infallible>(self.answer(request).await) });
         // Who asks here sees the error too.
-        let _ = opened.drive(builder.serve_connection(TokioIo::new(stream), service)).await;
+        let stream = TokioIo::new(Stream::new(stream, PATIENCE));
+        let _ = opened.drive(builder.serve_connection(stream, service)).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {

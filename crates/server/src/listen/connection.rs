@@ -15,16 +15,24 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use policy::exchange::BoxError;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+use super::Stream;
 
 /// All open connections of one listener.
 #[derive(Default)]
 pub(crate) struct Connections {
-    open: Mutex<HashMap<u64, Arc<Signal>>>,
+    open: Mutex<Open>,
     count: AtomicUsize,
     next: AtomicU64,
     changed: Notify,
+}
+
+/// The connections, and what they were told last: one that was accepted just before that, and opens just after, is told too.
+#[derive(Default)]
+struct Open {
+    all: HashMap<u64, Arc<Signal>>,
+    told: u8,
 }
 
 /// What one connection is told: a number that it looks at whenever it is polled, and a waker so that it is.
@@ -51,7 +59,7 @@ pub(crate) trait Finish: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S, B> Finish for http1::Connection<TokioIo<TcpStream>, S>
+impl<S, B> Finish for http1::Connection<TokioIo<Stream>, S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body + 'static,
@@ -68,11 +76,15 @@ impl Connections {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Counts one more.
+    /// Counts one more. To be called where it is accepted: whoever waits for all to be gone must not overlook it.
     pub(crate) fn open(self: &Arc<Self>) -> Opened {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
-        let signal = Arc::<Signal>::default();
-        self.all().insert(key, signal.clone());
+        let signal = {
+            let mut open = self.locked();
+            let signal = Arc::new(Signal { told: AtomicU8::new(open.told), waker: AtomicWaker::new() });
+            open.all.insert(key, signal.clone());
+            signal
+        };
         self.count.fetch_add(1, Ordering::Relaxed);
         Opened { connections: self.clone(), key, signal }
     }
@@ -99,13 +111,15 @@ impl Connections {
     }
 
     fn tell(&self, what: u8) {
-        for signal in self.all().values() {
+        let mut open = self.locked();
+        open.told = open.told.max(what);
+        for signal in open.all.values() {
             signal.told.fetch_max(what, Ordering::Release);
             signal.waker.wake();
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Signal>>> {
+    fn locked(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +155,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.connections.all().remove(&self.key);
+        self.connections.locked().all.remove(&self.key);
         if self.connections.count.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.connections.changed.notify_waiters();
         }
@@ -193,5 +207,19 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(5), stubborn).await.expect("it is told twice");
         assert_eq!(ended.unwrap(), None);
         connections.gone().await;
+    }
+
+    #[tokio::test]
+    async fn one_that_opens_after_the_word_has_it_too() {
+        let connections = Arc::<Connections>::default();
+        connections.finish();
+        let patient = tokio::spawn(connections.open().drive(Patient(false)));
+        let finished = tokio::time::timeout(Duration::from_secs(5), patient).await.expect("it is told to finish");
+        assert_eq!(finished.unwrap(), Some(()));
+        connections.end();
+        connections.finish();
+        let stubborn = tokio::spawn(connections.open().drive(Stubborn));
+        let ended = tokio::time::timeout(Duration::from_secs(5), stubborn).await.expect("it is told to end");
+        assert_eq!(ended.unwrap(), None);
     }
 }

@@ -15,7 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::connection::Connections;
+use super::Stream;
+use super::connection::{Connections, Opened};
 use super::serve::serve;
 use crate::node::Node;
 use crate::settings::ListenerSettings;
@@ -172,12 +173,13 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
+                let opened = listener.connections.open();
                 let limit = node.generation.load().settings.node.limits.connections;
-                if node.listeners.connections() >= limit {
+                if node.listeners.connections() > limit {
                     node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                tasks::spawn(connection(node.clone(), listener.clone(), stream, peer));
+                tasks::spawn(connection(node.clone(), listener.clone(), opened, stream, peer));
             }
             Err(why) => {
                 tracing::warn!(address = %listener.bound, "a connection could not be accepted: {why}");
@@ -188,7 +190,7 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
 }
 
 /// Serves one connection to its end.
-async fn connection(node: Arc<Node>, listener: Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, stream: TcpStream, peer: SocketAddr) {
     // A socket that is gone already: the first read says so too.
     let _ = stream.set_nodelay(true);
     let limits = node.generation.load().settings.node.limits;
@@ -198,12 +200,12 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, stream: TcpStream,
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
-    let opened = listener.connections.open();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (node, listener) = (&node, &listener);
         async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
     });
-    let ended = opened.drive(builder.serve_connection(TokioIo::new(stream), service)).await;
+    let stream = TokioIo::new(Stream::new(stream, limits.write_timeout));
+    let ended = opened.drive(builder.serve_connection(stream, service)).await;
     if let Some(Err(why)) = ended {
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
         tracing::debug!(%peer, "connection ended: {why}");

@@ -10,7 +10,9 @@ mod listeners;
 mod path;
 mod request;
 mod serve;
+mod stream;
 
-pub(crate) use connection::Connections;
+pub(crate) use connection::{Connections, Opened};
 pub(crate) use id::RequestIds;
 pub(crate) use listeners::{Listeners, Plan};
+pub(crate) use stream::Stream;

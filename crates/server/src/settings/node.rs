@@ -50,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long a request's head may take, and how long a connection may lie idle.
     pub(crate) header_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub(crate) write_timeout: Duration,
     /// How long requests in flight may take to finish when the node ends.
     pub(crate) drain: Duration,
 }
@@ -61,6 +63,7 @@ impl Default for Limits {
             headers: 32 * 1024,
             connections: 20_000,
             header_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }
     }
@@ -199,7 +202,11 @@ fn read_limits(within: Within<'_>, diagnostics: &mut Diagnostics) -> Limits {
         let number = u64::try_from(connections.value).unwrap_or(0);
         bounded(&mut keys, "connections", number, 1, 1_000_000, &mut limits.connections);
     }
-    for (name, limit) in [("header_timeout", &mut limits.header_timeout), ("drain", &mut limits.drain)] {
+    for (name, limit) in [
+        ("header_timeout", &mut limits.header_timeout),
+        ("write_timeout", &mut limits.write_timeout),
+        ("drain", &mut limits.drain),
+    ] {
         if let Some(duration) = keys.duration(name) {
             *limit = duration.value.0;
         }

@@ -122,6 +122,21 @@ async fn a_drain_answers_what_has_begun_and_takes_nothing_new() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
+/// Many clients at once, before any of their tasks can have run: the limit holds all the same.
+#[tokio::test]
+async fn no_more_connections_than_the_limit_are_served() {
+    let limits = ("node.toml", "[limits]\nconnections = 5\n");
+    let node = TestNode::start(&[("policies/say.toml", &say("hello")), limits]).await;
+    let mut clients = futures_util::future::join_all((0..20).map(|_| node.connect())).await;
+    let mut answered = 0;
+    for client in &mut clients {
+        // The node may have closed it already.
+        let _ = client.write_all(b"GET /say HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        answered += usize::from(client.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0));
+    }
+    assert_eq!(answered, 5);
+}
+
 #[tokio::test]
 async fn bodies_stream_through_both_ways() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -169,6 +184,28 @@ async fn a_client_that_goes_away_frees_the_upstream() {
     drop(client);
     let gone = tokio::time::timeout(Duration::from_secs(5), there.read(&mut [0; 1])).await;
     assert_eq!(gone.expect("the upstream's connection closes").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_let_go() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = format!(
+        "[upstream.u]\ntargets = [\"http://{}\"]\n[limits]\nwrite_timeout = \"50ms\"\n",
+        upstream.local_addr().unwrap()
+    );
+    let policy = ("policies/f.toml", "route = \"/f\"\n[[filter]]\nuse = \"forward\"\nupstream = \"u\"\n");
+    let node = TestNode::start(&[("node.toml", &settings), policy]).await;
+    let mut client = node.connect().await;
+    client.write_all(b"GET /f HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let (mut there, _) = upstream.accept().await.unwrap();
+    there.read_buf(&mut Vec::new()).await.unwrap();
+    // An answer without an end: it fills every buffer on the way, and then the write to the client waits.
+    let endless = async {
+        there.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while there.write_all(&[b'x'; 65_536]).await.is_ok() {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), endless).await.expect("the upstream is let go");
+    eventually("the connection is closed", async || node.running.node.listeners.open()[0].2 == 0).await;
 }
 
 #[tokio::test]

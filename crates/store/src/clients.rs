@@ -66,10 +66,10 @@ impl Clients {
     /// The client, as it was at most 1 s ago; enabled or not.
     pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
         let read_at = Instant::now();
-        if let Some(found) = self.remembered.get(id.as_str()) {
-            if read_at.duration_since(found.read_at) <= FRESH {
-                return Ok(Some(found.client));
-            }
+        if let Some(found) = self.remembered.get(id.as_str())
+            && read_at.duration_since(found.read_at) <= FRESH
+        {
+            return Ok(Some(found.client));
         }
         let writes = self.writes.load(Ordering::Acquire);
         let Some(row) = self.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
@@ -104,9 +104,10 @@ impl Clients {
         secret: &Secret,
         now: u64,
     ) -> Result<Option<Arc<Client>>, StoreError> {
-        let client = self.get(id).await?;
+        // A disabled one is as unknown.
+        let client = self.get(id).await?.filter(|client| client.enabled);
         let right = self.verifier.verify(id, client.as_deref(), secret, now).await?;
-        Ok(client.filter(|client| right && client.enabled))
+        Ok(client.filter(|_| right))
     }
 
     /// Registers a client; `false` where the id is taken.

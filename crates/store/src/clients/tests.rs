@@ -237,21 +237,67 @@ async fn failures_against_a_slow_hash_are_limited() {
     assert!(authenticates("app", "new").await, "the window has passed");
 }
 
-/// An unknown client, a disabled one and a wrong secret take the time of one slow hash each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_requests_at_once_with_the_right_chosen_secret_are_all_right() {
+    let here = Arc::new(nodes().0);
+    here.add(&client("app", &[&crate::hash_chosen(&chosen("right")).await.unwrap()])).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let here = here.clone();
+        tasks.spawn(async move { here.authenticate(&id("app"), &chosen("right"), NOW).await.unwrap().is_some() });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|right| right));
+}
+
+#[tokio::test]
+async fn a_right_secret_among_several_is_no_failure() {
+    let (here, _) = nodes();
+    here.add(&client("app", &[&crate::hash_chosen(&chosen("old")).await.unwrap()])).await.unwrap();
+    let new = crate::hash_chosen(&chosen("new")).await.unwrap();
+    here.rotate(&id("app"), &new, NOW + 3600, NOW).await.unwrap();
+    for _ in 0..12 {
+        assert!(here.authenticate(&id("app"), &chosen("old"), NOW).await.unwrap().is_some());
+    }
+    assert!(here.authenticate(&id("app"), &chosen("new"), NOW).await.unwrap().is_some());
+    // One wrong secret is one failure, however many hashes it was held against.
+    for _ in 0..9 {
+        assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    }
+    let third = crate::hash_chosen(&chosen("third")).await.unwrap();
+    here.rotate(&id("app"), &third, NOW + 3600, NOW).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("third"), NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn failures_against_a_slow_hash_do_not_stop_a_generated_secret() {
+    let (here, _) = nodes();
+    let generated = client_secret([1; 32]);
+    let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
+    here.add(&client("app", &[&hash, &hash_generated(&generated)])).await.unwrap();
+    for _ in 0..11 {
+        assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    }
+    assert!(here.authenticate(&id("app"), &generated, NOW).await.unwrap().is_some());
+    assert!(here.authenticate(&id("app"), &chosen("right"), NOW).await.unwrap().is_none());
+}
+
+/// An unknown client, a disabled one and a wrong secret take the time of one slow hash each, also where this client has none.
 #[tokio::test]
 async fn who_is_unknown_costs_as_much_as_who_is_wrong() {
     let (here, _) = nodes();
     let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
     here.add(&client("app", &[&hash])).await.unwrap();
     here.add(&Client { enabled: false, ..client("disabled", &[&hash]) }).await.unwrap();
+    here.add(&client("generated", &[&hash_generated(&client_secret([1; 32]))])).await.unwrap();
+    here.add(&client("public", &[])).await.unwrap();
     here.get(&id("app")).await.unwrap();
     let mut times = Vec::new();
-    for (name, secret) in [("app", "wrong"), ("unknown", "wrong"), ("disabled", "wrong")] {
+    for name in ["app", "unknown", "disabled", "generated", "public"] {
         // The least of a few: what else the machine does comes on top.
         let mut least = std::time::Duration::MAX;
         for _ in 0..2 {
             let start = Instant::now();
-            assert!(here.authenticate(&id(name), &chosen(secret), NOW).await.unwrap().is_none());
+            assert!(here.authenticate(&id(name), &chosen("wrong"), NOW).await.unwrap().is_none());
             least = least.min(start.elapsed());
         }
         times.push(least);

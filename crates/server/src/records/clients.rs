@@ -115,11 +115,15 @@ impl Stores {
 
     pub(crate) async fn delete_client(&self, id: &str) -> Result<Done, Refusal> {
         let id = ClientId::new(id);
+        // Its tokens must not live again where the id is registered again. They are revoked first, also where there is no such
+        // client: a second try after one that failed half-way then does what is left.
+        let whose = Whose::Client(id.clone());
+        self.revoke_all(&whose, self.now()).await?;
         if !self.clients.delete(&id).await.map_err(failed)? {
             return Err(unknown(id.as_str()));
         }
-        // Its tokens are refused as it is; but they must not live again where the id is registered again.
-        self.access_tokens.revoke_all(&Whose::Client(id.clone()), self.now()).await.map_err(failed)?;
+        // And what was issued meanwhile.
+        self.revoke_all(&whose, self.now()).await?;
         Ok(Done { done: format!("client `{id}` is deleted, and its tokens are revoked") })
     }
 

@@ -36,10 +36,16 @@ impl Stores {
                 Ok(Done { done: String::from("the token is revoked") })
             }
             (None, Some(client), None) => {
-                // A name that nobody has is a slip of the pen, and a revocation that did nothing must not look like one.
-                self.show_client(client).await?;
-                self.revoke_all(&Whose::Client(ClientId::new(client.as_str())), now).await?;
-                Ok(Done { done: format!("all tokens of client `{client}` are revoked") })
+                let id = ClientId::new(client.as_str());
+                self.revoke_all(&Whose::Client(id.clone()), now).await?;
+                // A client that is deleted may have tokens; but a name that nobody ever had is a slip of the pen, and must be seen.
+                let found = self.clients.get(&id, self.environment.clock.unix_millis()).await;
+                Ok(Done {
+                    done: match found {
+                        Ok(None) => format!("no client `{client}` is registered; all tokens it ever had are revoked"),
+                        _ => format!("all tokens of client `{client}` are revoked"),
+                    },
+                })
             }
             (None, None, Some(subject)) => {
                 self.revoke_all(&Whose::Subject(subject.clone()), now).await?;
@@ -49,7 +55,7 @@ impl Stores {
         }
     }
 
-    async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), Refusal> {
+    pub(super) async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), Refusal> {
         self.access_tokens.revoke_all(whose, now).await.map_err(failed)
     }
 

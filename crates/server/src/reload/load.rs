@@ -29,7 +29,8 @@ pub(super) struct Loads {
 
 /// A load that was refused.
 struct Attempt {
-    fingerprint: Fingerprint,
+    /// `None` where the files could not even be read: then nothing tells them from others.
+    fingerprint: Option<Fingerprint>,
     /// It lacked a source that is down, and nothing else.
     source_down: bool,
 }
@@ -53,7 +54,7 @@ impl Loads {
     /// Files outside the folder that settings name, those of a refused load too: mending them mends it.
     pub(super) fn outside_files(&self) -> Vec<String> {
         let mut files = self.node.generation.load().fingerprint.outside_files();
-        files.extend(self.refused.iter().flat_map(|attempt| attempt.fingerprint.outside_files()));
+        files.extend(self.refused.iter().filter_map(|a| a.fingerprint.as_ref()).flat_map(Fingerprint::outside_files));
         files
     }
 
@@ -65,9 +66,12 @@ impl Loads {
     /// Loads the files where they are neither those that serve nor those that were refused already.
     pub(super) async fn load_changes(&mut self, by: &'static str) {
         match self.read().await {
-            (_, Known::Serving) => self.forget_refused(),
-            (_, Known::Refused) if !self.waits_for_a_source() => {}
-            (reading, known) => {
+            Err(refusal) => {
+                self.refuse(by, refusal);
+            }
+            Ok((_, Known::Serving)) => self.forget_refused(),
+            Ok((_, Known::Refused)) if !self.waits_for_a_source() => {}
+            Ok((reading, known)) => {
                 self.load(reading, known, by).await;
             }
         }
@@ -75,7 +79,10 @@ impl Loads {
 
     /// Loads the files as they stand, and tells what came of it, also where they were taken or refused before.
     pub(super) async fn load_now(&mut self, by: &'static str) -> Reloaded {
-        let (reading, known) = self.read().await;
+        let (reading, known) = match self.read().await {
+            Ok(read) => read,
+            Err(refusal) => return self.refuse(by, refusal),
+        };
         if known == Known::Serving {
             self.forget_refused();
             self.node.metrics.unchanged.fetch_add(1, Ordering::Relaxed);
@@ -85,12 +92,13 @@ impl Loads {
         self.load(reading, known, by).await
     }
 
-    /// The files as they stand, and whether they are known.
-    async fn read(&self) -> (Reading, Known) {
+    /// The files as they stand, and whether they are known. Refused where reading them panics.
+    async fn read(&self) -> Result<(Reading, Known), Refusal> {
         let options = self.node.options.clone();
         let serving = self.node.generation.load_full();
-        let refused = self.refused.as_ref().map(|attempt| attempt.fingerprint.clone());
-        tasks::blocking(move || {
+        let refused = self.refused.as_ref().and_then(|attempt| attempt.fingerprint.clone());
+        let again = self.refused.as_ref().is_some_and(|attempt| attempt.fingerprint.is_none());
+        let read = tasks::blocking(move || {
             let reading = Reading::new(&options, true);
             // Files that cannot be read are not in the hash: they are never those that serve.
             let readable = reading.files.diagnostics.is_empty() || !serving.files.diagnostics.is_empty();
@@ -102,8 +110,8 @@ impl Loads {
                 Known::New
             };
             (reading, known)
-        })
-        .await
+        });
+        AssertUnwindSafe(read).catch_unwind().await.map_err(|_| Refusal { again, ..panicked(None) })
     }
 
     /// The files are those that serve again.
@@ -115,33 +123,37 @@ impl Loads {
     async fn load(&mut self, reading: Reading, known: Known, by: &'static str) -> Reloaded {
         let metrics = &self.node.metrics;
         let files = Fingerprint::of(&reading);
+        let again = known == Known::Refused;
         // A defect in a filter's build must not end all loading: then nothing could be mended on this node any more.
         let taken = AssertUnwindSafe(self.take(reading)).catch_unwind().await;
-        match taken.unwrap_or_else(|_| Err(panicked(files))) {
+        match taken.unwrap_or_else(|_| Err(panicked(Some(files)))) {
             Ok(generation) => {
                 metrics.loaded.fetch_add(1, Ordering::Relaxed);
                 self.forget_refused();
                 tell_loaded(&generation, by);
                 answer(ReloadOutcome::Loaded, &generation)
             }
-            Err(Refusal { fingerprint, diagnostics }) => {
-                metrics.refused_loads.fetch_add(1, Ordering::Relaxed);
-                let serving = self.node.generation.load();
-                // What is tried again and again is told once.
-                if known == Known::Refused {
-                    tracing::debug!(by, "refused again");
-                } else {
-                    let (number, text) = (serving.number, render(&diagnostics, false));
-                    tracing::error!(by, "the files are refused, and generation {number} serves on:\n{text}");
-                }
-                let errors = diagnostics.iter().filter(|d| d.problem.severity == Severity::Error);
-                let source_down = errors.map(|d| d.problem.code).all(|code| code == codes::SOURCE_DOWN);
-                self.refused = Some(Attempt { fingerprint, source_down });
-                let answer = refused_answer(&serving, &diagnostics);
-                *self.node.refused() = Some(RefusedLoad { at: self.node.now(), diagnostics });
-                answer
-            }
+            Err(refusal) => self.refuse(by, Refusal { again, ..refusal }),
         }
+    }
+
+    fn refuse(&mut self, by: &'static str, refusal: Refusal) -> Reloaded {
+        let Refusal { fingerprint, diagnostics, again } = refusal;
+        self.node.metrics.refused_loads.fetch_add(1, Ordering::Relaxed);
+        let serving = self.node.generation.load();
+        // What is tried again and again is told once.
+        if again {
+            tracing::debug!(by, "refused again");
+        } else {
+            let (number, text) = (serving.number, render(&diagnostics, false));
+            tracing::error!(by, "the files are refused, and generation {number} serves on:\n{text}");
+        }
+        let errors = diagnostics.iter().filter(|d| d.problem.severity == Severity::Error);
+        let source_down = errors.map(|d| d.problem.code).all(|code| code == codes::SOURCE_DOWN);
+        self.refused = Some(Attempt { fingerprint, source_down });
+        let answer = refused_answer(&serving, &diagnostics);
+        *self.node.refused() = Some(RefusedLoad { at: self.node.now(), diagnostics });
+        answer
     }
 
     /// Everything up to the swap, and the swap. An error leaves everything as it was.
@@ -210,22 +222,25 @@ impl Loads {
 
 /// What a load that is not taken leaves.
 struct Refusal {
-    fingerprint: Fingerprint,
+    /// `None` where the files could not even be read.
+    fingerprint: Option<Fingerprint>,
     diagnostics: Diagnostics,
+    /// Whether that was so the last time.
+    again: bool,
 }
 
 fn refuse(draft: Draft, found: Diagnostics) -> Refusal {
-    let fingerprint = Fingerprint::of(&draft.reading);
+    let fingerprint = Some(Fingerprint::of(&draft.reading));
     let mut diagnostics = draft.reading.diagnostics;
     diagnostics.extend(found);
-    Refusal { fingerprint, diagnostics: diagnostics.sorted() }
+    Refusal { fingerprint, diagnostics: diagnostics.sorted(), again: false }
 }
 
-fn panicked(fingerprint: Fingerprint) -> Refusal {
+fn panicked(fingerprint: Option<Fingerprint>) -> Refusal {
     let problem =
         Problem::error(codes::BAD_VALUE, "these files make the gateway panic: this is a defect of the gateway");
     let help = "the log has the panic's message; what changed last is what brings it about";
-    Refusal { fingerprint, diagnostics: problem.with_help(help).nowhere().into() }
+    Refusal { fingerprint, diagnostics: problem.with_help(help).nowhere().into(), again: false }
 }
 
 /// P0502.

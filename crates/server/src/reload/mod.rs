@@ -4,11 +4,13 @@ mod load;
 mod paths;
 mod watch;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use self::load::Loads;
 use self::watch::Watch;
@@ -39,15 +41,38 @@ pub(crate) struct Trigger {
 }
 
 /// Loads whatever changes, for as long as the node lives.
-pub(crate) async fn run(node: Arc<Node>, mut triggers: mpsc::Receiver<Trigger>) {
-    let mut watch = Watch::new(&node.options);
-    let mut loads = Loads::new(node.clone());
-    watch.refresh(&loads.outside_files());
-    let mut next_look = now() + watch.poll_every();
+pub(crate) async fn run(node: Arc<Node>, triggers: mpsc::Receiver<Trigger>) {
+    let watch = Watch::new(&node.options);
+    let mut reloads = Reloads { watch, loads: Loads::new(node), triggers };
     loop {
+        // Whatever panics in here, the node must still take the next change: else only a restart could mend anything.
+        match AssertUnwindSafe(reloads.next()).catch_unwind().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => {
+                tracing::error!("a reload panicked: this is a defect of the gateway, and what serves goes on serving");
+                tokio::time::sleep(FAST_POLL).await;
+            }
+        }
+    }
+}
+
+struct Reloads {
+    watch: Watch,
+    loads: Loads,
+    triggers: mpsc::Receiver<Trigger>,
+}
+
+impl Reloads {
+    /// Waits for one reason to look at the files, and does. `false` where there will be none any more.
+    async fn next(&mut self) -> bool {
+        let Reloads { watch, loads, triggers } = self;
+        // What the last load named outside the folder is to be watched too.
+        watch.refresh(&loads.outside_files());
+        let wait = if loads.waits_for_a_source() { SOURCE_RETRY } else { watch.poll_every() };
         tokio::select! {
             trigger = triggers.recv() => {
-                let Some(Trigger { by, answer }) = trigger else { return };
+                let Some(Trigger { by, answer }) = trigger else { return false };
                 watch.refresh(&loads.outside_files());
                 let reloaded = loads.load_now(by).await;
                 if let Some(answer) = answer {
@@ -56,18 +81,16 @@ pub(crate) async fn run(node: Arc<Node>, mut triggers: mpsc::Receiver<Trigger>) 
                 }
             }
             () = watch.changed() => {
-                settle(&watch).await;
+                settle(watch).await;
                 watch.refresh(&loads.outside_files());
                 loads.load_changes("watcher").await;
             }
-            () = sleep_until(next_look) => {
+            () = tokio::time::sleep(wait) => {
                 watch.refresh(&loads.outside_files());
                 loads.load_changes("poll").await;
             }
         }
-        // What the load named outside the folder is to be watched too.
-        watch.refresh(&loads.outside_files());
-        next_look = now() + if loads.waits_for_a_source() { SOURCE_RETRY } else { watch.poll_every() };
+        true
     }
 }
 

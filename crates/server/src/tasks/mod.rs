@@ -1,6 +1,7 @@
 //! Everything that runs beside requests. The only module, with the listeners, that starts tasks.
 
 mod check;
+mod each;
 mod pools;
 mod purge;
 mod sources;

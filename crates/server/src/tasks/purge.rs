@@ -11,7 +11,7 @@ use store::purge::{Batch, Purger};
 use store::tables::ALL;
 use store::{DataSource, StoreError};
 
-use super::spawn;
+use super::each::Each;
 use crate::admin::api::PurgedSource;
 use crate::node::Node;
 
@@ -30,15 +30,11 @@ const BATCH: usize = 1_000;
 /// Purges all sources in use, each in a task of its own, for as long as the node lives.
 pub(crate) async fn purge_always(node: Arc<Node>) {
     let name = holder(&node);
-    let mut purged: Vec<Arc<Guarded>> = Vec::new();
+    let mut purges = Each::default();
     loop {
         let generation = node.generation.load_full();
-        purged.retain(|source| in_use(&node, source));
         for source in generation.stores.sources_in_use() {
-            if !purged.iter().any(|known| Arc::ptr_eq(known, source)) {
-                purged.push(source.clone());
-                spawn(purge_one(node.clone(), source.clone(), name.clone()));
-            }
+            purges.start(source, |source| purge_one(node.clone(), source, name.clone()));
         }
         drop(generation);
         tokio::time::sleep(EVERY).await;

@@ -2,29 +2,27 @@
 //! in use again within 5 s.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use store::DataSource;
 use store::guard::Guarded;
 
-use super::spawn;
+use super::each::Each;
 use crate::node::Node;
 
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Looks at all sources in use, for as long as the node lives.
 pub(crate) async fn watch_sources(node: Arc<Node>) {
-    let busy = Arc::new(Busy::default());
+    let mut looks = Each::default();
     loop {
         let generation = node.generation.load_full();
         let mut names = BTreeSet::new();
         for source in generation.stores.sources_in_use() {
             names.insert(source.name().to_owned());
             // One that hangs must not keep the others from being looked at, nor be asked again meanwhile.
-            if busy.enter(source.name()) {
-                spawn(look(node.clone(), source.clone(), busy.clone()));
-            }
+            looks.start(source, |source| look(node.clone(), source));
         }
         node.forget_other_sources(&names);
         drop(generation);
@@ -32,7 +30,7 @@ pub(crate) async fn watch_sources(node: Arc<Node>) {
     }
 }
 
-async fn look(node: Arc<Node>, source: Arc<Guarded>, busy: Arc<Busy>) {
+async fn look(node: Arc<Node>, source: Arc<Guarded>) {
     let outcome = match source.prepared() {
         true => source.health().await.map(drop),
         false => source.prepare().await,
@@ -41,23 +39,5 @@ async fn look(node: Arc<Node>, source: Arc<Guarded>, busy: Arc<Busy>) {
     let still_in_use = node.generation.load().stores.source(source.name()).is_some_and(|now| Arc::ptr_eq(now, &source));
     if still_in_use {
         node.source_is(source.name(), outcome.err().map(|why| why.to_string()));
-    }
-    busy.leave(source.name());
-}
-
-#[derive(Default)]
-struct Busy(Mutex<BTreeSet<String>>);
-
-impl Busy {
-    fn enter(&self, name: &str) -> bool {
-        self.names().insert(name.to_owned())
-    }
-
-    fn leave(&self, name: &str) {
-        self.names().remove(name);
-    }
-
-    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,12 +1,14 @@
 //! The admin address of a running node, through the command line's client and without it.
 
+use store::oauth::token::{Token, TokenKind};
+use store::oauth::{ClientId, GrantId, Scopes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{TestNode, read_all, status};
-use crate::admin::api::{AddClient, ReloadOutcome, RotateClient};
+use crate::admin::api::{AddClient, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient};
 use crate::admin::{Client, ClientError};
-use crate::records::Records;
+use crate::records::{Records, Stores};
 
 const SAY: (&str, &str) = ("policies/say.toml", "route = \"GET /say\"\n[[filter]]\nuse = \"say\"\ntext = \"hello\"\n");
 
@@ -91,6 +93,63 @@ async fn clients_are_registered_through_a_node() {
     assert_eq!(rotated.client.secrets, 2);
     records.delete_client(id).await.unwrap();
     assert!(records.show_client(id).await.is_err());
+}
+
+/// Its tokens would live again where the id is registered again: so nothing is deleted before they are revoked.
+#[tokio::test]
+async fn a_client_is_deleted_only_where_its_tokens_can_be_revoked() {
+    let stores = "default = \"memory\"\n[source.memory]\ntype = \"memory\"\n[source.tokens]\ntype = \"sqlite\"\n\
+                  path = \"tokens/tokens.db\"\n[store.access-token]\nsource = \"tokens\"\n";
+    // A file where the folder should be: the source of tokens is down.
+    let node = TestNode::start(&[SAY, ("stores/stores.toml", stores), ("tokens", "")]).await;
+    let records = Records::Node(client(&node));
+    let add = AddClient { client_id: Some(String::from("app")), ..AddClient::default() };
+    records.add_client(&add).await.unwrap();
+    assert!(matches!(
+        records.delete_client("app").await,
+        Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::Unavailable
+    ));
+    records.show_client("app").await.expect("it is still there, for a second try");
+}
+
+#[tokio::test]
+async fn tokens_of_an_id_that_is_not_registered_can_be_revoked() {
+    let node = TestNode::start(&[SAY]).await;
+    let records = Records::Node(client(&node));
+    let stores = Stores::of(&node.running.node.generation.load().stores, crate::clock::environment()).unwrap();
+    let now = node.running.node.now();
+    let issue = async |number: u8| {
+        let record = store::AccessToken {
+            client_id: ClientId::new("gone"),
+            subject: None,
+            scope: Scopes::default(),
+            grant_id: GrantId::new("grant"),
+            grant_type: String::from("client_credentials"),
+            issued_at: now,
+            expires_at: now + 3_600,
+            revoked_at: None,
+            audience: Vec::new(),
+            properties: Default::default(),
+        };
+        let token = Token::mint(TokenKind::Access, record.expires_at, [number; 32]);
+        stores.access_tokens.insert(&token, &record).await.unwrap();
+        token
+    };
+    let good = async |token: &Token| stores.access_tokens.find(token.expose(), now).await.unwrap().is_some();
+    let token = issue(1).await;
+    assert!(good(&token).await);
+    let revoke = RevokeTokens { client_id: Some(String::from("gone")), ..RevokeTokens::default() };
+    let done = records.revoke_tokens(&revoke).await.unwrap();
+    assert!(done.done.contains("no client `gone` is registered"), "a slip of the pen is seen: {}", done.done);
+    assert!(!good(&token).await);
+    // A delete that had failed half-way, tried again: it finds no client, and revokes.
+    let token = issue(2).await;
+    assert!(good(&token).await);
+    assert!(matches!(
+        records.delete_client("gone").await,
+        Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::NotFound
+    ));
+    assert!(!good(&token).await);
 }
 
 #[tokio::test]

@@ -30,10 +30,14 @@ pub(super) struct TestNode {
 struct Quiet;
 impl Host for Quiet {}
 
+/// The variable that makes reading panic.
+pub(super) const PANIC: &str = "PANIC";
+
 /// Secret files, and no variables.
 struct Folder(PathBuf);
 impl Outside for Folder {
-    fn variable(&self, _: &str) -> Result<String, SecretError> {
+    fn variable(&self, name: &str) -> Result<String, SecretError> {
+        assert_ne!(name, PANIC, "on purpose");
         Err(SecretError::Missing)
     }
     fn file(&self, path: &str) -> Result<String, SecretError> {

@@ -182,3 +182,21 @@ async fn a_panic_in_a_load_refuses_that_load_and_no_other() {
     node.must_load().await;
     assert!(says(&node, "two").await);
 }
+
+#[tokio::test]
+async fn a_panic_while_files_are_read_ends_no_reloads() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    node.write("node.toml", &format!("[values]\na = {{ env = \"{}\", default = \"b\" }}\n", super::PANIC));
+    for _ in 0..2 {
+        let reloaded = node.reload().await;
+        assert_eq!(reloaded.outcome, ReloadOutcome::Refused);
+        assert!(reloaded.text.contains("defect of the gateway"), "{}", reloaded.text);
+    }
+    assert!(node.running.node.refused().is_some());
+    assert!(says(&node, "one").await);
+    node.write("node.toml", "");
+    node.write("policies/say.toml", &say("two"));
+    node.must_load().await;
+    assert!(says(&node, "two").await);
+    assert!(node.running.node.refused().is_none());
+}

@@ -48,7 +48,7 @@ impl UpstreamSettings {
 pub(crate) struct Timeouts {
     /// Until there is a connection.
     pub(crate) connect: Duration,
-    /// From the end of the request to the head of the answer.
+    /// From the end of the request to the head of the answer; before that, for the upstream to take the next piece of the request.
     pub(crate) first_byte: Duration,
     /// Between two pieces of the answer's body.
     pub(crate) idle: Duration,
@@ -137,7 +137,8 @@ impl HttpUpstream {
         Link::over(stream).await.map_err(|e| UpstreamError::Unreachable(e.to_string()))
     }
 
-    /// Sends, and waits for the head. While the request's body goes, the limit starts anew.
+    /// Sends, and waits for the head. The limit is the upstream's: it starts anew whenever a piece of the body goes, and how long
+    /// the client may pause is for its listener to say.
     async fn first_byte(
         &self,
         link: &mut Link,
@@ -147,19 +148,15 @@ impl HttpUpstream {
         let limit = self.settings.timeouts.first_byte;
         let mut sending = std::pin::pin!(link.send(request));
         loop {
-            let frames = watch.map(Watch::frames);
+            let steps = watch.map(Watch::steps);
             match tokio::time::timeout(limit, sending.as_mut()).await {
                 Ok(Ok(head)) => return Ok(head),
                 Ok(Err(failure)) if failure.error.is_parse() => {
                     return Err(Failed::Final(UpstreamError::Malformed(failure.error.to_string())));
                 }
                 Ok(Err(failure)) => return Err(Failed::Closed(Box::new(failure))),
-                Err(_) if watch.map(Watch::frames) != frames => {}
-                Err(_) if watch.is_some_and(|w| !w.ended()) => {
-                    return Err(Failed::Final(UpstreamError::RequestBody(String::from(
-                        "the client sends nothing more",
-                    ))));
-                }
+                Err(_) if watch.map(Watch::steps) != steps => {}
+                Err(_) if watch.is_some_and(Watch::waits_for_the_client) => {}
                 Err(_) => return Err(Failed::Final(UpstreamError::Timeout("first_byte"))),
             }
         }

@@ -19,25 +19,35 @@ pub(super) struct Sent {
 /// What is known of a streaming body while it goes.
 #[derive(Default)]
 pub(super) struct Watch {
-    frames: AtomicU64,
-    ended: AtomicBool,
+    steps: AtomicU64,
+    waiting: AtomicBool,
     failed: AtomicBool,
 }
 
 impl Watch {
-    /// How many frames went so far.
-    pub(super) fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
+    /// How many pieces went so far; its end is one too.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 
-    /// Whether all of it went.
-    pub(super) fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+    /// Whether the next piece has been asked for and has not come: then the client is waited for, and else the upstream.
+    pub(super) fn waits_for_the_client(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether it broke off on the client's side.
     pub(super) fn failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    fn polled<T>(&self, polled: &Poll<Option<Result<T, BoxError>>>) {
+        self.waiting.store(polled.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(piece) = polled {
+            self.steps.fetch_add(1, Ordering::Relaxed);
+            if matches!(piece, Some(Err(_))) {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -65,17 +75,8 @@ impl HttpBody for Sent {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let (Some(watch), Poll::Ready(frame)) = (&self.watch, &polled) {
-            match frame {
-                Some(Ok(_)) => {
-                    watch.frames.fetch_add(1, Ordering::Relaxed);
-                    if self.body.is_end_stream() {
-                        watch.ended.store(true, Ordering::Relaxed);
-                    }
-                }
-                Some(Err(_)) => watch.failed.store(true, Ordering::Relaxed),
-                None => watch.ended.store(true, Ordering::Relaxed),
-            }
+        if let Some(watch) = &self.watch {
+            watch.polled(&polled);
         }
         polled
     }

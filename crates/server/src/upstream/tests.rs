@@ -258,6 +258,42 @@ async fn a_client_that_breaks_off_is_not_the_upstreams_fault() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_stops_reading_is_a_timeout() {
+    let scripted = Scripted::new().await;
+    let frame = || Ok::<_, io::Error>(http_body::Frame::data(Bytes::from_static(&[b'x'; 65_536])));
+    let body = Body::stream(StreamBody::new(futures_util::stream::repeat_with(frame)));
+    let sent = scripted.upstream.send(Request::post("/").body(body).unwrap());
+    let (response, _stream) = tokio::join!(sent, scripted.accept());
+    assert!(matches!(response, Err(UpstreamError::Timeout("first_byte"))), "{:?}", response.err());
+}
+
+#[tokio::test]
+async fn a_client_that_pauses_is_not_cut_and_the_limit_begins_at_the_end_of_the_request() {
+    let scripted = Scripted::new().await;
+    let (frames, sent) = mpsc::channel::<Result<http_body::Frame<Bytes>, io::Error>>(1);
+    let pause = || tokio::time::sleep(scripted.upstream.settings().timeouts.first_byte.mul_f32(1.9));
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "0\r\n\r\n").await;
+        tokio::time::sleep(scripted.upstream.settings().timeouts.first_byte / 2).await;
+        stream.write_all(OK).await.unwrap();
+        stream
+    };
+    let client = async {
+        for _ in 0..2 {
+            frames.send(Ok(http_body::Frame::data(Bytes::from("a")))).await.unwrap();
+            pause().await;
+        }
+        drop(frames);
+    };
+    let sent = futures_util::stream::unfold(sent, async |mut sent| Some((sent.recv().await?, sent)));
+    let body = Body::stream(StreamBody::new(Box::pin(sent)));
+    let sent = scripted.upstream.send(Request::post("/").body(body).unwrap());
+    let (_stream, (), response) = tokio::join!(server, client, sent);
+    assert_eq!(response.map(|response| response.status()).map_err(|why| why.to_string()), Ok(StatusCode::OK));
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_an_error_at_whatever_moment() {
     for body in ["", "half"] {
         let scripted = Scripted::new().await;

@@ -39,7 +39,7 @@ impl Stores {
                 let id = ClientId::new(client.as_str());
                 self.revoke_all(&Whose::Client(id.clone()), now).await?;
                 // A client that is deleted may have tokens; but a name that nobody ever had is a slip of the pen, and must be seen.
-                let found = self.clients.get(&id, self.environment.clock.unix_millis()).await;
+                let found = self.clients.get(&id).await;
                 Ok(Done {
                     done: match found {
                         Ok(None) => format!("no client `{client}` is registered; all tokens it ever had are revoked"),

@@ -289,11 +289,14 @@ fn run_says_where_it_listens() {
     assert!(!text.contains('\u{1b}'), "{text}");
 }
 
-/// `portcullis ... | head -1`: the reader has gone, and that is no error.
+/// `portcullis ... | head -1`: the reader has gone, and that is no error; nor does it hide one.
 #[test]
 fn a_reader_that_goes_away() {
-    let folder = Folder::shipped();
-    for line in ["check --json", "client list", "store schema sqlite", "--help", "test"] {
+    let (good, bad) = (Folder::shipped(), Folder::shipped());
+    bad.write("policies/bad.toml", "x = 1\n");
+    let of_good = ["check --json", "client list", "store schema sqlite", "--help", "test"].map(|line| (&good, line, 0));
+    let of_bad = ["check", "check --json"].map(|line| (&bad, line, 1));
+    for (folder, line, code) in of_good.into_iter().chain(of_bad) {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let child = command(folder.path(), &[])
@@ -304,7 +307,7 @@ fn a_reader_that_goes_away() {
             .spawn()
             .unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line}");
-        assert_eq!(output.status.code(), Some(0), "{line}");
+        assert!(code != 0 || output.stderr.is_empty(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{line}");
     }
 }

@@ -1,7 +1,7 @@
 //! What the commands print: text for people or JSON for programs on standard output, all else on standard error.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use policy::Diagnostics;
 use policy::diagnostic::{render, to_json};
@@ -160,14 +160,10 @@ fn with_end(mut text: String) -> String {
     text
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) has seen all it wanted: that is the quiet end of a command.
-#[allow(clippy::disallowed_methods, reason = "the command line ends the process")]
+/// Writes to standard output. A reader that has gone (`| head`) has seen all it wanted: the command goes on to its end, and its
+/// exit code says what it found.
 fn print(text: std::fmt::Arguments<'_>) {
-    if let Err(why) = write_all(io::stdout(), text)
-        && why.kind() == ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
-    }
+    let _ = write_all(io::stdout(), text);
 }
 
 /// Writes to standard error, where somebody reads it.

@@ -7,6 +7,11 @@
 //! Numbers and not times decide: a token issued in the second of the revocation, or by a node whose clock is ahead, is refused
 //! all the same, and one issued after it is good at once. On another node, whose cache may be 1 s old, a token issued within
 //! that second is kept with the old epoch, and refused: the mistake is on the safe side.
+//!
+//! An epoch stays for ever: it may go only after the last token that was issued before it, and how long that lives is not
+//! bounded (`maximum_lifetime` is a node's, optional, and may have been higher when the token was issued). A row too many costs
+//! some hundred bytes; one that went too early would let revoked tokens live again. There is at most one for each client and
+//! subject.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,23 +1,42 @@
 //! A data source behind a guard: every verb has a time limit, and none runs before the source was prepared.
 //!
-//! No request waits long for a source: the first verb that gets no answer in time marks the source as strained, and while it is
-//! strained the limit is short, so that a request with several verbs fails fast instead of waiting for each. The first answer
-//! ends that.
+//! The first verb that gets no answer in time marks the source as strained, and while it is strained the limit is short: requests
+//! fail fast, and do not pile up. The first answer ends that. `health` has the whole limit always, so that a source that has
+//! become slow, but answers, is used again.
+//!
+//! A request has several verbs, each of which may be slow: what it waits for all of them together is bounded by [`request`].
 
+use std::cell::Cell;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::task_local;
+use tokio::time::{Instant, timeout};
 
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 
-/// The limit of one verb; below the 5 s that a request may wait for a source.
+/// What a request may wait for its sources, all verbs together: it is answered within 5 s.
+const BUDGET: Duration = Duration::from_millis(4500);
+/// The limit of one verb.
 const LIMIT: Duration = Duration::from_secs(4);
 /// The limit while the source is strained.
 const STRAINED_LIMIT: Duration = Duration::from_millis(500);
+/// A verb that fails after this time strained the source, also where the source has a limit of its own and says so itself.
+const SLOW: Duration = Duration::from_secs(1);
 /// The limit of preparing: a migration of many rows takes its time.
 const PREPARE_LIMIT: Duration = Duration::from_secs(30);
+
+task_local! {
+    /// What is left of the budget of the request that this task serves.
+    static LEFT: Cell<Duration>;
+}
+
+/// Serves a request: its verbs, of whatever source, wait for at most 4.5 s together.
+pub fn request<F: Future>(serving: F) -> impl Future<Output = F::Output> {
+    LEFT.scope(Cell::new(BUDGET), serving)
+}
 
 /// How often verbs ended in which way, since the start.
 #[derive(Debug, Default)]
@@ -66,7 +85,7 @@ impl Guarded {
         self.prepared.load(Relaxed)
     }
 
-    /// Whether the last verb got no answer in time.
+    /// Whether a verb got no answer in time, and none was answered since.
     pub fn strained(&self) -> bool {
         self.strained.load(Relaxed)
     }
@@ -77,27 +96,47 @@ impl Guarded {
     }
 
     async fn limited<T>(&self, verb: Verb<'_, T>) -> Result<T, StoreError> {
+        let limit = if self.strained() { STRAINED_LIMIT } else { LIMIT };
+        // Nobody's request, or one that is served elsewhere: no budget.
+        let Ok(left) = LEFT.try_with(Cell::get) else { return self.within(limit, verb).await };
+        let started = Instant::now();
+        let outcome = self.within(limit.min(left), verb).await;
+        let _ = LEFT.try_with(|cell| cell.set(left.saturating_sub(started.elapsed())));
+        outcome
+    }
+
+    async fn within<T>(&self, limit: Duration, verb: Verb<'_, T>) -> Result<T, StoreError> {
         self.counters.verbs.fetch_add(1, Relaxed);
         if !self.prepared() {
             self.counters.unavailable.fetch_add(1, Relaxed);
             let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
             return Err(self.named(StoreError::Unavailable(format!("it is not open yet: {why}"))));
         }
-        let limit = if self.strained() { STRAINED_LIMIT } else { LIMIT };
+        let started = Instant::now();
         match timeout(limit, verb).await {
             Ok(Ok(answer)) => {
                 self.relax();
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                let counter = match error {
-                    StoreError::Unavailable(_) => &self.counters.unavailable,
-                    StoreError::Broken(_) => &self.counters.broken,
-                };
-                counter.fetch_add(1, Relaxed);
+                match error {
+                    StoreError::Unavailable(_) => {
+                        self.counters.unavailable.fetch_add(1, Relaxed);
+                        self.strain(started.elapsed());
+                    }
+                    // It refused: that is an answer.
+                    StoreError::Broken(_) => {
+                        self.counters.broken.fetch_add(1, Relaxed);
+                        self.relax();
+                    }
+                }
                 Err(self.named(error))
             }
-            Err(_) => Err(self.late(limit)),
+            Err(_) => {
+                self.counters.late.fetch_add(1, Relaxed);
+                self.strain(limit);
+                Err(self.named(StoreError::Unavailable(format!("no answer within {limit:?}"))))
+            }
         }
     }
 
@@ -107,12 +146,11 @@ impl Guarded {
         }
     }
 
-    fn late(&self, limit: Duration) -> StoreError {
-        self.counters.late.fetch_add(1, Relaxed);
-        if !self.strained.swap(true, Relaxed) {
-            tracing::warn!(source = self.name, "the data source gave no answer within {limit:?}");
+    /// After a verb that got no answer for this time. What was short, since little was left of a request's budget, says nothing.
+    fn strain(&self, waited: Duration) {
+        if waited >= SLOW && !self.strained.swap(true, Relaxed) {
+            tracing::warn!(source = self.name, "the data source gave no answer within {waited:?}");
         }
-        self.named(StoreError::Unavailable(format!("no answer within {limit:?}")))
     }
 
     fn named(&self, error: StoreError) -> StoreError {
@@ -190,7 +228,7 @@ impl DataSource for Guarded {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(self.limited(self.source.health()))
+        Box::pin(self.within(LIMIT, self.source.health()))
     }
 }
 
@@ -199,9 +237,8 @@ mod tests {
     use std::future::pending;
     use std::sync::atomic::AtomicU32;
 
-    use tokio::time::Instant;
-
     use super::*;
+    use crate::source::BoxFuture;
     use crate::sources::memory::Memory;
     use crate::tables::CLIENT;
     use crate::testing::Hooked;
@@ -260,5 +297,68 @@ mod tests {
         assert!(!guarded.strained());
         assert_eq!(guarded.counters().late.load(Relaxed), 3);
         assert_eq!(guarded.counters().verbs.load(Relaxed), 4);
+    }
+
+    /// A source whose `get` takes so long.
+    async fn slow(takes: impl Fn() -> Duration + Send + Sync + 'static) -> Guarded {
+        let source =
+            Hooked { before_get: Box::new(move |_| Box::pin(tokio::time::sleep(takes()))), ..Default::default() };
+        let guarded = Guarded::new("local", Arc::new(source));
+        guarded.prepare().await.unwrap();
+        guarded
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_all_its_verbs_together_no_longer_than_its_budget() {
+        let guarded = slow(|| Duration::from_secs(1)).await;
+        let start = Instant::now();
+        let outcomes = request(async {
+            let mut outcomes = Vec::new();
+            for _ in 0..7 {
+                outcomes.push(guarded.get(&CLIENT, b"k").await.is_ok());
+            }
+            outcomes
+        });
+        assert_eq!(outcomes.await, [true, true, true, true, false, false, false]);
+        assert!(start.elapsed() <= BUDGET + Duration::from_millis(10), "{:?}", start.elapsed());
+        assert!(!guarded.strained(), "it answered each time, and the budget ran out");
+        assert!(request(guarded.get(&CLIENT, b"k")).await.is_ok(), "the next request has a budget of its own");
+        for _ in 0..7 {
+            assert!(guarded.get(&CLIENT, b"k").await.is_ok(), "what is no request has none");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn health_has_the_whole_limit_and_finds_a_source_that_has_become_slow() {
+        let silent = Arc::new(AtomicBool::new(true));
+        let is_silent = silent.clone();
+        let health = move || -> BoxFuture<'static, ()> {
+            let takes = if is_silent.load(Relaxed) { LIMIT * 2 } else { Duration::from_secs(2) };
+            Box::pin(tokio::time::sleep(takes))
+        };
+        let source = Hooked { before_health: Box::new(health), ..Default::default() };
+        let guarded = Guarded::new("local", Arc::new(source));
+        guarded.prepare().await.unwrap();
+        assert!(guarded.health().await.is_err() && guarded.strained());
+        silent.store(false, Relaxed);
+        assert!(guarded.health().await.is_ok() && !guarded.strained());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_an_answer_and_a_late_one_to_be_unavailable_is_none() {
+        let guarded = slow(|| LIMIT * 2).await;
+        assert!(guarded.get(&CLIENT, b"k").await.is_err() && guarded.strained());
+        let fails = |takes: Duration, error: StoreError| -> Verb<'static, ()> {
+            Box::pin(async move {
+                tokio::time::sleep(takes).await;
+                Err(error)
+            })
+        };
+        let (broken, unavailable) = (StoreError::Broken("no".into()), StoreError::Unavailable("no".into()));
+        assert!(guarded.limited(fails(Duration::ZERO, unavailable.clone())).await.is_err() && guarded.strained());
+        assert!(guarded.limited(fails(Duration::ZERO, broken)).await.is_err() && !guarded.strained());
+        assert!(guarded.limited(fails(Duration::ZERO, unavailable.clone())).await.is_err() && !guarded.strained());
+        // A source with a limit of its own, shorter than ours.
+        assert!(guarded.limited(fails(Duration::from_secs(3), unavailable)).await.is_err() && guarded.strained());
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Hooked {
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
     pub(crate) after_get: Hook,
+    /// Before `health`.
+    pub(crate) before_health: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// Instead of preparing.
     pub(crate) prepare: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
 }
@@ -21,7 +23,14 @@ impl Default for Hooked {
     fn default() -> Self {
         let nothing = || -> Hook { Box::new(|_| Box::pin(async {})) };
         let prepare = || -> Verb<'static, ()> { Box::pin(async { Ok(()) }) };
-        Hooked { memory: Memory::new(), before_get: nothing(), after_get: nothing(), prepare: Box::new(prepare) }
+        let before_health = || -> BoxFuture<'static, ()> { Box::pin(async {}) };
+        Hooked {
+            memory: Memory::new(),
+            before_get: nothing(),
+            after_get: nothing(),
+            before_health: Box::new(before_health),
+            prepare: Box::new(prepare),
+        }
     }
 }
 
@@ -69,7 +78,10 @@ impl DataSource for Hooked {
         self.memory.sweep(table, before, limit)
     }
     fn health(&self) -> Verb<'_, Health> {
-        self.memory.health()
+        Box::pin(async move {
+            (self.before_health)().await;
+            self.memory.health().await
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -34,6 +34,8 @@ pub(super) struct Place {
     busy_timeout: Duration,
     /// Counts how often the writer opened the file: readers then open theirs anew, since it may be another file by now.
     opened: AtomicU64,
+    /// The writer found that another file stands at the path, or none.
+    displaced: AtomicBool,
 }
 
 /// Which file it is, whatever its name.
@@ -47,7 +49,14 @@ impl fmt::Display for Place {
 
 impl Place {
     pub(super) fn new(name: &str, path: PathBuf, synchronous: Synchronous, busy_timeout: Duration) -> Place {
-        Place { name: name.into(), path, synchronous, busy_timeout, opened: AtomicU64::new(0) }
+        Place {
+            name: name.into(),
+            path,
+            synchronous,
+            busy_timeout,
+            opened: AtomicU64::new(0),
+            displaced: AtomicBool::new(false),
+        }
     }
 
     /// The source's name, for threads' names.
@@ -62,6 +71,24 @@ impl Place {
     /// How often the writer opened the file.
     pub(super) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Acquire)
+    }
+
+    /// What the writer found of the file's place.
+    pub(super) fn set_displaced(&self, displaced: bool) {
+        self.displaced.store(displaced, Ordering::Relaxed);
+    }
+
+    /// Whether another file stands at the path, or none, since the writer looked last.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing goes on then.
+    pub(super) fn displaced(&self) -> StoreError {
+        StoreError::Unavailable(format!(
+            "{self} was moved away or replaced while the node has it open: put it back with its -wal and -shm, or restart the node \
+             to use what stands there (a restored backup without the -wal and -shm of the file before)"
+        ))
     }
 
     /// Which file stands there now, if any.

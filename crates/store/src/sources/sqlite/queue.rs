@@ -176,6 +176,10 @@ impl<T> Drop for Taker<T> {
             let left = std::mem::take(&mut inner.items);
             drop(inner);
             drop(left);
+        } else if !inner.items.is_empty() {
+            // Who queued them took it that this thread would look again.
+            drop(inner);
+            self.shared.wake.notify_one();
         }
     }
 }
@@ -329,5 +333,29 @@ mod tests {
         drop(queue);
         taker.gather(1, long);
         assert!(!taker.take(&mut all));
+    }
+
+    #[test]
+    fn what_a_thread_that_ends_at_work_would_have_taken_wakes_another() {
+        let queue = Queue::new(99, 10);
+        let (mut taker, mut batch) = (queue.taker(), Vec::new());
+        let (taken, took) = std::sync::mpsc::channel();
+        let mut other = queue.taker();
+        let other = thread::spawn(move || {
+            let mut batch = Vec::new();
+            while other.take(&mut batch) {
+                batch.drain(..).for_each(|item| taken.send(item).unwrap());
+            }
+        });
+        until_idle(&queue);
+        queue.0.lock().items.push_back(0);
+        assert!(taker.take(&mut batch));
+        assert!(queue.push(1).unwrap().is_none(), "who is at work will look");
+        drop(taker);
+        assert_eq!(took.recv_timeout(std::time::Duration::from_secs(5)), Ok(1));
+        until_idle(&queue);
+        assert!(queue.push(2).unwrap().is_some(), "nobody is at work");
+        drop(queue);
+        other.join().unwrap();
     }
 }

@@ -140,6 +140,9 @@ impl Shared {
 
     /// A connection to the file as the writer opened it last.
     fn connection(&self) -> Result<PooledConnection<SqliteConnectionManager>, StoreError> {
+        if self.place.is_displaced() {
+            return Err(self.place.displaced());
+        }
         let opened = self.place.opened();
         let pool = {
             let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);

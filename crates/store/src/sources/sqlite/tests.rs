@@ -230,18 +230,38 @@ async fn what_another_process_wrote_is_seen() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_replaced_is_opened_anew() {
+async fn a_file_that_was_moved_or_replaced_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = open(&folder).await;
     sqlite.insert(&ACCESS_TOKEN, row("old")).await.unwrap();
-    assert!(sqlite.get(&ACCESS_TOKEN, b"old").await.unwrap().is_some(), "readers have the old file open as well");
-    for name in ["var/x.db", "var/x.db-wal", "var/x.db-shm"] {
-        std::fs::rename(folder.path().join(name), folder.path().join(format!("{name}.away"))).unwrap();
+    let at = |name: &str| folder.path().join("var").join(name);
+    let backup = Connection::open(at("x.db")).unwrap();
+    backup.execute("VACUUM INTO ?1", [at("backup").to_str().unwrap()]).unwrap();
+    drop(backup);
+    let file = ["x.db", "x.db-wal", "x.db-shm"];
+    for name in file {
+        std::fs::rename(at(name), at(&format!("{name}.away"))).unwrap();
+    }
+    // Gone: no new one is made. Replaced by a backup: it is not mixed with the log of the one before.
+    for with_backup in [false, true] {
+        if with_backup {
+            std::fs::rename(at("backup"), at("x.db")).unwrap();
+        }
+        let why = unavailable(sqlite.insert(&ACCESS_TOKEN, row("new")).await);
+        assert!(why.contains("moved away or replaced") && why.contains("restart the node"), "{why}");
+        assert!(unavailable(sqlite.health().await).contains("moved away"));
+        assert!(unavailable(sqlite.get(&ACCESS_TOKEN, b"old").await).contains("moved away"));
+        assert!(unavailable(sqlite.prepare().await).contains("moved away"));
+        assert_eq!(at("x.db").exists(), with_backup, "no file was made");
+    }
+    // Put back, it goes on with all that was there.
+    for name in file {
+        std::fs::rename(at(&format!("{name}.away")), at(name)).unwrap();
     }
     assert_eq!(sqlite.insert(&ACCESS_TOKEN, row("new")).await, Ok(true));
-    assert_eq!(sqlite.get(&ACCESS_TOKEN, b"old").await, Ok(None));
-    assert_eq!(sqlite.get(&ACCESS_TOKEN, b"new").await, Ok(Some(row("new"))));
-    assert_eq!(open(&folder).await.get(&ACCESS_TOKEN, b"new").await, Ok(Some(row("new"))), "it stands in the new file");
+    for key in ["old", "new"] {
+        assert!(sqlite.get(&ACCESS_TOKEN, key.as_bytes()).await.unwrap().is_some(), "{key}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

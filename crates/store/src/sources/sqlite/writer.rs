@@ -98,7 +98,7 @@ impl Writer {
     pub(super) fn start(place: &Arc<Place>) -> io::Result<Writer> {
         let queue = Queue::new(QUEUE, GROUP);
         let operations = queue.taker();
-        let mut state = State { place: place.clone(), open: None };
+        let mut state = State { place: place.clone(), open: None, known: None };
         thread::Builder::new().name(format!("{} writer", place.name())).spawn(move || state.run(operations))?;
         Ok(Writer { place: place.clone(), queue })
     }
@@ -126,7 +126,9 @@ enum Failed {
 
 struct State {
     place: Arc<Place>,
-    open: Option<(Connection, Identity)>,
+    open: Option<Connection>,
+    /// The file that was opened first.
+    known: Option<Identity>,
 }
 
 impl State {
@@ -178,28 +180,26 @@ impl State {
         })
     }
 
-    /// The connection; opened anew where there is none, or where another file stands at the path by now (a restored backup):
-    /// what was written into the old one would be lost.
+    /// The connection, opened where there is none.
+    ///
+    /// Where another file stands at the path by now, or none, nothing goes on until it is put back: what would be written into the
+    /// old one would be lost; a new one would be empty; and a backup that is moved there has the old one's `-wal` beside it, which
+    /// SQLite would replay over it.
     fn connection(&mut self) -> Result<&Connection, Failed> {
         let now = self.place.identity();
-        if self.open.as_ref().is_some_and(|(_, identity)| Some(*identity) != now) {
-            tracing::warn!(
-                source = self.place.name(),
-                "{} was moved or replaced: opening what stands there now",
-                self.place
-            );
-            self.open = None;
+        let displaced = self.known.is_some() && self.known != now;
+        self.place.set_displaced(displaced);
+        if displaced {
+            return Err(Failed::For(self.place.displaced()));
         }
-        let (connection, _) = match self.open.take() {
-            Some(open) => self.open.insert(open),
-            None => {
-                let connection = self.place.open_writer().map_err(Failed::For)?;
-                let gone = || Failed::For(StoreError::Unavailable(format!("{} was just moved away", self.place)));
-                let identity = self.place.identity().ok_or_else(gone)?;
-                self.open.insert((connection, identity))
-            }
+        let connection = match self.open.take() {
+            Some(open) => open,
+            None => self.place.open_writer().map_err(Failed::For)?,
         };
-        Ok(connection)
+        if self.known.is_none() {
+            self.known = self.place.identity();
+        }
+        Ok(self.open.insert(connection))
     }
 }
 

@@ -125,7 +125,7 @@ impl BoundAdmin {
 
     fn serve(self, node: &Arc<Node>) -> Arc<Connections> {
         let connections = Arc::<Connections>::default();
-        tasks::spawn(Admin::new(node.clone(), self.token).run(self.socket, connections.clone()));
+        tasks::spawn(Admin::new(node.clone(), self.token, self.address).run(self.socket, connections.clone()));
         connections
     }
 }

@@ -192,6 +192,7 @@ async fn started(node: &Node, plan: &Plan, admin: SocketAddr) -> Started {
     };
     Started {
         name: generation.settings.node.name.clone(),
+        generation: generation.number,
         listeners,
         admin,
         warnings: generation.warnings.clone(),

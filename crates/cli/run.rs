@@ -71,7 +71,7 @@ fn program() -> String {
 }
 
 fn text(started: &Started, first: Option<&[String; 2]>) -> String {
-    let mut text = format!("{} serves\n", started.name);
+    let mut text = format!("{} serves generation {}\n", started.name, started.generation);
     for listener in &started.listeners {
         let _ = writeln!(text, "  {:10} http://{}", listener.name, listener.address);
     }
@@ -90,6 +90,7 @@ fn json(started: &Started, first: Option<&[String; 2]>) -> String {
     let line = json!({
         "event": "started",
         "name": started.name,
+        "generation": started.generation,
         "listeners": started.listeners.iter().map(|l| listener(&l.name, l.address)).collect::<Vec<_>>(),
         "admin": started.admin,
         "warnings": to_json(&started.warnings),
@@ -110,6 +111,8 @@ pub(crate) fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::Diagnostics;
+    use server::StartedListener;
 
     #[test]
     fn words_reach_the_shell_as_they_are() {
@@ -118,6 +121,23 @@ mod tests {
         {
             assert_eq!(quoted(word), expected);
         }
+    }
+
+    #[test]
+    fn the_start_tells_name_generation_and_addresses() {
+        let started = Started {
+            name: String::from("node-1"),
+            generation: 1,
+            listeners: vec![StartedListener { name: String::from("public"), address: ([127, 0, 0, 1], 80).into() }],
+            admin: ([127, 0, 0, 1], 8090).into(),
+            warnings: Diagnostics::new(),
+            first_token: None,
+        };
+        let expected =
+            "node-1 serves generation 1\n  public     http://127.0.0.1:80\n  admin      http://127.0.0.1:8090\n";
+        assert_eq!(text(&started, None), expected);
+        let line: serde_json::Value = serde_json::from_str(&json(&started, None)).unwrap();
+        assert_eq!((&line["event"], &line["generation"]), (&json!("started"), &json!(1)));
     }
 
     #[test]

@@ -92,16 +92,17 @@ impl Node {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Why it takes no traffic: a source in use is down, or it is draining. `None` where it does.
+    /// Why it takes no traffic: a source in use is down, or it is draining. `None` where it does. Anybody may read it: a source is
+    /// named, and no more is said of it.
     pub(crate) fn unready(&self) -> Option<String> {
         if self.draining() {
             return Some(String::from("draining"));
         }
         let stores = &self.generation.load().stores;
-        let down = |name: &str| self.source_down(name).map(|why| format!("source {name} is down: {why}"));
-        stores.sources_in_use().find_map(|source| match source.prepared() {
-            true => down(source.name()),
-            false => down(source.name()).or_else(|| Some(format!("source {} is not open yet", source.name()))),
+        stores.sources_in_use().find_map(|source| match (self.source_down(source.name()), source.prepared()) {
+            (Some(_), _) => Some(format!("source {} is down", source.name())),
+            (None, false) => Some(format!("source {} is not open yet", source.name())),
+            (None, true) => None,
         })
     }
 

@@ -49,6 +49,8 @@ pub trait Host: Send + Sync + 'static {
 pub struct Started {
     /// The node's name.
     pub name: String,
+    /// The generation that serves, which reloads count on from: 1.
+    pub generation: u64,
     /// Its listeners, with the addresses that they really have (port 0 is the kernel's choice).
     pub listeners: Vec<StartedListener>,
     /// The admin address.

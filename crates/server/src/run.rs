@@ -125,7 +125,7 @@ impl BoundAdmin {
 
     fn serve(self, node: &Arc<Node>) -> Arc<Connections> {
         let connections = Arc::<Connections>::default();
-        tasks::spawn(Admin::new(node.clone(), self.token).run(self.socket, connections.clone()));
+        tasks::spawn(Admin::new(node.clone(), self.token, self.address).run(self.socket, connections.clone()));
         connections
     }
 }
@@ -192,6 +192,7 @@ async fn started(node: &Node, plan: &Plan, admin: SocketAddr) -> Started {
     };
     Started {
         name: generation.settings.node.name.clone(),
+        generation: generation.number,
         listeners,
         admin,
         warnings: generation.warnings.clone(),

@@ -71,13 +71,9 @@ impl Purger {
         if let Some(node) = self.lease(now).await? {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: Some(node) });
         }
-        let before = seconds(now.saturating_sub(MARGIN));
-        let (mut deleted, mut more) = (Vec::with_capacity(self.tables.len()), false);
-        for table in &self.tables {
-            let count = self.source.sweep(table, before, self.size).await?;
-            more |= count >= self.size as u64;
-            deleted.push((table.name, count));
-        }
+        let mut deleted = Vec::with_capacity(self.tables.len());
+        let more =
+            sweep(&*self.source, &self.tables, now, self.size, |table, count| deleted.push((table, count))).await?;
         let took = unix_millis().saturating_sub(start);
         if took > SLOW {
             self.size = (self.size / 2).max(SIZE.1);
@@ -111,6 +107,36 @@ impl Purger {
         self.held_until = if taken { until } else { 0 };
         Ok((!taken).then(|| "another node, just now".into()))
     }
+}
+
+/// Purges a source to its end at once, whoever has the lease: a person asked for it, and every row goes once anyway. `now` is
+/// the Unix second; `deleted` is told of each table's rows as they go, so that what went before an error is known.
+pub async fn purge(
+    source: &dyn DataSource,
+    tables: &[&'static Table],
+    now: u64,
+    mut deleted: impl FnMut(&'static str, u64) + Send,
+) -> Result<(), StoreError> {
+    while sweep(source, tables, now, SIZE.0, &mut deleted).await? {}
+    Ok(())
+}
+
+/// Deletes at most `size` rows of each table; whether there may be more.
+async fn sweep(
+    source: &dyn DataSource,
+    tables: &[&'static Table],
+    now: u64,
+    size: usize,
+    mut deleted: impl FnMut(&'static str, u64) + Send,
+) -> Result<bool, StoreError> {
+    let before = seconds(now.saturating_sub(MARGIN));
+    let mut more = false;
+    for table in tables {
+        let count = source.sweep(table, before, size).await?;
+        more |= count >= size as u64;
+        deleted(table.name, count);
+    }
+    Ok(more)
 }
 
 #[cfg(test)]
@@ -166,6 +192,16 @@ mod tests {
             assert!(batch.pause < Duration::from_secs(1));
         }
         assert_eq!(counts, [1_000, 2_000, 2_000], "batches grow while they are quick");
+        assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_purge_that_was_asked_for_goes_to_the_end_whoever_has_the_lease() {
+        let source = source(5_000).await;
+        assert_eq!(purger(&source, "a").run_batch(|| NOW * 1000).await.unwrap().left_to, None);
+        let mut counts = Vec::new();
+        purge(&*source, &[&ACCESS_TOKEN], NOW, |table, count| counts.push((table, count))).await.unwrap();
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 4_000, "{counts:?}");
         assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
     }
 

@@ -16,7 +16,8 @@
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
 //!
-//! Everything that is refused is a [`Refusal`] with its status.
+//! Everything that is refused is a [`Refusal`] with its status. What holds a secret or a token has no `Debug`: it cannot slip into a
+//! log.
 
 use std::collections::BTreeMap;
 
@@ -166,7 +167,7 @@ pub struct RefusedView {
 }
 
 /// Registers a client.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddClient {
     /// Its identifier; one is made where there is none.
@@ -193,7 +194,7 @@ pub struct AddClient {
 }
 
 /// Gives a client another secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotateClient {
     /// A secret that a person chose; one is made where there is none.
@@ -204,7 +205,7 @@ pub struct RotateClient {
 }
 
 /// A client that was registered, or has another secret: the only time that the secret is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientAdded {
     /// The client.
     #[serde(flatten)]
@@ -363,5 +364,36 @@ impl RefusalKind {
             RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             RefusalKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+    use std::marker::PhantomData;
+
+    struct Probe<T>(PhantomData<T>);
+    impl<T: Debug> Probe<T> {
+        fn prints(&self) -> bool {
+            true
+        }
+    }
+    /// What is called where the one above is not there.
+    trait Silent {
+        fn prints(&self) -> bool {
+            false
+        }
+    }
+    impl<T> Silent for Probe<T> {}
+
+    #[test]
+    fn what_holds_a_secret_is_not_printed() {
+        assert!(Probe::<ClientView>(PhantomData).prints());
+        assert!(!Probe::<AddClient>(PhantomData).prints());
+        assert!(!Probe::<RotateClient>(PhantomData).prints());
+        assert!(!Probe::<ClientAdded>(PhantomData).prints());
+        assert!(!Probe::<InspectToken>(PhantomData).prints());
+        assert!(!Probe::<RevokeTokens>(PhantomData).prints());
     }
 }

@@ -1,7 +1,7 @@
 //! The admin address: who may ask, and what.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,16 +36,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Admin {
     node: Arc<Node>,
     token: String,
+    loopback: bool,
     registry: prometheus_client::registry::Registry,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    pub(crate) fn new(node: Arc<Node>, token: String) -> Arc<Admin> {
+    pub(crate) fn new(node: Arc<Node>, token: String, address: SocketAddr) -> Arc<Admin> {
         let mut registry = prometheus_client::registry::Registry::with_prefix("portcullis");
         registry.register_collector(Box::new(crate::metrics::NodeCollector(node.clone())));
-        Arc::new(Admin { node, token, registry })
+        Arc::new(Admin { node, token, loopback: address.ip().is_loopback(), registry })
     }
 
     /// Serves until the node ends.
@@ -75,17 +76,21 @@ impl Admin {
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
-        if !host_is_ours(&parts.headers) {
+        let path = parts.uri.path();
+        let ours = host_is_ours(&parts.headers);
+        // Where others than this machine can ask at all, whoever probes and scrapes does it by a name.
+        if (ours || !self.loopback)
+            && let Some(open) = self.open(&parts.method, path)
+        {
+            return open;
+        }
+        if !ours {
             // A page in a browser whose name leads here must not reach the gateway through it.
             return refuse(
                 RefusalKind::Invalid,
                 "this Host is not served here",
                 Some("ask by address, or as localhost"),
             );
-        }
-        let path = parts.uri.path();
-        if let Some(open) = self.open(&parts.method, path) {
-            return open;
         }
         if !self.authorized(&parts.headers) {
             let help = "the token of this node is in `var/admin.token`, below its configuration folder";

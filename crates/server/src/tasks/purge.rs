@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use policy::ports::Environment;
 use store::guard::Guarded;
-use store::purge::{Batch, Purger};
+use store::purge::{Batch, Purger, purge};
 use store::tables::ALL;
-use store::{DataSource, StoreError};
 
 use super::each::Each;
 use crate::admin::api::PurgedSource;
@@ -20,12 +19,6 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How long to wait after a purge that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
-
-/// Seconds after its expiry that a row stays, also where a person asks for the purge: clocks may differ.
-const MARGIN: u64 = 60;
-
-/// Rows of a batch that a person asked for.
-const BATCH: usize = 1_000;
 
 /// Purges all sources in use, each in a task of its own, for as long as the node lives.
 pub(crate) async fn purge_always(node: Arc<Node>) {
@@ -83,33 +76,23 @@ fn count(node: &Node, source: &Guarded, batch: &Batch) {
     }
 }
 
-/// Purges one source to its end, whoever has the lease: a person asked for it, and every row goes once anyway.
+/// Purges one source to its end, because a person asked for it.
 pub(crate) async fn purge_source(source: &Guarded, environment: &Environment) -> PurgedSource {
     let now = environment.clock.unix_millis() / 1_000;
-    let before = i64::try_from(now.saturating_sub(MARGIN)).unwrap_or(i64::MAX);
     let mut rows = BTreeMap::new();
-    let failed = sweep(source, before, &mut rows).await.err().map(|why| why.to_string());
-    PurgedSource { source: source.name().to_owned(), rows, failed }
-}
-
-async fn sweep(source: &Guarded, before: i64, rows: &mut BTreeMap<String, u64>) -> Result<(), StoreError> {
-    for table in ALL {
-        loop {
-            let swept = source.sweep(table, before, BATCH).await?;
-            if swept > 0 {
-                *rows.entry(table.name.to_owned()).or_default() += swept;
-            }
-            if (swept as usize) < BATCH {
-                break;
-            }
+    let count = |table: &str, count| {
+        if count > 0 {
+            *rows.entry(table.to_owned()).or_default() += count;
         }
-    }
-    Ok(())
+    };
+    let failed = purge(source, &ALL, now, count).await.err().map(|why| why.to_string());
+    PurgedSource { source: source.name().to_owned(), rows, failed }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::DataSource;
     use store::source::Row;
     use store::tables::ACCESS_TOKEN;
 

@@ -5,7 +5,7 @@ use store::oauth::{ClientId, GrantId, Scopes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{TestNode, read_all, status};
+use super::{TestNode, eventually, read_all, status};
 use crate::admin::api::{AddClient, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient};
 use crate::admin::{Client, ClientError};
 use crate::records::{Records, Stores};
@@ -93,6 +93,35 @@ async fn clients_are_registered_through_a_node() {
     assert_eq!(rotated.client.secrets, 2);
     records.delete_client(id).await.unwrap();
     assert!(records.show_client(id).await.is_err());
+}
+
+/// Anybody may ask: the address of a database, or the user it is asked as, is for those with the token.
+#[tokio::test]
+async fn readiness_names_the_source_and_not_why_it_is_down() {
+    let stores = "default = \"tokens\"\n[source.tokens]\ntype = \"sqlite\"\npath = \"policies/say.toml/tokens.db\"\n";
+    let node = TestNode::start(&[SAY, ("stores/stores.toml", stores)]).await;
+    let shown = async || raw(&node, "GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\n").await;
+    eventually("it was looked at", async || shown().await.ends_with("\r\n\r\nsource tokens is down\n")).await;
+    assert_eq!(status(&shown().await), "503");
+    let why = client(&node).status().await.unwrap().sources[0].why.clone();
+    assert!(why.as_ref().is_some_and(|why| why.contains("tokens.db")), "the token's owner sees it: {why:?}");
+}
+
+/// Probes and scrapers ask by name, and have no token: where others than this machine can ask at all, they may.
+#[tokio::test]
+async fn what_is_open_is_open_by_any_name_where_the_address_is_no_loopback() {
+    let folder = super::folder(&[SAY]);
+    let options = crate::options::Options { admin: Some(([0, 0, 0, 0], 0).into()), ..super::options(&folder) };
+    let running = crate::run::launch(options, std::sync::Arc::new(super::Quiet), crate::clock::environment()).await;
+    let node = TestNode { running: running.unwrap_or_else(|why| panic!("{why}")), folder };
+    for (head, expected) in [
+        ("GET /health/live HTTP/1.1\r\nhost: gateway.internal:8090\r\n", "200"),
+        ("GET /metrics HTTP/1.1\r\nhost: gateway.internal\r\n", "200"),
+        ("GET /health/ready HTTP/1.0\r\n", "200"),
+        ("GET /status HTTP/1.1\r\nhost: gateway.internal\r\n", "400"),
+    ] {
+        assert_eq!(status(&raw(&node, head).await), expected, "{head}");
+    }
 }
 
 /// Its tokens would live again where the id is registered again: so nothing is deleted before they are revoked.
@@ -184,7 +213,7 @@ async fn what_cannot_be_registered() {
                 assert!(refusal.message.contains(word), "{}", refusal.message);
                 assert!(refusal.help.is_some());
             }
-            other => panic!("{word}: {other:?}"),
+            other => panic!("{word}: {:?}", other.map(|added| added.client)),
         }
     }
 }

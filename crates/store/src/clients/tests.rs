@@ -281,7 +281,7 @@ async fn failures_against_a_slow_hash_do_not_stop_a_generated_secret() {
     assert!(here.authenticate(&id("app"), &chosen("right"), NOW).await.unwrap().is_none());
 }
 
-/// An unknown client, a disabled one and a wrong secret take the time of one slow hash each, also where this client has none.
+/// An unknown client, a disabled one and a wrong secret cost one slow hash each, also where this client has none.
 #[tokio::test]
 async fn who_is_unknown_costs_as_much_as_who_is_wrong() {
     let (here, _) = nodes();
@@ -291,18 +291,9 @@ async fn who_is_unknown_costs_as_much_as_who_is_wrong() {
     here.add(&client("generated", &[&hash_generated(&client_secret([1; 32]))])).await.unwrap();
     here.add(&client("public", &[])).await.unwrap();
     here.get(&id("app")).await.unwrap();
-    let mut times = Vec::new();
     for name in ["app", "unknown", "disabled", "generated", "public"] {
-        // The least of a few: what else the machine does comes on top.
-        let mut least = std::time::Duration::MAX;
-        for _ in 0..2 {
-            let start = Instant::now();
-            assert!(here.authenticate(&id(name), &chosen("wrong"), NOW).await.unwrap().is_none());
-            least = least.min(start.elapsed());
-        }
-        times.push(least);
+        assert!(here.authenticate(&id(name), &chosen("wrong"), NOW).await.unwrap().is_none());
+        assert_eq!(here.verifier.slow_checks(&id(name)), 1, "{name}");
     }
     assert!(here.authenticate(&id("disabled"), &chosen("right"), NOW).await.unwrap().is_none());
-    let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-    assert!(*least * 3 > *most, "{times:?}");
 }

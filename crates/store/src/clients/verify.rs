@@ -152,6 +152,12 @@ impl Verifier {
         made.unwrap_or_else(|never| match never {})
     }
 
+    /// Slow checks that failed under this id, whether or not such a client is there.
+    #[cfg(test)]
+    pub(super) fn slow_checks(&self, id: &ClientId) -> u64 {
+        self.failures(id).window().failed
+    }
+
     /// The hashes stand in it: with others, it is another question.
     fn question(&self, id: &ClientId, hashes: &[&str], secret: &Secret) -> [u8; 32] {
         let mut digest = Sha256::new().chain_update(self.key);

@@ -1,10 +1,13 @@
 //! The token endpoint: RFC 6749, with client credentials. D2 ... are the items of the standards' checklist.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::harness::folder::{Client, text};
 use crate::harness::http::encode;
+use crate::harness::wire::Wire;
 use crate::harness::{Folder, Node, Response, wait_until};
 
 const TOKEN: &str = "/api/oauth/token";
@@ -280,4 +283,34 @@ fn a_new_secret_beside_the_old_one_for_as_long_as_said() {
     folder.run(["client", "rotate", "app", "--keep", "2s"]).code(0);
     node.ask_token(&newest, &[]).status(200);
     wait_until("the time of the old one is over", || node.ask_token(&newest, &[]).status == 401);
+}
+
+/// What is remembered of a client ages while a request's body is on its way: a client that trickles it gets no token for it.
+#[test]
+fn a_body_held_back_keeps_no_disabled_client_alive() {
+    let (folder, other) = (Folder::shipped(), Folder::shipped());
+    let client = folder.client("app", "a", &[]);
+    let file = folder.at("var/portcullis.db");
+    other.write(
+        "stores/stores.toml",
+        &format!("default = \"local\"\n[source.local]\ntype = \"sqlite\"\npath = {file:?}\n"),
+    );
+    let node = Node::start(&folder);
+    let credentials = STANDARD.encode(format!("app:{}", client.secret));
+    let body = "grant_type=client_credentials";
+    let head = format!(
+        "POST {TOKEN} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {credentials}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        node.address,
+        body.len()
+    );
+    // The node remembers the client as it is while the request begins.
+    let mut wire = Wire::open(node.address);
+    node.token(&client);
+    wire.send(&head).send(&body[..5]);
+    other.run(["client", "disable", "app"]).code(0);
+    // Time must pass here, since asking the node meanwhile would have it read the client anew.
+    std::thread::sleep(Duration::from_secs(3));
+    wire.send(&body[5..]);
+    wire.answer().expect("an answer").error(401, "invalid_client");
 }

@@ -1,41 +1,65 @@
 //! The log: lines on standard error, for people or as JSON. `PORTCULLIS_LOG` says how much; without it, `[log]` in node.toml.
+//! A command writes them as they come, a node through [`Lines`].
 
 use std::io;
 use std::sync::OnceLock;
 
 use server::{LogFormat, LogSettings};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use crate::log_lines::Lines;
 use crate::output::color;
 
 /// The variable that says how much is logged: `debug`, `info,server=debug`.
 const VARIABLE: &str = "PORTCULLIS_LOG";
 
-type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+type Log = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The log of this process, once it is there: a reload may change its level and form.
-static LOG: OnceLock<reload::Handle<Lines, Registry>> = OnceLock::new();
+static LOG: OnceLock<reload::Handle<Log, Registry>> = OnceLock::new();
+
+/// What a node's log is written through.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Makes the log of a node as its settings say; a second call changes it.
 pub(crate) fn for_node(settings: &LogSettings) {
-    set(settings.format, &settings.level);
+    let lines = match LINES.get() {
+        Some(lines) => Some(lines.clone()),
+        // Without a thread of its own the log is slower, and there all the same.
+        None => Lines::to(io::stderr()).ok().map(|lines| LINES.get_or_init(|| lines).clone()),
+    };
+    set(settings.format, &settings.level, || match &lines {
+        Some(lines) => {
+            let lines = lines.clone();
+            BoxMakeWriter::new(move || lines.clone())
+        }
+        None => BoxMakeWriter::new(io::stderr),
+    });
+}
+
+/// Waits until the last line is out: before the process ends.
+pub(crate) fn finish() {
+    if let Some(lines) = LINES.get() {
+        lines.finish();
+    }
 }
 
 /// Makes the log of a command: warnings, beside what it prints.
 pub(crate) fn for_commands() {
-    set(LogFormat::Text, "warn");
+    set(LogFormat::Text, "warn", || BoxMakeWriter::new(io::stderr));
 }
 
-fn set(format: LogFormat, level: &str) {
+fn set(format: LogFormat, level: &str, writer: impl Fn() -> BoxMakeWriter) {
     if let Some(handle) = LOG.get() {
-        if let Err(why) = handle.reload(lines(format, level)) {
+        if let Err(why) = handle.reload(log(format, level, writer())) {
             tracing::error!("the log stays as it is: {why}");
         }
         return;
     }
-    let (layer, handle) = reload::Layer::new(lines(format, level));
+    let (layer, handle) = reload::Layer::new(log(format, level, writer()));
     // Only another subscriber in this process can be in the way, and then that one is the log.
     if tracing_subscriber::registry().with(layer).try_init().is_ok() {
         let _ = LOG.set(handle);
@@ -43,13 +67,11 @@ fn set(format: LogFormat, level: &str) {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
-fn lines(format: LogFormat, level: &str) -> Lines {
+fn log(format: LogFormat, level: &str, writer: BoxMakeWriter) -> Log {
     let filter = filter(std::env::var(VARIABLE).ok().as_deref(), level);
     match format {
-        LogFormat::Text => {
-            fmt::layer().with_writer(io::stderr).with_ansi(color(&io::stderr())).with_filter(filter).boxed()
-        }
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).with_filter(filter).boxed(),
+        LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(color(&io::stderr())).with_filter(filter).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).with_filter(filter).boxed(),
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod init;
 mod later;
+mod log_lines;
 mod logs;
 mod output;
 mod outside;

@@ -20,7 +20,9 @@ pub(crate) fn run(global: &Global, args: &RunArgs, output: Output) -> Ended {
     let host = Arc::new(Terminal { output, dir: global.dir.clone() });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure::wrong(format!("no runtime: {why}")))?;
-    match runtime.block_on(server::run(options, host)) {
+    let ended = runtime.block_on(server::run(options, host));
+    logs::finish();
+    match ended {
         Ok(()) => Ok(0),
         Err(StartError::Refused(diagnostics)) => Ok(output.refused(&diagnostics)),
         Err(StartError::Failed { message, remedy }) => Err(Failure::wrong(message).with_help(remedy)),

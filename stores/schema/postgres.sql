@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS portcullis_schema (
     applied_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- The key is the expiry (8 bytes, big-endian) and the SHA-256 of the token, so inserts append at the right edge of the primary
+-- The key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the token, so inserts append at the right edge of the primary
 -- key and its pages fill up. Index columns compare bytes ("C"): only equality is asked, and their indexes survive a change of the
 -- system's collations. Every index ends in what `find` and `remove` sort by, the key. Rows leave in bulk when they expire:
 -- autovacuum is to come after every 5 % of dead rows, not 20 %.

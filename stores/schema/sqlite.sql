@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS portcullis_schema (
     readable_by INTEGER NOT NULL
 ) STRICT;
 
--- The key is the expiry (8 bytes, big-endian) and the SHA-256 of the token: inserts append at the end of the tree, and 64
+-- The key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the token: inserts append at the end of the tree, and 64
 -- rows of one commit touch a handful of pages. Without a rowid the row stands in the tree of its key: one look-up, not two.
 CREATE TABLE IF NOT EXISTS access_token (
     key        BLOB    NOT NULL PRIMARY KEY,

@@ -128,13 +128,15 @@ def run(*command):
     return done.stdout
 
 
-def configure(program, work, upstream):
+def configure(program, work, name, upstream, access_log):
     """A configuration as `init` makes it, with one more policy, and a client."""
-    folder = work / "node"
+    folder = work / name
     run(program, "init", folder)
     (folder / "policies" / "bench.toml").write_text(POLICY)
     with open(folder / "node.toml", "a") as node:
         node.write(f'\n[upstream.bench]\ntargets = ["http://127.0.0.1:{upstream}"]\n')
+        if not access_log:
+            node.write("\n[log]\naccess = false\n")
     client = json.loads(run(program, "-c", folder, "client", "add", "--id", "bench", "--grant", "client_credentials",
                             "--scope", "bench:read", "--json"))
     run(program, "-c", folder, "check")
@@ -148,6 +150,25 @@ def tokens(port, credentials, count):
                                          {"Authorization": f"Basic {basic}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             yield json.load(answer)["access_token"]
+
+
+def start_node(programs, options, core, work, upstream, name, access_log):
+    """A running node, and the requests that it is to be asked."""
+    folder, credentials = configure(options.program, work, name, upstream, access_log)
+    port, admin = free_port(), free_port()
+    pid = programs.start(name, core, [
+        options.program, "-c", folder, "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"], port)
+    # Several tokens, so that no cache of one is what is measured.
+    some = list(tokens(port, credentials, 200))
+    basic = "Basic " + base64.b64encode(credentials.encode()).decode()
+    return {
+        "pid": pid,
+        "port": port,
+        "ask": write_requests(folder / "ask.txt", [["POST", "/api/oauth/token", basic, "grant_type=client_credentials"]]),
+        "look": write_requests(folder / "look.txt", [
+            ["POST", "/api/oauth/tokeninfo", "-", "access_token=" + urllib.parse.quote(token)] for token in some]),
+        "call": write_requests(folder / "call.txt", [["GET", "/bench/1", "Bearer " + token, "-"] for token in some]),
+    }
 
 
 def write_requests(path, lines):
@@ -179,34 +200,29 @@ def main():
     try:
         upstream = free_port()
         programs.start("upstream", load_core, [options.bare / "bare_server", f"127.0.0.1:{upstream}"], upstream)
-        folder, credentials = configure(options.program, work, upstream)
-        node, admin, server, proxy, nginx = (free_port() for _ in range(5))
-        node_pid = programs.start("portcullis", target_core, [
-            options.program, "-c", folder, "run", "--listen", f"127.0.0.1:{node}", "--admin", f"127.0.0.1:{admin}"], node)
+        server, proxy, nginx = (free_port() for _ in range(3))
         server_pid = programs.start("bare-server", target_core, [options.bare / "bare_server", f"127.0.0.1:{server}"], server)
         proxy_pid = programs.start("bare-proxy", target_core, [
             options.bare / "bare_proxy", f"127.0.0.1:{proxy}", f"127.0.0.1:{upstream}"], proxy)
         (work / "nginx.conf").write_text(NGINX.format(work=work, port=nginx, upstream=upstream))
         nginx_pid = programs.start("nginx", target_core, ["nginx", "-p", work, "-c", work / "nginx.conf"], nginx)
 
-        # Several tokens, so that no cache of one is what is measured.
-        some = list(tokens(node, credentials, 200))
-        basic = "Basic " + base64.b64encode(credentials.encode()).decode()
-        ask = write_requests(work / "token.txt", [["POST", "/api/oauth/token", basic, "grant_type=client_credentials"]])
-        look = write_requests(work / "tokeninfo.txt", [
-            ["POST", "/api/oauth/tokeninfo", "-", "access_token=" + urllib.parse.quote(token)] for token in some])
-        call = write_requests(work / "proxy.txt", [["GET", "/bench/1", "Bearer " + token, "-"] for token in some])
-
         def target(name, pid, port, requests):
             return {"name": name, "pid": pid, "url": f"http://127.0.0.1:{port}/", "requests": requests, "rounds": []}
 
+        # The marks are for a node without its access log, as nginx is here; what the log costs stands beside.
+        quiet = start_node(programs, options, target_core, work, upstream, "quiet", access_log=False)
+        logged = start_node(programs, options, target_core, work, upstream, "logged", access_log=True)
+        node_pid = quiet["pid"]
         targets = [
-            target("bare server", server_pid, server, look),
-            target("tokeninfo", node_pid, node, look),
-            target("token", node_pid, node, ask),
-            target("bare proxy", proxy_pid, proxy, call),
-            target("proxy", node_pid, node, call),
-            target("nginx proxy", nginx_pid, nginx, call),
+            target("bare server", server_pid, server, quiet["look"]),
+            target("tokeninfo", quiet["pid"], quiet["port"], quiet["look"]),
+            target("token", quiet["pid"], quiet["port"], quiet["ask"]),
+            target("bare proxy", proxy_pid, proxy, quiet["call"]),
+            target("proxy", quiet["pid"], quiet["port"], quiet["call"]),
+            target("nginx proxy", nginx_pid, nginx, quiet["call"]),
+            target("tokeninfo+log", logged["pid"], logged["port"], logged["look"]),
+            target("proxy+log", logged["pid"], logged["port"], logged["call"]),
         ]
         if options.only:
             targets = [target for target in targets if target["name"] in options.only]

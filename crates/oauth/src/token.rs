@@ -1,5 +1,9 @@
-//! The form of tokens that we issue: a prefix, then 42 bytes as 56 characters of base64url: when it expires (6 bytes),
-//! 256 random bits, and a CRC-32 of all that stands before it.
+//! The form of tokens that we issue: a prefix, then 42 bytes as 56 characters of base64url: when it expires (6 bytes,
+//! Unix milliseconds), 256 random bits, and a CRC-32 of all that stands before it.
+//!
+//! A token expires at a whole second; the milliseconds beside it say when in its second it was issued. They put the keys of
+//! tokens in the order of their issue, so that a store appends: by the second alone, the rows of one busy second lie
+//! scattered over as many pages as there are rows, and each costs a page of its own in every tree of a commit.
 //!
 //! The prefix and the checksum are for secret scanners, and let us refuse what was never ours without a read. 42 bytes
 //! fill 56 characters without a bit to spare, so that a token has exactly one text, and its hash is its identity.
@@ -18,7 +22,7 @@ const BYTES: usize = EXPIRY + RANDOM + CHECKSUM;
 const PREFIX: usize = 4;
 /// The length of every token's text.
 pub const LENGTH: usize = PREFIX + BYTES / 3 * 4;
-/// The latest expiry that fits (in some nine million years).
+/// The latest expiry that fits, Unix milliseconds (in some nine thousand years).
 const LATEST: u64 = (1 << (8 * EXPIRY)) - 1;
 
 /// What a token is for, which is its prefix.
@@ -32,11 +36,11 @@ pub enum TokenKind {
     Code,
 }
 
-/// The expiry (Unix seconds) and SHA-256 of a token: its row's key, ordered by expiry.
+/// The expiry and SHA-256 of a token: its row's key, ordered by expiry and, within a second of it, by issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenKey {
-    /// Unix seconds.
-    pub expires_at: u64,
+    /// Unix milliseconds, as they stand in the token.
+    pub expires_millis: u64,
     /// SHA-256 of the whole token text.
     pub hash: [u8; 32],
 }
@@ -45,7 +49,7 @@ pub struct TokenKey {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     kind: TokenKind,
-    expires_at: u64,
+    expires_millis: u64,
     text: Zeroizing<String>,
 }
 
@@ -67,25 +71,31 @@ impl TokenKey {
     /// 40 bytes: expiry big-endian, then the hash.
     pub fn to_bytes(self) -> [u8; 40] {
         let mut bytes = [0; 40];
-        bytes[..8].copy_from_slice(&self.expires_at.to_be_bytes());
+        bytes[..8].copy_from_slice(&self.expires_millis.to_be_bytes());
         bytes[8..].copy_from_slice(&self.hash);
         bytes
     }
 }
 
 impl Token {
-    /// Makes a token from 32 random bytes.
+    /// Makes a token from 32 random bytes; `expires_at` in Unix seconds.
     pub fn mint(kind: TokenKind, expires_at: u64, random: [u8; 32]) -> Token {
-        let expires_at = expires_at.min(LATEST);
+        Token::mint_in_order(kind, expires_at, 0, random)
+    }
+
+    /// Makes a token that stands among those that expire in the same second (`expires_at`, Unix seconds) where `millis`, those
+    /// of the time at which it is issued, put it.
+    pub fn mint_in_order(kind: TokenKind, expires_at: u64, millis: u64, random: [u8; 32]) -> Token {
+        let expires_millis = expires_at.saturating_mul(1000).saturating_add(millis % 1000).min(LATEST);
         let mut bytes = Zeroizing::new([0; BYTES]);
-        bytes[..EXPIRY].copy_from_slice(&expires_at.to_be_bytes()[8 - EXPIRY..]);
+        bytes[..EXPIRY].copy_from_slice(&expires_millis.to_be_bytes()[8 - EXPIRY..]);
         bytes[EXPIRY..EXPIRY + RANDOM].copy_from_slice(&random);
         let checksum = checksum(kind, &bytes[..EXPIRY + RANDOM]);
         bytes[EXPIRY + RANDOM..].copy_from_slice(&checksum);
         let mut text = Zeroizing::new(String::with_capacity(LENGTH));
         text.push_str(kind.prefix());
         URL_SAFE_NO_PAD.encode_string(&bytes[..], &mut text);
-        Token { kind, expires_at, text }
+        Token { kind, expires_millis, text }
     }
 
     /// Reads a token; `None` where prefix, length, alphabet or checksum is wrong. No look-up is needed for such a one.
@@ -100,8 +110,8 @@ impl Token {
         if found != checksum(kind, signed) {
             return None;
         }
-        let expires_at = signed[..EXPIRY].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        Some(Token { kind, expires_at, text: Zeroizing::new(text.to_owned()) })
+        let expires_millis = signed[..EXPIRY].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        Some(Token { kind, expires_millis, text: Zeroizing::new(text.to_owned()) })
     }
 
     /// What it is for.
@@ -111,12 +121,12 @@ impl Token {
 
     /// The expiry that stands in it (Unix seconds): only ever used to refuse.
     pub fn expires_at(&self) -> u64 {
-        self.expires_at
+        self.expires_millis / 1000
     }
 
     /// Its row's key.
     pub fn key(&self) -> TokenKey {
-        TokenKey { expires_at: self.expires_at, hash: Sha256::digest(self.text.as_bytes()).into() }
+        TokenKey { expires_millis: self.expires_millis, hash: Sha256::digest(self.text.as_bytes()).into() }
     }
 
     /// The text, for the client it is given to.
@@ -127,7 +137,7 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({:?}, expires {})", self.kind, self.expires_at)
+        write!(f, "Token({:?}, expires {})", self.kind, self.expires_at())
     }
 }
 
@@ -198,12 +208,22 @@ mod tests {
         let (early, late) = (key(255, 9), key(256, 1));
         assert!(early < late);
         assert!(early.to_bytes() < late.to_bytes());
-        assert_eq!(late.to_bytes()[..8], 256u64.to_be_bytes());
+        assert_eq!(late.to_bytes()[..8], 256_000u64.to_be_bytes());
+    }
+
+    #[test]
+    fn within_a_second_keys_are_ordered_by_issue() {
+        let token = |millis, seed| Token::mint_in_order(TokenKind::Access, 7, millis, [seed; 32]);
+        let mut keys: Vec<_> = (0..1000).map(|millis| token(1_800_000_000_000 + millis, 255 - millis as u8)).collect();
+        assert!(keys.is_sorted_by_key(|token| token.key().to_bytes()));
+        assert!(keys.drain(..).all(|token| token.expires_at() == 7));
+        assert_eq!(Token::parse(token(999, 1).expose()).expect("own token").key(), token(999, 1).key());
+        assert!(token(999, 1).key() < Token::mint(TokenKind::Access, 8, [0; 32]).key());
     }
 
     #[test]
     fn an_expiry_beyond_all_measure_is_cut_never_wrapped() {
-        assert_eq!(Token::mint(TokenKind::Access, u64::MAX, [0; 32]).expires_at(), LATEST);
+        assert_eq!(Token::mint(TokenKind::Access, u64::MAX, [0; 32]).expires_at(), LATEST / 1000);
     }
 
     #[test]

@@ -65,16 +65,15 @@ impl AccessTokens {
         &self.source
     }
 
-    /// Keeps a token that was just minted; answered once it is durable. The time for the epochs is its `issued_at`.
+    /// Keeps a token that was just minted; answered once it is durable.
     pub async fn insert(&self, token: &Token, record: &AccessToken) -> Result<(), StoreError> {
         if token.kind() != TokenKind::Access || token.expires_at() != record.expires_at {
             return Err(StoreError::Broken("a token and its record say different things of it".into()));
         }
-        let now = record.issued_at;
         let issued = Issued {
-            client_epoch: self.epochs.current(Of::Client, record.client_id.as_str(), now).await?,
+            client_epoch: self.epochs.current(Of::Client, record.client_id.as_str()).await?,
             subject_epoch: match &record.subject {
-                Some(subject) => self.epochs.current(Of::Subject, subject, now).await?,
+                Some(subject) => self.epochs.current(Of::Subject, subject).await?,
                 None => 0,
             },
         };
@@ -103,9 +102,9 @@ impl AccessTokens {
         if record.revoked_at.is_some() || record.expires_at <= now {
             return Ok(None);
         }
-        let client = self.epochs.current(Of::Client, record.client_id.as_str(), now).await?;
+        let client = self.epochs.current(Of::Client, record.client_id.as_str()).await?;
         let subject = match &record.subject {
-            Some(subject) => self.epochs.current(Of::Subject, subject, now).await?,
+            Some(subject) => self.epochs.current(Of::Subject, subject).await?,
             None => 0,
         };
         // Hardly anybody has an epoch: only then is what is kept beside the record read.

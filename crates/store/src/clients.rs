@@ -2,13 +2,18 @@
 //!
 //! Clients are read with every request, so they are remembered for at most 1 s. Misses are not: a new client is known at once.
 //! What this node writes it knows at once.
+//!
+//! Their age is measured here, by a clock that never goes back: the time at which a request began says nothing of it, since its
+//! body may have taken minutes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use oauth::{ClientId, Secret};
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use self::verify::Verifier;
 use crate::codec::{SWAPS, decode, encode, too_busy};
@@ -20,8 +25,8 @@ mod verify;
 
 /// Clients that are remembered.
 const REMEMBERED: usize = 10_000;
-/// For how long, in milliseconds.
-const FRESH: u64 = 1_000;
+/// For how long.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Clients over a data source, with a cache of at most 1 s (misses are never cached).
 pub struct Clients {
@@ -37,8 +42,8 @@ pub struct Clients {
 #[derive(Clone)]
 struct Remembered {
     client: Arc<Client>,
-    /// Milliseconds, of the request that read it.
-    read_at: u64,
+    /// When it was asked for: the row is no older.
+    read_at: Instant,
 }
 
 impl Clients {
@@ -58,13 +63,13 @@ impl Clients {
         &self.source
     }
 
-    /// The client, as it was at most 1 s ago; enabled or not. `now_millis` is Unix milliseconds.
-    pub async fn get(&self, id: &ClientId, now_millis: u64) -> Result<Option<Arc<Client>>, StoreError> {
-        if let Some(found) = self.remembered.get(id.as_str()) {
-            // A request that began a little earlier than the one that read it may use it too.
-            if found.read_at.abs_diff(now_millis) <= FRESH {
-                return Ok(Some(found.client));
-            }
+    /// The client, as it was at most 1 s ago; enabled or not.
+    pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        let read_at = Instant::now();
+        if let Some(found) = self.remembered.get(id.as_str())
+            && read_at.duration_since(found.read_at) <= FRESH
+        {
+            return Ok(Some(found.client));
         }
         let writes = self.writes.load(Ordering::Acquire);
         let Some(row) = self.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
@@ -75,8 +80,7 @@ impl Clients {
         self.verifier.saw(&client);
         let _one_step = self.remembering.lock().unwrap_or_else(PoisonError::into_inner);
         if self.writes.load(Ordering::Acquire) == writes {
-            let remembered = Remembered { client: client.clone(), read_at: now_millis };
-            self.remembered.insert(id.shared(), remembered);
+            self.remembered.insert(id.shared(), Remembered { client: client.clone(), read_at });
         }
         Ok(Some(client))
     }
@@ -92,17 +96,18 @@ impl Clients {
         self.remembered.remove(id.as_str());
     }
 
-    /// The enabled client whose secret this is. An unknown, disabled or wrong one is `None` after the same work. `now_millis`
-    /// is Unix milliseconds: it decides which secrets are still valid.
+    /// The enabled client whose secret this is. An unknown, disabled or wrong one is `None` after the same work. `now` (Unix
+    /// seconds) decides which secrets are still valid.
     pub async fn authenticate(
         &self,
         id: &ClientId,
         secret: &Secret,
-        now_millis: u64,
+        now: u64,
     ) -> Result<Option<Arc<Client>>, StoreError> {
-        let client = self.get(id, now_millis).await?;
-        let right = self.verifier.verify(id, client.as_deref(), secret, now_millis).await?;
-        Ok(client.filter(|client| right && client.enabled))
+        // A disabled one is as unknown.
+        let client = self.get(id).await?.filter(|client| client.enabled);
+        let right = self.verifier.verify(id, client.as_deref(), secret, now).await?;
+        Ok(client.filter(|_| right))
     }
 
     /// Registers a client; `false` where the id is taken.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::codec::{SWAPS, decode, encode, too_busy};
 use crate::source::{DataSource, Row, StoreError};
@@ -20,6 +21,8 @@ use crate::tables::EPOCH;
 
 /// Clients, and subjects, whose epoch is remembered.
 const REMEMBERED: usize = 50_000;
+/// For how long, in nanoseconds.
+const FRESH: u64 = 1_000_000_000;
 
 /// Whose epoch.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +55,8 @@ struct Record {
 #[derive(Debug)]
 struct Remembered {
     epoch: AtomicU64,
-    /// The Unix second for which it is good: the bound of 1 s.
-    second: AtomicU64,
+    /// When it was read, in nanoseconds since [`Epochs::start`]; 0 = never.
+    read_at: AtomicU64,
 }
 
 type Memory = Cache<Arc<str>, Arc<Remembered>>;
@@ -61,13 +64,16 @@ type Memory = Cache<Arc<str>, Arc<Remembered>>;
 /// The epochs beside the tokens of one source.
 pub(crate) struct Epochs {
     source: Arc<dyn DataSource>,
+    /// The age of what is remembered is measured here, by a clock that never goes back: when a request began, or what a machine
+    /// holds for the time, says nothing of it.
+    start: Instant,
     clients: Memory,
     subjects: Memory,
 }
 
 impl Epochs {
     pub(crate) fn new(source: Arc<dyn DataSource>) -> Self {
-        Epochs { source, clients: Cache::new(REMEMBERED), subjects: Cache::new(REMEMBERED) }
+        Epochs { source, start: Instant::now(), clients: Cache::new(REMEMBERED), subjects: Cache::new(REMEMBERED) }
     }
 
     fn memory(&self, of: Of) -> &Memory {
@@ -80,17 +86,19 @@ impl Epochs {
     fn remembered(&self, of: Of, id: &str) -> Arc<Remembered> {
         let memory = self.memory(of);
         memory.get(id).unwrap_or_else(|| {
-            let fresh = || Arc::new(Remembered { epoch: AtomicU64::new(0), second: AtomicU64::new(u64::MAX) });
+            let fresh = || Arc::new(Remembered { epoch: AtomicU64::new(0), read_at: AtomicU64::new(0) });
             let made = memory.get_or_insert_with(&Arc::from(id), || Ok::<_, std::convert::Infallible>(fresh()));
             made.unwrap_or_else(|never| match never {})
         })
     }
 
     /// The epoch as it is, or was within the last second (absence too).
-    pub(crate) async fn current(&self, of: Of, id: &str, now: u64) -> Result<u64, StoreError> {
+    pub(crate) async fn current(&self, of: Of, id: &str) -> Result<u64, StoreError> {
         let remembered = self.remembered(of, id);
-        // Good for the second it was read in; a request that began a little earlier may use it too.
-        if remembered.second.load(Ordering::Acquire).wrapping_sub(now) <= 1 {
+        let now = self.nanos();
+        let read_at = remembered.read_at.load(Ordering::Acquire);
+        // Another one may have read it since `now` was taken.
+        if read_at > 0 && now.saturating_sub(read_at) <= FRESH {
             return Ok(remembered.epoch.load(Ordering::Acquire));
         }
         let found = match self.source.get(&EPOCH, &of.key(id)).await? {
@@ -98,8 +106,14 @@ impl Epochs {
             None => 0,
         };
         let before = remembered.epoch.fetch_max(found, Ordering::AcqRel);
-        remembered.second.store(now, Ordering::Release);
+        // From before the read: the row is no older. What another one read later stays.
+        remembered.read_at.fetch_max(now, Ordering::AcqRel);
         Ok(before.max(found))
+    }
+
+    /// Since the start, never 0.
+    fn nanos(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
     }
 
     /// The epoch as it is, and when it was raised last (Unix seconds).

@@ -27,6 +27,7 @@ use store::{Client, Clients};
 
 use super::answers::ENDPOINT;
 use super::attributes::CLIENT;
+use super::live::unix_seconds;
 use super::request::{authorization, endpoint_form};
 use super::stop::{Stop, refused, settle};
 use crate::StoreExt;
@@ -90,7 +91,7 @@ impl Filter for AuthenticateClient {
 impl AuthenticateClient {
     async fn authenticate(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let presented = self.presented(exchange)?;
-        let client = self.prove(&presented, exchange.now_millis()).await?;
+        let client = self.prove(&presented, unix_seconds(exchange)).await?;
         let registered = client.as_ref().and_then(|client| client.token_endpoint_auth_method.as_deref());
         let has_secret = client.as_ref().is_some_and(|client| !client.secrets.is_empty());
         match client {
@@ -124,7 +125,7 @@ impl AuthenticateClient {
     async fn prove(&self, presented: &Presented, now: u64) -> Result<Option<Arc<Client>>, Stop> {
         Ok(match &presented.secret {
             Some(secret) => self.clients.authenticate(&presented.client_id, secret, now).await?,
-            None => self.clients.get(&presented.client_id, now).await?.filter(|client| client.enabled),
+            None => self.clients.get(&presented.client_id).await?.filter(|client| client.enabled),
         })
     }
 

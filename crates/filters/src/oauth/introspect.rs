@@ -24,7 +24,7 @@ use store::{AccessToken, Client, Introspects};
 
 use super::answers::{ENDPOINT, json};
 use super::attributes::CLIENT;
-use super::live::{Live, Now};
+use super::live::{Live, unix_seconds};
 use super::metadata::ENDPOINT_FACT;
 use super::request::{endpoint_form, required};
 use super::stop::{Stop, settle};
@@ -72,7 +72,7 @@ impl Introspect {
         let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, "token")?;
-        let found = self.live.find(token, Now::of(exchange)).await?;
+        let found = self.live.find(token, unix_seconds(exchange)).await?;
         let told = answer(&caller(client), found.as_ref().map(|(token, _)| active(token)));
         Ok(json(StatusCode::OK, &told))
     }

@@ -39,6 +39,7 @@ use store::{AccessToken, AccessTokens, Client};
 
 use super::answers::ENDPOINT;
 use super::attributes::{CLIENT, GRANT, Grant, Granted, ISSUED, Issued, SCOPES, TOKEN};
+use super::live::unix_seconds;
 use super::server::Server;
 use super::stop::{Stop, settle};
 use crate::StoreExt;
@@ -121,7 +122,8 @@ impl Filter for IssueToken {
 impl IssueToken {
     async fn issue(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let record = self.record(exchange)?;
-        let token = Token::mint(TokenKind::Access, record.expires_at, exchange.random());
+        let token =
+            Token::mint_in_order(TokenKind::Access, record.expires_at, exchange.now_millis(), exchange.random());
         self.tokens.insert(&token, &record).await?;
         exchange.set(self.token, record);
         exchange.set(self.issued, Issued { token, expires_in: self.lifetime });
@@ -142,14 +144,15 @@ impl IssueToken {
                 properties.insert(name.clone(), value);
             }
         }
+        let now = unix_seconds(exchange);
         Ok(AccessToken {
             client_id: client.client_id.clone(),
             subject: grant.subject.clone(),
             scope: scopes.granted.clone(),
             grant_id: GrantId::new(format!("{:032x}", u128::from_be_bytes(exchange.random()))),
             grant_type: grant.kind.to_owned(),
-            issued_at: exchange.now(),
-            expires_at: exchange.now().saturating_add(self.lifetime),
+            issued_at: now,
+            expires_at: now.saturating_add(self.lifetime),
             revoked_at: None,
             audience: audience.iter().map(|of| of.to_string()).collect(),
             properties,

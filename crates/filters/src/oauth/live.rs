@@ -24,26 +24,19 @@ impl Live {
         Ok(Live { tokens: cx.access_tokens(tokens)?, clients: cx.clients(clients)? })
     }
 
-    /// The token's record and its client, where both are good now: known, not expired, not revoked, the client enabled.
-    /// One read of the token; the client comes from the cache.
-    pub(super) async fn find(&self, token: &str, now: Now) -> Result<Option<(AccessToken, Arc<Client>)>, StoreError> {
-        let Some(record) = self.tokens.find(token, now.seconds).await? else {
+    /// The token's record and its client, where both are good at `now`, the time of this look-up: known, not expired, not
+    /// revoked, the client enabled. One read of the token; the client comes from the cache.
+    pub(super) async fn find(&self, token: &str, now: u64) -> Result<Option<(AccessToken, Arc<Client>)>, StoreError> {
+        let Some(record) = self.tokens.find(token, now).await? else {
             return Ok(None);
         };
-        let client = self.clients.get(&record.client_id, now.millis).await?;
+        let client = self.clients.get(&record.client_id).await?;
         Ok(client.filter(|client| client.enabled).map(|client| (record, client)))
     }
 }
 
-/// The time of an exchange, so that the exchange itself need not be held while a store is waited for.
-#[derive(Clone, Copy)]
-pub(crate) struct Now {
-    seconds: u64,
-    millis: u64,
-}
-
-impl Now {
-    pub(super) fn of(exchange: &Exchange) -> Now {
-        Now { seconds: exchange.now(), millis: exchange.now_millis() }
-    }
+/// The time as it is, in Unix seconds. Not when the request began: its body may have taken minutes since, and what expired
+/// meanwhile is expired.
+pub(super) fn unix_seconds(exchange: &Exchange) -> u64 {
+    exchange.environment().clock.unix_millis() / 1000
 }

@@ -26,6 +26,7 @@ use store::{AccessTokens, Client};
 
 use super::answers::{ENDPOINT, no_store};
 use super::attributes::CLIENT;
+use super::live::unix_seconds;
 use super::metadata::ENDPOINT_FACT;
 use super::request::{endpoint_form, required};
 use super::stop::{Stop, settle};
@@ -73,9 +74,9 @@ impl RevokeToken {
         let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, "token")?;
-        let found = self.tokens.find(token, exchange.now()).await?;
+        let found = self.tokens.find(token, unix_seconds(exchange)).await?;
         if decide(&client.client_id, found.as_ref().map(|token| &token.client_id))? {
-            self.tokens.revoke(token, exchange.now()).await?;
+            self.tokens.revoke(token, unix_seconds(exchange)).await?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, O
 use store::AccessToken;
 
 use super::answers::{ENDPOINT, json};
-use super::live::{Live, Now};
+use super::live::{Live, unix_seconds};
 use super::request::{ACCESS_TOKEN, endpoint_form, required};
 use super::stop::{Stop, refused, settle};
 
@@ -72,7 +72,7 @@ impl Filter for TokenInfo {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
         match self.look_up(exchange).await {
             Ok(token) => {
-                let answer = self.tell(&token, exchange.now());
+                let answer = self.tell(&token, unix_seconds(exchange));
                 exchange.answer(answer)
             }
             Err(stop) => settle(Err(stop)),
@@ -84,7 +84,7 @@ impl TokenInfo {
     async fn look_up(&self, exchange: &Exchange) -> Result<AccessToken, Stop> {
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, ACCESS_TOKEN)?;
-        match self.live.find(token, Now::of(exchange)).await? {
+        match self.live.find(token, unix_seconds(exchange)).await? {
             Some((token, _)) => Ok(token),
             None => {
                 // Not 401: nobody authenticates here, and the token is the subject of the request, not its credential.

@@ -26,7 +26,7 @@ use store::{AccessToken, Client};
 
 use super::answers::RESOURCE;
 use super::attributes::{CLIENT, SUBJECT, Subject, TOKEN};
-use super::live::{Live, Now};
+use super::live::{Live, unix_seconds};
 use super::request::{access_token, authorization, without_access_token};
 use super::stop::{Stop, refused, settle};
 
@@ -102,7 +102,7 @@ impl Filter for ValidateToken {
 
 impl ValidateToken {
     async fn validate(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let now = Now::of(exchange);
+        let now = unix_seconds(exchange);
         let (found, place) = self.find(&exchange.request, now).await?;
         let Some((token, client)) = found.filter(|(token, _)| self.is_for_us(token)) else {
             return Err(self
@@ -122,7 +122,7 @@ impl ValidateToken {
         Ok(Outcome::Success)
     }
 
-    async fn find(&self, request: &Request, now: Now) -> Result<(Option<Good>, Place), Stop> {
+    async fn find(&self, request: &Request, now: u64) -> Result<(Option<Good>, Place), Stop> {
         let in_query = access_token(request.query.as_deref().unwrap_or_default().as_bytes())
             .map_err(|error| self.refuse(error))?;
         let in_form = self.in_form(request)?;

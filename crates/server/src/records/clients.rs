@@ -89,7 +89,7 @@ impl Stores {
     }
 
     pub(crate) async fn show_client(&self, id: &str) -> Result<ClientView, Refusal> {
-        let found = self.clients.get(&ClientId::new(id), self.environment.clock.unix_millis()).await.map_err(failed)?;
+        let found = self.clients.get(&ClientId::new(id)).await.map_err(failed)?;
         found.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
     }
 

@@ -39,7 +39,7 @@ impl Stores {
                 let id = ClientId::new(client.as_str());
                 self.revoke_all(&Whose::Client(id.clone()), now).await?;
                 // A client that is deleted may have tokens; but a name that nobody ever had is a slip of the pen, and must be seen.
-                let found = self.clients.get(&id, self.environment.clock.unix_millis()).await;
+                let found = self.clients.get(&id).await;
                 Ok(Done {
                     done: match found {
                         Ok(None) => format!("no client `{client}` is registered; all tokens it ever had are revoked"),
@@ -67,7 +67,7 @@ impl Stores {
         if record.expires_at <= now {
             return Ok("expired");
         }
-        let client = self.clients.get(&record.client_id, self.environment.clock.unix_millis()).await.map_err(failed)?;
+        let client = self.clients.get(&record.client_id).await.map_err(failed)?;
         Ok(match client {
             None => "its client is deleted",
             Some(client) if !client.enabled => "its client is disabled",

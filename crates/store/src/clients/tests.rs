@@ -1,14 +1,15 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oauth::Scopes;
 use oauth::credential::{client_secret, hash_generated};
+use tokio::time::advance;
 
 use super::*;
 use crate::record::Introspects;
 use crate::sources::memory::Memory;
 use crate::testing::{Gate, Hooked};
 
-const NOW: u64 = 1_800_000_000_000;
+const NOW: u64 = 1_800_000_000;
 
 fn client(id: &str, hashes: &[&str]) -> Client {
     let secret = |hash: &&str| ClientSecret { hash: (*hash).to_owned(), expires_at: None };
@@ -45,55 +46,58 @@ async fn a_client_is_added_once_and_comes_back() {
     let app = client("app", &["sha256:x"]);
     assert_eq!(here.add(&app).await, Ok(true));
     assert_eq!(there.add(&client("app", &[])).await, Ok(false));
-    assert_eq!(here.get(&id("app"), NOW).await.unwrap().as_deref(), Some(&app));
-    assert_eq!(here.get(&id("ap"), NOW).await, Ok(None));
+    assert_eq!(here.get(&id("app")).await.unwrap().as_deref(), Some(&app));
+    assert_eq!(here.get(&id("ap")).await, Ok(None));
 }
 
 #[tokio::test]
 async fn a_miss_is_not_remembered() {
     let (here, there) = nodes();
-    assert_eq!(here.get(&id("app"), NOW).await, Ok(None));
+    assert_eq!(here.get(&id("app")).await, Ok(None));
     there.add(&client("app", &[])).await.unwrap();
-    assert!(here.get(&id("app"), NOW).await.unwrap().is_some());
+    assert!(here.get(&id("app")).await.unwrap().is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_another_node_changed_is_honoured_within_a_second() {
     let (here, there) = nodes();
     here.add(&client("app", &[])).await.unwrap();
-    let enabled = |at: u64| {
-        let here = &here;
-        async move { here.get(&id("app"), at).await.unwrap().map(|client| client.enabled) }
-    };
-    assert_eq!(enabled(NOW).await, Some(true));
+    let enabled = || async { here.get(&id("app")).await.unwrap().map(|client| client.enabled) };
+    assert_eq!(enabled().await, Some(true));
     there.update(&id("app"), |client| client.enabled = false).await.unwrap();
-    assert_eq!(enabled(NOW + 1000).await, Some(true), "remembered for a second");
-    assert_eq!(enabled(NOW + 1001).await, Some(false));
+    advance(FRESH).await;
+    assert_eq!(enabled().await, Some(true), "remembered for a second");
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(enabled().await, Some(false));
     there.delete(&id("app")).await.unwrap();
-    assert_eq!(enabled(NOW + 2001).await, Some(false));
-    assert_eq!(enabled(NOW + 2002).await, None);
-    assert_eq!(enabled(NOW + 2002).await, None, "and what was remembered is forgotten");
-    assert_eq!(enabled(NOW).await, None);
+    advance(FRESH).await;
+    assert_eq!(enabled().await, Some(false));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(enabled().await, None);
+    assert_eq!(enabled().await, None, "and what was remembered is forgotten");
 }
 
-#[tokio::test]
-async fn a_clock_that_goes_back_makes_nothing_fresh() {
-    let (here, there) = nodes();
+/// A source that answers slowly: what it says is as old as the question.
+#[tokio::test(start_paused = true)]
+async fn the_age_counts_from_the_question() {
+    let memory = Hooked { after_get: Box::new(|_| Box::pin(tokio::time::sleep(FRESH))), ..Default::default() };
+    let source: Arc<dyn DataSource> = Arc::new(memory);
+    let (here, there) = (Clients::new(source.clone()), Clients::new(source));
     here.add(&client("app", &[])).await.unwrap();
-    here.get(&id("app"), NOW).await.unwrap();
+    assert!(here.get(&id("app")).await.unwrap().unwrap().enabled);
     there.update(&id("app"), |client| client.enabled = false).await.unwrap();
-    assert!(!here.get(&id("app"), NOW - 60_000).await.unwrap().unwrap().enabled);
+    assert!(!here.get(&id("app")).await.unwrap().unwrap().enabled);
 }
 
 #[tokio::test]
 async fn what_this_node_wrote_it_knows_at_once() {
     let (here, _) = nodes();
     here.add(&client("app", &[])).await.unwrap();
-    assert!(here.get(&id("app"), NOW).await.unwrap().unwrap().enabled);
+    assert!(here.get(&id("app")).await.unwrap().unwrap().enabled);
     here.update(&id("app"), |client| client.enabled = false).await.unwrap();
-    assert!(!here.get(&id("app"), NOW).await.unwrap().unwrap().enabled);
+    assert!(!here.get(&id("app")).await.unwrap().unwrap().enabled);
     assert_eq!(here.delete(&id("app")).await, Ok(true));
-    assert_eq!(here.get(&id("app"), NOW).await, Ok(None));
+    assert_eq!(here.get(&id("app")).await, Ok(None));
     assert_eq!(here.delete(&id("app")).await, Ok(false));
     assert_eq!(here.update(&id("app"), |_| ()).await, Ok(None));
 }
@@ -106,13 +110,13 @@ async fn a_read_that_began_before_a_write_is_not_remembered() {
     here.add(&client("app", &[])).await.unwrap();
     let closed = gate.close().await;
     let app = id("app");
-    let mut early = Box::pin(here.get(&app, NOW));
+    let mut early = Box::pin(here.get(&app));
     let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(early.as_mut().poll(cx).is_pending())).await;
     assert!(waits, "it has read, and waits for the answer");
     assert_eq!(here.delete(&app).await, Ok(true));
     drop(closed);
     assert!(early.await.unwrap().is_some(), "as it was when it was read");
-    assert_eq!(here.get(&app, NOW).await, Ok(None), "what the early read found was remembered");
+    assert_eq!(here.get(&app).await, Ok(None), "what the early read found was remembered");
 }
 
 #[tokio::test]
@@ -166,14 +170,14 @@ async fn a_rotation_keeps_the_old_secret_for_the_stated_time() {
     let (here, _) = nodes();
     let [first, second, third] = [1, 2, 3].map(|seed| client_secret([seed; 32]));
     here.add(&client("app", &[&hash_generated(&first)])).await.unwrap();
-    let now = NOW / 1000;
+    let now = NOW;
     here.rotate(&id("app"), &hash_generated(&second), now + 60, now).await.unwrap().unwrap();
     let valid = |at: u64| {
         let (here, secrets) = (&here, [first.clone(), second.clone(), third.clone()]);
         async move {
             let mut valid = Vec::new();
             for secret in &secrets {
-                valid.push(here.authenticate(&id("app"), secret, at * 1000).await.unwrap().is_some());
+                valid.push(here.authenticate(&id("app"), secret, at).await.unwrap().is_some());
             }
             valid
         }
@@ -207,46 +211,93 @@ async fn a_chosen_secret_authenticates_and_is_then_remembered() {
     assert!(fast.elapsed() < slow, "ten remembered checks took longer than one slow one");
     // Another secret: the pair that was remembered says nothing any more.
     let other = crate::hash_chosen(&chosen("other")).await.unwrap();
-    here.rotate(&id("app"), &other, 0, NOW / 1000).await.unwrap();
+    here.rotate(&id("app"), &other, 0, NOW).await.unwrap();
     assert!(here.authenticate(&id("app"), &right, NOW).await.unwrap().is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failures_against_a_slow_hash_are_limited() {
     let (here, _) = nodes();
     let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
     here.add(&client("app", &[&hash])).await.unwrap();
     here.add(&client("other", &[&hash])).await.unwrap();
-    let authenticates = |name: &'static str, secret: &'static str, at: u64| {
+    let authenticates = |name: &'static str, secret: &'static str| {
         let here = &here;
-        async move { here.authenticate(&id(name), &chosen(secret), at).await.unwrap().is_some() }
+        async move { here.authenticate(&id(name), &chosen(secret), NOW).await.unwrap().is_some() }
     };
     for _ in 0..9 {
-        assert!(!authenticates("app", "wrong", NOW).await);
+        assert!(!authenticates("app", "wrong").await);
     }
-    assert!(authenticates("app", "right", NOW).await, "one that is right is no failure");
-    assert!(!authenticates("app", "wrong", NOW).await);
-    here.rotate(&id("app"), &crate::hash_chosen(&chosen("new")).await.unwrap(), 0, NOW / 1000).await.unwrap();
-    assert!(!authenticates("app", "new", NOW).await, "after ten failures nothing is checked");
-    assert!(authenticates("other", "right", NOW).await, "others are not concerned");
-    assert!(authenticates("app", "new", NOW + 60_000).await, "the window has passed");
+    assert!(authenticates("app", "right").await, "one that is right is no failure");
+    assert!(!authenticates("app", "wrong").await);
+    here.rotate(&id("app"), &crate::hash_chosen(&chosen("new")).await.unwrap(), 0, NOW).await.unwrap();
+    assert!(!authenticates("app", "new").await, "after ten failures nothing is checked");
+    assert!(authenticates("other", "right").await, "others are not concerned");
+    advance(Duration::from_secs(60)).await;
+    assert!(authenticates("app", "new").await, "the window has passed");
 }
 
-/// An unknown client, a disabled one and a wrong secret take the time of one slow hash each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_requests_at_once_with_the_right_chosen_secret_are_all_right() {
+    let here = Arc::new(nodes().0);
+    here.add(&client("app", &[&crate::hash_chosen(&chosen("right")).await.unwrap()])).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let here = here.clone();
+        tasks.spawn(async move { here.authenticate(&id("app"), &chosen("right"), NOW).await.unwrap().is_some() });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|right| right));
+}
+
+#[tokio::test]
+async fn a_right_secret_among_several_is_no_failure() {
+    let (here, _) = nodes();
+    here.add(&client("app", &[&crate::hash_chosen(&chosen("old")).await.unwrap()])).await.unwrap();
+    let new = crate::hash_chosen(&chosen("new")).await.unwrap();
+    here.rotate(&id("app"), &new, NOW + 3600, NOW).await.unwrap();
+    for _ in 0..12 {
+        assert!(here.authenticate(&id("app"), &chosen("old"), NOW).await.unwrap().is_some());
+    }
+    assert!(here.authenticate(&id("app"), &chosen("new"), NOW).await.unwrap().is_some());
+    // One wrong secret is one failure, however many hashes it was held against.
+    for _ in 0..9 {
+        assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    }
+    let third = crate::hash_chosen(&chosen("third")).await.unwrap();
+    here.rotate(&id("app"), &third, NOW + 3600, NOW).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("third"), NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn failures_against_a_slow_hash_do_not_stop_a_generated_secret() {
+    let (here, _) = nodes();
+    let generated = client_secret([1; 32]);
+    let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
+    here.add(&client("app", &[&hash, &hash_generated(&generated)])).await.unwrap();
+    for _ in 0..11 {
+        assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    }
+    assert!(here.authenticate(&id("app"), &generated, NOW).await.unwrap().is_some());
+    assert!(here.authenticate(&id("app"), &chosen("right"), NOW).await.unwrap().is_none());
+}
+
+/// An unknown client, a disabled one and a wrong secret take the time of one slow hash each, also where this client has none.
 #[tokio::test]
 async fn who_is_unknown_costs_as_much_as_who_is_wrong() {
     let (here, _) = nodes();
     let hash = crate::hash_chosen(&chosen("right")).await.unwrap();
     here.add(&client("app", &[&hash])).await.unwrap();
     here.add(&Client { enabled: false, ..client("disabled", &[&hash]) }).await.unwrap();
-    here.get(&id("app"), NOW).await.unwrap();
+    here.add(&client("generated", &[&hash_generated(&client_secret([1; 32]))])).await.unwrap();
+    here.add(&client("public", &[])).await.unwrap();
+    here.get(&id("app")).await.unwrap();
     let mut times = Vec::new();
-    for (name, secret) in [("app", "wrong"), ("unknown", "wrong"), ("disabled", "wrong")] {
+    for name in ["app", "unknown", "disabled", "generated", "public"] {
         // The least of a few: what else the machine does comes on top.
         let mut least = std::time::Duration::MAX;
         for _ in 0..2 {
             let start = Instant::now();
-            assert!(here.authenticate(&id(name), &chosen(secret), NOW).await.unwrap().is_none());
+            assert!(here.authenticate(&id(name), &chosen("wrong"), NOW).await.unwrap().is_none());
             least = least.min(start.elapsed());
         }
         times.push(least);

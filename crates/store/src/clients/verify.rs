@@ -1,33 +1,36 @@
 //! Whether a secret is a client's.
 //!
 //! Secrets that we generated have a fast hash: there is nothing to guess. Those that a person chose have Argon2id, which runs
-//! on a bounded lane, with a limit on failures for each client, and a short memory of pairs that were right, so that a client
-//! that asks often does not pay for it each time.
+//! on a bounded lane, with a limit on failures for each client, and a short memory of secrets that were right, so that a client
+//! that asks often does not pay for it each time. Requests that present the same secret at once share one check.
 //!
-//! An unknown client costs the same work as one with a wrong secret: a hash that fails, slow where this registry was seen to
-//! have slow ones.
+//! Where this registry was seen to have slow hashes, whoever is refused costs slow work: a client that is unknown or disabled,
+//! or has no slow hash of its own, is held against one that nobody has. What still can be told from the time: that a client has
+//! several such hashes, during a rotation.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use oauth::credential::verify_generated;
 use oauth::{ClientId, Secret};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::lane::verify_chosen;
 use crate::record::{Client, ClientSecret};
 use crate::source::StoreError;
 
-/// For how long a pair that was right is remembered, in milliseconds. What ends it earlier: another secret of the client, since
-/// the pair is remembered with its hash.
-const REMEMBER_PAIR: u64 = 60_000;
-/// Pairs that are remembered.
-const PAIRS: usize = 10_000;
+/// For how long a secret that was right is remembered. What ends it earlier: another secret of the client, since it is
+/// remembered with the hashes.
+const REMEMBER: Duration = Duration::from_secs(60);
+/// Secrets that are remembered.
+const RIGHT: usize = 10_000;
 /// Slow checks that may fail within [`WINDOW`] before a client is refused unchecked.
 const FAILURES: u64 = 10;
-/// In milliseconds.
-const WINDOW: u64 = 60_000;
+/// See [`FAILURES`].
+const WINDOW: Duration = Duration::from_secs(60);
 /// Clients whose failures are counted.
 const COUNTED: usize = 10_000;
 
@@ -40,18 +43,34 @@ const NOBODY_FAST: &str = "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 pub(super) struct Verifier {
     /// A client with a slow hash was seen.
     slow: AtomicBool,
-    /// Pairs that were right: a digest under a key of this process, and when.
-    pairs: Cache<[u8; 32], u64>,
+    /// Secrets that were right: a digest of the question under a key of this process, and when it was answered.
+    right: Cache<[u8; 32], Instant>,
     key: [u8; 32],
     failures: Cache<Arc<str>, Arc<Failures>>,
 }
 
 /// Failures of a client since the start of a window.
 #[derive(Default)]
-struct Failures {
-    since: AtomicU64,
-    count: AtomicU64,
+struct Failures(Mutex<Window>);
+
+#[derive(Default)]
+struct Window {
+    since: Option<Instant>,
+    failed: u64,
+    /// Checks that have not ended; they are of no window.
+    checking: u64,
 }
+
+enum Admission<'a> {
+    Admitted(Checking<'a>),
+    /// Too many have failed.
+    Failed,
+    /// Too many would have failed if those that are being made did.
+    Busy,
+}
+
+/// A check that is being made. One that nobody waits for any more is no failure: it tells nobody anything.
+struct Checking<'a>(&'a Failures);
 
 impl Verifier {
     pub(super) fn new() -> Self {
@@ -60,7 +79,7 @@ impl Verifier {
         if let Err(error) = getrandom::fill(&mut key) {
             tracing::error!("the system gives no random bytes: {error}");
         }
-        Verifier { slow: AtomicBool::new(false), pairs: Cache::new(PAIRS), key, failures: Cache::new(COUNTED) }
+        Verifier { slow: AtomicBool::new(false), right: Cache::new(RIGHT), key, failures: Cache::new(COUNTED) }
     }
 
     /// Notes what kind of hashes this registry has.
@@ -70,61 +89,62 @@ impl Verifier {
         }
     }
 
-    /// Whether one of the client's valid secrets is this one. Every secret is compared, right or wrong.
+    /// Whether one of the client's secrets that are valid at `now` (Unix seconds) is this one.
     pub(super) async fn verify(
         &self,
         id: &ClientId,
         client: Option<&Client>,
         secret: &Secret,
-        now_millis: u64,
+        now: u64,
     ) -> Result<bool, StoreError> {
-        let Some(client) = client else {
-            let _ = verify_generated(NOBODY_FAST, secret);
-            if self.slow.load(Ordering::Relaxed) {
-                self.verify_slow(id, NOBODY_SLOW, secret, now_millis).await?;
-            }
-            return Ok(false);
-        };
-        let now = now_millis / 1000;
-        let mut right = false;
-        for kept in client.secrets.iter().filter(|kept| kept.expires_at.is_none_or(|at| at > now)) {
-            right |= match is_slow(kept) {
-                true => self.verify_slow(id, &kept.hash, secret, now_millis).await?,
-                false => verify_generated(&kept.hash, secret).unwrap_or(false),
-            };
+        let secrets = client.map_or(&[][..], |client| &client.secrets);
+        let valid = secrets.iter().filter(|kept| kept.expires_at.is_none_or(|at| at > now));
+        let (slow, fast): (Vec<_>, Vec<_>) = valid.partition(|kept| is_slow(kept));
+        let mut right = verify_generated(NOBODY_FAST, secret).unwrap_or(false);
+        for kept in fast {
+            right |= verify_generated(&kept.hash, secret).unwrap_or(false);
         }
-        Ok(right)
+        let mut slow: Vec<&str> = slow.iter().map(|kept| kept.hash.as_str()).collect();
+        if slow.is_empty() && self.slow.load(Ordering::Relaxed) {
+            slow.push(NOBODY_SLOW);
+        }
+        if right || slow.is_empty() {
+            return Ok(right);
+        }
+        self.verify_slow(id, &slow, secret).await
     }
 
-    async fn verify_slow(
-        &self,
-        id: &ClientId,
-        hash: &str,
-        secret: &Secret,
-        now_millis: u64,
-    ) -> Result<bool, StoreError> {
-        let pair = self.pair(hash, secret);
-        if self.pairs.get(&pair).is_some_and(|at| at.abs_diff(now_millis) < REMEMBER_PAIR) {
-            return Ok(true);
-        }
-        // Counted before the check and taken back where it was right, so that guesses at once are counted as well.
-        let failures = self.failures(id);
-        if !failures.admit(now_millis) {
-            tracing::warn!(client = %id, "more than {FAILURES} wrong secrets within a minute: refused without a check");
-            return Ok(false);
-        }
-        let right = match verify_chosen(hash, secret).await {
-            Ok(right) => right,
-            Err(error) => {
-                failures.take_back();
-                return Err(error);
+    /// Whether the secret is one of these hashes'. Equal questions at once wait for one answer, where that is yes.
+    async fn verify_slow(&self, id: &ClientId, hashes: &[&str], secret: &Secret) -> Result<bool, StoreError> {
+        let question = self.question(id, hashes, secret);
+        let answered = loop {
+            match self.right.get_value_or_guard_async(&question).await {
+                Ok(at) if at.elapsed() < REMEMBER => return Ok(true),
+                Ok(_) => drop(self.right.remove_if(&question, |at| at.elapsed() >= REMEMBER)),
+                Err(ours) => break ours,
             }
         };
-        if right {
-            failures.take_back();
-            self.pairs.insert(pair, now_millis);
+        let failures = self.failures(id);
+        let checking = match failures.admit() {
+            Admission::Admitted(checking) => checking,
+            Admission::Failed => {
+                tracing::warn!(client = %id, "{FAILURES} wrong secrets within a minute: refused without a check");
+                return Ok(false);
+            }
+            // Nothing has failed yet: this one may be right.
+            Admission::Busy => {
+                return Err(StoreError::Unavailable(format!("too many secrets of client `{id}` are being checked")));
+            }
+        };
+        for hash in hashes {
+            if verify_chosen(hash, secret).await? {
+                // Where it was forgotten meanwhile, it is checked again.
+                let _ = answered.insert(Instant::now());
+                return Ok(true);
+            }
         }
-        Ok(right)
+        checking.failed();
+        Ok(false)
     }
 
     fn failures(&self, id: &ClientId) -> Arc<Failures> {
@@ -132,25 +152,50 @@ impl Verifier {
         made.unwrap_or_else(|never| match never {})
     }
 
-    /// The hash stands in it: with another one, the pair is another one.
-    fn pair(&self, hash: &str, secret: &Secret) -> [u8; 32] {
-        let digest = Sha256::new().chain_update(self.key).chain_update((hash.len() as u64).to_be_bytes());
-        digest.chain_update(hash).chain_update(secret.expose()).finalize().into()
+    /// The hashes stand in it: with others, it is another question.
+    fn question(&self, id: &ClientId, hashes: &[&str], secret: &Secret) -> [u8; 32] {
+        let mut digest = Sha256::new().chain_update(self.key);
+        for part in [id.as_str()].iter().chain(hashes) {
+            digest = digest.chain_update((part.len() as u64).to_be_bytes()).chain_update(part);
+        }
+        // A length that no part has stands before the secret.
+        digest.chain_update(u64::MAX.to_be_bytes()).chain_update(secret.expose()).finalize().into()
     }
 }
 
 impl Failures {
-    /// Counts a check; `false` where too many have failed.
-    fn admit(&self, now_millis: u64) -> bool {
-        if self.since.load(Ordering::Relaxed).abs_diff(now_millis) >= WINDOW {
-            self.since.store(now_millis, Ordering::Relaxed);
-            self.count.store(0, Ordering::Relaxed);
+    /// Lets a check begin. Those that have not ended count as well, so that not more than [`FAILURES`] are guessed at once.
+    fn admit(&self) -> Admission<'_> {
+        let mut window = self.window();
+        if window.since.is_none_or(|since| since.elapsed() >= WINDOW) {
+            window.since = Some(Instant::now());
+            window.failed = 0;
         }
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < FAILURES).then_some(n + 1)).is_ok()
+        if window.failed >= FAILURES {
+            return Admission::Failed;
+        }
+        if window.failed + window.checking >= FAILURES {
+            return Admission::Busy;
+        }
+        window.checking += 1;
+        Admission::Admitted(Checking(self))
     }
 
-    fn take_back(&self) {
-        let _ = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Checking<'_> {
+    /// The secret was wrong.
+    fn failed(self) {
+        self.0.window().failed += 1;
+    }
+}
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        self.0.window().checking -= 1;
     }
 }
 
@@ -174,14 +219,44 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_bound_to_hash_and_secret() {
+    fn a_question_is_bound_to_client_hashes_and_secret() {
         let verifier = Verifier::new();
-        let secret = |text: &str| Secret::new(text.into());
-        let pair = verifier.pair("ab", &secret("c"));
-        assert_eq!(pair, verifier.pair("ab", &secret("c")));
-        for (hash, text) in [("a", "bc"), ("abc", ""), ("ab", "d"), ("ac", "c")] {
-            assert_ne!(pair, verifier.pair(hash, &secret(text)), "{hash} {text}");
+        let ask = |verifier: &Verifier, id: &str, hashes: &[&str], secret: &str| {
+            verifier.question(&ClientId::new(id), hashes, &Secret::new(secret.into()))
+        };
+        let question = ask(&verifier, "app", &["ab", "c"], "d");
+        assert_eq!(question, ask(&verifier, "app", &["ab", "c"], "d"));
+        let others: [(&str, &[&str], &str); 6] = [
+            ("app", &["a", "bc"], "d"),
+            ("app", &["abc"], "d"),
+            ("app", &["ab"], "cd"),
+            ("app", &["ab", "c"], "e"),
+            ("app", &["c", "ab"], "d"),
+            ("ap", &["ab", "c"], "d"),
+        ];
+        for (id, hashes, secret) in others {
+            assert_ne!(question, ask(&verifier, id, hashes, secret), "{id} {hashes:?} {secret}");
         }
-        assert_ne!(pair, Verifier::new().pair("ab", &secret("c")), "the key is the same in another process");
+        assert_ne!(question, ask(&Verifier::new(), "app", &["ab", "c"], "d"), "the key is the same in another process");
+    }
+
+    #[tokio::test]
+    async fn a_check_beyond_those_that_may_fail_at_once_is_unavailable_and_not_wrong() {
+        let (verifier, id, secret) = (Verifier::new(), ClientId::new("app"), Secret::new("right".into()));
+        let hash = crate::hash_chosen(&secret).await.unwrap();
+        let failures = verifier.failures(&id);
+        let mut checking: Vec<_> = (0..FAILURES).map(|_| failures.admit()).collect();
+        assert!(matches!(verifier.verify_slow(&id, &[&hash], &secret).await, Err(StoreError::Unavailable(_))));
+        checking.pop();
+        assert_eq!(verifier.verify_slow(&id, &[&hash], &secret).await, Ok(true));
+        for admission in checking {
+            let Admission::Admitted(checking) = admission else { panic!("it was admitted") };
+            checking.failed();
+        }
+        assert_eq!(verifier.verify_slow(&id, &[&hash], &secret).await, Ok(true), "it is remembered");
+        let wrong = Secret::new("wrong".into());
+        assert_eq!(verifier.verify_slow(&id, &[&hash], &wrong).await, Ok(false), "the tenth failure");
+        assert!(matches!(failures.admit(), Admission::Failed));
+        assert_eq!(verifier.verify_slow(&id, &[&hash], &secret).await, Ok(true), "it is still remembered");
     }
 }

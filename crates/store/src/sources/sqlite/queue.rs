@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 struct Inner<T> {
     items: VecDeque<T>,
@@ -15,6 +16,8 @@ struct Inner<T> {
     busy: usize,
     /// Somebody has promised to wake a thread.
     promised: bool,
+    /// With so many items the thread that gathers goes on; 0 where none gathers.
+    gathered: usize,
     /// One of the sides is gone.
     closed: bool,
     takers: usize,
@@ -49,7 +52,8 @@ pub(super) struct Queue<T>(Arc<Shared<T>>);
 impl<T> Queue<T> {
     /// A queue that holds at most `bound` items, of which a thread takes at most `batch` at a time.
     pub(super) fn new(bound: usize, batch: usize) -> Self {
-        let inner = Inner { items: VecDeque::new(), idle: 0, busy: 0, promised: false, closed: false, takers: 0 };
+        let inner =
+            Inner { items: VecDeque::new(), idle: 0, busy: 0, promised: false, gathered: 0, closed: false, takers: 0 };
         Queue(Arc::new(Shared { inner: Mutex::new(inner), wake: Condvar::new(), bound, batch }))
     }
 
@@ -70,6 +74,12 @@ impl<T> Queue<T> {
             return Err(Refused::Full);
         }
         inner.items.push_back(item);
+        if inner.gathered != 0 && inner.items.len() >= inner.gathered {
+            inner.gathered = 0;
+            drop(inner);
+            self.0.wake.notify_one();
+            return Ok(None);
+        }
         if inner.idle == 0 {
             return Ok(None);
         }
@@ -130,6 +140,20 @@ impl<T> Taker<T> {
         inner.busy += 1;
         self.busy = true;
         true
+    }
+
+    /// Waits until `count` more items are there, or as many as a batch holds, but not longer than `at_most`. For the only taker
+    /// of a queue, while it counts as busy.
+    pub(super) fn gather(&mut self, count: usize, at_most: Duration) {
+        let mut inner = self.shared.lock();
+        let wanted = (inner.items.len() + count).min(self.shared.batch);
+        if inner.items.len() < wanted && !inner.closed {
+            inner.gathered = wanted;
+            let waits = |inner: &mut Inner<T>| inner.gathered != 0 && !inner.closed;
+            let waited = self.shared.wake.wait_timeout_while(inner, at_most, waits);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+            inner.gathered = 0;
+        }
     }
 
     /// What was taken takes long: another thread is to be woken for what comes meanwhile.
@@ -264,5 +288,46 @@ mod tests {
         assert!(queue.push(2).unwrap().is_some());
         drop(queue);
         assert_eq!(other.join().unwrap(), [1, 1]);
+    }
+
+    #[test]
+    fn a_thread_gathers_what_comes_back_and_goes_on_without_what_does_not() {
+        let queue = Queue::new(99, 4);
+        let mut taker = queue.taker();
+        let mut batch = Vec::new();
+        let mut take = |taker: &mut Taker<u32>| {
+            batch.clear();
+            assert!(taker.take(&mut batch));
+            batch.len()
+        };
+        let long = Duration::from_secs(60);
+        queue.push(1).unwrap();
+        queue.push(2).unwrap();
+        assert_eq!(take(&mut taker), 2);
+        // One waits, two were answered: three are waited for.
+        queue.push(3).unwrap();
+        thread::scope(|scope| {
+            let gathers = scope.spawn(|| {
+                taker.gather(2, long);
+                take(&mut taker)
+            });
+            while queue.0.lock().gathered == 0 {
+                thread::yield_now();
+            }
+            queue.push(4).unwrap();
+            queue.push(5).unwrap();
+            assert_eq!(gathers.join().unwrap(), 3);
+        });
+        // A batch holds four: no more are waited for.
+        (0..4).for_each(|item| drop(queue.push(item).unwrap()));
+        taker.gather(4, long);
+        // And nobody comes back: the time passes.
+        let mut all = Vec::new();
+        assert!(taker.take(&mut all));
+        taker.gather(1, Duration::from_millis(1));
+        // The end of the tasks is not slept through.
+        drop(queue);
+        taker.gather(1, long);
+        assert!(!taker.take(&mut all));
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
@@ -18,6 +19,9 @@ use crate::tables;
 const QUEUE: usize = 1024;
 /// Operations of one commit at most.
 const GROUP: usize = 64;
+/// How long those who were just answered are waited for: they come back with their next request, and without them those who
+/// came meanwhile would be committed alone, half of all each time, at the whole price of a sync.
+const GATHER: Duration = Duration::from_millis(2);
 /// How often a group is tried while another process holds the file; each waits for `busy_timeout`.
 const ATTEMPTS: u32 = 2;
 
@@ -131,8 +135,13 @@ impl State {
         while operations.take(&mut group) {
             // Nobody waits for these any more, and who was told that it failed should find it not done.
             group.retain(|operation| !operation.answer.is_unwanted());
-            if !group.is_empty() {
+            let count = group.len();
+            if count > 0 {
                 self.settle(&mut group);
+            }
+            // Whoever writes alone waits for nobody.
+            if count > 1 {
+                operations.gather(count, GATHER);
             }
         }
     }

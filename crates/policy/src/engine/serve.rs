@@ -30,7 +30,7 @@ impl Program {
     /// Routes the request on its listener, runs its policy and the listener's, and gives the complete answer. Never fails:
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
-        let mut x = Exchange::new(self.clone(), environment.clone(), request);
+        let mut x = Box::new(Exchange::new(self.clone(), environment.clone(), request));
         let routed = self.route(&mut x);
         let response = self.answer(&mut x, routed).await;
         Served { response, decision: x.decision }
@@ -44,7 +44,7 @@ impl Program {
         request: Request,
     ) -> Option<Served> {
         let index = self.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
-        let mut x = Exchange::new(self.clone(), environment.clone(), request);
+        let mut x = Box::new(Exchange::new(self.clone(), environment.clone(), request));
         x.decision.policy = u32::try_from(index).ok();
         let listener = self.listener(&x.request.listener);
         let routed = Routed { listener, policy: Some(&self.policies[index]), refused: None };

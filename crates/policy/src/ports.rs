@@ -35,7 +35,9 @@ pub trait Resources: Send + Sync {
     fn get(&self, kind: &str, name: &str) -> Result<Arc<dyn Any + Send + Sync>, Problem>;
 }
 
-/// An upstream: sends one request and gives the answer's head as soon as it is there; bodies stream.
+/// An upstream: sends one request and gives the answer's head as soon as it is there; bodies stream. What belongs to one
+/// connection (RFC 9110, section 7.6.1) is its own affair: it takes those fields off the request and off the answer, writes
+/// the framing from the body, and gives no 101.
 pub trait Upstream: Send + Sync + 'static {
     /// Sends the request. Its URI has path and query only; `Host` is set by the implementation unless present.
     fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;

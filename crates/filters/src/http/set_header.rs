@@ -28,7 +28,6 @@ use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Outcome, Value};
 
 use super::fields::{self, FieldValue, Side};
-use super::forward;
 use crate::entries::Entries;
 
 /// Request headers whose value is a secret.
@@ -76,8 +75,7 @@ impl FilterConfig for Settings {
         for field in replaced.filter(|_| self.of == Side::Request) {
             cx.publish(INJECTED_HEADER, Value::text(field.name.as_str()));
         }
-        let names = fields.iter().map(|field| field.name.clone()).collect();
-        Ok(SetHeader { of: self.of, fields, names })
+        Ok(SetHeader { of: self.of, fields })
     }
 }
 
@@ -107,7 +105,6 @@ struct Field {
 pub(crate) struct SetHeader {
     of: Side,
     fields: Vec<Field>,
-    names: Vec<HeaderName>,
 }
 
 impl Filter for SetHeader {
@@ -125,10 +122,7 @@ impl Filter for SetHeader {
         }
         match self.of {
             Side::Response => edits.into_iter().for_each(|edit| exchange.edit_response_header(edit)),
-            Side::Request => {
-                forward::detach_from_connection(&mut exchange.request.headers, &self.names);
-                edits.iter().for_each(|edit| edit.apply(&mut exchange.request.headers));
-            }
+            Side::Request => edits.iter().for_each(|edit| edit.apply(&mut exchange.request.headers)),
         }
         Ok(Outcome::Success)
     }

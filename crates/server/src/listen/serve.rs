@@ -45,7 +45,8 @@ pub(super) async fn serve(
     };
     let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
-    let serving = store::guard::request(generation.program.serve(&node.environment, received));
+    store::guard::begin_request();
+    let serving = generation.program.serve(&node.environment, received);
     let Ok(served) = AssertUnwindSafe(serving).catch_unwind().await else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(

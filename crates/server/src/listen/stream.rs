@@ -11,8 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::idle::IdleLimit;
 
-/// A connection on which a write waits no longer than one to two times the limit. Where writes go through, it costs nothing: the
-/// timer is armed only while one waits.
+/// A connection on which a write waits no longer than the limit. Where writes go through, it costs nothing.
 pub(crate) struct Stream<S = TcpStream> {
     inner: S,
     stalled: IdleLimit,

@@ -18,11 +18,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::sent::{Sent, Watch};
+use crate::joined::Joined;
 
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<TcpStream>, Sent>,
+    connection: Connection<TokioIo<Joined<TcpStream>>, Sent>,
     finished: bool,
     /// Of the last request, for the next.
     alarm: Alarm,
@@ -47,7 +48,7 @@ pub(super) struct Broken {
 impl Link {
     /// HTTP/1.1 over this stream.
     pub(super) async fn over(stream: TcpStream) -> hyper::Result<Box<Link>> {
-        let (sender, connection) = Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = Builder::new().handshake(TokioIo::new(Joined::new(stream))).await?;
         Ok(Box::new(Link { sender, connection, finished: false, alarm: Alarm::at(Instant::now()) }))
     }
 

@@ -113,10 +113,12 @@ impl HttpUpstream {
                 Ok(head) => return self.answer(head, link).await,
                 // The upstream closed the connection while it lay idle: once more on a fresh one, where that cannot do
                 // anything twice.
-                Err(SendError::Broken(mut broken)) if !broken.error.is_parse() => match broken.unsent.take().or(retry) {
-                    Some(again) => request = again,
-                    None => return Err(failed(SendError::Broken(broken), watch.as_deref())),
-                },
+                Err(SendError::Broken(mut broken)) if !broken.error.is_parse() => {
+                    match broken.unsent.take().or(retry) {
+                        Some(again) => request = again,
+                        None => return Err(failed(SendError::Broken(broken), watch.as_deref())),
+                    }
+                }
                 Err(error) => return Err(failed(error, watch.as_deref())),
             }
         }

@@ -219,6 +219,20 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_two_types_is_read_under_neither() {
+        let of = |types: &[&str]| {
+            let headers: Vec<_> = types.iter().map(|value| ("content-type", *value)).collect();
+            told(&tested("into = { a = '$.order.id' }").run(request(Method::POST, "/x", &headers, ORDER)))
+        };
+        assert_eq!(of(&["application/json", "text/plain"]), "400 bad-request");
+        assert_eq!(of(&["application/json, text/plain"]), "400 bad-request");
+        assert_eq!(
+            (of(&["application/json"]), of(&["text/plain"]), of(&[])),
+            ("200".into(), "200".into(), "200".into())
+        );
+    }
+
+    #[test]
     fn of_the_response() {
         for (headers, body, told_as) in [
             (&[][..], r#"{"a":"b"}"#, "200"),

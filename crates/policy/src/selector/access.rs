@@ -124,7 +124,7 @@ impl Accessor {
             Accessor::Host => text(&request.host),
             Accessor::Scheme => text(request.scheme),
             Accessor::Id => text(&request.id),
-            Accessor::ContentType => request.content_type().map(Got::Text),
+            Accessor::ContentType => request.content_type()?.map(Got::Text),
             Accessor::Header(name) => header(&request.headers, name)?,
             Accessor::Query(parameter) => parameter.get(request.query_form()?)?,
             Accessor::Form(parameter) => parameter.get(request.form()?)?,

@@ -265,6 +265,13 @@ fn forms() {
     ] {
         assert_eq!(any(&mut bench, &exchange, written), expected, "{written}");
     }
+    let mut two = bench.exchange();
+    Bench::with_form(&mut two, "a=1");
+    two.request.headers.append("content-type", HeaderValue::from_static("text/plain"));
+    for written in ["'${request.content_type ??}'", "'${request.form.a ??}'", "'${request.json:$.a ??}'"] {
+        let found = any(&mut bench, &two, written);
+        assert_eq!(found, "! 400 bad-request: the request has more than one `Content-Type`", "{written}");
+    }
     bench.repeated_refused = true;
     let repeated = "! 400 bad-request: the parameter `two` stands there more than once";
     for (written, expected) in [

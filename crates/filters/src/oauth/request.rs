@@ -6,14 +6,13 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use ::oauth::{Error, parameters};
-use policy::exchange::Form;
+use policy::exchange::{FORM, Form};
 use policy::{Reason, Request};
 
 use super::stop::refused;
 
 /// The name of the parameter that carries a token (RFC 6750, sections 2.2 and 2.3).
 pub(super) const ACCESS_TOKEN: &str = "access_token";
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The form of a request to an OAuth endpoint, with the rules that hold for all of it: nothing secret in the query, one
 /// type of body and no other, no parameter twice. The filter must have said that it reads the body.

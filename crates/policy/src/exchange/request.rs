@@ -10,7 +10,10 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
-use crate::outcome::{BAD_REQUEST, BODY_TOO_LARGE, Reason};
+use crate::outcome::{BODY_TOO_LARGE, Reason};
+
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Path parameters of the matched route, decoded: `{name}` and `{*rest}`.
 pub type PathParams = SmallVec<[(Arc<str>, String); 2]>;
@@ -94,12 +97,12 @@ impl Request {
     }
 
     /// The media type of the body, lower case, without parameters. There is one or none (RFC 9110, section 8.3): where the
-    /// request names several, it is a [`BAD_REQUEST`], since whoever reads it next may go by another one.
+    /// request names several, it is a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST), since whoever reads it next may go by another one.
     pub fn content_type(&self) -> Result<Option<Cow<'_, str>>, Reason> {
         let mut values = self.headers.get_all(CONTENT_TYPE).iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() || has_comma(value.as_bytes()) {
-            return Err(malformed("the request has more than one `Content-Type`"));
+            return Err(Reason::bad_request("the request has more than one `Content-Type`"));
         }
         let Ok(value) = value.to_str() else { return Ok(None) };
         let essence = value.split(';').next().unwrap_or_default().trim();
@@ -123,7 +126,7 @@ impl Request {
     pub fn form(&self) -> Result<&Form, Reason> {
         self.form
             .get_or_init(|| {
-                if self.content_type()?.as_deref() != Some("application/x-www-form-urlencoded") {
+                if self.content_type()?.as_deref() != Some(FORM) {
                     return Ok(Form::default());
                 }
                 Form::parse(self.body_bytes().map_or(&[][..], |b| b))
@@ -146,7 +149,7 @@ impl Request {
             .get_or_init(|| {
                 self.content_type()?;
                 serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b))
-                    .map_err(|e| malformed(format!("the body is no JSON: {e}")))
+                    .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -197,7 +200,7 @@ impl Request {
                 Err(Reason::new(BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"))
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE))
             }
-            Err(BodyError::Broken(why)) => Err(malformed(format!("the body broke off: {why}"))),
+            Err(BodyError::Broken(why)) => Err(Reason::bad_request(format!("the body broke off: {why}"))),
         }
     }
 
@@ -226,7 +229,7 @@ impl Request {
 }
 
 impl Form {
-    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`].
+    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
@@ -235,8 +238,9 @@ impl Form {
                 None => (pair, &[][..]),
             };
             let decode = |part: &[u8]| {
-                decode(part)
-                    .ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
+                decode(part).ok_or_else(|| {
+                    Reason::bad_request("a form parameter is malformed: broken percent-encoding or no UTF-8")
+                })
             };
             pairs.push((decode(name)?, decode(value)?));
         }
@@ -258,10 +262,6 @@ impl Form {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
-}
-
-fn malformed(message: impl Into<Cow<'static, str>>) -> Reason {
-    Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
 }
 
 /// Whether a comma stands outside of quoted text: a list, where one value belongs.

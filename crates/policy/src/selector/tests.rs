@@ -288,6 +288,30 @@ fn forms() {
     assert!(malformed.starts_with("! 400 bad-request: "), "{malformed}");
 }
 
+/// What is wrong with an answer is not the client's fault.
+#[test]
+fn a_response_that_cannot_be_read_is_the_upstreams_fault() {
+    let mut bench = Bench::new();
+    let mut exchange = bench.exchange();
+    let mut response = Response::new(StatusCode::OK);
+    response.headers.insert("x-bytes", HeaderValue::from_bytes(b"\xff").expect("a header may hold it"));
+    response.body = bytes::Bytes::from_static(b"\xff").into();
+    exchange.response = Some(response);
+    for (written, expected) in [
+        ("'${response.header.x-bytes ??}'", "! 502 bad-response: the header `x-bytes` of the response is no text"),
+        ("'${response.body ??}'", "! 502 bad-response: the response's body is no UTF-8 text"),
+        ("'${response.json:$.a ??}'", "! 502 bad-response: the response is no JSON: expected value at line 1 column 1"),
+    ] {
+        assert_eq!(any(&mut bench, &exchange, written), expected, "{written}");
+    }
+    let headers = &mut exchange.response.as_mut().expect("just set").headers;
+    headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    for written in ["'${response.json:$.a ??}'", "'${response.body ??}'"] {
+        let found = any(&mut bench, &exchange, written);
+        assert!(found.starts_with("! 502 bad-response: the response is compressed"), "{found}");
+    }
+}
+
 #[test]
 fn json_of_request_and_response() {
     let mut bench = Bench::new();

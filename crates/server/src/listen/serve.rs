@@ -33,7 +33,7 @@ pub(super) async fn serve(
     request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let started = node.environment.clock.monotonic_nanos();
-    let generation = node.generation.load_full();
+    let generation = listener.generation(node);
     let id = node.ids.next();
     let Some(name) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id, "");
@@ -70,7 +70,11 @@ pub(super) async fn serve(
         let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
-    answer(served.response, is_head, &generation)
+    let mut answer = answer(served.response, is_head, &generation);
+    if listener.has_gone() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// A request while it is served. hyper drops it where the client goes away, and nothing else would tell of it then.

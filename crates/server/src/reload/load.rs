@@ -189,6 +189,7 @@ impl Loads {
         let changes = changes(&before, &draft);
         let taken = TakenUp { number: before.number + 1, since: node.now(), listeners: plan.names(), changes };
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
+        node.listeners.part(&plan, &before);
         node.generation.store(generation.clone());
         node.listeners.carry_out(node, plan);
         if before.settings.node.log != settings.node.log {

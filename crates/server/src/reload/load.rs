@@ -186,7 +186,13 @@ impl Loads {
         draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
         let Some(program) = draft.program.clone() else { return Err(refuse(draft, Diagnostics::new())) };
-        let changes = changes(&before, &draft);
+        // It asks for what is outside again.
+        let compared = before.clone();
+        let (draft, changes) = tasks::blocking(move || {
+            let changes = changes(&compared, &draft);
+            (draft, changes)
+        })
+        .await;
         let taken = TakenUp { number: before.number + 1, since: node.now(), listeners: plan.names(), changes };
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
         node.listeners.part(&plan, &before);

@@ -68,12 +68,12 @@ impl Reloads {
     async fn next(&mut self) -> bool {
         let Reloads { watch, loads, triggers } = self;
         // What the last load named outside the folder is to be watched too.
-        watch.refresh(&loads.outside_files());
+        watch.refresh(loads.outside_files()).await;
         let wait = if loads.waits_for_a_source() { SOURCE_RETRY } else { watch.poll_every() };
         tokio::select! {
             trigger = triggers.recv() => {
                 let Some(Trigger { by, answer }) = trigger else { return false };
-                watch.refresh(&loads.outside_files());
+                watch.refresh(loads.outside_files()).await;
                 let reloaded = loads.load_now(by).await;
                 if let Some(answer) = answer {
                     // Who asked may be gone.
@@ -82,11 +82,11 @@ impl Reloads {
             }
             () = watch.changed() => {
                 settle(watch).await;
-                watch.refresh(&loads.outside_files());
+                watch.refresh(loads.outside_files()).await;
                 loads.load_changes("watcher").await;
             }
             () = tokio::time::sleep(wait) => {
-                watch.refresh(&loads.outside_files());
+                watch.refresh(loads.outside_files()).await;
                 loads.load_changes("poll").await;
             }
         }

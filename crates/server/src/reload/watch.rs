@@ -67,17 +67,30 @@ impl Watch {
         if self.watched { SLOW_POLL } else { FAST_POLL }
     }
 
-    /// Watches what is there now: folders that appeared, links that lead elsewhere, files that settings name outside.
-    pub(super) async fn refresh(&mut self, outside: Vec<String>) {
+    /// Watches what is there now: folders that appeared, links that lead elsewhere, files that settings name outside. Whether
+    /// anything is watched now that was not.
+    pub(super) async fn refresh(&mut self, outside: Vec<String>) -> bool {
         let watching = self.watching.clone();
         let refreshed = move || watching.lock().unwrap_or_else(PoisonError::into_inner).refresh(&outside);
-        self.watched = tasks::blocking(refreshed).await;
+        let found = tasks::blocking(refreshed).await;
+        self.watched = found != Found::NoWatcher;
+        found == Found::More
     }
 }
 
+/// What a look at the folders came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// What was watched already.
+    Same,
+    /// Something else, which is watched now.
+    More,
+    /// There is no watcher.
+    NoWatcher,
+}
+
 impl Watching {
-    /// Whether there is a watcher after it.
-    fn refresh(&mut self, outside: &[String]) -> bool {
+    fn refresh(&mut self, outside: &[String]) -> Found {
         if self.shared.broken.swap(false, Ordering::Relaxed) {
             self.watcher = None;
             *self.shared.watched() = Watched::default();
@@ -89,7 +102,7 @@ impl Watching {
         let found = Watched::find(&root, &files);
         let before = self.shared.watched().clone();
         if found == before && self.watcher.is_some() {
-            return true;
+            return Found::Same;
         }
         // First the names, then the watches: an event that comes at once is judged rightly.
         *self.shared.watched() = found.clone();
@@ -99,8 +112,9 @@ impl Watching {
             if !std::mem::replace(&mut self.told_failure, true) {
                 tracing::warn!("the files cannot be watched, so they are looked at every {FAST_POLL:?} instead: {why}");
             }
+            return Found::NoWatcher;
         }
-        self.watcher.is_some()
+        Found::More
     }
 
     fn watch(&mut self, before: &Watched, found: &Watched) -> notify::Result<()> {

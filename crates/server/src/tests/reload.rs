@@ -175,6 +175,40 @@ async fn no_request_fails_while_files_change() {
     assert!(says(&node, "19").await);
 }
 
+/// The files are read before they are watched: a change in between is noticed all the same.
+#[tokio::test]
+async fn a_file_that_is_saved_while_the_node_starts_is_taken_up() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    // Nothing of the watcher can have run yet: this is the only thread.
+    node.write("policies/say.toml", &say("two"));
+    eventually("the change is in force", async || says(&node, "two").await).await;
+}
+
+/// Whoever asks for a load has it at once, also while files keep changing.
+#[tokio::test]
+async fn a_load_that_is_asked_for_waits_for_no_quiet() {
+    let node = TestNode::start(&[("policies/say.toml", &say("0"))]).await;
+    let writes = async {
+        for number in 1.. {
+            node.write("policies/say.toml", &say(&number.to_string()));
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let asks = async {
+        for _ in 0..10 {
+            // So that the watcher waits for quiet already.
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            node.reload().await;
+        }
+    };
+    let limit = tokio::time::sleep(std::time::Duration::from_secs(10));
+    tokio::select! {
+        () = asks => {}
+        () = writes => {}
+        () = limit => panic!("each waited until the files were quiet"),
+    }
+}
+
 #[tokio::test]
 async fn a_broken_folder_does_not_start() {
     let folder = folder(&[("policies/say.toml", "route = \"/x\"\n"), ("node.toml", "nam = 1\n")]);

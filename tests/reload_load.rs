@@ -195,7 +195,7 @@ fn two_thousand_reloads_leave_nothing_behind() {
     let mut reload = |round: u64| {
         std::fs::write(replaced.folder.at("policies/hello.toml"), wants("a", round)).unwrap();
         let state = usize::from(round / OFTEN % 2 == 1);
-        let another = round % OFTEN == 0;
+        let another = round.is_multiple_of(OFTEN);
         if another {
             replaced.replace(state);
         }

@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand};
     name = "portcullis",
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "\
 A configuration is a folder: policies/, stores/, perhaps node.toml.
 Options may stand before or after the command words.

@@ -33,7 +33,7 @@ fn sentence(reloaded: &Reloaded) -> String {
     let generation = reloaded.generation;
     match reloaded.outcome {
         ReloadOutcome::Loaded => format!("generation {generation} is in force"),
-        ReloadOutcome::Unchanged => format!("unchanged: generation {generation} is in force"),
+        ReloadOutcome::Unchanged => format!("unchanged: generation {generation} was in force already"),
         ReloadOutcome::Refused => format!("refused: generation {generation} serves on"),
     }
 }

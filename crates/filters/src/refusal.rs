@@ -7,8 +7,48 @@ use policy::{BuildContext, Diagnostics, Dynamic, Exchange, Getter, Reason, Reaso
 
 use crate::answer::Detail;
 
+/// Declares the settings of a filter that says no: what is its own, and what its author may say of the refusal. (serde's
+/// `flatten` would lose the places of the values, and with them where a problem is shown.)
+macro_rules! settings_of_refusal {
+    ($(#[$docs:meta])* $code:literal $({ $($own:tt)* })?) => {
+        $(#[$docs])*
+        #[derive(serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct Settings {
+            $($($own)*)?
+            #[doc = concat!("The reason code, shown in decision records, logs, metrics and tests. Default: `", $code, "`.")]
+            reason: Option<policy::settings::Spanned<String>>,
+            /// The status of the built-in answer, 400 to 599. Default: 403.
+            status: Option<policy::settings::Spanned<u16>>,
+            /// For the log and `${failure.message}`; the client does not see it.
+            message: Option<policy::Dynamic<String>>,
+            /// Shown to the client: the `detail` of the problem details (RFC 9457). Default: none.
+            detail: Option<policy::Dynamic<String>>,
+            /// `WWW-Authenticate` of the answer; required with status 401.
+            challenge: Option<policy::settings::Spanned<String>>,
+        }
+
+        impl Settings {
+            fn wording(&self) -> $crate::refusal::Wording<'_> {
+                $crate::refusal::Wording {
+                    code: policy::ReasonCode::new($code),
+                    reason: &self.reason,
+                    status: &self.status,
+                    message: &self.message,
+                    detail: &self.detail,
+                    challenge: &self.challenge,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use settings_of_refusal;
+
 /// What a policy's author may say of a refusal, as it stands in the file.
 pub(crate) struct Wording<'a> {
+    /// Holds where the file names none.
+    pub(crate) code: ReasonCode,
     pub(crate) reason: &'a Option<Spanned<String>>,
     pub(crate) status: &'a Option<Spanned<u16>>,
     pub(crate) message: &'a Option<Dynamic<String>>,
@@ -27,11 +67,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Compiles it; `code` and `otherwise` (the message) hold where the author says nothing.
+    /// Compiles it; `otherwise` is the message where the author says nothing.
     pub(crate) fn compile(
         wording: &Wording<'_>,
-        code: ReasonCode,
-        otherwise: String,
+        otherwise: impl Into<String>,
         cx: &mut BuildContext<'_>,
     ) -> Result<Self, Diagnostics> {
         let status = match wording.status {
@@ -56,11 +95,11 @@ impl Refusal {
         Ok(Refusal {
             code: match wording.reason {
                 Some(reason) => checked_reason(reason, cx)?,
-                None => code,
+                None => wording.code,
             },
             status,
             message: wording.message.as_ref().map(|m| cx.dynamic(m)).transpose()?,
-            otherwise,
+            otherwise: otherwise.into(),
             detail: wording.detail.as_ref().map(|d| cx.dynamic(d)).transpose()?,
             challenge,
         })

@@ -70,7 +70,7 @@ pub const BODY_TOO_LARGE: ReasonCode = ReasonCode::new("body-too-large");
 pub const NO_CASE: ReasonCode = ReasonCode::new("no-case");
 /// The path is known, the method is not.
 pub const METHOD_NOT_ALLOWED: ReasonCode = ReasonCode::new("method-not-allowed");
-/// The response's body is larger than the limit, or broke off, and a filter was to read it.
+/// The response cannot be read as a filter was to read it: its body is larger than the limit, broke off, or is no JSON.
 pub const BAD_RESPONSE: ReasonCode = ReasonCode::new("bad-response");
 /// A policy ended well and nobody had answered. The check at load refuses policies where that can be.
 pub const NO_ANSWER: ReasonCode = ReasonCode::new("no-answer");
@@ -111,6 +111,16 @@ impl Reason {
             retry_after: None,
             detail: None,
         }
+    }
+
+    /// The request is malformed: [`BAD_REQUEST`], 400.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
+    }
+
+    /// The response cannot be read as it should be: [`BAD_RESPONSE`], 502.
+    pub fn bad_response(message: impl Into<Cow<'static, str>>) -> Self {
+        Reason::new(BAD_RESPONSE, message).with_status(StatusCode::BAD_GATEWAY)
     }
 
     /// The status of the built-in answer.

@@ -1,42 +1,35 @@
 //! A time limit between two pieces of a body.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use tokio::time::Sleep;
+use store::alarm::Alarm;
+use tokio::time::Instant;
 
-/// The limit. Armed only while there is something to wait for, and looked at again when it fires: it passes after one to two
-/// times the limit without a piece, and costs nothing while they come.
+/// The limit. The time counts from where there is something to wait for; while pieces come it costs nothing.
 pub(crate) struct IdleLimit {
     limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    moved: bool,
+    alarm: Option<Alarm>,
+    waiting: bool,
 }
 
 impl IdleLimit {
     pub(crate) fn new(limit: Duration) -> Self {
-        IdleLimit { limit, timer: None, moved: false }
+        IdleLimit { limit, alarm: None, waiting: false }
     }
 
     /// A piece came.
     pub(crate) fn moved(&mut self) {
-        self.moved = true;
+        self.waiting = false;
     }
 
     /// There is nothing now: whether that has lasted too long. Wakes the task when it has to ask again.
     pub(crate) fn passed(&mut self, cx: &mut Context<'_>) -> bool {
-        loop {
-            let limit = self.limit;
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-            if timer.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            self.timer = None;
-            if !std::mem::take(&mut self.moved) {
-                return true;
-            }
+        if !self.waiting {
+            let deadline = Instant::now() + self.limit;
+            self.alarm.get_or_insert_with(|| Alarm::at(deadline)).set(deadline);
+            self.waiting = true;
         }
+        self.alarm.as_mut().is_some_and(|alarm| alarm.poll(cx).is_ready())
     }
 }

@@ -13,6 +13,7 @@ pub mod admin;
 mod clock;
 mod hop;
 mod idle;
+mod joined;
 mod listen;
 mod load;
 mod metrics;

@@ -4,17 +4,20 @@
 //! fail fast, and do not pile up. The first answer ends that. `health` has the whole limit always, so that a source that has
 //! become slow, but answers, is used again.
 //!
-//! A request has several verbs, each of which may be slow: what it waits for all of them together is bounded by [`request`].
+//! A request has several verbs, each of which may be slow: what it waits for all of them together is bounded, where its task
+//! says with [`begin_request`] that it begins.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task_local;
 use tokio::time::{Instant, timeout};
 
+use crate::alarm::Alarm;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 
 /// What a request may wait for its sources, all verbs together: it is answered within 5 s.
@@ -29,13 +32,26 @@ const SLOW: Duration = Duration::from_secs(1);
 const PREPARE_LIMIT: Duration = Duration::from_secs(30);
 
 task_local! {
-    /// What is left of the budget of the request that this task serves.
-    static LEFT: Cell<Duration>;
+    static PATIENCE: Patience;
 }
 
-/// Serves a request: its verbs, of whatever source, wait for at most 4.5 s together.
-pub fn request<F: Future>(serving: F) -> impl Future<Output = F::Output> {
-    LEFT.scope(Cell::new(BUDGET), serving)
+/// How long the requests of one task wait.
+struct Patience {
+    /// What is left of the budget of the request that is served now.
+    left: Cell<Duration>,
+    /// The alarm of the last verb, for the next.
+    alarm: Cell<Option<Alarm>>,
+}
+
+/// Serves requests, one after the other, as a connection does: each has a budget of 4.5 s for all its verbs together, from
+/// [`begin_request`] on.
+pub fn connection<F: Future>(serving: F) -> impl Future<Output = F::Output> {
+    PATIENCE.scope(Patience { left: Cell::new(BUDGET), alarm: Cell::new(None) }, serving)
+}
+
+/// A request begins on this task's [`connection`]. Where there is none, nobody waits for a request.
+pub fn begin_request() {
+    let _ = PATIENCE.try_with(|patience| patience.left.set(BUDGET));
 }
 
 /// How often verbs ended in which way, since the start.
@@ -95,30 +111,45 @@ impl Guarded {
         &self.counters
     }
 
+    /// A verb of a request, with what is left of the request's budget.
     async fn limited<T>(&self, verb: Verb<'_, T>) -> Result<T, StoreError> {
         let limit = if self.strained() { STRAINED_LIMIT } else { LIMIT };
-        // Nobody's request, or one that is served elsewhere: no budget.
-        let Ok(left) = LEFT.try_with(Cell::get) else { return self.within(limit, verb).await };
         let started = Instant::now();
-        let outcome = self.within(limit.min(left), verb).await;
-        let _ = LEFT.try_with(|cell| cell.set(left.saturating_sub(started.elapsed())));
+        let patience = PATIENCE.try_with(|patience| (patience.left.get(), patience.alarm.take())).ok();
+        let (left, alarm) = patience.unwrap_or((limit, None));
+        let mut alarm = alarm.unwrap_or_else(|| Alarm::at(started));
+        let outcome = self.within(limit.min(left), &mut alarm, started, verb).await;
+        let _ = PATIENCE.try_with(|patience| {
+            patience.left.set(left.saturating_sub(started.elapsed()));
+            patience.alarm.set(Some(alarm));
+        });
         outcome
     }
 
-    async fn within<T>(&self, limit: Duration, verb: Verb<'_, T>) -> Result<T, StoreError> {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        alarm: &mut Alarm,
+        started: Instant,
+        mut verb: Verb<'_, T>,
+    ) -> Result<T, StoreError> {
         self.counters.verbs.fetch_add(1, Relaxed);
         if !self.prepared() {
             self.counters.unavailable.fetch_add(1, Relaxed);
             let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
             return Err(self.named(StoreError::Unavailable(format!("it is not open yet: {why}"))));
         }
-        let started = Instant::now();
-        match timeout(limit, verb).await {
-            Ok(Ok(answer)) => {
+        alarm.set(started + limit);
+        let answered = poll_fn(|cx| match verb.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => alarm.poll(cx).map(|()| None),
+        });
+        match answered.await {
+            Some(Ok(answer)) => {
                 self.relax();
                 Ok(answer)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 match error {
                     StoreError::Unavailable(_) => {
                         self.counters.unavailable.fetch_add(1, Relaxed);
@@ -132,7 +163,7 @@ impl Guarded {
                 }
                 Err(self.named(error))
             }
-            Err(_) => {
+            None => {
                 self.counters.late.fetch_add(1, Relaxed);
                 self.strain(limit);
                 Err(self.named(StoreError::Unavailable(format!("no answer within {limit:?}"))))
@@ -228,7 +259,10 @@ impl DataSource for Guarded {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(self.within(LIMIT, self.source.health()))
+        Box::pin(async {
+            let started = Instant::now();
+            self.within(LIMIT, &mut Alarm::at(started), started, self.source.health()).await
+        })
     }
 }
 
@@ -312,17 +346,19 @@ mod tests {
     async fn a_request_waits_for_all_its_verbs_together_no_longer_than_its_budget() {
         let guarded = slow(|| Duration::from_secs(1)).await;
         let start = Instant::now();
-        let outcomes = request(async {
+        connection(async {
+            begin_request();
             let mut outcomes = Vec::new();
             for _ in 0..7 {
                 outcomes.push(guarded.get(&CLIENT, b"k").await.is_ok());
             }
-            outcomes
-        });
-        assert_eq!(outcomes.await, [true, true, true, true, false, false, false]);
-        assert!(start.elapsed() <= BUDGET + Duration::from_millis(10), "{:?}", start.elapsed());
-        assert!(!guarded.strained(), "it answered each time, and the budget ran out");
-        assert!(request(guarded.get(&CLIENT, b"k")).await.is_ok(), "the next request has a budget of its own");
+            assert_eq!(outcomes, [true, true, true, true, false, false, false]);
+            assert!(start.elapsed() <= BUDGET + Duration::from_millis(10), "{:?}", start.elapsed());
+            assert!(!guarded.strained(), "it answered each time, and the budget ran out");
+            begin_request();
+            assert!(guarded.get(&CLIENT, b"k").await.is_ok(), "the next request has a budget of its own");
+        })
+        .await;
         for _ in 0..7 {
             assert!(guarded.get(&CLIENT, b"k").await.is_ok(), "what is no request has none");
         }

@@ -10,6 +10,7 @@
 )]
 
 pub mod access_tokens;
+pub mod alarm;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]

@@ -13,24 +13,16 @@
 //! ```
 
 use http::StatusCode;
-use http::header::CONTENT_ENCODING;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use policy::exchange::Body;
 use policy::outcome::MISSING_VALUE;
 use policy::selector::JsonPath as Path;
 use policy::settings::Spanned;
-use policy::{
-    Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Response, Slot,
-    Value,
-};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Slot, Value};
 
 use crate::entries::Entries;
-
-/// The upstream's answer is not the JSON that the policy expects.
-const BAD_RESPONSE: ReasonCode = ReasonCode::new("bad-response");
 
 /// `use = "json-path"`
 #[derive(Deserialize, JsonSchema)]
@@ -109,9 +101,10 @@ impl Filter for JsonPath {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
         let found = match self.of {
             Of::Request => exchange.request.json().and_then(|json| self.take_all(json, StatusCode::BAD_REQUEST)),
-            Of::Response => {
-                response_json(&exchange.response).and_then(|json| self.take_all(&json, StatusCode::BAD_GATEWAY))
-            }
+            Of::Response => match &exchange.response {
+                Some(response) => response.read_json().and_then(|json| self.take_all(&json, StatusCode::BAD_GATEWAY)),
+                None => Err(Reason::bad_response("there is no response yet")),
+            },
         };
         match found {
             Err(reason) => Ok(Outcome::Failure(reason)),
@@ -149,23 +142,6 @@ impl Take {
         let list: Vec<_> = self.path.find(json).into_iter().filter_map(Value::from_json).collect();
         (!list.is_empty()).then(|| Value::List(list.into()))
     }
-}
-
-fn response_json(response: &Option<Response>) -> Result<Json, Reason> {
-    let refused = |message: String| Reason::new(BAD_RESPONSE, message).with_status(StatusCode::BAD_GATEWAY);
-    let Some(response) = response else {
-        return Err(refused("there is no response yet".into()));
-    };
-    if let Some(coding) = response.headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        let help = "set the request's `accept-encoding` to `identity` before `proxy`";
-        return Err(refused(format!("the response is compressed ({coding:?}): {help}")));
-    }
-    let bytes = match &response.body {
-        Body::Full(bytes) => &bytes[..],
-        // The engine reads the body before a filter that said it needs it.
-        Body::Empty | Body::Stream(_) => &[],
-    };
-    serde_json::from_slice(bytes).map_err(|error| refused(format!("the response is no JSON: {error}")))
 }
 
 #[cfg(test)]
@@ -216,6 +192,20 @@ mod tests {
             let ran = tested("into = { a = '$.a' }").run(request(Method::POST, "/x", &[], body));
             assert_eq!(told(&ran), "400 bad-request", "{:.20}", body);
         }
+    }
+
+    #[test]
+    fn a_body_of_two_types_is_read_under_neither() {
+        let of = |types: &[&str]| {
+            let headers: Vec<_> = types.iter().map(|value| ("content-type", *value)).collect();
+            told(&tested("into = { a = '$.order.id' }").run(request(Method::POST, "/x", &headers, ORDER)))
+        };
+        assert_eq!(of(&["application/json", "text/plain"]), "400 bad-request");
+        assert_eq!(of(&["application/json, text/plain"]), "400 bad-request");
+        assert_eq!(
+            (of(&["application/json"]), of(&["text/plain"]), of(&[])),
+            ("200".into(), "200".into(), "200".into())
+        );
     }
 
     #[test]

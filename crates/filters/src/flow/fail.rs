@@ -9,31 +9,13 @@
 //! detail  = "Renew the plan to go on."
 //! ```
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 
-use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
+use crate::refusal::{Refusal, settings_of_refusal};
 
-use crate::refusal::{Refusal, Wording};
-
-/// The reason code where the policy names none.
-const FAILED: ReasonCode = ReasonCode::new("failed");
-
-/// `use = "fail"`
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// The reason code, shown in decision records, logs, metrics and tests. Default: `failed`.
-    reason: Option<Spanned<String>>,
-    /// The status of the built-in answer, 400 to 599. Default: 403.
-    status: Option<Spanned<u16>>,
-    /// For the log and `${failure.message}`; the client does not see it.
-    message: Option<Dynamic<String>>,
-    /// Shown to the client: the `detail` of the problem details (RFC 9457). Default: none.
-    detail: Option<Dynamic<String>>,
-    /// `WWW-Authenticate` of the answer; required with status 401.
-    challenge: Option<Spanned<String>>,
+settings_of_refusal! {
+    /// `use = "fail"`
+    "failed"
 }
 
 impl FilterConfig for Settings {
@@ -42,14 +24,7 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fail, Diagnostics> {
         cx.always_fails();
-        let wording = Wording {
-            reason: &self.reason,
-            status: &self.status,
-            message: &self.message,
-            detail: &self.detail,
-            challenge: &self.challenge,
-        };
-        Refusal::compile(&wording, FAILED, String::from("the policy says no"), cx).map(Fail)
+        Refusal::compile(&self.wording(), "the policy says no", cx).map(Fail)
     }
 }
 

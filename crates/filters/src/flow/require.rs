@@ -8,35 +8,19 @@
 //! status = 400
 //! ```
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use policy::selector::Condition;
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 
-use crate::refusal::{Refusal, Wording};
+use crate::refusal::{Refusal, settings_of_refusal};
 
-/// The reason code where the policy names none.
-const NOT_MET: ReasonCode = ReasonCode::new("condition-not-met");
-
-/// `use = "require"`
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// The condition, in CEL over attributes. A value that is absent makes the filter fail with `missing-value`; ask with
-    /// `has(...)` where it may be.
-    that: Spanned<String>,
-    /// The reason code of the failure. Default: `condition-not-met`.
-    reason: Option<Spanned<String>>,
-    /// The status of the built-in answer, 400 to 599. Default: 403.
-    status: Option<Spanned<u16>>,
-    /// For the log and `${failure.message}`; the client does not see it.
-    message: Option<Dynamic<String>>,
-    /// Shown to the client: the `detail` of the problem details (RFC 9457). Default: none.
-    detail: Option<Dynamic<String>>,
-    /// `WWW-Authenticate` of the answer; required with status 401.
-    challenge: Option<Spanned<String>>,
+settings_of_refusal! {
+    /// `use = "require"`
+    "condition-not-met" {
+        /// The condition, in CEL over attributes. A value that is absent makes the filter fail with `missing-value`; ask
+        /// with `has(...)` where it may be.
+        that: Spanned<String>,
+    }
 }
 
 impl FilterConfig for Settings {
@@ -44,17 +28,10 @@ impl FilterConfig for Settings {
     type Filter = Require;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Require, Diagnostics> {
-        let wording = Wording {
-            reason: &self.reason,
-            status: &self.status,
-            message: &self.message,
-            detail: &self.detail,
-            challenge: &self.challenge,
-        };
         let otherwise = format!("`{}` does not hold", self.that.value);
         Ok(Require {
             that: Condition::compile(&self.that, cx)?,
-            refusal: Refusal::compile(&wording, NOT_MET, otherwise, cx)?,
+            refusal: Refusal::compile(&self.wording(), otherwise, cx)?,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! `proxy`: sends the request to an upstream and takes its answer; both bodies stream. In Oracle API Gateway: Connect to
 //! URL, Static Router, Rewrite URL.
 //!
-//! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1), which
-//! are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id` and `Via` are the gateway's own
-//! words. The filters after it see the response. An upstream that is unreachable (502), silent (504) or speaks no HTTP
-//! (502) is a fault, for `on_abort`; a request body that breaks off is the client's failure (400). Another `proxy` in a chain
-//! that `on_abort` names can try another upstream with a body that is in memory; one that was streamed is gone (502).
+//! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1),
+//! which are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id`
+//! and `Via` are the gateway's own words. The filters after it see the response. An upstream that is unreachable (502),
+//! silent (504) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
+//! failure (400). Another `proxy` in a chain that `on_abort` names can try another upstream with a body that is in
+//! memory; one that was streamed is gone (502).
 //!
 //! ```toml
 //! [[filter]]
@@ -25,7 +26,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::exchange::{Body, Request, RequestBody};
-use policy::outcome::BAD_REQUEST;
 use policy::ports::{UPSTREAM, UpstreamError, UpstreamHandle};
 use policy::settings::Spanned;
 use policy::{
@@ -154,7 +154,7 @@ impl Proxy {
             text.push_str(query);
         }
         let target = PathAndQuery::from_maybe_shared(Bytes::from(text));
-        target.map(Uri::from).map_err(|_| refused("the path or query cannot be sent to an upstream"))
+        target.map(Uri::from).map_err(|_| Reason::bad_request("the path or query cannot be sent to an upstream"))
     }
 }
 
@@ -174,11 +174,11 @@ fn body_to_send(request: &mut Request) -> Body {
 /// lead upwards.
 fn encode_path(path: &str) -> Result<String, Reason> {
     if !path.starts_with('/') {
-        return Err(refused("the rewritten path does not begin with `/`"));
+        return Err(Reason::bad_request("the rewritten path does not begin with `/`"));
     }
     let leads_upwards = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
     if path.split(['/', '\\']).any(leads_upwards) {
-        return Err(refused("the rewritten path has a segment `.` or `..`"));
+        return Err(Reason::bad_request("the rewritten path has a segment `.` or `..`"));
     }
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {
@@ -193,15 +193,11 @@ fn encode_path(path: &str) -> Result<String, Reason> {
     Ok(out)
 }
 
-fn refused(message: &'static str) -> Reason {
-    Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
-}
-
 fn unanswered(error: UpstreamError) -> Result<Outcome, Abort> {
     let message = error.to_string();
     Err(match error {
         UpstreamError::RequestBody(_) => {
-            return Ok(Outcome::Failure(Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)));
+            return Ok(Outcome::Failure(Reason::bad_request(message)));
         }
         UpstreamError::Unreachable(_) => Abort::new(UNREACHABLE, StatusCode::BAD_GATEWAY, message),
         UpstreamError::Timeout(_) => Abort::new(TIMEOUT, StatusCode::GATEWAY_TIMEOUT, message),
@@ -212,6 +208,7 @@ fn unanswered(error: UpstreamError) -> Result<Outcome, Abort> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::outcome::BAD_REQUEST;
 
     #[test]
     fn a_rewritten_path_is_encoded_and_cannot_lead_upwards() {

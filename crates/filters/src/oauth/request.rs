@@ -1,31 +1,38 @@
 //! What the OAuth filters read of a request.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use ::oauth::{Error, parameters};
-use policy::exchange::Form;
+use policy::exchange::{FORM, Form};
 use policy::{Reason, Request};
 
 use super::stop::refused;
 
 /// The name of the parameter that carries a token (RFC 6750, sections 2.2 and 2.3).
 pub(super) const ACCESS_TOKEN: &str = "access_token";
-const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The form of a request to an OAuth endpoint, with the rules that hold for all of it: nothing secret in the query, no
-/// other kind of body, no parameter twice. The filter must have said that it reads the body.
+/// The form of a request to an OAuth endpoint, with the rules that hold for all of it: nothing secret in the query, one
+/// type of body and no other, no parameter twice. The filter must have said that it reads the body.
 pub(super) fn endpoint_form(request: &Request) -> Result<&Form, Reason> {
     if request.query.is_some() {
         parameters::refuse_in_query(request.query_form()?.iter().map(|(name, _)| name)).map_err(refused)?;
     }
+    let content_type = one_content_type(request).map_err(refused)?;
     let has_body = request.body_bytes().is_some_and(|body| !body.is_empty());
-    if has_body && request.content_type().as_deref() != Some(FORM) {
+    if has_body && content_type.as_deref() != Some(FORM) {
         return Err(refused(Error::invalid_request("The body must be a form: application/x-www-form-urlencoded")));
     }
     let form = request.form()?;
     parameters::refuse_repeated(form.iter().map(|(name, _)| name)).map_err(refused)?;
     Ok(form)
+}
+
+/// The type of the body, where there is one; several are refused in OAuth's words.
+pub(super) fn one_content_type(request: &Request) -> Result<Option<Cow<'_, str>>, Error> {
+    request.content_type().map_err(|_| Error::invalid_request("There is more than one Content-Type"))
 }
 
 /// The form's parameter of this name, which there must be.

@@ -27,7 +27,7 @@ use store::{AccessToken, Client};
 use super::answers::RESOURCE;
 use super::attributes::{CLIENT, SUBJECT, Subject, TOKEN};
 use super::live::{Live, unix_seconds};
-use super::request::{access_token, authorization, without_access_token};
+use super::request::{access_token, authorization, one_content_type, without_access_token};
 use super::stop::{Stop, refused, settle};
 
 /// The request has no token. Not an OAuth code: RFC 6750, section 3.1, has none for it.
@@ -137,10 +137,14 @@ impl ValidateToken {
     }
 
     fn in_form(&self, request: &Request) -> Result<Option<String>, Reason> {
-        let counts = self.places.contains(&Place::Form)
-            && bearer::form_counts(request.method.as_str(), request.content_type().as_deref());
+        if !self.places.contains(&Place::Form) {
+            return Ok(None);
+        }
+        let content_type = one_content_type(request).map_err(|error| self.refuse(error))?;
         match request.body_bytes() {
-            Some(body) if counts => access_token(body).map_err(|error| self.refuse(error)),
+            Some(body) if bearer::form_counts(request.method.as_str(), content_type.as_deref()) => {
+                access_token(body).map_err(|error| self.refuse(error))
+            }
             _ => Ok(None),
         }
     }

@@ -290,6 +290,40 @@ fn a_body_that_was_streamed_away_cannot_be_read() {
 }
 
 #[test]
+fn a_body_can_be_sent_away_once() {
+    check("filter = [{ use = 'send-body' },\n{ use = 'send-body' }]", &["3 P0206"]);
+    check("filter = [{ use = 'send-body', on_success = 'next' }]\nchain.next = [{ use = 'send-body' }]", &["3 P0206"]);
+    let called =
+        "filter = [{ use = 'call', chain = 'first' },\n{ use = 'send-body' }]\nchain.first = [{ use = 'send-body' }]";
+    check(called, &["3 P0206"]);
+    // One of the ways has sent it already.
+    check("filter = [{ use = 'send-body', when = \"request.path == '/'\" },\n{ use = 'send-body' }]", &["3 (P0206)"]);
+    check("filter = [{ use = 'send-body', on_abort = 'continue' },\n{ use = 'send-body' }]", &["3 (P0206)"]);
+    // Another try, with a body that is in memory or empty.
+    for to in ["on_abort", "on_failure"] {
+        let spare = format!("filter = [{{ use = 'send-body', {to} = {{ to = 'spare', as = 'success' }} }}]");
+        check(&format!("{spare}\nchain.spare = [{{ use = 'send-body' }}]"), &[]);
+        check(&format!("{spare}\nchain.spare = [{{ use = 'send-body' }},\n{{ use = 'send-body' }}]"), &["4 P0206"]);
+    }
+    // The same body, for both.
+    let held = "{ use = 'say', text = '${request.body ??}', quiet = true }";
+    check(&format!("filter = [{held}, {{ use = 'send-body' }}, {{ use = 'send-body' }}]"), &[]);
+}
+
+/// RFC 9110, sections 9.3.1 and 9.3.2.
+#[test]
+fn a_request_that_has_no_body_can_be_sent_twice() {
+    let twice = |route: &str| {
+        let text = format!("{route}\nfilter = [{{ use = 'send-body' }},\n{{ use = 'send-body' }}]");
+        problems(&Fixture::new(LAB).policy("p", &text))
+    };
+    assert_eq!(twice("route = 'GET /'"), [""; 0]);
+    assert_eq!(twice("route = { path = '/', methods = ['GET', 'HEAD'] }"), [""; 0]);
+    assert_eq!(twice("route = { path = '/', methods = ['GET', 'POST'] }"), ["3 P0206"]);
+    assert_eq!(twice("routes = ['GET /', 'PUT /']"), ["3 P0206"]);
+}
+
+#[test]
 fn a_guard_behind_a_when_must_leave_nothing_open() {
     let with = |routes: &str, filters: &str| {
         let fixture = Fixture::new(LAB).policy("p", &format!("{routes}\nfilter = [{filters}{{ use = 'answer' }}]\nchain.open = [{{ use = 'ok' }}]\nchain.closed = [{{ use = 'guard' }}]"));

@@ -80,7 +80,7 @@ codes! {
     NO_ANSWER = "P0204";
     /// A loop of chains or policies.
     CYCLE = "P0205";
-    /// A body is read after it was streamed away.
+    /// A body is read or sent away after it was streamed away.
     BODY_GONE = "P0206";
     /// An authorizing filter behind a `when`.
     UNGUARDED = "P0207";

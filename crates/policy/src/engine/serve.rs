@@ -14,7 +14,7 @@ use super::run::{Aborted, Ended, Failed};
 use super::{Program, Served};
 use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response};
 use crate::filter::AnswerStyle;
-use crate::outcome::{Abort, BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
+use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
 use crate::ports::Environment;
 use crate::route::Unmatched;
 
@@ -66,9 +66,7 @@ impl Program {
             Err(Unmatched::NotFound) => {
                 (None, Some(Reason::new(NOT_FOUND, "no route has this path").with_status(StatusCode::NOT_FOUND)))
             }
-            Err(Unmatched::BadPath) => {
-                (None, Some(Reason::new(BAD_REQUEST, "the path is no UTF-8").with_status(StatusCode::BAD_REQUEST)))
-            }
+            Err(Unmatched::BadPath) => (None, Some(Reason::bad_request("the path is no UTF-8"))),
         };
         let policy = matched.map(|matched| {
             x.request.params = matched.params;

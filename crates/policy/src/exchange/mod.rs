@@ -5,7 +5,7 @@ mod request;
 mod response;
 
 pub use body::{Body, BodyError, BoxError};
-pub use request::{Form, PathParams, Request, RequestBody};
+pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
 
 use std::sync::Arc;

@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
-use crate::outcome::{BAD_REQUEST, BODY_TOO_LARGE, Reason};
+use crate::outcome::{BODY_TOO_LARGE, Reason};
+
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Path parameters of the matched route, decoded: `{name}` and `{*rest}`.
 pub type PathParams = SmallVec<[(Arc<str>, String); 2]>;
@@ -92,15 +96,21 @@ impl Request {
         }
     }
 
-    /// The media type of the body, lower case, without parameters.
-    pub fn content_type(&self) -> Option<Cow<'_, str>> {
-        let value = self.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+    /// The media type of the body, lower case, without parameters. There is one or none (RFC 9110, section 8.3): where the
+    /// request names several, it is a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST), since whoever reads it next may go by another one.
+    pub fn content_type(&self) -> Result<Option<Cow<'_, str>>, Reason> {
+        let mut values = self.headers.get_all(CONTENT_TYPE).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() || has_comma(value.as_bytes()) {
+            return Err(Reason::bad_request("the request has more than one `Content-Type`"));
+        }
+        let Ok(value) = value.to_str() else { return Ok(None) };
         let essence = value.split(';').next().unwrap_or_default().trim();
-        Some(if essence.bytes().any(|b| b.is_ascii_uppercase()) {
+        Ok(Some(if essence.bytes().any(|b| b.is_ascii_uppercase()) {
             Cow::Owned(essence.to_ascii_lowercase())
         } else {
             Cow::Borrowed(essence)
-        })
+        }))
     }
 
     /// The body, where it was read into memory.
@@ -111,11 +121,12 @@ impl Request {
         }
     }
 
-    /// The form in the body: empty where the content type is another one; a reason where it is malformed.
+    /// The form in the body: empty where the content type is another one; a reason where it is malformed, or where there
+    /// is more than one type.
     pub fn form(&self) -> Result<&Form, Reason> {
         self.form
             .get_or_init(|| {
-                if self.content_type().as_deref() != Some("application/x-www-form-urlencoded") {
+                if self.content_type()?.as_deref() != Some(FORM) {
                     return Ok(Form::default());
                 }
                 Form::parse(self.body_bytes().map_or(&[][..], |b| b))
@@ -132,13 +143,13 @@ impl Request {
             .map_err(Clone::clone)
     }
 
-    /// The body as JSON.
+    /// The body as JSON, whatever its type is said to be, as long as that is one.
     pub fn json(&self) -> Result<&serde_json::Value, Reason> {
         self.json
             .get_or_init(|| {
-                serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b)).map_err(|e| {
-                    Reason::new(BAD_REQUEST, format!("the body is no JSON: {e}")).with_status(StatusCode::BAD_REQUEST)
-                })
+                self.content_type()?;
+                serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b))
+                    .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -189,9 +200,7 @@ impl Request {
                 Err(Reason::new(BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"))
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE))
             }
-            Err(BodyError::Broken(why)) => {
-                Err(Reason::new(BAD_REQUEST, format!("the body broke off: {why}")).with_status(StatusCode::BAD_REQUEST))
-            }
+            Err(BodyError::Broken(why)) => Err(Reason::bad_request(format!("the body broke off: {why}"))),
         }
     }
 
@@ -220,9 +229,8 @@ impl Request {
 }
 
 impl Form {
-    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`].
+    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
-        let malformed = |what: &'static str| Reason::new(BAD_REQUEST, what).with_status(StatusCode::BAD_REQUEST);
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
@@ -230,8 +238,9 @@ impl Form {
                 None => (pair, &[][..]),
             };
             let decode = |part: &[u8]| {
-                decode(part)
-                    .ok_or_else(|| malformed("a form parameter is malformed: broken percent-encoding or no UTF-8"))
+                decode(part).ok_or_else(|| {
+                    Reason::bad_request("a form parameter is malformed: broken percent-encoding or no UTF-8")
+                })
             };
             pairs.push((decode(name)?, decode(value)?));
         }
@@ -253,6 +262,20 @@ impl Form {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
+}
+
+/// Whether a comma stands outside of quoted text: a list, where one value belongs.
+fn has_comma(value: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    value.iter().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => return *byte == b',' && !quoted,
+        }
+        false
+    })
 }
 
 fn decode(part: &[u8]) -> Option<String> {

@@ -1,8 +1,10 @@
 //! The response side of an exchange.
 
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::body::Body;
+use crate::outcome::Reason;
 
 /// A response.
 #[derive(Default)]
@@ -40,6 +42,27 @@ impl Response {
         response.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.body = json.to_string().into();
         response
+    }
+
+    /// The body as JSON.
+    pub fn read_json(&self) -> Result<serde_json::Value, Reason> {
+        let parsed = serde_json::from_slice(self.plain_body()?);
+        parsed.map_err(|error| Reason::bad_response(format!("the response is no JSON: {error}")))
+    }
+
+    /// The body's bytes, where no coding hides them.
+    pub(crate) fn plain_body(&self) -> Result<&[u8], Reason> {
+        let bytes = match &self.body {
+            Body::Full(bytes) => &bytes[..],
+            // The engine reads the body before a filter that said it needs it.
+            Body::Empty | Body::Stream(_) => &[],
+        };
+        match self.headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity" && !bytes.is_empty()) {
+            None => Ok(bytes),
+            Some(coding) => Err(Reason::bad_response(format!(
+                "the response is compressed ({coding:?}): set the request's `accept-encoding` to `identity` before `proxy`"
+            ))),
+        }
     }
 
     /// With this header.

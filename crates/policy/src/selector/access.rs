@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::str::Utf8Error;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::JsonPath;
 use crate::attribute::Attribute;
-use crate::exchange::{Body, Exchange, Form, Response};
-use crate::outcome::{BAD_REQUEST, Reason};
+use crate::exchange::{Exchange, Form};
+use crate::outcome::Reason;
 use crate::value::Value;
 
 /// What a name reads.
@@ -124,12 +125,14 @@ impl Accessor {
             Accessor::Host => text(&request.host),
             Accessor::Scheme => text(request.scheme),
             Accessor::Id => text(&request.id),
-            Accessor::ContentType => request.content_type().map(Got::Text),
-            Accessor::Header(name) => header(&request.headers, name)?,
+            Accessor::ContentType => request.content_type()?.map(Got::Text),
+            Accessor::Header(name) => header(&request.headers, name)
+                .map_err(|_| Reason::bad_request(format!("the header `{name}` is no text")))?,
             Accessor::Query(parameter) => parameter.get(request.query_form()?)?,
             Accessor::Form(parameter) => parameter.get(request.form()?)?,
             Accessor::Cookie(name) => request.cookie(name).and_then(text),
-            Accessor::Body => body_text(request.body_bytes().map_or(&[][..], |bytes| bytes))?,
+            Accessor::Body => body_text(request.body_bytes().map_or(&[][..], |bytes| bytes))
+                .map_err(|_| Reason::bad_request("the body is no UTF-8 text"))?,
             Accessor::Json(query) => query.get(request.json()?),
             Accessor::ClientIp => Some(Got::Text(request.peer.ip().to_string().into())),
             Accessor::PathParameter(name) => {
@@ -150,15 +153,17 @@ impl Accessor {
             }
             Accessor::ResponseStatus => exchange.response.as_ref().and_then(|r| number(r.status.as_u16().into())),
             Accessor::ResponseHeader(name) => match &exchange.response {
-                Some(response) => header(&response.headers, name)?,
+                Some(response) => header(&response.headers, name)
+                    .map_err(|_| Reason::bad_response(format!("the header `{name}` of the response is no text")))?,
                 None => None,
             },
             Accessor::ResponseBody => match exchange.response.as_ref() {
-                Some(response) => body_text(body_bytes(response))?,
+                Some(response) => body_text(response.plain_body()?)
+                    .map_err(|_| Reason::bad_response("the response's body is no UTF-8 text"))?,
                 None => None,
             },
             Accessor::ResponseJson(query) => match exchange.response.as_ref() {
-                Some(response) => query.get(&response_json(response)?).map(Got::detached),
+                Some(response) => query.get(&response.read_json()?).map(Got::detached),
                 None => None,
             },
             Accessor::FailureReason => exchange.failure.as_ref().and_then(|f| text(f.reason)),
@@ -179,7 +184,7 @@ impl Got<'_> {
 impl Parameter {
     fn get<'e>(&self, form: &'e Form) -> Result<Option<Got<'e>>, Reason> {
         if self.repeated_refused && form.repeated(&self.name) {
-            return Err(malformed(format!("the parameter `{}` stands there more than once", self.name)));
+            return Err(Reason::bad_request(format!("the parameter `{}` stands there more than once", self.name)));
         }
         Ok(form.get(&self.name).map(|value| Got::Text(Cow::Borrowed(value))))
     }
@@ -218,10 +223,8 @@ fn uri(exchange: &Exchange) -> Cow<'_, str> {
 }
 
 /// All values of a header, with `, ` between (RFC 9110, section 5.3).
-fn header<'e>(headers: &'e HeaderMap, name: &HeaderName) -> Result<Option<Got<'e>>, Reason> {
-    let text = |value: &'e HeaderValue| {
-        std::str::from_utf8(value.as_bytes()).map_err(|_| malformed(format!("the header `{name}` is no text")))
-    };
+fn header<'e>(headers: &'e HeaderMap, name: &HeaderName) -> Result<Option<Got<'e>>, Utf8Error> {
+    let text = |value: &'e HeaderValue| std::str::from_utf8(value.as_bytes());
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     let mut all = Cow::Borrowed(text(first)?);
@@ -234,31 +237,9 @@ fn header<'e>(headers: &'e HeaderMap, name: &HeaderName) -> Result<Option<Got<'e
 }
 
 /// A body as text; an empty one is absent.
-fn body_text(bytes: &[u8]) -> Result<Option<Got<'_>>, Reason> {
-    match std::str::from_utf8(bytes) {
-        Ok("") => Ok(None),
-        Ok(text) => Ok(Some(Got::Text(Cow::Borrowed(text)))),
-        Err(_) => Err(malformed(String::from("the body is no UTF-8 text"))),
-    }
-}
-
-fn body_bytes(response: &Response) -> &[u8] {
-    match &response.body {
-        Body::Full(bytes) => bytes,
-        Body::Empty | Body::Stream(_) => &[],
-    }
-}
-
-fn response_json(response: &Response) -> Result<serde_json::Value, Reason> {
-    let parsed = serde_json::from_slice(body_bytes(response));
-    parsed.map_err(|error| {
-        Reason::new(BAD_REQUEST, format!("the response's body is no JSON: {error}"))
-            .with_status(StatusCode::BAD_GATEWAY)
-    })
-}
-
-fn malformed(message: String) -> Reason {
-    Reason::new(BAD_REQUEST, message).with_status(StatusCode::BAD_REQUEST)
+fn body_text(bytes: &[u8]) -> Result<Option<Got<'_>>, Utf8Error> {
+    let text = std::str::from_utf8(bytes)?;
+    Ok((!text.is_empty()).then_some(Got::Text(Cow::Borrowed(text))))
 }
 
 impl From<&str> for Inner {

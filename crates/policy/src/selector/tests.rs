@@ -265,6 +265,13 @@ fn forms() {
     ] {
         assert_eq!(any(&mut bench, &exchange, written), expected, "{written}");
     }
+    let mut two = bench.exchange();
+    Bench::with_form(&mut two, "a=1");
+    two.request.headers.append("content-type", HeaderValue::from_static("text/plain"));
+    for written in ["'${request.content_type ??}'", "'${request.form.a ??}'", "'${request.json:$.a ??}'"] {
+        let found = any(&mut bench, &two, written);
+        assert_eq!(found, "! 400 bad-request: the request has more than one `Content-Type`", "{written}");
+    }
     bench.repeated_refused = true;
     let repeated = "! 400 bad-request: the parameter `two` stands there more than once";
     for (written, expected) in [
@@ -279,6 +286,30 @@ fn forms() {
     Bench::with_form(&mut exchange, "a=%zz");
     let malformed = any(&mut bench, &exchange, "'${request.form.b ?? x}'");
     assert!(malformed.starts_with("! 400 bad-request: "), "{malformed}");
+}
+
+/// What is wrong with an answer is not the client's fault.
+#[test]
+fn a_response_that_cannot_be_read_is_the_upstreams_fault() {
+    let mut bench = Bench::new();
+    let mut exchange = bench.exchange();
+    let mut response = Response::new(StatusCode::OK);
+    response.headers.insert("x-bytes", HeaderValue::from_bytes(b"\xff").expect("a header may hold it"));
+    response.body = bytes::Bytes::from_static(b"\xff").into();
+    exchange.response = Some(response);
+    for (written, expected) in [
+        ("'${response.header.x-bytes ??}'", "! 502 bad-response: the header `x-bytes` of the response is no text"),
+        ("'${response.body ??}'", "! 502 bad-response: the response's body is no UTF-8 text"),
+        ("'${response.json:$.a ??}'", "! 502 bad-response: the response is no JSON: expected value at line 1 column 1"),
+    ] {
+        assert_eq!(any(&mut bench, &exchange, written), expected, "{written}");
+    }
+    let headers = &mut exchange.response.as_mut().expect("just set").headers;
+    headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    for written in ["'${response.json:$.a ??}'", "'${response.body ??}'"] {
+        let found = any(&mut bench, &exchange, written);
+        assert!(found.starts_with("! 502 bad-response: the response is compressed"), "{found}");
+    }
 }
 
 #[test]

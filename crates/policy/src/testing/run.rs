@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::test::{Expect, Given, Test, TestBody};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
 use crate::engine::{Explained, Program, Served};
-use crate::exchange::{Body, Request};
+use crate::exchange::{Body, FORM, Request};
 use crate::ports::{BoxFuture, Environment};
 
 /// An answer that is larger is no answer that a test looks at.
@@ -85,7 +85,7 @@ fn request(program: &Program, world: &dyn World, test: &Test) -> Result<Request,
     };
     let (body, content_type): (Bytes, _) = match &spec.body {
         TestBody::None => (Bytes::new(), None),
-        TestBody::Form(pairs) => (encode(pairs).into(), Some("application/x-www-form-urlencoded")),
+        TestBody::Form(pairs) => (encode(pairs).into(), Some(FORM)),
         TestBody::Json(json) => (json.to_string().into(), Some("application/json")),
         TestBody::Text(text) => (text.clone().into(), Some("text/plain; charset=utf-8")),
     };

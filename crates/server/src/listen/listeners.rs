@@ -11,12 +11,13 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::Stream;
 use super::connection::{Connections, Opened};
+use super::header_timer::HeaderTimer;
 use super::serve::serve;
 use crate::load::Generation;
 use crate::node::Node;
@@ -225,7 +226,7 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
     let limits = node.generation.load().settings.node.limits;
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(HeaderTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
@@ -234,7 +235,7 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
         async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
     });
     let stream = TokioIo::new(Stream::new(stream, limits.write_timeout));
-    let ended = opened.drive(builder.serve_connection(stream, service)).await;
+    let ended = store::guard::connection(opened.drive(builder.serve_connection(stream, service))).await;
     if let Some(Err(why)) = ended {
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
         tracing::debug!(%peer, "connection ended: {why}");

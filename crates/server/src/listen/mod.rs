@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod connection;
+mod header_timer;
 mod headers;
 mod host;
 mod id;

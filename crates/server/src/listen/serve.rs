@@ -47,7 +47,8 @@ pub(super) async fn serve(
     let is_head = received.method == Method::HEAD;
     let unanswered =
         Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
-    let serving = store::guard::request(generation.program.serve(&node.environment, received));
+    store::guard::begin_request();
+    let serving = generation.program.serve(&node.environment, received);
     let served = AssertUnwindSafe(serving).catch_unwind().await;
     let line = unanswered.answered();
     let Ok(served) = served else {

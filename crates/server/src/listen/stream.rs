@@ -10,17 +10,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::idle::IdleLimit;
+use crate::joined::Joined;
 
-/// A connection on which a write waits no longer than one to two times the limit. Where writes go through, it costs nothing: the
-/// timer is armed only while one waits.
+/// A connection on which a write waits no longer than the limit. Where writes go through, it costs nothing.
 pub(crate) struct Stream<S = TcpStream> {
-    inner: S,
+    inner: Joined<S>,
     stalled: IdleLimit,
 }
 
 impl<S> Stream<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Stream { inner, stalled: IdleLimit::new(limit) }
+        Stream { inner: Joined::new(inner), stalled: IdleLimit::new(limit) }
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

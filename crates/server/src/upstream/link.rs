@@ -7,24 +7,38 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use store::alarm::Alarm;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
-use super::sent::Sent;
+use super::sent::{Sent, Watch};
+use crate::joined::Joined;
 
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<TcpStream>, Sent>,
+    connection: Connection<TokioIo<Joined<TcpStream>>, Sent>,
     finished: bool,
+    /// Of the last request, for the next.
+    alarm: Alarm,
 }
 
-/// Why an exchange on a link failed before the head of the answer.
-pub(super) struct SendFailure {
+/// Why there is no head of an answer.
+pub(super) enum SendError {
+    /// The upstream was silent for the whole limit.
+    Late,
+    /// The connection broke, or spoke no HTTP.
+    Broken(Box<Broken>),
+}
+
+/// How an exchange on a link broke before the head of the answer.
+pub(super) struct Broken {
     /// The error as hyper has it; its text is for the log.
     pub(super) error: hyper::Error,
     /// The request, where not one byte of it was written.
@@ -34,20 +48,42 @@ pub(super) struct SendFailure {
 impl Link {
     /// HTTP/1.1 over this stream.
     pub(super) async fn over(stream: TcpStream) -> hyper::Result<Box<Link>> {
-        let (sender, connection) = Builder::new().handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Link { sender, connection, finished: false }))
+        let (sender, connection) = Builder::new().handshake(TokioIo::new(Joined::new(stream))).await?;
+        Ok(Box::new(Link { sender, connection, finished: false, alarm: Alarm::at(Instant::now()) }))
     }
 
-    /// Sends a request and gives the head of its answer; the body comes while [`drive`](Self::drive) is called.
-    pub(super) async fn send(&mut self, request: Request<Sent>) -> Result<Response<Incoming>, SendFailure> {
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let (connection, finished) = (&mut self.connection, &mut self.finished);
+    /// Sends a request and gives the head of its answer; the body comes while [`drive`](Self::drive) is called. The limit is the
+    /// upstream's: it starts anew whenever a piece of a watched body goes, and how long the client may pause is for its listener
+    /// to say.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Sent>,
+        limit: Duration,
+        watch: Option<&Watch>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let Link { sender, connection, finished, alarm } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        let mut steps = watch.map(Watch::steps);
+        alarm.set(Instant::now() + limit);
         std::future::poll_fn(|cx| {
             // The answer's error says more than the connection's, so the connection's own end is only noted.
             if !*finished {
                 *finished = Pin::new(&mut *connection).poll(cx).is_ready();
             }
-            answer.as_mut().poll(cx).map_err(|mut e| SendFailure { unsent: e.take_message(), error: e.into_error() })
+            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answered.map_err(|mut failed| {
+                    let unsent = failed.take_message();
+                    SendError::Broken(Box::new(Broken { unsent, error: failed.into_error() }))
+                }));
+            }
+            while alarm.poll(cx).is_ready() {
+                let before = std::mem::replace(&mut steps, watch.map(Watch::steps));
+                if before == steps && !watch.is_some_and(Watch::waits_for_the_client) {
+                    return Poll::Ready(Err(SendError::Late));
+                }
+                alarm.set(Instant::now() + limit);
+            }
+            Poll::Pending
         })
         .await
     }

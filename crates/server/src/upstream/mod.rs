@@ -18,7 +18,7 @@ use policy::ports::{BoxFuture, Clock, Upstream, UpstreamError};
 use tokio::net::TcpStream;
 
 use self::answer::Home;
-use self::link::{Link, SendFailure};
+use self::link::{Link, SendError};
 use self::pool::Pool;
 use self::sent::{Sent, Watch};
 use crate::hop;
@@ -103,27 +103,29 @@ impl HttpUpstream {
         let (sent, watch) = Sent::new(body);
         let mut request = Request::from_parts(parts, sent);
         self.prepare(&mut request);
+        let limit = self.settings.timeouts.first_byte;
         let mut retry = None;
         if let Some((mut link, rested)) = self.pool.take(self.clock.monotonic_nanos()) {
             if rested {
                 retry = second_copy(&request);
             }
-            match self.first_byte(&mut link, request, watch.as_deref()).await {
+            match link.send(request, limit, watch.as_deref()).await {
                 Ok(head) => return self.answer(head, link).await,
-                Err(Failed::Final(error)) => return Err(error),
                 // The upstream closed the connection while it lay idle: once more on a fresh one, where that cannot do
                 // anything twice.
-                Err(Failed::Closed(failure)) => match failure.unsent.or(retry) {
-                    Some(again) => request = again,
-                    None => return Err(closed(&failure.error, watch.as_deref())),
-                },
+                Err(SendError::Broken(mut broken)) if !broken.error.is_parse() => {
+                    match broken.unsent.take().or(retry) {
+                        Some(again) => request = again,
+                        None => return Err(failed(SendError::Broken(broken), watch.as_deref())),
+                    }
+                }
+                Err(error) => return Err(failed(error, watch.as_deref())),
             }
         }
         let mut link = self.connect().await?;
-        match self.first_byte(&mut link, request, watch.as_deref()).await {
+        match link.send(request, limit, watch.as_deref()).await {
             Ok(head) => self.answer(head, link).await,
-            Err(Failed::Final(error)) => Err(error),
-            Err(Failed::Closed(failure)) => Err(closed(&failure.error, watch.as_deref())),
+            Err(error) => Err(failed(error, watch.as_deref())),
         }
     }
 
@@ -135,31 +137,6 @@ impl HttpUpstream {
         };
         stream.set_nodelay(true).map_err(unreachable)?;
         Link::over(stream).await.map_err(|e| UpstreamError::Unreachable(e.to_string()))
-    }
-
-    /// Sends, and waits for the head. The limit is the upstream's: it starts anew whenever a piece of the body goes, and how long
-    /// the client may pause is for its listener to say.
-    async fn first_byte(
-        &self,
-        link: &mut Link,
-        request: Request<Sent>,
-        watch: Option<&Watch>,
-    ) -> Result<Response<Incoming>, Failed> {
-        let limit = self.settings.timeouts.first_byte;
-        let mut sending = std::pin::pin!(link.send(request));
-        loop {
-            let steps = watch.map(Watch::steps);
-            match tokio::time::timeout(limit, sending.as_mut()).await {
-                Ok(Ok(head)) => return Ok(head),
-                Ok(Err(failure)) if failure.error.is_parse() => {
-                    return Err(Failed::Final(UpstreamError::Malformed(failure.error.to_string())));
-                }
-                Ok(Err(failure)) => return Err(Failed::Closed(Box::new(failure))),
-                Err(_) if watch.map(Watch::steps) != steps => {}
-                Err(_) if watch.is_some_and(Watch::waits_for_the_client) => {}
-                Err(_) => return Err(Failed::Final(UpstreamError::Timeout("first_byte"))),
-            }
-        }
     }
 
     async fn answer(&self, head: Response<Incoming>, link: Box<Link>) -> Result<Response<Body>, UpstreamError> {
@@ -180,14 +157,6 @@ impl Upstream for HttpUpstream {
     }
 }
 
-/// How sending on one connection failed.
-enum Failed {
-    /// For good.
-    Final(UpstreamError),
-    /// The connection closed before the answer.
-    Closed(Box<SendFailure>),
-}
-
 /// A copy for a second try, where doing it twice does no harm (RFC 9110, section 9.2.2) and the body is in memory.
 fn second_copy(request: &Request<Sent>) -> Option<Request<Sent>> {
     let idempotent = matches!(
@@ -202,11 +171,20 @@ fn second_copy(request: &Request<Sent>) -> Option<Request<Sent>> {
     Some(copy)
 }
 
-fn closed(error: &hyper::Error, watch: Option<&Watch>) -> UpstreamError {
-    if watch.is_some_and(Watch::failed) {
-        return UpstreamError::RequestBody(error.to_string());
+/// Whose fault it was.
+fn failed(error: SendError, watch: Option<&Watch>) -> UpstreamError {
+    let error = match error {
+        SendError::Late => return UpstreamError::Timeout("first_byte"),
+        SendError::Broken(broken) => broken.error,
+    };
+    let why = error.to_string();
+    if error.is_parse() {
+        UpstreamError::Malformed(why)
+    } else if watch.is_some_and(Watch::failed) {
+        UpstreamError::RequestBody(why)
+    } else {
+        UpstreamError::Unreachable(why)
     }
-    UpstreamError::Unreachable(error.to_string())
 }
 
 fn unreachable(error: io::Error) -> UpstreamError {

@@ -103,6 +103,11 @@ fn rfc6750_2_2_and_2_3_form_and_query_are_off() {
     assert_eq!(send(Method::GET, FORM.1), 401);
     assert_eq!(send(Method::POST, "multipart/form-data"), 401);
     assert_eq!(send(Method::POST, "text/plain"), 401);
+    for two in [&[FORM, ("content-type", "text/plain")][..], &[("content-type", "text/plain"), FORM]] {
+        let ran = world.fixture.run(request(Method::POST, "/", two, &body));
+        assert_eq!(error(&ran), refused(400, "invalid_request"), "{two:?}");
+        assert!(ran.header("www-authenticate").contains("error=\"invalid_request\""));
+    }
 
     let world = World::protecting(&(VALIDATE.to_owned() + "from = [\"query\"]\n" + RESPOND));
     let ran = world.get(&format!("/?access_token={}", world.token(|_| {})), &[]);

@@ -2,6 +2,7 @@
 
 use super::*;
 
+const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT: &str = "grant_type=client_credentials";
 
 fn ask(world: &World, form: &str) -> Ran {
@@ -191,6 +192,33 @@ fn malformed_bodies_are_invalid_requests() {
     assert_eq!(error(&ask(&world, &large)), refused(413, "invalid_request"));
     let many = "a&".repeat(100_000);
     assert_eq!(error(&ask(&world, &many)), refused(400, "invalid_request"));
+}
+
+/// RFC 9110, section 8.3: a body has one type. Two readers of a request with two must not see two requests.
+#[test]
+fn rfc9110_8_3_a_body_of_two_types_is_read_under_neither() {
+    let world = World::shipped();
+    let header = basic("app", "right");
+    let form = format!("{GRANT}&token=x&access_token=x");
+    for endpoint in [TOKEN, INTROSPECT, REVOKE, TOKEN_INFO] {
+        for types in [
+            &[FORM, "application/json"][..],
+            &["application/json", FORM],
+            &[FORM, FORM],
+            &["application/x-www-form-urlencoded, application/json"],
+            &["application/x-www-form-urlencoded;a=\"b\", text/plain"],
+        ] {
+            for body in [form.as_str(), ""] {
+                let types = types.iter().map(|value| ("content-type", *value));
+                let headers: Vec<_> = types.chain([("authorization", header.as_str())]).collect();
+                let ran = world.fixture.run(request(Method::POST, endpoint, &headers, body));
+                assert_eq!(error(&ran), refused(400, "invalid_request"), "{endpoint} {headers:?}");
+                assert!(ran.text().contains("Content-Type"), "{}", ran.text());
+            }
+        }
+    }
+    let quoted = [("content-type", "application/x-www-form-urlencoded;a=\"b, \\\"c\""), ("authorization", &header)];
+    assert_eq!(world.fixture.run(request(Method::POST, TOKEN, &quoted, GRANT)).status, 200);
 }
 
 /// D24 for the token endpoint: a store that is down is 503, and nothing of it is told.

@@ -19,7 +19,9 @@ use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
 use crate::diagnostic::Diagnostics;
 use crate::filter::{Answers, Effects};
-use state::{Attribute, BODY_GONE, BODY_HELD, End, Ends, FAILURE, Numbers, Point, RESPONSE, State};
+use state::{
+    Attribute, BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Numbers, Point, RESPONSE, State,
+};
 
 /// With so many states a chain is followed by itself; further ones are joined, which loses precision and saves time.
 const MOST_STATES: usize = 32;
@@ -50,6 +52,7 @@ pub(crate) struct Flow<'a> {
     reached: HashSet<At>,
     /// By step, and by the read's place among its reads (those of `when` first).
     reads: BTreeMap<(At, usize), Seen>,
+    /// By step that reads the request's body or sends it away.
     bodies: BTreeMap<At, Seen>,
     bare: Vec<(PolicyId, ChainId)>,
     /// Where only one method is followed, to see which filters it leaves out.
@@ -281,7 +284,7 @@ impl Flow<'_> {
             Node::Broken => {
                 Ends { end: End { point: Point(Some(state.clone().unknown())), ..End::default() }, ..Ends::default() }
             }
-            Node::Filter(kind) => self.follow_filter(kind.name, said, &state),
+            Node::Filter(kind) => self.follow_filter(at, kind.name, said, &state),
             Node::Switch(switch) => {
                 let case = self.guards.as_ref().and_then(|guards| switch_case(switch, &guards.method.1));
                 let targets: Vec<Target> = match case {
@@ -313,13 +316,14 @@ impl Flow<'_> {
         ends
     }
 
-    fn follow_filter(&mut self, kind: &str, said: &StepEffects, state: &State) -> Ends {
+    fn follow_filter(&mut self, at: At, kind: &str, said: &StepEffects, state: &State) -> Ends {
         let own = &said.own;
         let mut after = state.clone();
         let mut failed = state.clone();
         if own.streams_request_body && !state.sure(BODY_HELD) {
+            self.send_body(at, state);
             after.set(BODY_GONE);
-            failed.may_set(BODY_GONE);
+            failed.may_set(BODY_TRIED);
         }
         let mut ends = Ends::default();
         ends.failure.join(&failed);
@@ -401,10 +405,20 @@ impl Flow<'_> {
         if effects.reads_request_body {
             if !state.is_unknown() && !state.sure(BODY_HELD) {
                 let seen = self.bodies.entry(at).or_default();
-                seen.lacking |= state.maybe(BODY_GONE);
+                seen.lacking |= state.maybe(BODY_GONE) || state.maybe(BODY_TRIED);
                 seen.there |= !state.sure(BODY_GONE);
             }
             state.set(BODY_HELD);
+        }
+    }
+
+    /// Notes what a step that sends the body away finds of it. After one that came to nothing another may try: the body may
+    /// be empty, and only the request can tell.
+    fn send_body(&mut self, at: At, state: &State) {
+        if !state.sure(BODILESS) {
+            let seen = self.bodies.entry(at).or_default();
+            seen.lacking |= state.maybe(BODY_GONE);
+            seen.there |= !state.sure(BODY_GONE);
         }
     }
 }

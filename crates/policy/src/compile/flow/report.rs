@@ -84,12 +84,21 @@ impl Flow<'_> {
 
     fn report_bodies(&self, problems: &mut Diagnostics) {
         for (at, seen) in self.bodies.iter().filter(|(_, seen)| seen.lacking) {
-            let message = "the request's body is read here, after it was streamed away";
+            let sends = self.effects[at.0][at.1][at.2].own.streams_request_body;
+            let (message, help) = match sends {
+                false => (
+                    "the request's body is read here, after it was streamed away",
+                    "read it before: a body that was read once stays in memory",
+                ),
+                true => (
+                    "the request's body is sent away here, after it was streamed away",
+                    "let each request come to one of the two (`switch`, or a chain for `on_abort`), read the body into memory before both (`${request.body ??}`), or let the route take only GET",
+                ),
+            };
             let problem = match seen.there {
                 false => Problem::error(codes::BODY_GONE, message),
                 true => Problem::warning(codes::BODY_GONE, format!("{message} on some of the ways to here")),
             };
-            let help = "read it before: a body that was read once stays in memory";
             problems.push(problem.with_help(help).at(self.place(*at)));
         }
     }

@@ -1,8 +1,10 @@
 //! Where runs begin: routes, with what listeners run before and after them, and policies that nothing leads to.
 
+use http::Method;
+
 use super::super::listeners::Listener;
 use super::super::model::PolicyId;
-use super::state::{FAILURE, Point, RESPONSE, State};
+use super::state::{BODILESS, FAILURE, Point, RESPONSE, State};
 use super::{Flow, PolicyEnds, report};
 
 impl Flow<'_> {
@@ -42,7 +44,7 @@ impl Flow<'_> {
 
     /// One policy as the router enters it; gives all that may be set on its answer.
     fn follow_route(&mut self, id: PolicyId, listener: &Listener) -> State {
-        let start = self.path_names(id);
+        let start = self.entry(id);
         let ends = self.follow_request(id, listener, &start);
         let mut all = Point(Some(start.clone()));
         [&ends.success, &ends.answered, &ends.failure, &ends.abort].iter().for_each(|point| all.join_point(point));
@@ -57,7 +59,7 @@ impl Flow<'_> {
 
     /// Whatever ends well: with a success or an answer.
     pub(super) fn follow_route_to_end(&mut self, id: PolicyId, listener: &Listener) -> State {
-        let start = self.path_names(id);
+        let start = self.entry(id);
         let ends = self.follow_request(id, listener, &start);
         let mut well = ends.success;
         well.join_point(&ends.answered);
@@ -81,11 +83,16 @@ impl Flow<'_> {
         all
     }
 
-    /// The names in the routes' paths: those of all routes are surely set.
-    fn path_names(&mut self, id: PolicyId) -> State {
+    /// What a request brings along: the names in the paths of all routes are surely set.
+    fn entry(&mut self, id: PolicyId) -> State {
         let mut point = Point::default();
         for route in &self.policies[id].routes {
             let mut state = State::default();
+            if !route.methods.is_empty()
+                && route.methods.iter().all(|method| [Method::GET, Method::HEAD].contains(method))
+            {
+                state.set(BODILESS);
+            }
             for name in route.pattern.names() {
                 state.set(self.numbers.of(&format!("path.{name}")));
             }

@@ -16,12 +16,24 @@ pub(super) const BODY_GONE: Attribute = 2;
 /// The request's body is in memory, where it stays.
 pub(super) const BODY_HELD: Attribute = 3;
 
+/// The request's body may have been streamed away by a filter that came to nothing: it is still there where it is empty.
+pub(super) const BODY_TRIED: Attribute = 4;
+/// The method gives bodies no meaning (RFC 9110, sections 9.3.1 and 9.3.2).
+pub(super) const BODILESS: Attribute = 5;
+
 /// The numbers of attributes.
 pub(super) struct Numbers(HashMap<String, Attribute>);
 
 impl Numbers {
     pub(super) fn new() -> Self {
-        let fixed = [("response", RESPONSE), ("failure", FAILURE), ("", BODY_GONE), (" ", BODY_HELD)];
+        let fixed = [
+            ("response", RESPONSE),
+            ("failure", FAILURE),
+            (" body gone", BODY_GONE),
+            (" body held", BODY_HELD),
+            (" body tried", BODY_TRIED),
+            (" bodiless", BODILESS),
+        ];
         Numbers(fixed.map(|(name, number)| (name.to_owned(), number)).into())
     }
 

@@ -164,7 +164,8 @@ fn the_hash_is_of_paths_and_contents() {
     }
 }
 
-/// A ConfigMap is swapped again and again while it is read: what comes back is always of one state.
+/// A ConfigMap is swapped while it is read, once in each read and at another moment of it: what comes back is always of
+/// one state.
 #[test]
 fn what_is_read_belongs_together() {
     let folder = Folder::new();
@@ -174,20 +175,27 @@ fn what_is_read_belongs_together() {
     }
     folder.link("..old", "policies/..data");
     names.iter().for_each(|name| folder.link(&format!("..data/{name}"), &format!("policies/{name}")));
-    let done = std::sync::atomic::AtomicBool::new(false);
+    // How many reads have begun; the last number ends it.
+    let begun = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let policies = folder.0.join("policies");
+            let mut swapped = 0;
             for state in ["new", "old"].iter().cycle() {
-                if done.load(Ordering::Relaxed) {
+                while begun.load(Ordering::Relaxed) == swapped {
+                    std::thread::yield_now();
+                }
+                swapped = begun.load(Ordering::Relaxed);
+                if swapped == usize::MAX {
                     break;
                 }
+                (0..swapped % 40).for_each(|_| drop(fs::metadata(&policies)));
                 symlink(format!("..{state}"), policies.join("..next")).unwrap();
                 fs::rename(policies.join("..next"), policies.join("..data")).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(3));
             }
         });
         let mixed = (0..600).filter(|_| {
+            begun.fetch_add(1, Ordering::Relaxed);
             let files = read_folder(&folder.0);
             assert_eq!(files.files.len(), names.len());
             let mut texts = files.files.values().map(|file| file.text.as_str());
@@ -195,7 +203,7 @@ fn what_is_read_belongs_together() {
             texts.any(|text| text != first)
         });
         let mixed = mixed.count();
-        done.store(true, Ordering::Relaxed);
+        begun.store(usize::MAX, Ordering::Relaxed);
         assert_eq!(mixed, 0, "reads of two states at once");
     });
 }

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{Folder, Node, Request, portcullis, wait_until};
+use crate::harness::upstream::Upstream;
+use crate::harness::wire::Wire;
+use crate::harness::{DEADLINE, Folder, Node, Request, portcullis, wait_until};
 
 #[test]
 fn what_is_open_and_what_is_not() {
@@ -136,6 +138,35 @@ fn the_log_tells_who_refused_and_no_secret() {
     for secret in [&client.secret, &token] {
         assert!(!log.contains(secret.as_str()), "a secret in the log");
     }
+}
+
+/// A client that hangs up before there is an answer leaves a line and a count, and no status that nobody was sent.
+#[test]
+fn the_log_and_the_metrics_tell_of_clients_that_went_away() {
+    let folder = Folder::shipped();
+    let upstream = Upstream::start(|_| {
+        std::thread::sleep(DEADLINE);
+        false
+    });
+    folder.append("node.toml", &format!("[log]\nformat = \"json\"\n{}", upstream.toml("up")));
+    folder.write("policies/up.toml", "route = \"/up\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n");
+    let node = Node::start(&folder);
+    let mut wire = Wire::open(node.address);
+    wire.send("GET /up?secret HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request is at the upstream", || !upstream.heads().is_empty());
+    drop(wire);
+    let counted = "portcullis_unanswered_requests_total{outcome=\"client gone\"} 1";
+    let metrics = Request::new(node.admin, "GET", "/metrics");
+    wait_until("it is counted", || metrics.send().text().lines().any(|line| line == counted));
+    wait_until("it is logged", || node.log().contains("client gone"));
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains("client gone")).expect("the line");
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(
+        (&line["outcome"], &line["method"], &line["path"]),
+        (&"client gone".into(), &"GET".into(), &"/up".into())
+    );
+    assert!(line["status"].is_null() && !line["id"].is_null(), "{line}");
 }
 
 /// What `/clients` and its kin do over the admin address is what the commands do on the stores.

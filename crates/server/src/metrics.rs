@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     purged: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Requests that no policy saw, because they were no proper requests.
     pub(crate) malformed: AtomicU64,
+    /// Requests whose client went away before there was an answer.
+    pub(crate) clients_gone: AtomicU64,
+    /// Requests that a drain cut off before there was an answer.
+    pub(crate) cut_off: AtomicU64,
     /// Requests that panicked.
     pub(crate) panics: AtomicU64,
     /// Connections that were closed at once because there were too many.
@@ -136,6 +140,12 @@ impl<N: Observed> Collector for NodeCollector<N> {
         ] {
             let value = counter.load(Ordering::Relaxed);
             ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        let help = "Requests that ended before there was an answer";
+        let mut unanswered = encoder.encode_descriptor("unanswered_requests", help, None, MetricType::Counter)?;
+        for (outcome, counter) in [("client gone", &metrics.clients_gone), ("cut off", &metrics.cut_off)] {
+            let labels = [("outcome", outcome)];
+            ConstCounter::new(counter.load(Ordering::Relaxed)).encode(unanswered.encode_family(&labels)?)?;
         }
         let mut reloads =
             encoder.encode_descriptor("reloads", "Loads on the running node", None, MetricType::Counter)?;

@@ -49,7 +49,7 @@ pub async fn run(options: Options, host: Arc<dyn Host>) -> Result<(), StartError
 pub(crate) struct Running {
     pub(crate) node: Arc<Node>,
     pub(crate) started: Started,
-    admin: Arc<Connections>,
+    pub(crate) admin: Arc<Connections>,
 }
 
 /// Everything from the files to a node that serves.

@@ -24,6 +24,9 @@ use crate::not_yet::NotYet;
 /// The file, below `policies/`.
 pub const FILE: &str = "oauth/server.toml";
 
+/// The issuer of nobody (RFC 2606, section 2).
+const STAND_IN: &str = "https://issuer.invalid";
+
 /// The settings in it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +101,9 @@ impl Server {
     /// The issuer: that of the file, else that of a node with one loopback listener. Never the `Host` of a request.
     pub(super) fn issuer(&self, cx: &BuildContext<'_>) -> Result<Issuer, Diagnostics> {
         if let Some(text) = &self.0.issuer {
-            return Issuer::parse(&text.value.0).ok_or_else(|| {
+            // Where a variable is not set and that is but a warning, the rest is checked all the same.
+            let given = if cx.settings_lack(FILE, text.span) { STAND_IN } else { &text.value.0 };
+            return Issuer::parse(given).ok_or_else(|| {
                 Problem::error(codes::ISSUER, "this is no issuer")
                     .with_help(ISSUER_RULE)
                     .at(in_file(text.span, cx))

@@ -1,7 +1,7 @@
-//! Schedules of many keys in bounded memory.
+//! Schedules of many keys in bounded memory, and in bounded time for each request.
 //!
 //! Own, and not the `governor` crate: its keyed store grows with the keys that clients can invent until somebody calls for a
-//! purge, and has no bound. Here a key costs 16 bytes whatever its length, and there are never more than so many.
+//! purge, and has no bound. Here a key costs about 50 bytes whatever its length, and there are never more than so many.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,14 +12,34 @@ use super::gcra::{Gcra, Verdict};
 /// Independent parts, each with its lock: requests of different keys seldom meet.
 const SHARDS: usize = 16;
 
+/// How many keys are looked at, at most, to find the one that gives way to a new one.
+const LOOK: usize = 16;
+
 /// The schedules of all keys of one rate limit.
 pub(super) struct Counters {
     gcra: Gcra,
-    shards: [Mutex<HashMap<u64, u64>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     /// Keys in a shard, at most.
     capacity: usize,
     /// Seeded at random: nobody outside can make two keys meet.
     hasher: RandomState,
+}
+
+/// Some keys, in a ring: once it is full, a hand goes round it for those that give way.
+#[derive(Default)]
+struct Shard {
+    places: HashMap<u64, usize>,
+    ring: Vec<Schedule>,
+    hand: usize,
+    #[cfg(test)]
+    looked_at: usize,
+}
+
+/// When a key has paid for what it asked.
+#[derive(Clone, Copy)]
+struct Schedule {
+    hash: u64,
+    due: u64,
 }
 
 impl Counters {
@@ -33,36 +53,53 @@ impl Counters {
     pub(super) fn count(&self, key: &str, now: u64) -> Verdict {
         let hash = self.hasher.hash_one(key);
         let shard = &self.shards[(hash % SHARDS as u64) as usize];
-        let mut schedules = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = schedules.get(&hash).copied();
-        let verdict = self.gcra.decide(due.unwrap_or(0), now);
-        if let Verdict::Pass { due: next, .. } = verdict {
-            if due.is_none() && schedules.len() >= self.capacity {
-                make_room(&mut schedules, now, self.capacity);
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = shard.places.get(&hash).copied();
+        let verdict = self.gcra.decide(place.map_or(0, |place| shard.ring[place].due), now);
+        if let Verdict::Pass { due, .. } = verdict {
+            match place {
+                Some(place) => shard.ring[place].due = due,
+                None => shard.add(Schedule { hash, due }, now, self.capacity),
             }
-            schedules.insert(hash, next);
         }
         verdict
     }
 }
 
-/// Drops what says nothing any more; where that is not enough, those whose schedule is soonest free. The keys that are at
-/// their limit stay: a flood of new keys frees nobody.
-fn make_room(schedules: &mut HashMap<u64, u64>, now: u64, capacity: usize) {
-    schedules.retain(|_, due| *due > now);
-    // An eighth at a time, so that the next requests need not search again.
-    let wanted = capacity - (capacity / 8).max(1);
-    if schedules.len() > wanted {
-        let mut dues: Vec<u64> = schedules.values().copied().collect();
-        let excess = schedules.len() - wanted;
-        let (_, bound, _) = dues.select_nth_unstable(excess - 1);
-        let bound = *bound;
-        let mut left = excess;
-        schedules.retain(|_, due| {
-            let goes = *due <= bound && left > 0;
-            left -= usize::from(goes);
-            !goes
-        });
+impl Shard {
+    fn add(&mut self, schedule: Schedule, now: u64, capacity: usize) {
+        let place = if self.ring.len() < capacity {
+            self.ring.push(schedule);
+            self.ring.len() - 1
+        } else {
+            let place = self.gives_way(now);
+            self.places.remove(&self.ring[place].hash);
+            self.ring[place] = schedule;
+            place
+        };
+        self.places.insert(schedule.hash, place);
+    }
+
+    /// The first that says nothing any more; where the next few all do, the one of them that is soonest free. A key at its
+    /// limit is the last of those to go, so a flood of new keys does not free it: for that, all its neighbours must be at
+    /// theirs, which costs a flood the whole burst for every key that it invents.
+    fn gives_way(&mut self, now: u64) -> usize {
+        let mut soonest = self.hand;
+        for _ in 0..LOOK.min(self.ring.len()) {
+            let at = self.hand;
+            self.hand = (at + 1) % self.ring.len();
+            #[cfg(test)]
+            {
+                self.looked_at += 1;
+            }
+            if self.ring[at].due < self.ring[soonest].due {
+                soonest = at;
+            }
+            if self.ring[soonest].due <= now {
+                break;
+            }
+        }
+        soonest
     }
 }
 
@@ -76,8 +113,8 @@ mod tests {
         matches!(counters.count(key, now), Verdict::Pass { .. })
     }
 
-    fn held(counters: &Counters) -> usize {
-        counters.shards.iter().map(|shard| shard.lock().expect("no panic").len()).sum()
+    fn sum(counters: &Counters, of: impl Fn(&Shard) -> usize) -> usize {
+        counters.shards.iter().map(|shard| of(&shard.lock().expect("no panic"))).sum()
     }
 
     #[test]
@@ -96,9 +133,24 @@ mod tests {
         assert!((0..10).all(|_| passes(&counters, "heavy", now)));
         for n in 0..20_000 {
             assert!(passes(&counters, &format!("flood {n}"), now));
+            assert!(!passes(&counters, "heavy", now));
         }
-        assert!(held(&counters) <= 160, "{}", held(&counters));
-        assert!(!passes(&counters, "heavy", now));
+        let held = sum(&counters, |shard| shard.ring.len());
+        assert!(held <= 160, "{held}");
+        assert_eq!(sum(&counters, |shard| shard.places.len()), held, "each place is found by its key, and no other is");
+    }
+
+    /// However many keys there are, a new one costs no more than a look at a few.
+    #[test]
+    fn a_new_key_costs_a_look_at_a_few() {
+        let counters = Counters::new(Gcra::new(10, 10 * SECOND, 10), 16_000);
+        for n in 0..50_000 {
+            let before = sum(&counters, |shard| shard.looked_at);
+            passes(&counters, &n.to_string(), SECOND);
+            let looked_at = sum(&counters, |shard| shard.looked_at) - before;
+            assert!(looked_at <= LOOK, "the {n}th key: {looked_at}");
+        }
+        assert!(sum(&counters, |shard| shard.looked_at) > 0, "there was no room to make");
     }
 
     #[test]
@@ -107,12 +159,12 @@ mod tests {
         for n in 0..10_000 {
             passes(&counters, &n.to_string(), SECOND);
         }
-        assert!(held(&counters) > 1_000, "{}", held(&counters));
+        let before = sum(&counters, |shard| shard.looked_at);
         let later = 10 * SECOND;
         for n in 0..700 {
             passes(&counters, &format!("new {n}"), later);
         }
         assert!((0..700).all(|n| !passes(&counters, &format!("new {n}"), later)));
-        assert_eq!(held(&counters), 700);
+        assert_eq!(sum(&counters, |shard| shard.looked_at) - before, 700, "the first that is looked at goes");
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     limit: Rate,
     /// How many may come at once after a pause, 1 to 1 000 000. Default: the limit's count.
     burst: Option<Spanned<u32>>,
-    /// How many keys are kept in mind, 128 to 10 000 000; beyond, those that are soonest free are forgotten. 16 bytes each. Default: 100 000.
+    /// How many keys are kept in mind, 128 to 10 000 000; beyond, a new one takes the place of the one that is soonest free, of the few next in turn. About 50 bytes each. Default: 100 000.
     keys: Option<Spanned<u32>>,
     /// Whether answers have the `RateLimit` headers. Default: `true`.
     #[serde(default = "yes")]

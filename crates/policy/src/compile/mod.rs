@@ -24,10 +24,9 @@ pub(crate) mod table;
 mod tests;
 
 pub use layout::Layout;
-pub use shared::{ListenerFacts, NodeFacts, Shared};
+pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
 pub(crate) use sources::policy_name;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::diagnostic::Diagnostics;
@@ -75,7 +74,7 @@ pub fn compile(input: Input<'_>) -> Compiled {
         outside: input.outside,
         node: input.node,
         documents: &sources.documents,
-        settings: Mutex::new(HashMap::new()),
+        settings: Mutex::default(),
     };
     let methods = methods::Methods::new(&policies, &shared);
     let mut builder = build::Builder {
@@ -89,6 +88,7 @@ pub fn compile(input: Input<'_>) -> Compiled {
     let built: Vec<build::Built> = (0..policies.len()).map(|id| builder.policy(id)).collect();
     let (layout, steps) = (builder.layout, builder.steps);
     problems.extend(builder.problems);
+    problems.extend(shared.settings_warnings());
 
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);
     let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();

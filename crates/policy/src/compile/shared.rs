@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Place, Span, codes};
 use crate::filter::{Keeper, Library};
 use crate::ports::Resources;
-use crate::reader::{Document, Outside};
+use crate::reader::{Document, Outside, deserialize_with_warnings};
 use crate::value::Value;
 
 /// What policies may know of the node they run on.
@@ -67,7 +67,14 @@ pub struct Shared<'a> {
     /// All parsed files below `policies/`, by path.
     pub documents: &'a BTreeMap<String, Document>,
     /// Settings files already read: those of [`settings_file`](Self::settings_file).
-    pub settings: Mutex<HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>>,
+    pub settings: Mutex<SettingsFiles>,
+}
+
+/// Settings files that were read, and what was found in them.
+#[derive(Default)]
+pub struct SettingsFiles {
+    read: HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>,
+    warnings: Diagnostics,
 }
 
 impl Shared<'_> {
@@ -80,12 +87,29 @@ impl Shared<'_> {
             return Ok(None);
         };
         let key = (path.to_owned(), TypeId::of::<T>());
-        let mut read = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(settings) = read.get(&key).and_then(|s| s.clone().downcast::<T>().ok()) {
+        let mut files = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(settings) = files.read.get(&key).and_then(|s| s.clone().downcast::<T>().ok()) {
             return Ok(Some(settings));
         }
-        let settings: Arc<T> = Arc::new(crate::reader::deserialize(&document.file, &document.root, &[], self.outside)?);
-        read.insert(key, settings.clone());
+        let (settings, warnings) = deserialize_with_warnings::<T>(&document.file, &document.root, &[], self.outside)?;
+        let settings = Arc::new(settings);
+        files.read.insert(key, settings.clone());
+        files.warnings.extend(warnings);
         Ok(Some(settings))
+    }
+
+    /// Whether a setting of such a file lacks what it names outside. That was a warning, so something may stand in for it.
+    pub(crate) fn settings_lack(&self, path: &str, span: Span) -> bool {
+        let path = format!("policies/{path}");
+        let within =
+            |place: &Place| place.file.path == path && span.start <= place.span.start && place.span.end <= span.end;
+        let files = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = files.warnings.iter().filter(|warning| warning.problem.code == codes::MISSING_OUTSIDE);
+        missing.any(|warning| warning.place.as_ref().is_some_and(within))
+    }
+
+    /// What settings files were found to warn of: once, however many filters read them.
+    pub(super) fn settings_warnings(&self) -> Diagnostics {
+        std::mem::take(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner).warnings)
     }
 }

@@ -166,6 +166,12 @@ impl BuildContext<'_> {
         self.shared.settings_file(path)
     }
 
+    /// Whether a setting of one of the library's own files lacks the variable or file that it names, where that is but a warning
+    /// (`check`): what is read is empty then, and no problem of its own.
+    pub fn settings_lack(&self, path: &str, span: Span) -> bool {
+        self.shared.settings_lack(path, span)
+    }
+
     /// A place in one of the library's own files, for what is wrong there; `None` where there is no such file.
     pub fn settings_place(&self, path: &str, span: Span) -> Option<Place> {
         self.shared.documents.get(&format!("policies/{path}")).map(|document| document.place(span))

@@ -9,5 +9,7 @@ mod work;
 
 pub use client::{Client, ClientError};
 pub(crate) use server::Admin;
+#[cfg(test)]
+pub(crate) use server::MOST as MOST_CONNECTIONS;
 pub(crate) use token::read_or_make as read_or_make_token;
 pub(crate) use work::{check as check_sources, purge as purge_sources};

@@ -16,11 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::api::{Refusal, RefusalKind};
 use super::{status, work};
-use crate::listen::{Connections, Opened, Stream};
+use crate::listen::{Connections, Opened, Stream, receive_body};
 use crate::node::Node;
 use crate::records;
 use crate::reload::Trigger;
@@ -29,8 +29,13 @@ use crate::tasks;
 /// More than any request here holds.
 const LARGEST: usize = 64 * 1024;
 
-/// How long the head of a request may take, and how long an answer may lie there without being read.
+/// How long the head of a request may take, also of the next one on a connection, and how long an answer may lie there without
+/// being read.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many connections are served at a time: whoever reaches this address must not take descriptors from the traffic. One more is
+/// accepted and waits; the others wait in the backlog, where they cost the node nothing.
+pub(crate) const MOST: usize = 64;
 
 /// The admin address of a node.
 pub(crate) struct Admin {
@@ -51,10 +56,13 @@ impl Admin {
 
     /// Serves until the node ends.
     pub(crate) async fn run(self: Arc<Self>, socket: TcpListener, connections: Arc<Connections>) {
+        let mut room = Room { free: Arc::new(Semaphore::new(MOST)), told: false };
         loop {
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    tasks::spawn(self.clone().connection(stream, connections.open()));
+                    let opened = connections.open();
+                    let Some(place) = room.place().await else { return };
+                    tasks::spawn(self.clone().connection(stream, opened, place));
                 }
                 Err(why) => {
                     tracing::warn!("a connection to the admin address could not be accepted: {why}");
@@ -64,7 +72,7 @@ impl Admin {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, opened: Opened) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, opened: Opened, _place: OwnedSemaphorePermit) {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST);
         let service =
@@ -97,7 +105,7 @@ impl Admin {
             return refuse(RefusalKind::Unauthorized, "the admin address asks for its token", Some(help));
         }
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let body = match Limited::new(body, LARGEST).collect().await {
+        let body = match Limited::new(receive_body(body), LARGEST).collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
         };
@@ -172,6 +180,27 @@ impl Admin {
             Ok(reloaded) => json(StatusCode::OK, &reloaded),
             Err(_) => refuse(RefusalKind::Unavailable, "the node is ending", None),
         }
+    }
+}
+
+/// Room for connections.
+struct Room {
+    free: Arc<Semaphore>,
+    /// Whether it was told that there is none.
+    told: bool,
+}
+
+impl Room {
+    /// Waits for a place. That there is none is told once, until there is one at once again.
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.free.clone().try_acquire_owned() {
+            self.told = false;
+            return Some(place);
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::warn!("the admin address serves {MOST} connections already: further ones wait until one ends");
+        }
+        self.free.clone().acquire_owned().await.ok()
     }
 }
 

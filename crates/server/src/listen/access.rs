@@ -11,8 +11,16 @@ pub(super) struct Line<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) listener: &'a str,
-    pub(super) status: StatusCode,
+    pub(super) ended: Ended,
     pub(super) nanos: u64,
+}
+
+/// How a request ended.
+pub(super) enum Ended {
+    /// It was answered.
+    Status(StatusCode),
+    /// It was not, and this is why: there is no status, since nobody was sent one.
+    Unanswered(&'static str),
 }
 
 /// Whether lines are wanted: asked before anything is gathered for one.
@@ -32,14 +40,24 @@ pub(super) fn unserved(line: &Line<'_>, reason: &str, generation: u64) {
     write(line, None, Some(reason), None, generation);
 }
 
+/// A request that ended before there was an answer.
+pub(super) fn unanswered(line: &Line<'_>, generation: u64) {
+    write(line, None, None, None, generation);
+}
+
 /// What there is not is left out of the line.
 fn write(line: &Line<'_>, policy: Option<&str>, reason: Option<&str>, place: Option<&str>, generation: u64) {
+    let (status, outcome) = match line.ended {
+        Ended::Status(status) => (Some(status.as_u16()), None),
+        Ended::Unanswered(why) => (None, Some(why)),
+    };
     tracing::info!(
         target: "access",
         id = line.id,
         method = line.method.as_str(),
         path = line.path,
-        status = line.status.as_u16(),
+        status,
+        outcome,
         policy,
         reason,
         place,

@@ -23,7 +23,7 @@ struct Received {
 }
 
 /// The request's body.
-pub(super) fn receive(incoming: Incoming) -> Body {
+pub(crate) fn receive(incoming: Incoming) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }

@@ -99,6 +99,11 @@ impl Connections {
         self.tell(END);
     }
 
+    /// Whether all were ended, whatever had begun on them.
+    pub(crate) fn ended(&self) -> bool {
+        self.locked().told == END
+    }
+
     /// Waits until there is none.
     pub(crate) async fn gone(&self) {
         loop {

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -19,6 +19,7 @@ use super::Stream;
 use super::connection::{Connections, Opened};
 use super::header_timer::HeaderTimer;
 use super::serve::serve;
+use crate::load::Generation;
 use crate::node::Node;
 use crate::settings::ListenerSettings;
 use crate::tasks;
@@ -39,6 +40,8 @@ pub(crate) struct Listener {
     /// The address that it really has.
     pub(crate) bound: SocketAddr,
     pub(crate) connections: Arc<Connections>,
+    /// Once it has gone: the last generation that had it. What still comes on its connections is served there.
+    last: OnceLock<Arc<Generation>>,
     stop: Notify,
 }
 
@@ -74,6 +77,10 @@ impl Plan {
         self.listeners().map(|(listener, name)| (name, listener.bound))
     }
 
+    fn keeps(&self, listener: &Listener) -> bool {
+        self.kept.iter().any(|(kept, _)| kept.number == listener.number)
+    }
+
     fn listeners(&self) -> impl Iterator<Item = (&Arc<Listener>, &str)> {
         let kept = self.kept.iter().map(|(listener, name)| (listener, name.as_str()));
         kept.chain(self.added.iter().map(|(listener, _, name)| (listener, name.as_str())))
@@ -81,6 +88,20 @@ impl Plan {
 }
 
 impl Listener {
+    /// The generation that a request lives in which begins now: the one that serves, or the last one that had this listener.
+    pub(super) fn generation(&self, node: &Node) -> Arc<Generation> {
+        let serving = node.generation.load_full();
+        match self.last.get() {
+            Some(last) if serving.listener(self.number).is_none() => last.clone(),
+            _ => serving,
+        }
+    }
+
+    /// Whether it has gone: no further request is to come on its connections.
+    pub(super) fn has_gone(&self) -> bool {
+        self.last.get().is_some()
+    }
+
     /// Whether these settings mean this listener. Several may ask for a port of the kernel's choice: names tell those apart.
     fn is_meant_by(&self, settings: &ListenerSettings) -> bool {
         self.configured == settings.address && (settings.address.port() != 0 || self.name_when_bound == settings.name)
@@ -104,6 +125,7 @@ impl Listeners {
                 name_when_bound: settings.name.clone(),
                 bound: socket.local_addr().map_err(|why| (settings.address, why))?,
                 connections: Arc::default(),
+                last: OnceLock::new(),
                 stop: Notify::new(),
             };
             plan.added.push((Arc::new(listener), socket, settings.name.clone()));
@@ -111,17 +133,24 @@ impl Listeners {
         Ok(plan)
     }
 
+    /// Tells those that are not in the plan which generation was their last. To be called before another one serves: a request
+    /// on them then always finds a generation that has its listener.
+    pub(crate) fn part(&self, plan: &Plan, last: &Arc<Generation>) {
+        for listener in self.all().iter().filter(|listener| !plan.keeps(listener)) {
+            listener.last.get_or_init(|| last.clone());
+        }
+    }
+
     /// Carries a plan out, once the generation that it was made for serves.
     pub(crate) fn carry_out(&self, node: &Arc<Node>, plan: Plan) {
-        let Plan { kept, added } = plan;
         let removed: Vec<_> = {
             let mut all = self.all();
-            let (stay, go) = all.drain(..).partition(|l| kept.iter().any(|(k, _)| k.number == l.number));
+            let (stay, go) = all.drain(..).partition(|listener| plan.keeps(listener));
             *all = stay;
-            all.extend(added.iter().map(|(listener, ..)| listener.clone()));
+            all.extend(plan.added.iter().map(|(listener, ..)| listener.clone()));
             go
         };
-        for (listener, socket, name) in added {
+        for (listener, socket, name) in plan.added {
             tracing::info!(listener = name, address = %listener.bound, "listening");
             tasks::spawn(accept(node.clone(), listener, socket));
         }

@@ -13,6 +13,7 @@ mod request;
 mod serve;
 mod stream;
 
+pub(crate) use body::receive as receive_body;
 pub(crate) use connection::{Connections, Opened};
 pub(crate) use id::RequestIds;
 pub(crate) use listeners::{Listeners, Plan};

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use policy::{Body, Response};
 
-use super::access::{self, Line};
+use super::access::{self, Ended, Line};
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
 use crate::load::Generation;
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let started = node.environment.clock.monotonic_nanos();
-    let generation = node.generation.load_full();
+    let generation = listener.generation(node);
     let id = node.ids.next();
     let Some(name) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id, "");
@@ -45,9 +45,13 @@ pub(super) async fn serve(
     };
     let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
+    let unanswered =
+        Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
-    let Ok(served) = AssertUnwindSafe(serving).catch_unwind().await else {
+    let served = AssertUnwindSafe(serving).catch_unwind().await;
+    let line = unanswered.answered();
+    let Ok(served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             id = &*id,
@@ -64,10 +68,56 @@ pub(super) async fn serve(
         node.metrics.refusal(&policy.name, reason.as_str());
     }
     if let Some((method, path)) = line {
-        let line = Line { id: &id, method: &method, path: &path, listener: name, status, nanos };
+        let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
-    answer(served.response, is_head, &generation)
+    let mut answer = answer(served.response, is_head, &generation);
+    if listener.has_gone() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+/// A request while it is served. hyper drops it where the client goes away, and nothing else would tell of it then.
+struct Unanswered<'a> {
+    node: &'a Node,
+    listener: &'a Listener,
+    generation: &'a Generation,
+    name: &'a str,
+    id: &'a str,
+    started: u64,
+    /// Method and path, where a line is wanted.
+    line: Option<(Method, String)>,
+    answered: bool,
+}
+
+impl Unanswered<'_> {
+    /// There is an answer: from here on others tell.
+    fn answered(mut self) -> Option<(Method, String)> {
+        self.answered = true;
+        self.line.take()
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let metrics = &self.node.metrics;
+        // A node that ends, or a listener that goes, cuts off what takes too long: then it was not the client.
+        let (counter, why) = match self.listener.connections.ended() {
+            true => (&metrics.cut_off, "cut off"),
+            false => (&metrics.clients_gone, "client gone"),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some((method, path)) = &self.line {
+            let nanos = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
+            let ended = Ended::Unanswered(why);
+            let line = Line { id: self.id, method, path, listener: self.name, ended, nanos };
+            access::unanswered(&line, self.generation.number);
+        }
+    }
 }
 
 /// The engine's answer for hyper, which writes `Date` and the framing.
@@ -96,7 +146,8 @@ fn refuse(
     node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
     if access::wanted(generation) {
         // Nothing of a malformed request is repeated in the log.
-        let line = Line { id, method: &Method::default(), path: "", listener, status: refused.status, nanos: 0 };
+        let ended = Ended::Status(refused.status);
+        let line = Line { id, method: &Method::default(), path: "", listener, ended, nanos: 0 };
         access::unserved(&line, refused.detail, generation.number);
     }
     let mut answer = answer(refused.response(), false, generation);

@@ -186,9 +186,16 @@ impl Loads {
         draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
         let Some(program) = draft.program.clone() else { return Err(refuse(draft, Diagnostics::new())) };
-        let changes = changes(&before, &draft);
+        // It asks for what is outside again.
+        let compared = before.clone();
+        let (draft, changes) = tasks::blocking(move || {
+            let changes = changes(&compared, &draft);
+            (draft, changes)
+        })
+        .await;
         let taken = TakenUp { number: before.number + 1, since: node.now(), listeners: plan.names(), changes };
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
+        node.listeners.part(&plan, &before);
         node.generation.store(generation.clone());
         node.listeners.carry_out(node, plan);
         if before.settings.node.log != settings.node.log {

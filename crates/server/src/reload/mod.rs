@@ -66,31 +66,53 @@ struct Reloads {
 impl Reloads {
     /// Waits for one reason to look at the files, and does. `false` where there will be none any more.
     async fn next(&mut self) -> bool {
-        let Reloads { watch, loads, triggers } = self;
-        // What the last load named outside the folder is to be watched too.
-        watch.refresh(&loads.outside_files());
-        let wait = if loads.waits_for_a_source() { SOURCE_RETRY } else { watch.poll_every() };
-        tokio::select! {
-            trigger = triggers.recv() => {
-                let Some(Trigger { by, answer }) = trigger else { return false };
-                watch.refresh(&loads.outside_files());
-                let reloaded = loads.load_now(by).await;
+        // What the last load named outside the folder is to be watched too. It was read before it was watched: what changed in
+        // between, nothing else tells.
+        let unseen = self.watch.refresh(self.loads.outside_files()).await;
+        let changed = async || {
+            if !unseen {
+                self.watch.changed().await
+            }
+        };
+        let wait = if self.loads.waits_for_a_source() { SOURCE_RETRY } else { self.watch.poll_every() };
+        let reason = tokio::select! {
+            trigger = self.triggers.recv() => Reason::asked(trigger),
+            // Whoever asks does not wait until files that keep changing are quiet.
+            () = changed() => tokio::select! {
+                trigger = self.triggers.recv() => Reason::asked(trigger),
+                () = settle(&self.watch) => Reason::Look("watcher"),
+            },
+            () = tokio::time::sleep(wait) => Reason::Look("poll"),
+        };
+        self.watch.refresh(self.loads.outside_files()).await;
+        match reason {
+            Reason::End => return false,
+            Reason::Asked(Trigger { by, answer }) => {
+                let reloaded = self.loads.load_now(by).await;
                 if let Some(answer) = answer {
                     // Who asked may be gone.
                     let _ = answer.send(reloaded);
                 }
             }
-            () = watch.changed() => {
-                settle(watch).await;
-                watch.refresh(&loads.outside_files());
-                loads.load_changes("watcher").await;
-            }
-            () = tokio::time::sleep(wait) => {
-                watch.refresh(&loads.outside_files());
-                loads.load_changes("poll").await;
-            }
+            Reason::Look(by) => self.loads.load_changes(by).await,
         }
         true
+    }
+}
+
+/// Why the files are looked at.
+enum Reason {
+    /// Somebody asks.
+    Asked(Trigger),
+    /// They may have changed; by whom that was noticed.
+    Look(&'static str),
+    /// Nobody can ask any more: the node ends.
+    End,
+}
+
+impl Reason {
+    fn asked(trigger: Option<Trigger>) -> Reason {
+        trigger.map_or(Reason::End, Reason::Asked)
     }
 }
 

@@ -13,9 +13,19 @@ use tokio::sync::Notify;
 use super::paths::Watched;
 use super::{FAST_POLL, SLOW_POLL};
 use crate::options::Options;
+use crate::tasks;
 
 /// Watches a configuration folder, and what it names.
 pub(super) struct Watch {
+    /// Locked only by the work that looks at the file system, beside the threads that serve.
+    watching: Arc<Mutex<Watching>>,
+    /// Whether there was a watcher after the last look.
+    watched: bool,
+    shared: Arc<Shared>,
+}
+
+/// The watcher, and what it is to watch.
+struct Watching {
     root: PathBuf,
     /// Files that the options name.
     values: Option<PathBuf>,
@@ -36,14 +46,15 @@ struct Shared {
 
 impl Watch {
     pub(super) fn new(options: &Options) -> Watch {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Watch {
-            root: real(&options.dir),
-            values: options.values.as_deref().map(real),
+        let shared = Arc::<Shared>::default();
+        let watching = Watching {
+            root: options.dir.clone(),
+            values: options.values.clone(),
             watcher: None,
             told_failure: false,
-            shared: Arc::default(),
-        }
+            shared: shared.clone(),
+        };
+        Watch { watching: Arc::new(Mutex::new(watching)), watched: false, shared }
     }
 
     /// Waits for a change. Changes that come between two calls are not lost.
@@ -53,21 +64,45 @@ impl Watch {
 
     /// How often to look without being told.
     pub(super) fn poll_every(&self) -> Duration {
-        if self.watcher.is_some() { SLOW_POLL } else { FAST_POLL }
+        if self.watched { SLOW_POLL } else { FAST_POLL }
     }
 
-    /// Watches what is there now: folders that appeared, links that lead elsewhere, files that settings name outside.
-    pub(super) fn refresh(&mut self, outside: &[String]) {
+    /// Watches what is there now: folders that appeared, links that lead elsewhere, files that settings name outside. Whether
+    /// anything is watched now that was not.
+    pub(super) async fn refresh(&mut self, outside: Vec<String>) -> bool {
+        let watching = self.watching.clone();
+        let refreshed = move || watching.lock().unwrap_or_else(PoisonError::into_inner).refresh(&outside);
+        let found = tasks::blocking(refreshed).await;
+        self.watched = found != Found::NoWatcher;
+        found == Found::More
+    }
+}
+
+/// What a look at the folders came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// What was watched already.
+    Same,
+    /// Something else, which is watched now.
+    More,
+    /// There is no watcher.
+    NoWatcher,
+}
+
+impl Watching {
+    fn refresh(&mut self, outside: &[String]) -> Found {
         if self.shared.broken.swap(false, Ordering::Relaxed) {
             self.watcher = None;
             *self.shared.watched() = Watched::default();
         }
-        let mut files: Vec<PathBuf> = outside.iter().map(|file| self.root.join(file)).collect();
-        files.extend(self.values.clone());
-        let found = Watched::find(&self.root, &files);
+        // Events tell real paths.
+        let root = real(&self.root);
+        let mut files: Vec<PathBuf> = outside.iter().map(|file| root.join(file)).collect();
+        files.extend(self.values.as_deref().map(real));
+        let found = Watched::find(&root, &files);
         let before = self.shared.watched().clone();
         if found == before && self.watcher.is_some() {
-            return;
+            return Found::Same;
         }
         // First the names, then the watches: an event that comes at once is judged rightly.
         *self.shared.watched() = found.clone();
@@ -77,7 +112,9 @@ impl Watch {
             if !std::mem::replace(&mut self.told_failure, true) {
                 tracing::warn!("the files cannot be watched, so they are looked at every {FAST_POLL:?} instead: {why}");
             }
+            return Found::NoWatcher;
         }
+        Found::More
     }
 
     fn watch(&mut self, before: &Watched, found: &Watched) -> notify::Result<()> {
@@ -104,6 +141,10 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 impl Shared {

@@ -1,5 +1,7 @@
 //! The admin address of a running node, through the command line's client and without it.
 
+use std::time::Duration;
+
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes};
 use tokio::io::AsyncWriteExt;
@@ -7,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{TestNode, eventually, read_all, status};
 use crate::admin::api::{AddClient, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient};
-use crate::admin::{Client, ClientError};
+use crate::admin::{Client, ClientError, MOST_CONNECTIONS};
 use crate::records::{Records, Stores};
 
 const SAY: (&str, &str) = ("policies/say.toml", "route = \"GET /say\"\n[[filter]]\nuse = \"say\"\ntext = \"hello\"\n");
@@ -51,6 +53,23 @@ async fn only_health_and_metrics_are_open() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}
+
+/// Who reaches the address, and has no credential, takes no more than a few descriptors; the others have their turn.
+#[tokio::test]
+async fn connections_beyond_the_limit_wait() {
+    let node = TestNode::start(&[SAY]).await;
+    let silent = (0..3 * MOST_CONNECTIONS).map(|_| TcpStream::connect(node.running.started.admin));
+    let silent = futures_util::future::try_join_all(silent).await.unwrap();
+    let open = || node.running.admin.count();
+    eventually("the limit is reached", async || open() > MOST_CONNECTIONS).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(open(), MOST_CONNECTIONS + 1, "one waits for a place, the others in the backlog");
+    let head = "GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n";
+    let waiting = raw(&node, head);
+    let (answer, ()) = tokio::join!(waiting, async { drop(silent) });
+    assert_eq!(status(&answer), "200");
+    eventually("all are gone", async || open() == 0).await;
 }
 
 #[tokio::test]

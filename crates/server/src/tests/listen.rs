@@ -1,5 +1,6 @@
 //! Requests as clients send them, good and bad.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -120,6 +121,35 @@ async fn a_drain_answers_what_has_begun_and_takes_nothing_new() {
     assert!(busy.contains("connection: close\r\n") && busy.ends_with("done"), "{busy}");
     assert_eq!(idle, "");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+fn unanswered(node: &TestNode) -> (u64, u64) {
+    let metrics = &node.running.node.metrics;
+    (metrics.clients_gone.load(Ordering::Relaxed), metrics.cut_off.load(Ordering::Relaxed))
+}
+
+/// Neither is answered, so nothing else would tell of it.
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_counted_and_so_is_one_that_is_cut_off() {
+    let policy =
+        "route = \"/slow\"\n[[filter]]\nuse = \"sleep\"\nmillis = 60000\n[[filter]]\nuse = \"say\"\ntext = \"done\"\n";
+    let limits = ("node.toml", "[limits]\ndrain = \"50ms\"\n");
+    let node = TestNode::start(&[ECHO, ("policies/slow.toml", policy), limits]).await;
+    assert_eq!(status(&node.get("/echo/").await), "200");
+    assert_eq!(status(&node.get("/echo/../").await), "400");
+    assert_eq!(unanswered(&node), (0, 0));
+    let ask = async || {
+        let mut client = node.connect().await;
+        client.write_all(b"GET /echo/ HTTP/1.1\r\nhost: a\r\n\r\nGET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        // The one before is answered, so the policy of this one runs.
+        assert!(client.read(&mut [0; 1024]).await.unwrap() > 0);
+        client
+    };
+    drop(ask().await);
+    eventually("the client is gone", async || unanswered(&node) == (1, 0)).await;
+    let _waits = ask().await;
+    node.running.drain().await;
+    eventually("the request is cut off", async || unanswered(&node) == (1, 1)).await;
 }
 
 /// Many clients at once, before any of their tasks can have run: the limit holds all the same.

@@ -1,5 +1,7 @@
 //! Files change under a running node.
 
+use tokio::io::AsyncWriteExt;
+
 use super::{MEMORY, TestNode, eventually, folder, status};
 use crate::admin::api::ReloadOutcome;
 use crate::options::StartError;
@@ -123,6 +125,35 @@ async fn listeners_come_and_go_and_the_others_are_not_touched() {
     assert_eq!(status(&super::read_all(&mut kept).await), "200", "a connection of a kept listener lives on");
 }
 
+/// A connection that is open when its listener goes has its request answered, by the generation in which the listener was.
+#[tokio::test]
+async fn a_request_on_a_listener_that_goes_is_served_by_the_generation_that_had_it() {
+    let debug = "[debug]\ngeneration_header = true\n";
+    let listener = |name: &str| format!("[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\n");
+    let files =
+        [("policies/say.toml", &*say("one")), ("node.toml", &format!("{debug}{}{}", listener("a"), listener("b")))];
+    let folder = folder(&files);
+    let options = crate::options::Options { listen: None, ..super::options(&folder) };
+    let running = super::launch(options, std::sync::Arc::new(super::Quiet), crate::clock::environment()).await;
+    let Ok(running) = running else { panic!("it starts") };
+    let node = TestNode { running, folder };
+    let mut leaving = tokio::net::TcpStream::connect(node.running.started.listeners[1].address).await.unwrap();
+    // A request has begun: hyper would close a connection on which none has.
+    leaving.write_all(b"GET /say HTTP/1.1\r\n").await.unwrap();
+    let open = || node.running.node.listeners.open().iter().map(|(_, _, open)| open).sum::<usize>();
+    eventually("the connection is open", async || open() == 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    node.write("node.toml", &format!("{debug}{}", listener("a")));
+    node.write("policies/say.toml", &say("two"));
+    node.must_load().await;
+    assert!(node.get("/say").await.contains("portcullis-generation: 2\r\n"));
+    leaving.write_all(b"host: a\r\n\r\n").await.unwrap();
+    let answer = super::read_all(&mut leaving).await;
+    assert_eq!(status(&answer), "200", "{answer}");
+    assert!(answer.contains("portcullis-generation: 1\r\n") && answer.ends_with("one"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
 #[tokio::test]
 async fn no_request_fails_while_files_change() {
     let node = TestNode::start(&[("policies/say.toml", &say("0"))]).await;
@@ -142,6 +173,40 @@ async fn no_request_fails_while_files_change() {
     };
     tokio::join!(requests, changes);
     assert!(says(&node, "19").await);
+}
+
+/// The files are read before they are watched: a change in between is noticed all the same.
+#[tokio::test]
+async fn a_file_that_is_saved_while_the_node_starts_is_taken_up() {
+    let node = TestNode::start(&[("policies/say.toml", &say("one"))]).await;
+    // Nothing of the watcher can have run yet: this is the only thread.
+    node.write("policies/say.toml", &say("two"));
+    eventually("the change is in force", async || says(&node, "two").await).await;
+}
+
+/// Whoever asks for a load has it at once, also while files keep changing.
+#[tokio::test]
+async fn a_load_that_is_asked_for_waits_for_no_quiet() {
+    let node = TestNode::start(&[("policies/say.toml", &say("0"))]).await;
+    let writes = async {
+        for number in 1.. {
+            node.write("policies/say.toml", &say(&number.to_string()));
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let asks = async {
+        for _ in 0..10 {
+            // So that the watcher waits for quiet already.
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            node.reload().await;
+        }
+    };
+    let limit = tokio::time::sleep(std::time::Duration::from_secs(10));
+    tokio::select! {
+        () = asks => {}
+        () = writes => {}
+        () = limit => panic!("each waited until the files were quiet"),
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::harness::program::{command, finish};
 use crate::harness::{Folder, Node, portcullis};
 
-const WORKS: &[&str] = &["run", "check", "test", "init", "reload", "status", "client", "token", "store"];
+const WORKS: &[&str] = &["run", "check", "test", "init", "reload", "status", "client", "token", "store", "help"];
 const LATER: &[&str] = &[
     "graph",
     "trace",
@@ -57,6 +57,10 @@ fn help_shows_what_works_and_nothing_else() {
         assert!(help.contains("Example"), "{line}:\n{help}");
         assert!(!help.contains('\u{1b}'), "plain where it is no terminal");
     }
+    assert_eq!(
+        folder.run(["help", "client", "add"]).code(0).stdout,
+        folder.run(["client", "add", "--help"]).code(0).stdout
+    );
     folder.run(["--version"]).code(0).says("portcullis 0.");
 }
 

@@ -277,3 +277,23 @@ json    = { amount = "${vars.amount}", text = "${vars.greeting}!" }
     let method = node.get("/hello/x").send().status(405);
     assert_eq!(method.header("allow"), Some("POST"));
 }
+
+/// What is sent to an OAuth endpoint with another method stays here, whoever stands behind all other paths.
+#[test]
+fn a_catch_all_gets_no_credentials_of_the_oauth_endpoints() {
+    let folder = Folder::shipped();
+    let upstream = Upstream::echo();
+    folder.append("node.toml", &upstream.toml("site"));
+    folder.write("policies/site.toml", "route = \"/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"site\"\n");
+    let node = Node::start(&folder);
+    for path in ["token", "introspect?token=secret", "revoke?token=secret"] {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+            let path = format!("/api/oauth/{path}");
+            let refused = node.request(method, &path).basic("app", "secret").send();
+            assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")), "{method} {path}");
+        }
+    }
+    assert_eq!(upstream.heads(), Vec::<Vec<String>>::new());
+    node.get("/anything/else").send().status(200);
+    assert_eq!(upstream.heads().len(), 1);
+}

@@ -6,6 +6,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use policy::exchange::alike;
 use policy::settings::Spanned;
 use policy::{BuildContext, Diagnostics, Dynamic, Exchange, Getter, Reason, ReasonCode};
 
@@ -56,13 +57,13 @@ pub(crate) fn name(written: &Spanned<String>, side: Side, cx: &BuildContext<'_>)
         let help = "a header's name is letters, digits and `-`, without spaces or `:`";
         return Err(cx.error(written.span, format!("`{text}` is no name of a header"), help).into());
     };
-    if FRAMING.contains(&name.as_str()) {
+    if FRAMING.iter().any(|known| alike(known, name.as_str())) {
         let help =
             "leave it out: the gateway writes the fields of a connection and of a message's length from what it sends";
         return Err(cx.error(written.span, format!("`{text}` is not for a policy to write"), help).into());
     }
     if side == Side::Request
-        && let Some((_, help)) = WRITTEN_BY_PROXY.iter().find(|(known, _)| *known == name.as_str())
+        && let Some((_, help)) = WRITTEN_BY_PROXY.iter().find(|(known, _)| alike(known, name.as_str()))
     {
         return Err(cx.error(written.span, format!("`{text}` is not for a policy to write"), *help).into());
     }
@@ -133,7 +134,8 @@ pub(crate) fn is_the_clients(name: &HeaderName) -> bool {
         header::REFERER,
         header::USER_AGENT,
     ]
-    .contains(name)
+    .iter()
+    .any(|known| alike(known.as_str(), name.as_str()))
 }
 
 #[cfg(test)]

@@ -25,11 +25,15 @@ pub(crate) enum Side {
 }
 
 /// Fields of one connection and of a message's framing: the gateway writes them anew from the message that it sends, so
-/// that nobody's `Content-Length` and nobody's body can disagree.
+/// that nobody's `Content-Length` and nobody's body can disagree. The server strips them (its `hop.rs`): a policy that sets one
+/// would wait for it in vain. `tests/house.rs` holds the lists together.
 const FRAMING: &[&str] = &[
     "connection",
     "content-length",
+    "http2-settings",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
     "proxy-connection",
     "te",
     "trailer",

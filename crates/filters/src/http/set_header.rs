@@ -228,9 +228,20 @@ mod tests {
 
     #[test]
     fn what_is_not_a_policys_to_write_is_refused_at_load() {
-        for name in
-            ["connection", "Content-Length", "transfer-encoding", "te", "host", "x-forwarded-for", "x-request-id"]
-        {
+        for name in [
+            "connection",
+            "Content-Length",
+            "content_length",
+            "transfer-encoding",
+            "te",
+            "host",
+            "Proxy-Authorization",
+            "proxy-authenticate",
+            "HTTP2-Settings",
+            "x-forwarded-for",
+            "x_real-ip",
+            "x-request-id",
+        ] {
             let problems = tested(&format!("set = {{ {name} = 'a' }}")).problems();
             assert!(
                 problems.len() == 1 && problems[0].contains("is not for a policy to write"),

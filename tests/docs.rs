@@ -12,6 +12,68 @@ const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md"];
 /// What the pages' policies name, where a page does not show it.
 const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n";
 
+/// Examples that are run too: the block that has this text, and tests of it. That it compiles does not say that it does what
+/// the page says of it.
+const TESTS: &[(&str, &str)] = &[
+    (
+        "name = \"mark internal calls\"",
+        r#"
+[[test]]
+name    = "without the header it is skipped"
+request = { path = "/tried" }
+expect  = { status = 200, path = ["mark internal calls:skipped", "respond:answered"] }
+
+[[test]]
+name    = "with another value it is skipped"
+request = { path = "/tried", headers = { x-internal = "no" } }
+expect  = { status = 200, path = ["mark internal calls:skipped", "respond:answered"] }
+
+[[test]]
+name    = "with the value it runs"
+request = { path = "/tried", headers = { x-internal = "yes" } }
+expect  = { status = 200, path = ["mark internal calls:success", "respond:answered"] }
+"#,
+    ),
+    (
+        "of  = [\"by-key\", \"by-address\"]",
+        r#"
+[[test]]
+name    = "by key"
+request = { path = "/tried", headers = { x-key = "k" } }
+expect  = { status = 200, path = ["any:success", "require:success", "respond:answered"] }
+
+[[test]]
+name    = "by address"
+request = { path = "/tried" }
+expect  = { status = 200, path = ["any:success", "require:failure", "require:success", "respond:answered"] }
+
+[[test]]
+name    = "a bad key ends the search"
+request = { path = "/tried", headers = { x-key = "no" } }
+expect  = { status = 403, path = ["any:failure", "require:failure"] }
+"#,
+    ),
+    (
+        "(has(request.query.version)",
+        r#"
+[[test]]
+name    = "the default"
+request = { path = "/tried", headers = { accept = "application/json" } }
+expect  = { status = 200 }
+
+[[test]]
+name    = "another version"
+request = { path = "/tried", query = { version = "3" }, headers = { accept = "application/json" } }
+expect  = { status = 406 }
+
+[[test]]
+name    = "no header is no fault"
+request = { path = "/tried" }
+expect  = { status = 406 }
+"#,
+    ),
+];
+
 /// The ```toml blocks of a page, with the line each begins on.
 fn blocks(page: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
@@ -51,6 +113,7 @@ fn file(number: usize, block: &str) -> (String, String) {
 #[test]
 fn every_example_compiles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tested = 0;
     for page in PAGES {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let put = |path: &str, text: &str| {
@@ -60,11 +123,17 @@ fn every_example_compiles() {
         };
         put("pages/help.html", "<h1>Help</h1>\n");
         put("node.toml", NODE);
-        let blocks = blocks(&fs::read_to_string(root.join(page)).expect("the page is there"));
+        let text = fs::read_to_string(root.join(page)).expect("the page is there");
+        let blocks = blocks(&text);
         assert!(!blocks.is_empty(), "{page} has examples");
         for (number, block) in blocks {
             let (path, text) = file(number, &block);
             put(&path, &text);
+            if let Some((_, tests)) = TESTS.iter().find(|(has, _)| block.contains(has)) {
+                assert!(path.contains("/line-"), "{path} is a policy with a route of its own");
+                put(&path.replace(".toml", ".test.toml"), &tests.replace("/tried", &format!("/line-{number}")));
+                tested += 1;
+            }
         }
         let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["check", "-c"])
@@ -75,4 +144,5 @@ fn every_example_compiles() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("warning"), "{page}:\n{said}");
     }
+    assert_eq!(tested, TESTS.len(), "each test is of one block");
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test reads its own environment, and panics")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -151,6 +152,35 @@ fn below_crates(ending: &str) -> Vec<File> {
     found
 }
 
+/// The names of header fields in this piece of a source: from `start` to the first line that is `end`. As text or as
+/// constants of `http::header`.
+fn fields(source: &str, start: &str, end: &str) -> BTreeSet<String> {
+    let piece = source.split_once(start).unwrap_or_else(|| panic!("no `{start}`")).1;
+    let piece = piece.split_once(&format!("\n{end}\n")).unwrap_or_else(|| panic!("no `{end}` after `{start}`")).0;
+    let constants = piece.split("header::").skip(1);
+    let constants = constants.map(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap());
+    let texts = piece.split('"').skip(1).step_by(2);
+    constants.map(|name| name.to_ascii_lowercase().replace('_', "-")).chain(texts.map(str::to_owned)).collect()
+}
+
+/// What is wrong with the lists of fields that belong to a connection or a message's frame: what the server strips (`hop`),
+/// what no policy may write (`fields_`), and what comes off requests in another spelling (`listen`).
+fn wrong_fields(hop: &str, fields_: &str, listen: &str) -> Vec<String> {
+    let mut framing = fields(hop, "fn is_hop_by_hop", "}");
+    framing.insert("content-length".into());
+    let spelled: BTreeSet<String> = framing.iter().filter(|name| name.contains('-')).cloned().collect();
+    let mut wrong = Vec::new();
+    for (known, list, place) in [
+        (&framing, fields(fields_, "const FRAMING: ", "];"), "FRAMING of crates/filters/src/http/fields.rs"),
+        (&spelled, fields(listen, "const FRAMES: ", "];"), "FRAMES of crates/server/src/listen/headers.rs"),
+    ] {
+        let missing = known.difference(&list).map(|name| format!("{place} lacks `{name}`, which hop.rs strips"));
+        let more = list.difference(known).map(|name| format!("{place} has `{name}`, which hop.rs does not strip"));
+        wrong.extend(missing.chain(more));
+    }
+    wrong
+}
+
 fn report(wrong: Vec<String>) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -168,6 +198,17 @@ fn words_stand_where_they_belong() {
 #[test]
 fn files_are_as_they_should_be() {
     report(wrong_files(&below_crates(".rs")));
+}
+
+#[test]
+fn fields_of_a_connection_are_the_same_everywhere() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let hop = read("crates/server/src/hop.rs");
+    report(wrong_fields(
+        &hop,
+        &read("crates/filters/src/http/fields.rs"),
+        &read("crates/server/src/listen/headers.rs"),
+    ));
 }
 
 #[test]
@@ -191,4 +232,14 @@ fn each_rule_can_fail() {
     assert!(wrong_words(&file("crates/x/src/lib.rs", "// println!\nlet my_toml::x = 1;\n")).is_empty());
     one(wrong_files(&file("crates/x/src/lib.rs", "use std;\n")));
     one(wrong_files(&file("crates/x/src/x.rs", "#[ignore = \"slow\"]\n")));
+    let hop = |more: &str| format!("fn is_hop_by_hop() {{\n    header::KEEP_ALIVE\n        | \"te\"{more}\n}}\n");
+    let list = |name: &str, names: &str| format!("const {name}: &[&str] = &[\n{names}\n];\n");
+    let framing = list("FRAMING", "\"content-length\", \"keep-alive\", \"te\"");
+    let frames = list("FRAMES", "\"content-length\", \"keep-alive\"");
+    assert!(wrong_fields(&hop(""), &framing, &frames).is_empty());
+    one(wrong_fields(&hop(" | \"upgrade\""), &framing, &frames));
+    assert_eq!(wrong_fields(&hop(" | header::PROXY_AUTHENTICATE"), &framing, &frames).len(), 2);
+    one(wrong_fields(&hop(""), &list("FRAMING", "\"content-length\", \"keep-alive\""), &frames));
+    one(wrong_fields(&hop(""), &framing, &list("FRAMES", "\"content-length\"")));
+    one(wrong_fields(&hop(""), &framing, &list("FRAMES", "\"content-length\", \"keep-alive\", \"x-y\"")));
 }

@@ -178,10 +178,14 @@ fn forged_headers_in_disguise() {
     let api = api();
     let node = Node::start(&api.folder);
     let token = api.token(&node, "orders:read");
-    node.get("/orders/1").bearer(&token).header("X_Client", "admin").send();
+    let disguised = ["X_Client", "x_scope", "Content_Length", "Transfer_Encoding", "Proxy_Authorization", "X_Real-IP"];
+    for name in disguised {
+        node.get("/orders/1").bearer(&token).header(name, "admin").send().status(200);
+    }
     // A space before the colon: no HTTP, so the connection is closed, with or without an answer.
     let answer = node.get("/orders/1").bearer(&token).header("x-scope ", "all").try_send();
     assert!(answer.is_none_or(|answer| answer.status == 400));
+    assert!(api.upstream.heads().len() >= disguised.len());
     for head in api.upstream.heads() {
         let whole = head.join("\n").to_ascii_lowercase();
         assert!(!whole.contains("admin") && !whole.contains(": all"), "{whole}");
@@ -276,4 +280,47 @@ json    = { amount = "${vars.amount}", text = "${vars.greeting}!" }
     node.get("/nowhere").send().status(404);
     let method = node.get("/hello/x").send().status(405);
     assert_eq!(method.header("allow"), Some("POST"));
+}
+
+/// What is sent to an OAuth endpoint with another method stays here, whoever stands behind all other paths.
+#[test]
+fn a_catch_all_gets_no_credentials_of_the_oauth_endpoints() {
+    let folder = Folder::shipped();
+    let upstream = Upstream::echo();
+    folder.append("node.toml", &upstream.toml("site"));
+    folder.write("policies/site.toml", "route = \"/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"site\"\n");
+    let node = Node::start(&folder);
+    for path in ["token", "introspect?token=secret", "revoke?token=secret"] {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+            let path = format!("/api/oauth/{path}");
+            let refused = node.request(method, &path).basic("app", "secret").send();
+            assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")), "{method} {path}");
+        }
+    }
+    assert_eq!(upstream.heads(), Vec::<Vec<String>>::new());
+    node.get("/anything/else").send().status(200);
+    assert_eq!(upstream.heads().len(), 1);
+}
+
+/// What docs/policies.md says of paths: a parameter and an encoded slash are part of their segment, and so is the case.
+#[test]
+fn paths_that_an_upstream_may_read_otherwise() {
+    let folder = Folder::shipped();
+    let upstream = Upstream::echo();
+    folder.append("node.toml", &upstream.toml("site"));
+    folder.write("policies/site.toml", "route = \"/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"site\"\n");
+    folder.write("policies/admin.toml", "route = \"/admin/**\"\n[[filter]]\nuse = \"fail\"\nreason = \"admin\"\n");
+    let node = Node::start(&folder);
+    for path in
+        ["/admin", "/admin/", "/admin/y", "/admin/;x=1/y", "/%61dmin/y", "/admin/%2Fy", "//admin/y", "/./admin/y"]
+    {
+        let status = node.get(path).send().status;
+        assert!([400, 403].contains(&status), "{path}: {status}");
+    }
+    assert_eq!(upstream.heads(), Vec::<Vec<String>>::new());
+    for path in ["/admin;x=1/y", "/admin;/y", "/admin%3B/y", "/admin%2Fy", "/Admin/y"] {
+        node.get(path).send().status(200);
+        let head = &upstream.heads().pop().expect("it came through")[0];
+        assert_eq!(*head, format!("GET {path} HTTP/1.1"));
+    }
 }

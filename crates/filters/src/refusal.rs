@@ -105,6 +105,11 @@ impl Refusal {
         })
     }
 
+    /// Whether it tells the client how to prove itself.
+    pub(crate) fn has_challenge(&self) -> bool {
+        self.challenge.is_some()
+    }
+
     /// The reason, for this exchange. A message or detail whose value is missing is told by the one reason that matters: a
     /// refusal stays the refusal that the author wrote.
     pub(crate) fn reason(&self, exchange: &Exchange) -> Reason {

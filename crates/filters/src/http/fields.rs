@@ -6,6 +6,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use policy::exchange::alike;
 use policy::settings::Spanned;
 use policy::{BuildContext, Diagnostics, Dynamic, Exchange, Getter, Reason, ReasonCode};
 
@@ -24,11 +25,15 @@ pub(crate) enum Side {
 }
 
 /// Fields of one connection and of a message's framing: the gateway writes them anew from the message that it sends, so
-/// that nobody's `Content-Length` and nobody's body can disagree.
+/// that nobody's `Content-Length` and nobody's body can disagree. The server strips them (its `hop.rs`): a policy that sets one
+/// would wait for it in vain. `tests/house.rs` holds the lists together.
 const FRAMING: &[&str] = &[
     "connection",
     "content-length",
+    "http2-settings",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
     "proxy-connection",
     "te",
     "trailer",
@@ -56,13 +61,13 @@ pub(crate) fn name(written: &Spanned<String>, side: Side, cx: &BuildContext<'_>)
         let help = "a header's name is letters, digits and `-`, without spaces or `:`";
         return Err(cx.error(written.span, format!("`{text}` is no name of a header"), help).into());
     };
-    if FRAMING.contains(&name.as_str()) {
+    if FRAMING.iter().any(|known| alike(known, name.as_str())) {
         let help =
             "leave it out: the gateway writes the fields of a connection and of a message's length from what it sends";
         return Err(cx.error(written.span, format!("`{text}` is not for a policy to write"), help).into());
     }
     if side == Side::Request
-        && let Some((_, help)) = WRITTEN_BY_PROXY.iter().find(|(known, _)| *known == name.as_str())
+        && let Some((_, help)) = WRITTEN_BY_PROXY.iter().find(|(known, _)| alike(known, name.as_str()))
     {
         return Err(cx.error(written.span, format!("`{text}` is not for a policy to write"), *help).into());
     }
@@ -133,7 +138,8 @@ pub(crate) fn is_the_clients(name: &HeaderName) -> bool {
         header::REFERER,
         header::USER_AGENT,
     ]
-    .contains(name)
+    .iter()
+    .any(|known| alike(known.as_str(), name.as_str()))
 }
 
 #[cfg(test)]

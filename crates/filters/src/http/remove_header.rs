@@ -1,6 +1,8 @@
 //! `remove-header`: removes headers of the request that goes to the upstream, or of the answer. In Oracle API Gateway:
 //! Remove HTTP Header.
 //!
+//! Of a request, a header goes in every spelling with `_` for `-`: many upstreams cannot tell `X_Api_Key` from `X-Api-Key`.
+//!
 //! ```toml
 //! [[filter]]
 //! use   = "remove-header"
@@ -16,7 +18,7 @@ use http::{HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use policy::exchange::HeaderEdit;
+use policy::exchange::{HeaderEdit, remove_alike};
 use policy::outcome::MISSING_VALUE;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason};
@@ -90,9 +92,7 @@ impl Filter for RemoveHeader {
             let message = format!("the request has no header `{absent}`");
             return Ok(Outcome::Failure(Reason::new(MISSING_VALUE, message).with_status(StatusCode::BAD_REQUEST)));
         }
-        for name in &self.names {
-            headers.remove(name);
-        }
+        remove_alike(headers, &self.names);
         Ok(Outcome::Success)
     }
 }
@@ -112,6 +112,23 @@ mod tests {
         let seen = sent(&ran);
         assert_eq!((&seen["headers"]["cookie"], &seen["headers"]["accept"]), (&json!(null), &json!("*/*")));
         assert!(!ran.headers.contains_key("server"));
+    }
+
+    #[test]
+    fn a_header_goes_in_every_spelling_that_upstreams_take_for_it() {
+        let tested = policy(
+            "[[filter]]\nuse = 'remove-header'\nnames = ['x-api-key', 'x_debug']\n\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'",
+        );
+        let spelled = ["x-api-key", "X_Api_Key", "x-api_key", "x_api-key", "x-debug", "x_debug"];
+        let kept = ["x-api-keys", "xapi-key", "x_api"];
+        let headers: Vec<(&str, &str)> = spelled.iter().chain(&kept).map(|name| (*name, "1")).collect();
+        let seen = sent(&tested.run(get("/x", &headers)));
+        for name in spelled {
+            assert_eq!(seen["headers"][name.to_ascii_lowercase()], json!(null), "{name}");
+        }
+        for name in kept {
+            assert_eq!(seen["headers"][name], json!("1"), "{name}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::diagnostic::{Problem, codes};
-use policy::exchange::HeaderEdit;
+use policy::exchange::{HeaderEdit, remove_alike};
 use policy::filter::INJECTED_HEADER;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Outcome, Value};
@@ -71,11 +71,13 @@ impl FilterConfig for Settings {
         if problems.has_errors() {
             return Err(problems);
         }
-        let replaced = fields.iter().filter(|field| field.replaces && !fields::is_the_clients(&field.name));
-        for field in replaced.filter(|_| self.of == Side::Request) {
-            cx.publish(INJECTED_HEADER, Value::text(field.name.as_str()));
+        let replaced = fields.iter().filter(|field| field.replaces && self.of == Side::Request);
+        let names = replaced.map(|field| field.name.clone());
+        let (replaced, injected): (Vec<_>, Vec<_>) = names.partition(fields::is_the_clients);
+        for name in injected {
+            cx.publish(INJECTED_HEADER, Value::text(name.as_str()));
         }
-        Ok(SetHeader { of: self.of, fields })
+        Ok(SetHeader { of: self.of, fields, replaced })
     }
 }
 
@@ -105,6 +107,9 @@ struct Field {
 pub(crate) struct SetHeader {
     of: Side,
     fields: Vec<Field>,
+    /// Those that are a client's to say, and replaced: what the client said goes in every spelling. All others went before the
+    /// policy ran.
+    replaced: Vec<HeaderName>,
 }
 
 impl Filter for SetHeader {
@@ -122,7 +127,11 @@ impl Filter for SetHeader {
         }
         match self.of {
             Side::Response => edits.into_iter().for_each(|edit| exchange.edit_response_header(edit)),
-            Side::Request => edits.iter().for_each(|edit| edit.apply(&mut exchange.request.headers)),
+            Side::Request => {
+                let headers = &mut exchange.request.headers;
+                remove_alike(headers, &self.replaced);
+                edits.iter().for_each(|edit| edit.apply(headers));
+            }
         }
         Ok(Outcome::Success)
     }
@@ -153,6 +162,33 @@ mod tests {
         let text = "when = 'request.path == \"/elsewhere\"'\nset = { x-user = 'ann' }";
         let seen = sent(&tested(text).run(get("/x", &[("x-user", "admin"), ("x_user", "admin")])));
         assert_eq!((&seen["headers"]["x-user"], &seen["headers"]["x_user"]), (&json!(null), &json!(null)));
+    }
+
+    #[test]
+    fn a_field_that_is_replaced_does_not_stay_in_another_spelling() {
+        let seen =
+            sent(&tested("set = { content-type = 'text/plain', if-match = '${request.query.none ??}' }").run(get(
+                "/x",
+                &[
+                    ("content-type", "a"),
+                    ("content_type", "b"),
+                    ("if-match", "c"),
+                    ("if_match", "d"),
+                    ("if_range", "e"),
+                ],
+            )));
+        let headers = &seen["headers"];
+        assert_eq!((&headers["content-type"], &headers["content_type"]), (&json!("text/plain"), &json!(null)));
+        assert_eq!((&headers["if-match"], &headers["if_match"]), (&json!(null), &json!(null)));
+        assert_eq!(headers["if_range"], json!("e"));
+    }
+
+    /// A policy that says `x_user` means the field that upstreams take for `x-user`.
+    #[test]
+    fn a_forgery_is_the_same_in_both_directions() {
+        let seen =
+            sent(&tested("set = { x_user = 'ann' }").run(get("/x", &[("x-user", "admin"), ("x_user", "admin")])));
+        assert_eq!((&seen["headers"]["x-user"], &seen["headers"]["x_user"]), (&json!(null), &json!("ann")));
     }
 
     #[test]
@@ -192,9 +228,20 @@ mod tests {
 
     #[test]
     fn what_is_not_a_policys_to_write_is_refused_at_load() {
-        for name in
-            ["connection", "Content-Length", "transfer-encoding", "te", "host", "x-forwarded-for", "x-request-id"]
-        {
+        for name in [
+            "connection",
+            "Content-Length",
+            "content_length",
+            "transfer-encoding",
+            "te",
+            "host",
+            "Proxy-Authorization",
+            "proxy-authenticate",
+            "HTTP2-Settings",
+            "x-forwarded-for",
+            "x_real-ip",
+            "x-request-id",
+        ] {
             let problems = tested(&format!("set = {{ {name} = 'a' }}")).problems();
             assert!(
                 problems.len() == 1 && problems[0].contains("is not for a policy to write"),

@@ -42,7 +42,8 @@ impl AnswerStyle for Endpoint {
 
 impl AnswerStyle for Resource {
     fn failure(&self, exchange: &Exchange, reason: &Reason) -> Response {
-        if reason.absent && reason.detail::<Detail>().is_none() {
+        // What `require` misses in a request is absent too, but without a challenge that is a request like any other.
+        if reason.absent && !reason.challenges.is_empty() && reason.detail::<Detail>().is_none() {
             // Section 3: no credentials, no error code; there is nothing to tell but the challenges.
             return finished(no_store(Response::new(reason.status)), &reason.challenges, reason.retry_after);
         }

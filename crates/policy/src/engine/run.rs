@@ -234,9 +234,11 @@ impl Program {
     }
 }
 
-/// The failure of several chains of `any`: the first bad credential says more than absent ones; all challenges are kept.
+/// The failure of several chains of `any`: the first bad credential says more than absent ones, and of those the first that
+/// has a challenge, so that there is a 401 to it. All challenges are kept.
 fn merge(mut earlier: Box<Failed>, mut later: Box<Failed>) -> Box<Failed> {
-    if earlier.reason.absent && !later.reason.absent {
+    let says_more = |failed: &Failed| (!failed.reason.absent, !failed.reason.challenges.is_empty());
+    if earlier.reason.absent && says_more(&later) > says_more(&earlier) {
         later.reason.challenges = joined(earlier.reason.challenges, later.reason.challenges);
         return later;
     }

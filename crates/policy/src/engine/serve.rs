@@ -5,14 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 
 use super::decision::StepOutcome;
 use super::model::{Listener, Policy};
 use super::run::{Aborted, Ended, Failed};
 use super::{Program, Served};
-use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response};
+use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
 use crate::ports::Environment;
@@ -84,7 +84,10 @@ impl Program {
     async fn answer(&self, x: &mut Exchange, routed: Routed<'_>) -> Response {
         let style = routed.policy.map_or(self.plain, |policy| policy.style);
         if let Some(policy) = routed.policy {
-            drop_forgeries(&mut x.request.headers, &policy.injected);
+            // What the client sent under the names that only filters of this policy may send.
+            if !policy.injected.is_empty() {
+                remove_alike(&mut x.request.headers, &policy.injected);
+            }
         }
         x.stamp = x.environment().clock.monotonic_nanos();
         let ended = guarded(self.run_request(x, &routed)).await;
@@ -182,26 +185,6 @@ impl Program {
             x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
             self.built_in(x, style, ended);
         }
-    }
-}
-
-/// Drops what the client sent under the names that only filters of this policy may send; with `_` for `-` too, since
-/// upstreams that make variables of headers take one for the other.
-fn drop_forgeries(headers: &mut HeaderMap, injected: &[HeaderName]) {
-    if injected.is_empty() {
-        return;
-    }
-    let same = |name: &HeaderName, key: &HeaderName| {
-        let pairs = name.as_str().bytes().zip(key.as_str().bytes());
-        name.as_str().len() == key.as_str().len() && pairs.into_iter().all(|(n, k)| n == k || (n == b'-' && k == b'_'))
-    };
-    for name in injected {
-        headers.remove(name);
-    }
-    let with_underscores = headers.keys().filter(|key| key.as_str().contains('_'));
-    let alike: Vec<_> = with_underscores.filter(|key| injected.iter().any(|name| same(name, key))).cloned().collect();
-    for key in alike {
-        headers.remove(key);
     }
 }
 

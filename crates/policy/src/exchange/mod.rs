@@ -1,9 +1,11 @@
 //! The exchange: one request, its response once there is one, and its attributes.
 
+mod alike;
 mod body;
 mod request;
 mod response;
 
+pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};

@@ -3,6 +3,10 @@
 //! A request visits each node of the tree at most once, so the time is bounded by the number of routes; with the usual mix
 //! of literal segments it is one binary search a segment. Nothing is allocated but the parameters and, where a path is
 //! percent-encoded, its decoded segments.
+//!
+//! The path decides before the method: at the most specific path of which a route fits in its host, headers and query, the
+//! search ends, with a route or with 405. If it went on for another method, a policy for all paths would get what was meant
+//! for a more specific one: the credentials in a `GET` of the token endpoint, say.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -51,7 +55,7 @@ pub(crate) struct Matched {
 pub(crate) enum Unmatched {
     /// No route has this path.
     NotFound,
-    /// Routes have this path, with other methods: those, and the policy of the most specific of them.
+    /// The routes of the most specific path have other methods: those, and the policy of the first of them.
     Method { matched: Matched, allow: Vec<Method> },
     /// The path is no UTF-8 when decoded.
     BadPath,
@@ -85,7 +89,9 @@ impl Router {
         }
         for node in &mut router.nodes {
             for candidates in [&mut node.here, &mut node.rest, &mut node.all] {
-                candidates.sort_by_key(|candidate| Reverse(rank(&candidate.spec)));
+                // Of two that are equal otherwise, the one that names HEAD is first asked for it.
+                let named = |spec: &RouteSpec| spec.methods.contains(&Method::HEAD);
+                candidates.sort_by_key(|candidate| Reverse((rank(&candidate.spec), named(&candidate.spec))));
             }
         }
         router
@@ -145,14 +151,8 @@ impl Router {
         for part in path.split('/') {
             segments.push(decode(part).ok_or(Unmatched::BadPath)?);
         }
-        let mut search = Search { router: self, request, segments: &segments, captured: Captured::new(), other: None };
-        match search.visit(0, 0) {
-            Some(matched) => Ok(matched),
-            None => Err(match search.other {
-                Some((matched, allow)) => Unmatched::Method { matched, allow },
-                None => Unmatched::NotFound,
-            }),
-        }
+        let mut search = Search { router: self, request, segments: &segments, captured: Captured::new() };
+        search.visit(0, 0).unwrap_or(Err(Unmatched::NotFound))
     }
 }
 
@@ -161,31 +161,32 @@ struct Search<'a> {
     request: &'a Request,
     segments: &'a [Cow<'a, str>],
     captured: Captured,
-    /// The most specific route that matches but for its method, and all methods that such routes have.
-    other: Option<(Matched, Vec<Method>)>,
 }
 
+/// What the most specific path decides; none where no route has the path.
+type Decided = Option<Result<Matched, Unmatched>>;
+
 impl Search<'_> {
-    /// Looks for a route below this node; `depth` segments are used up.
-    fn visit(&mut self, at: usize, depth: usize) -> Option<Matched> {
+    /// Looks for a path below this node; `depth` segments are used up.
+    fn visit(&mut self, at: usize, depth: usize) -> Decided {
         let router = self.router;
         let node = &router.nodes[at];
         let Some(segment) = self.segments.get(depth) else {
             return self.choose(&node.here, depth).or_else(|| self.choose(&node.all, depth));
         };
         if let Ok(found) = node.literals.binary_search_by(|(known, _)| (**known).cmp(segment.as_ref()))
-            && let Some(matched) = self.visit(node.literals[found].1, depth + 1)
+            && let Some(decided) = self.visit(node.literals[found].1, depth + 1)
         {
-            return Some(matched);
+            return Some(decided);
         }
         if let Some(child) = node.name
             && !segment.is_empty()
         {
             self.captured.push(depth);
-            let matched = self.visit(child, depth + 1);
+            let decided = self.visit(child, depth + 1);
             self.captured.pop();
-            if matched.is_some() {
-                return matched;
+            if decided.is_some() {
+                return decided;
             }
         }
         let something = self.segments.len() > depth + 1 || !segment.is_empty();
@@ -193,20 +194,19 @@ impl Search<'_> {
         rest.or_else(|| self.choose(&node.all, depth))
     }
 
-    /// The first candidate that matches in everything but the path, which does.
-    fn choose(&mut self, candidates: &[Candidate], depth: usize) -> Option<Matched> {
-        let request = self.request;
-        let fitting = || candidates.iter().filter(|candidate| candidate.fits(request));
+    /// Chooses by method among the routes of one path that match in everything else; without any, another path is looked for.
+    fn choose(&self, candidates: &[Candidate], depth: usize) -> Decided {
+        let method = &self.request.method;
+        let fitting = || candidates.iter().filter(|candidate| candidate.fits(self.request));
+        let first = fitting().next()?;
         let chosen = fitting()
-            .find(|candidate| candidate.takes(&request.method))
-            .or_else(|| fitting().find(|candidate| request.method == Method::HEAD && candidate.takes(&Method::GET)))
-            .or_else(|| fitting().find(|candidate| candidate.options && request.method == Method::OPTIONS));
+            .find(|candidate| candidate.takes(method))
+            .or_else(|| fitting().find(|candidate| candidate.options && *method == Method::OPTIONS));
         if let Some(candidate) = chosen {
-            return Some(self.matched(candidate, depth));
+            return Some(Ok(self.matched(candidate, depth)));
         }
+        let mut allow = Vec::new();
         for candidate in fitting() {
-            let matched = self.matched(candidate, depth);
-            let (_, allow) = self.other.get_or_insert_with(|| (matched, Vec::new()));
             let options = candidate.options.then_some(Method::OPTIONS);
             for method in candidate.spec.allowed().chain(options) {
                 if !allow.contains(&method) {
@@ -214,7 +214,7 @@ impl Search<'_> {
                 }
             }
         }
-        None
+        Some(Err(Unmatched::Method { matched: self.matched(first, depth), allow }))
     }
 
     fn matched(&self, candidate: &Candidate, depth: usize) -> Matched {
@@ -239,9 +239,10 @@ impl Candidate {
         host && headers && query
     }
 
-    /// The method matches.
+    /// The method matches. HEAD goes where GET goes: it must not get past what GET meets there.
     fn takes(&self, method: &Method) -> bool {
-        self.spec.methods.is_empty() || self.spec.methods.contains(method)
+        let methods = &self.spec.methods;
+        methods.is_empty() || methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
     }
 }
 
@@ -259,7 +260,7 @@ fn rank(spec: &RouteSpec) -> (bool, usize, bool) {
 
 /// All pairs of routes that nobody can tell apart. Only routes whose paths have one shape are compared with each other.
 pub(crate) fn ties(routes: &[Route<'_>]) -> Vec<Tie> {
-    let mut by_shape: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut by_shape: BTreeMap<Shape<'_>, Vec<usize>> = BTreeMap::new();
     for (index, route) in routes.iter().enumerate() {
         by_shape.entry(shape(route.spec)).or_default().push(index);
     }
@@ -273,21 +274,20 @@ pub(crate) fn ties(routes: &[Route<'_>]) -> Vec<Tie> {
     ties
 }
 
-/// The path without the names in it, and the host.
-fn shape(spec: &RouteSpec) -> String {
-    let mut shape = spec.host.clone().unwrap_or_default();
-    for segment in &spec.pattern.segments {
-        match segment {
-            Segment::Literal(text) => shape.extend(["/", text]),
-            Segment::Name(_) => shape.push_str("/{}"),
-        }
-    }
-    shape.push_str(match spec.pattern.tail {
-        Tail::None => "",
-        Tail::Rest(_) => "/{*}",
-        Tail::All => "/**",
+/// The host, the path with its names left out, and how it ends.
+type Shape<'a> = (Option<&'a str>, Vec<Option<&'a str>>, u8);
+
+fn shape(spec: &RouteSpec) -> Shape<'_> {
+    let segments = spec.pattern.segments.iter().map(|segment| match segment {
+        Segment::Literal(text) => Some(text.as_str()),
+        Segment::Name(_) => None,
     });
-    shape
+    let tail = match spec.pattern.tail {
+        Tail::None => 0,
+        Tail::Rest(_) => 1,
+        Tail::All => 2,
+    };
+    (spec.host.as_deref(), segments.collect(), tail)
 }
 
 fn tie(a: &RouteSpec, b: &RouteSpec) -> bool {

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Route, RouteSpec, Router, Unmatched};
+use super::{Route, RouteSpec, Router, Unmatched, ties};
 use crate::compile::table::Reporter;
 use crate::diagnostic::{Diagnostics, SourceFile};
 use crate::reader::{Node, parse};
@@ -92,12 +92,51 @@ fn the_most_specific_path_wins() {
     }
 }
 
+/// What stands behind a catch-all must not get a request with another method that a path of its own would refuse.
 #[test]
-fn a_less_specific_route_takes_what_the_method_of_a_more_specific_one_does_not() {
-    let router = router("['GET /o/{id}', '/o/{*rest}', 'PUT /u', 'DELETE /u']");
-    assert_eq!(routed(&router, Method::POST, "/o/1", "localhost", &[]), "1 rest=1");
-    assert_eq!(routed(&router, Method::GET, "/o/1", "localhost", &[]), "0 id=1");
-    assert_eq!(get(&router, "/u"), "405 PUT,DELETE");
+fn the_path_decides_before_the_method() {
+    let router = router(
+        "['POST /api/token', '/{*rest}', 'PUT /u', 'DELETE /u', 'GET /o/{id}', 'DELETE /o/1', '/**', { path = '/beta', headers = { x-beta = 'yes' }, methods = ['GET'] }]",
+    );
+    for (method, path, headers, expected) in [
+        ("POST", "/api/token", &[][..], "0"),
+        ("GET", "/api/token", &[], "405 POST"),
+        ("HEAD", "/api/token?token=x", &[], "405 POST"),
+        ("OPTIONS", "/api/token", &[], "405 POST"),
+        ("GET", "/api/%74oken", &[], "405 POST"),
+        ("GET", "/api/token/", &[], "1 rest=api/token/"),
+        ("GET", "/api/other", &[], "1 rest=api/other"),
+        // Routes with the same path: together they have these methods.
+        ("GET", "/u", &[], "405 PUT,DELETE"),
+        ("DELETE", "/u", &[], "3"),
+        // A name is less specific than text, and more than the rest.
+        ("GET", "/o/1", &[], "405 DELETE"),
+        ("GET", "/o/2", &[], "4 id=2"),
+        ("DELETE", "/o/2", &[], "405 GET,HEAD"),
+        // A route whose headers, query or host do not match does not have the path either.
+        ("GET", "/beta", &[("x-beta", "yes")], "7"),
+        ("POST", "/beta", &[("x-beta", "yes")], "405 GET,HEAD"),
+        ("POST", "/beta", &[], "1 rest=beta"),
+    ] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        assert_eq!(routed(&router, method.clone(), path, "localhost", headers), expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn methods_choose_among_routes_of_one_path_whatever_else_they_ask_for() {
+    let router = router(
+        "[{ path = '/', host = 'a.example', methods = ['GET'] }, { path = '/', methods = ['POST'] }, { path = '/', host = 'b.example', methods = ['PUT'] }]",
+    );
+    for (method, host, expected) in [
+        (Method::GET, "a.example", "0"),
+        (Method::POST, "a.example", "1"),
+        (Method::PUT, "a.example", "405 GET,HEAD,POST"),
+        (Method::PUT, "b.example", "2"),
+        (Method::GET, "c.example", "405 POST"),
+    ] {
+        assert_eq!(routed(&router, method.clone(), "/", host, &[]), expected, "{method} {host}");
+    }
 }
 
 #[test]
@@ -106,7 +145,29 @@ fn head_is_served_as_get_where_it_has_no_route_of_its_own() {
     assert_eq!(routed(&one, Method::HEAD, "/", "localhost", &[]), "0");
     let own = router("['GET /', 'HEAD /']");
     assert_eq!(routed(&own, Method::HEAD, "/", "localhost", &[]), "1");
-    assert_eq!(routed(&own, Method::PUT, "/", "localhost", &[]), "405 GET,HEAD");
+    assert_eq!(routed(&own, Method::PUT, "/", "localhost", &[]), "405 HEAD,GET");
+
+    // A route for all methods is nobody's own: HEAD must not get past what GET meets.
+    let all = router("['/', 'GET /']");
+    assert_eq!(routed(&all, Method::HEAD, "/", "localhost", &[]), "1");
+    assert_eq!(routed(&all, Method::PUT, "/", "localhost", &[]), "0");
+    // Nor does it go to a less specific path that has HEAD.
+    let other = router("['POST /a', 'HEAD /{*rest}', 'GET /b', 'HEAD /**']");
+    assert_eq!(routed(&other, Method::HEAD, "/a", "localhost", &[]), "405 POST");
+    assert_eq!(routed(&other, Method::HEAD, "/b", "localhost", &[]), "2");
+}
+
+#[test]
+fn paths_with_an_encoded_slash_are_no_ties() {
+    let specs = specs("['/a%2Fb', '/a/b', '/%7B%7D', '/{x}', '/%2F%2A%2A', '/**']");
+    let routes: Vec<Route<'_>> =
+        specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
+    assert!(ties(&routes).is_empty());
+    let specs = self::specs("['/a%2Fb', '/a%2fb', '/{x}/**', '/{y}/**', 'GET /c', 'PUT /c']");
+    let routes: Vec<Route<'_>> =
+        specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
+    let found: Vec<_> = ties(&routes).iter().map(|tie| (tie.first, tie.second)).collect();
+    assert_eq!(found, [(2, 3), (0, 1)]);
 }
 
 #[test]

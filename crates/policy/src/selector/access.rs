@@ -110,6 +110,42 @@ impl Got<'_> {
 }
 
 impl Accessor {
+    /// What the client sends or the gateway always knows: where this is absent, the client has left it out.
+    pub(crate) fn is_the_clients(&self) -> bool {
+        match self {
+            Accessor::Constant(_)
+            | Accessor::Method
+            | Accessor::Path
+            | Accessor::Uri
+            | Accessor::Url
+            | Accessor::QueryString
+            | Accessor::Host
+            | Accessor::Scheme
+            | Accessor::Id
+            | Accessor::ContentType
+            | Accessor::Header(_)
+            | Accessor::Query(_)
+            | Accessor::Form(_)
+            | Accessor::Cookie(_)
+            | Accessor::Body
+            | Accessor::Json(_)
+            | Accessor::ClientIp
+            | Accessor::PathParameter(_)
+            | Accessor::Now => true,
+            Accessor::Attribute { .. }
+            | Accessor::Variable { .. }
+            | Accessor::Input { .. }
+            | Accessor::ResponseStatus
+            | Accessor::ResponseHeader(_)
+            | Accessor::ResponseBody
+            | Accessor::ResponseJson(_)
+            | Accessor::FailureReason
+            | Accessor::FailureMessage
+            | Accessor::FailureFilter
+            | Accessor::FailureStatus => false,
+        }
+    }
+
     /// Reads; `None` is absent, a reason is a request that is malformed.
     pub(crate) fn get<'e>(&'e self, exchange: &'e Exchange) -> Result<Option<Got<'e>>, Reason> {
         let request = &exchange.request;

@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 /// Takes off what a client could forge to look like another one: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, and
 /// `X-Request-Id`, which the gateway makes. Also in the spelling with underscores, which many servers behind a gateway
-/// cannot tell from the one with hyphens.
+/// cannot tell from the one with hyphens; and so spelled, fields of a message's frame and of a connection, `Content_Length`
+/// and the like: with hyphens those are read and removed elsewhere, and written anew.
 pub(crate) fn strip_forged(headers: &mut HeaderMap) {
     let mut forged: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for name in headers.keys() {
@@ -21,9 +22,12 @@ pub(crate) fn strip_forged(headers: &mut HeaderMap) {
 
 /// Names come in lower case: hyper parsed them.
 fn is_forged(name: &str) -> bool {
+    if name.contains('_') {
+        let name = name.replace('_', "-");
+        return is_forged_x(&name) || FRAMES.contains(&name.as_str());
+    }
     match name.as_bytes().first() {
         Some(b'f') => name == "forwarded",
-        Some(b'x') if name.contains('_') => is_forged_x(&name.replace('_', "-")),
         Some(b'x') => is_forged_x(name),
         _ => false,
     }
@@ -32,6 +36,17 @@ fn is_forged(name: &str) -> bool {
 fn is_forged_x(name: &str) -> bool {
     name == "x-real-ip" || name == "x-request-id" || name.starts_with("x-forwarded")
 }
+
+/// Fields of a frame or a connection that can be spelled with an underscore.
+const FRAMES: &[&str] = &[
+    "content-length",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "transfer-encoding",
+];
 
 #[cfg(test)]
 mod tests {
@@ -47,6 +62,20 @@ mod tests {
             ("x-forwarded_proto", true),
             ("x-real-ip", true),
             ("x_real_ip", true),
+            ("content_length", true),
+            ("transfer_encoding", true),
+            ("keep_alive", true),
+            ("proxy_connection", true),
+            ("proxy_authorization", true),
+            ("proxy_authenticate", true),
+            ("http2_settings", true),
+            ("content_lengths", false),
+            ("content-length", false),
+            ("transfer-encoding", false),
+            ("connection", false),
+            ("host", false),
+            ("content_type", false),
+            ("_host", false),
             ("x-request-id", true),
             ("x-api-key", false),
             ("from", false),

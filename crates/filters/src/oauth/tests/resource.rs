@@ -41,6 +41,16 @@ fn rfc6750_3_1_no_credentials() {
     }
 }
 
+/// What a `require` misses has no challenge: a client with a good token is told what it did wrong, in the API's language.
+#[test]
+fn a_parameter_that_is_missing_is_no_missing_token() {
+    let require = "[[filter]]\nuse = \"require\"\nthat = 'request.query.version == \"2\"'\n";
+    let world = World::protecting(&format!("{VALIDATE}{require}{RESPOND}"));
+    let ran = world.get("/", &[("authorization", &bearer(&world.token(|_| {})))]);
+    assert_eq!((ran.status, ran.header("content-type")), (400, "application/problem+json"));
+    assert_eq!(challenge(&world.get("/", &[])), (401, "Bearer realm=\"api\""));
+}
+
 /// D17: a token that is not good is 401 `invalid_token`.
 #[test]
 fn rfc6750_3_1_invalid_token() {

@@ -43,6 +43,19 @@ fn any_merges_challenges_and_a_bad_credential_says_more_than_an_absent_one() {
 }
 
 #[test]
+fn of_absent_credentials_the_one_with_a_challenge_is_told() {
+    let ran = policy(
+        "filter = [{ use = 'any', of = ['a', 'b', 'c'] }, { use = 'answer' }]
+         chain.a = [{ use = 'fail', reason = 'silent', absent = true, status = 400 }]
+         chain.b = [{ use = 'fail', reason = 'none', absent = true, challenge = 'Bearer', status = 401 }]
+         chain.c = [{ use = 'fail', reason = 'never', absent = true, challenge = 'Basic', status = 401 }]",
+    )
+    .get("/");
+    assert_eq!((ran.status, ran.text()), (401, "none"));
+    assert_eq!(ran.headers.get_all("www-authenticate").iter().collect::<Vec<_>>(), ["Bearer", "Basic"]);
+}
+
+#[test]
 fn any_rolls_back_what_a_failed_chain_set_and_edited() {
     let ran = policy(
         "filter = [{ use = 'mark', word = 'kept' }, { use = 'any', of = ['a', 'b'] }, { use = 'want', optional = true, answers = true }]

@@ -54,6 +54,12 @@ impl Condition {
     pub fn holds(&self, exchange: &Exchange) -> Result<bool, Reason> {
         self.0.holds(exchange)
     }
+
+    /// Whether it is about the request as the client sent it, and nothing that a filter found out: a value that is missing then
+    /// is one that the client did not send.
+    pub fn is_about_the_request(&self) -> bool {
+        self.0.variables.iter().all(|variable| variable.accessor.is_the_clients())
+    }
 }
 
 /// A compiled CEL expression.

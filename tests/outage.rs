@@ -177,6 +177,9 @@ fn a_full_disk() {
     });
     assert!(!tokens.is_empty());
     tokens.iter().for_each(|token| drop(node.tokeninfo(token).status(200)));
+    (0..50).for_each(|_| unavailable(&node.ask_token(&client, &[])));
+    let log = node.log();
+    assert!((1..=2).contains(&log.matches("commits failed: ").count()), "{log}");
     limit("unlimited:unlimited");
     wait_until("there is room", || node.ask_token(&client, &[]).status == 200);
     drop(node);

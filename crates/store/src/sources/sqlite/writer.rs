@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -7,8 +8,10 @@ use std::time::Duration;
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
+use tokio::time::Instant;
 
 use super::answers::{Pending, Promise, deliver, promise};
+use super::failures::{Failures, Untold};
 use super::file::{Identity, Log, Place, is_busy, keeps_the_connection};
 use super::queue::{Queue, Refused, Taker, Wake};
 use super::statements::{STATEMENTS, bound, row};
@@ -131,11 +134,12 @@ struct State {
     known: Option<Identity>,
     /// The log of the connection that is open.
     log: Option<Log>,
+    failures: Failures,
 }
 
 impl State {
     fn new(place: &Arc<Place>) -> State {
-        State { place: place.clone(), open: None, known: None, log: None }
+        State { place: place.clone(), open: None, known: None, log: None, failures: Failures::default() }
     }
 
     fn run(&mut self, mut operations: Taker<Operation>) {
@@ -164,13 +168,25 @@ impl State {
         }
         match outcome {
             Ok(answers) => {
+                if self.failures.has_untold()
+                    && let Some(untold) = self.failures.due(Instant::now())
+                {
+                    self.warn(untold, "no longer, they succeed by now");
+                }
                 deliver(group.drain(..).map(|operation| operation.answer).zip(answers));
             }
             Err(Failed::Busy(error) | Failed::For(error)) => {
-                tracing::warn!(source = self.place.name(), waiting = group.len(), "a commit failed: {error}");
+                if let Some(untold) = self.failures.add(group.len(), Instant::now()) {
+                    self.warn(untold, &error);
+                }
                 deliver(group.drain(..).map(|operation| (operation.answer, Err(error.clone()))));
             }
         }
+    }
+
+    fn warn(&self, untold: Untold, why: impl fmt::Display) {
+        let (source, Untold { commits, operations }) = (self.place.name(), untold);
+        tracing::warn!(source, commits, operations, "commits failed: {why}");
     }
 
     /// One transaction. An operation that fails alone is undone alone, and has its error as its answer.

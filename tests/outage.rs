@@ -128,6 +128,18 @@ fn a_node_starts_without_its_source() {
     node.token(&client);
 }
 
+/// A schema that is applied again, over tables that are there, is nothing to tell of.
+#[test]
+fn a_schema_that_is_there_already_makes_no_noise() {
+    let Cut { folder, _database: database, .. } = on_a_line();
+    drop(Node::start(&folder));
+    database.execute("DELETE FROM portcullis_schema");
+    let node = Node::start(&folder);
+    assert_eq!(database.number("SELECT count(*) FROM portcullis_schema"), 1);
+    let log = node.log();
+    assert!(log.contains("schema migrated to version 1") && !log.contains("already exists"), "{log}");
+}
+
 /// A source that says nothing at all is as good as one that is down: nobody waits for more than 5 s.
 #[test]
 fn a_source_that_is_silent() {

@@ -225,3 +225,23 @@ fn a_locked_sqlite_file() {
     wait_until("written again", || node.ask_token(&client, &[]).status == 200);
     node.tokeninfo(&token).status(200);
 }
+
+/// `rm portcullis.db-wal` under a running node: noticed, and a crash afterwards loses nothing.
+#[test]
+fn a_log_of_sqlite_that_was_removed() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let mut node = Node::start(&folder);
+    let token = node.token(&client);
+    let ready = Request::new(node.admin, "GET", "/health/ready");
+    wait_until("ready", || ready.send().status == 200);
+    std::fs::remove_file(folder.at("var/portcullis.db-wal")).unwrap();
+    wait_until("not ready", || ready.send().status == 503);
+    unavailable(&node.ask_token(&client, &[]));
+    unavailable(&node.tokeninfo(&token));
+    node.signal("KILL");
+    node.end();
+    let node = Node::start(&folder);
+    node.tokeninfo(&token).status(200);
+    node.token(&client);
+}

@@ -1,7 +1,8 @@
 //! The `clients` store: the client application registry.
 //!
 //! Clients are read with every request, so they are remembered for at most 1 s. Misses are not: a new client is known at once.
-//! What this node writes it knows at once.
+//! What this node writes it knows at once. And nobody is refused for a secret by what is remembered: one that another process
+//! has just given a client is known at once too.
 //!
 //! Their age is measured here, by a clock that never goes back: the time at which a request began says nothing of it, since its
 //! body may have taken minutes.
@@ -46,6 +47,13 @@ struct Remembered {
     read_at: Instant,
 }
 
+/// A client, or that there is none.
+struct Known {
+    client: Option<Arc<Client>>,
+    /// When it was asked for: what is told is no older.
+    read_at: Instant,
+}
+
 impl Clients {
     /// The store over this source.
     pub fn new(source: Arc<dyn DataSource>) -> Self {
@@ -65,16 +73,22 @@ impl Clients {
 
     /// The client, as it was at most 1 s ago; enabled or not.
     pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        let read_at = Instant::now();
-        if let Some(found) = self.remembered.get(id.as_str())
-            && read_at.duration_since(found.read_at) <= FRESH
+        let now = Instant::now();
+        self.since(id, now.checked_sub(FRESH).unwrap_or(now)).await.map(|known| known.client)
+    }
+
+    /// The client as it was at this time or later: remembered, or read.
+    async fn since(&self, id: &ClientId, time: Instant) -> Result<Known, StoreError> {
+        if let Some(Remembered { client, read_at }) = self.remembered.get(id.as_str())
+            && read_at >= time
         {
-            return Ok(Some(found.client));
+            return Ok(Known { client: Some(client), read_at });
         }
+        let read_at = Instant::now();
         let writes = self.writes.load(Ordering::Acquire);
         let Some(row) = self.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
             self.forget(id);
-            return Ok(None);
+            return Ok(Known { client: None, read_at });
         };
         let client: Arc<Client> = Arc::new(decode(&CLIENT, &row)?);
         self.verifier.saw(&client);
@@ -82,7 +96,7 @@ impl Clients {
         if self.writes.load(Ordering::Acquire) == writes {
             self.remembered.insert(id.shared(), Remembered { client: client.clone(), read_at });
         }
-        Ok(Some(client))
+        Ok(Known { client: Some(client), read_at })
     }
 
     /// After a write of this node, whatever came of it.
@@ -98,14 +112,27 @@ impl Clients {
 
     /// The enabled client whose secret this is. An unknown, disabled or wrong one is `None` after the same work. `now` (Unix
     /// seconds) decides which secrets are still valid.
+    ///
+    /// A client that was remembered refuses nobody: another process may just have given it the secret. It is read once more, and
+    /// that before slow work, so that the limits on failures and on work are those of one check.
     pub async fn authenticate(
         &self,
         id: &ClientId,
         secret: &Secret,
         now: u64,
     ) -> Result<Option<Arc<Client>>, StoreError> {
+        let began = Instant::now();
         // A disabled one is as unknown.
-        let client = self.get(id).await?.filter(|client| client.enabled);
+        let enabled = |known: Known| known.client.filter(|client| client.enabled);
+        let known = self.since(id, began.checked_sub(FRESH).unwrap_or(began)).await?;
+        let was_read = known.read_at >= began;
+        let mut client = enabled(known);
+        if !was_read {
+            if self.verifier.knows(id, client.as_deref(), secret, now) {
+                return Ok(client);
+            }
+            client = enabled(self.since(id, began).await?);
+        }
         let right = self.verifier.verify(id, client.as_deref(), secret, now).await?;
         Ok(client.filter(|_| right))
     }

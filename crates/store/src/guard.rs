@@ -1,8 +1,9 @@
 //! A data source behind a guard: every verb has a time limit, and none runs before the source was prepared.
 //!
-//! The first verb that gets no answer in time marks the source as strained, and while it is strained the limit is short: requests
-//! fail fast, and do not pile up. The first answer ends that. `health` has the whole limit always, so that a source that has
-//! become slow, but answers, is used again.
+//! The first verb that gets no answer in time strains the source, for its kind: a file that another process has locked is read as
+//! before, and answers to reads say nothing of writes. While a kind is strained its limit is short (see [`Strain`]). `health` has
+//! the whole limit always, and its answer ends the strain of reads; that it fails strains nothing, since a source may read and
+//! write for it, and it does not say which of them got no answer.
 //!
 //! A request has several verbs, each of which may be slow: what it waits for all of them together is bounded, where its task
 //! says with [`begin_request`] that it begins.
@@ -19,15 +20,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::alarm::Alarm;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::strain::{LIMIT, Strain};
 
 /// What a request may wait for its sources, all verbs together: it is answered within 5 s.
 const BUDGET: Duration = Duration::from_millis(4500);
-/// The limit of one verb.
-const LIMIT: Duration = Duration::from_secs(4);
-/// The limit while the source is strained.
-const STRAINED_LIMIT: Duration = Duration::from_millis(500);
-/// A verb that fails after this time strained the source, also where the source has a limit of its own and says so itself.
-const SLOW: Duration = Duration::from_secs(1);
 /// The limit of preparing: a migration of many rows takes its time.
 const PREPARE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,7 +68,8 @@ pub struct Guarded {
     name: String,
     source: Arc<dyn DataSource>,
     prepared: AtomicBool,
-    strained: AtomicBool,
+    reads: Strain,
+    writes: Strain,
     /// Why it is not prepared.
     why: Mutex<String>,
     counters: Counters,
@@ -85,7 +82,8 @@ impl Guarded {
             name: name.into(),
             source,
             prepared: AtomicBool::new(false),
-            strained: AtomicBool::new(false),
+            reads: Strain::new("reads"),
+            writes: Strain::new("writes"),
             why: Mutex::new("nothing has opened it yet".into()),
             counters: Counters::default(),
         }
@@ -101,9 +99,9 @@ impl Guarded {
         self.prepared.load(Relaxed)
     }
 
-    /// Whether a verb got no answer in time, and none was answered since.
+    /// Whether a read or a write got no answer in time, and none of its kind was answered since.
     pub fn strained(&self) -> bool {
-        self.strained.load(Relaxed)
+        self.reads.strained() || self.writes.strained()
     }
 
     /// How verbs ended.
@@ -112,13 +110,19 @@ impl Guarded {
     }
 
     /// A verb of a request, with what is left of the request's budget.
-    async fn limited<T>(&self, verb: Verb<'_, T>) -> Result<T, StoreError> {
-        let limit = if self.strained() { STRAINED_LIMIT } else { LIMIT };
+    async fn limited<T>(&self, strain: &Strain, verb: Verb<'_, T>) -> Result<T, StoreError> {
         let started = Instant::now();
         let patience = PATIENCE.try_with(|patience| (patience.left.get(), patience.alarm.take())).ok();
-        let (left, alarm) = patience.unwrap_or((limit, None));
+        let (left, alarm) = patience.unwrap_or((LIMIT, None));
+        let limit = strain.limit(started, left).min(left);
         let mut alarm = alarm.unwrap_or_else(|| Alarm::at(started));
-        let outcome = self.within(limit.min(left), &mut alarm, started, verb).await;
+        let outcome = self.within(limit, &mut alarm, started, verb).await;
+        match outcome {
+            // Where it ran late itself, it waited no longer than it was to.
+            Err(StoreError::Unavailable(_)) => strain.unanswered(&self.name, started.elapsed().min(limit)),
+            // To refuse is to answer.
+            Ok(_) | Err(StoreError::Broken(_)) => strain.answered(&self.name),
+        }
         let _ = PATIENCE.try_with(|patience| {
             patience.left.set(left.saturating_sub(started.elapsed()));
             patience.alarm.set(Some(alarm));
@@ -145,42 +149,19 @@ impl Guarded {
             Poll::Pending => alarm.poll(cx).map(|()| None),
         });
         match answered.await {
-            Some(Ok(answer)) => {
-                self.relax();
-                Ok(answer)
-            }
+            Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => {
-                match error {
-                    StoreError::Unavailable(_) => {
-                        self.counters.unavailable.fetch_add(1, Relaxed);
-                        self.strain(started.elapsed());
-                    }
-                    // It refused: that is an answer.
-                    StoreError::Broken(_) => {
-                        self.counters.broken.fetch_add(1, Relaxed);
-                        self.relax();
-                    }
-                }
+                let count = match error {
+                    StoreError::Unavailable(_) => &self.counters.unavailable,
+                    StoreError::Broken(_) => &self.counters.broken,
+                };
+                count.fetch_add(1, Relaxed);
                 Err(self.named(error))
             }
             None => {
                 self.counters.late.fetch_add(1, Relaxed);
-                self.strain(limit);
                 Err(self.named(StoreError::Unavailable(format!("no answer within {limit:?}"))))
             }
-        }
-    }
-
-    fn relax(&self) {
-        if self.strained() && self.strained.swap(false, Relaxed) {
-            tracing::info!(source = self.name, "the data source answers again");
-        }
-    }
-
-    /// After a verb that got no answer for this time. What was short, since little was left of a request's budget, says nothing.
-    fn strain(&self, waited: Duration) {
-        if waited >= SLOW && !self.strained.swap(true, Relaxed) {
-            tracing::warn!(source = self.name, "the data source gave no answer within {waited:?}");
         }
     }
 
@@ -220,19 +201,19 @@ impl DataSource for Guarded {
     }
 
     fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
-        Box::pin(self.limited(self.source.get(table, key)))
+        Box::pin(self.limited(&self.reads, self.source.get(table, key)))
     }
 
     fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
-        Box::pin(self.limited(self.source.insert(table, row)))
+        Box::pin(self.limited(&self.writes, self.source.insert(table, row)))
     }
 
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
-        Box::pin(self.limited(self.source.replace(table, row, expected)))
+        Box::pin(self.limited(&self.writes, self.source.replace(table, row, expected)))
     }
 
     fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
-        Box::pin(self.limited(self.source.take(table, key)))
+        Box::pin(self.limited(&self.writes, self.source.take(table, key)))
     }
 
     fn find<'a>(
@@ -243,158 +224,32 @@ impl DataSource for Guarded {
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> Verb<'a, Vec<Row>> {
-        Box::pin(self.limited(self.source.find(table, index, value, after, limit)))
+        Box::pin(self.limited(&self.reads, self.source.find(table, index, value, after, limit)))
     }
 
     fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
-        Box::pin(self.limited(self.source.list(table, after, limit)))
+        Box::pin(self.limited(&self.reads, self.source.list(table, after, limit)))
     }
 
     fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
-        Box::pin(self.limited(self.source.remove(table, index, value, limit)))
+        Box::pin(self.limited(&self.writes, self.source.remove(table, index, value, limit)))
     }
 
     fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
-        Box::pin(self.limited(self.source.sweep(table, before, limit)))
+        Box::pin(self.limited(&self.writes, self.source.sweep(table, before, limit)))
     }
 
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async {
             let started = Instant::now();
-            self.within(LIMIT, &mut Alarm::at(started), started, self.source.health()).await
+            let outcome = self.within(LIMIT, &mut Alarm::at(started), started, self.source.health()).await;
+            if !matches!(outcome, Err(StoreError::Unavailable(_))) {
+                self.reads.answered(&self.name);
+            }
+            outcome
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::sync::atomic::AtomicU32;
-
-    use super::*;
-    use crate::source::BoxFuture;
-    use crate::sources::memory::Memory;
-    use crate::tables::CLIENT;
-    use crate::testing::Hooked;
-
-    crate::conformance!(conformance, async {
-        let guarded = Guarded::new("local", Arc::new(Memory::new()));
-        guarded.prepare().await.unwrap();
-        crate::conformance::Fresh::new(Arc::new(guarded))
-    });
-
-    #[tokio::test]
-    async fn nothing_runs_before_it_is_prepared() {
-        let refusals = AtomicU32::new(1);
-        let prepare = move || -> Verb<'static, ()> {
-            let refused = refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-            Box::pin(async move { if refused { Err(StoreError::Broken("no rights".into())) } else { Ok(()) } })
-        };
-        let source = Hooked { prepare: Box::new(prepare), ..Default::default() };
-        let guarded = Guarded::new("local", Arc::new(source));
-        let why = |result: Result<Option<Row>, StoreError>| match result {
-            Err(StoreError::Unavailable(why)) => why,
-            other => panic!("{other:?}"),
-        };
-        assert!(why(guarded.get(&CLIENT, b"k").await).contains("`local`"));
-        assert_eq!(guarded.prepare().await, Err(StoreError::Broken("data source `local`: no rights".into())));
-        assert!(why(guarded.get(&CLIENT, b"k").await).contains("no rights"), "it says why");
-        assert!(guarded.health().await.is_err());
-        guarded.prepare().await.unwrap();
-        assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));
-        assert_eq!(guarded.counters().unavailable.load(Relaxed), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_source_is_given_up_and_used_again_when_it_answers() {
-        let silent = Arc::new(AtomicBool::new(true));
-        let is_silent = silent.clone();
-        let source = Hooked {
-            before_get: Box::new(move |_| match is_silent.load(Relaxed) {
-                true => Box::pin(pending()),
-                false => Box::pin(async {}),
-            }),
-            ..Default::default()
-        };
-        let guarded = Guarded::new("local", Arc::new(source));
-        guarded.prepare().await.unwrap();
-        let start = Instant::now();
-        for limit in [LIMIT, STRAINED_LIMIT, STRAINED_LIMIT] {
-            let start = Instant::now();
-            assert!(matches!(guarded.get(&CLIENT, b"k").await, Err(StoreError::Unavailable(_))));
-            assert!(start.elapsed() >= limit && start.elapsed() < limit + Duration::from_millis(10), "{limit:?}");
-        }
-        assert!(start.elapsed() <= Duration::from_secs(5), "three verbs of one request");
-        assert!(guarded.strained());
-        silent.store(false, Relaxed);
-        assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));
-        assert!(!guarded.strained());
-        assert_eq!(guarded.counters().late.load(Relaxed), 3);
-        assert_eq!(guarded.counters().verbs.load(Relaxed), 4);
-    }
-
-    /// A source whose `get` takes so long.
-    async fn slow(takes: impl Fn() -> Duration + Send + Sync + 'static) -> Guarded {
-        let source =
-            Hooked { before_get: Box::new(move |_| Box::pin(tokio::time::sleep(takes()))), ..Default::default() };
-        let guarded = Guarded::new("local", Arc::new(source));
-        guarded.prepare().await.unwrap();
-        guarded
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_waits_for_all_its_verbs_together_no_longer_than_its_budget() {
-        let guarded = slow(|| Duration::from_secs(1)).await;
-        let start = Instant::now();
-        connection(async {
-            begin_request();
-            let mut outcomes = Vec::new();
-            for _ in 0..7 {
-                outcomes.push(guarded.get(&CLIENT, b"k").await.is_ok());
-            }
-            assert_eq!(outcomes, [true, true, true, true, false, false, false]);
-            assert!(start.elapsed() <= BUDGET + Duration::from_millis(10), "{:?}", start.elapsed());
-            assert!(!guarded.strained(), "it answered each time, and the budget ran out");
-            begin_request();
-            assert!(guarded.get(&CLIENT, b"k").await.is_ok(), "the next request has a budget of its own");
-        })
-        .await;
-        for _ in 0..7 {
-            assert!(guarded.get(&CLIENT, b"k").await.is_ok(), "what is no request has none");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn health_has_the_whole_limit_and_finds_a_source_that_has_become_slow() {
-        let silent = Arc::new(AtomicBool::new(true));
-        let is_silent = silent.clone();
-        let health = move || -> BoxFuture<'static, ()> {
-            let takes = if is_silent.load(Relaxed) { LIMIT * 2 } else { Duration::from_secs(2) };
-            Box::pin(tokio::time::sleep(takes))
-        };
-        let source = Hooked { before_health: Box::new(health), ..Default::default() };
-        let guarded = Guarded::new("local", Arc::new(source));
-        guarded.prepare().await.unwrap();
-        assert!(guarded.health().await.is_err() && guarded.strained());
-        silent.store(false, Relaxed);
-        assert!(guarded.health().await.is_ok() && !guarded.strained());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_an_answer_and_a_late_one_to_be_unavailable_is_none() {
-        let guarded = slow(|| LIMIT * 2).await;
-        assert!(guarded.get(&CLIENT, b"k").await.is_err() && guarded.strained());
-        let fails = |takes: Duration, error: StoreError| -> Verb<'static, ()> {
-            Box::pin(async move {
-                tokio::time::sleep(takes).await;
-                Err(error)
-            })
-        };
-        let (broken, unavailable) = (StoreError::Broken("no".into()), StoreError::Unavailable("no".into()));
-        assert!(guarded.limited(fails(Duration::ZERO, unavailable.clone())).await.is_err() && guarded.strained());
-        assert!(guarded.limited(fails(Duration::ZERO, broken)).await.is_err() && !guarded.strained());
-        assert!(guarded.limited(fails(Duration::ZERO, unavailable.clone())).await.is_err() && !guarded.strained());
-        // A source with a limit of its own, shorter than ours.
-        assert!(guarded.limited(fails(Duration::from_secs(3), unavailable)).await.is_err() && guarded.strained());
-    }
-}
+mod tests;

@@ -25,6 +25,7 @@ pub mod purge;
 pub mod record;
 pub mod source;
 pub mod sources;
+mod strain;
 pub mod tables;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! A source for the tests of what stands above sources: memory, with hooks around `get`.
+//! A source for the tests of what stands above sources: memory, with hooks around `get` and others.
 
 use crate::source::{BoxFuture, Capabilities, DataSource, Health, Row, Table, Verb};
 use crate::sources::memory::Memory;
@@ -13,6 +13,8 @@ pub(crate) struct Hooked {
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
     pub(crate) after_get: Hook,
+    /// Before an `insert`.
+    pub(crate) before_insert: Hook,
     /// Before `health`.
     pub(crate) before_health: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// Instead of preparing.
@@ -28,6 +30,7 @@ impl Default for Hooked {
             memory: Memory::new(),
             before_get: nothing(),
             after_get: nothing(),
+            before_insert: nothing(),
             before_health: Box::new(before_health),
             prepare: Box::new(prepare),
         }
@@ -50,7 +53,10 @@ impl DataSource for Hooked {
         })
     }
     fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
-        self.memory.insert(table, row)
+        Box::pin(async move {
+            (self.before_insert)(table).await;
+            self.memory.insert(table, row).await
+        })
     }
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
         self.memory.replace(table, row, expected)

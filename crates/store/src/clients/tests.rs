@@ -295,3 +295,79 @@ async fn who_is_unknown_costs_as_much_as_who_is_wrong() {
     }
     assert!(here.authenticate(&id("disabled"), &chosen("right"), NOW).await.unwrap().is_none());
 }
+
+/// A registry whose reads are counted, and another process's over the same source.
+fn counted() -> (Clients, Clients, impl Fn() -> usize) {
+    let reads = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counting = reads.clone();
+    let before_get = move |_| -> crate::source::BoxFuture<'static, ()> {
+        counting.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async {})
+    };
+    let source: Arc<dyn DataSource> = Arc::new(Hooked { before_get: Box::new(before_get), ..Default::default() });
+    (Clients::new(source.clone()), Clients::new(source), move || reads.swap(0, Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn a_secret_that_another_process_has_just_given_is_known_at_once() {
+    let (here, there, reads) = counted();
+    let [first, second] = [1, 2].map(|seed| client_secret([seed; 32]));
+    here.add(&client("app", &[&hash_generated(&first)])).await.unwrap();
+    assert!(here.authenticate(&id("app"), &first, NOW).await.unwrap().is_some());
+    there.rotate(&id("app"), &hash_generated(&second), NOW + 60, NOW).await.unwrap();
+    reads();
+    let found = here.authenticate(&id("app"), &second, NOW).await.unwrap().unwrap();
+    assert_eq!((found.secrets.len(), reads()), (2, 1));
+    for secret in [&first, &second] {
+        assert!(here.authenticate(&id("app"), secret, NOW).await.unwrap().is_some());
+    }
+    assert_eq!(reads(), 0, "what was read is remembered");
+    // The same for a chosen one, for a client that was disabled, and for one that is so by now.
+    let hash = crate::hash_chosen(&chosen("third")).await.unwrap();
+    there.rotate(&id("app"), &hash, NOW + 60, NOW).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("third"), NOW).await.unwrap().is_some());
+    there.update(&id("app"), |client| client.enabled = false).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    there.update(&id("app"), |client| client.enabled = true).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("third"), NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_was_just_read_is_not_read_again() {
+    let (here, _, reads) = counted();
+    let secret = client_secret([1; 32]);
+    here.add(&client("app", &[&hash_generated(&secret)])).await.unwrap();
+    reads();
+    for (name, expected) in [("app", 1), ("app", 1), ("unknown", 1), ("unknown", 1)] {
+        assert!(here.authenticate(&id(name), &chosen("wrong"), NOW).await.unwrap().is_none());
+        assert_eq!(reads(), expected, "{name}");
+    }
+    assert!(here.authenticate(&id("app"), &secret, NOW).await.unwrap().is_some());
+    assert_eq!(reads(), 0);
+}
+
+/// A remembered record and the one that is read after it are one check: one failure, one slow hash.
+#[tokio::test]
+async fn reading_again_makes_no_failure_and_no_slow_work_of_its_own() {
+    let (here, there, reads) = counted();
+    let [old, new] =
+        [crate::hash_chosen(&chosen("old")).await.unwrap(), crate::hash_chosen(&chosen("new")).await.unwrap()];
+    here.add(&client("app", &[&old])).await.unwrap();
+    for round in 1..=9 {
+        here.get(&id("app")).await.unwrap();
+        assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+        assert_eq!(here.verifier.slow_checks(&id("app")), round);
+    }
+    // A right one that was remembered is not read for; and the tenth failure ends it, whatever another process does.
+    assert!(here.authenticate(&id("app"), &chosen("old"), NOW).await.unwrap().is_some());
+    reads();
+    assert!(here.authenticate(&id("app"), &chosen("old"), NOW).await.unwrap().is_some());
+    assert_eq!(reads(), 0);
+    there.rotate(&id("app"), &new, NOW + 60, NOW).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("new"), NOW).await.unwrap().is_some(), "no failure before it");
+    assert!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await.unwrap().is_none());
+    let last = crate::hash_chosen(&chosen("last")).await.unwrap();
+    there.rotate(&id("app"), &last, NOW + 60, NOW).await.unwrap();
+    assert!(here.authenticate(&id("app"), &chosen("last"), NOW).await.unwrap().is_none());
+    assert_eq!(here.verifier.slow_checks(&id("app")), 10);
+}

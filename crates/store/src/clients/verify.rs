@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::lane::verify_chosen;
-use crate::record::{Client, ClientSecret};
+use crate::record::Client;
 use crate::source::StoreError;
 
 /// For how long a secret that was right is remembered. What ends it earlier: another secret of the client, since it is
@@ -61,6 +61,30 @@ struct Window {
     checking: u64,
 }
 
+/// The hashes of a client's secrets that are valid.
+struct Hashes<'a> {
+    slow: Vec<&'a str>,
+    fast: Vec<&'a str>,
+}
+
+impl<'a> Hashes<'a> {
+    fn valid(client: Option<&'a Client>, now: u64) -> Self {
+        let secrets = client.map_or(&[][..], |client| &client.secrets);
+        let valid = secrets.iter().filter(|kept| kept.expires_at.is_none_or(|at| at > now));
+        let (slow, fast) = valid.map(|kept| kept.hash.as_str()).partition(|hash| is_slow(hash));
+        Hashes { slow, fast }
+    }
+
+    /// Whether a fast hash is this secret's. Who has none is held against one that nobody has.
+    fn has_fast(&self, secret: &Secret) -> bool {
+        let mut right = verify_generated(NOBODY_FAST, secret).unwrap_or(false);
+        for hash in &self.fast {
+            right |= verify_generated(hash, secret).unwrap_or(false);
+        }
+        right
+    }
+}
+
 enum Admission<'a> {
     Admitted(Checking<'a>),
     /// Too many have failed.
@@ -84,9 +108,15 @@ impl Verifier {
 
     /// Notes what kind of hashes this registry has.
     pub(super) fn saw(&self, client: &Client) {
-        if client.secrets.iter().any(is_slow) && !self.slow.load(Ordering::Relaxed) {
+        if client.secrets.iter().any(|kept| is_slow(&kept.hash)) && !self.slow.load(Ordering::Relaxed) {
             self.slow.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether this is known, without slow work, to be one of the client's secrets that are valid at `now` (Unix seconds).
+    pub(super) fn knows(&self, id: &ClientId, client: Option<&Client>, secret: &Secret, now: u64) -> bool {
+        let hashes = Hashes::valid(client, now);
+        hashes.has_fast(secret) || (!hashes.slow.is_empty() && self.remembers(&self.question(id, &hashes.slow, secret)))
     }
 
     /// Whether one of the client's secrets that are valid at `now` (Unix seconds) is this one.
@@ -97,21 +127,19 @@ impl Verifier {
         secret: &Secret,
         now: u64,
     ) -> Result<bool, StoreError> {
-        let secrets = client.map_or(&[][..], |client| &client.secrets);
-        let valid = secrets.iter().filter(|kept| kept.expires_at.is_none_or(|at| at > now));
-        let (slow, fast): (Vec<_>, Vec<_>) = valid.partition(|kept| is_slow(kept));
-        let mut right = verify_generated(NOBODY_FAST, secret).unwrap_or(false);
-        for kept in fast {
-            right |= verify_generated(&kept.hash, secret).unwrap_or(false);
+        let mut hashes = Hashes::valid(client, now);
+        let right = hashes.has_fast(secret);
+        if hashes.slow.is_empty() && self.slow.load(Ordering::Relaxed) {
+            hashes.slow.push(NOBODY_SLOW);
         }
-        let mut slow: Vec<&str> = slow.iter().map(|kept| kept.hash.as_str()).collect();
-        if slow.is_empty() && self.slow.load(Ordering::Relaxed) {
-            slow.push(NOBODY_SLOW);
-        }
-        if right || slow.is_empty() {
+        if right || hashes.slow.is_empty() {
             return Ok(right);
         }
-        self.verify_slow(id, &slow, secret).await
+        self.verify_slow(id, &hashes.slow, secret).await
+    }
+
+    fn remembers(&self, question: &[u8; 32]) -> bool {
+        self.right.get(question).is_some_and(|at| at.elapsed() < REMEMBER)
     }
 
     /// Whether the secret is one of these hashes'. Equal questions at once wait for one answer, where that is yes.
@@ -206,8 +234,8 @@ impl Drop for Checking<'_> {
 }
 
 /// A PHC string: a hash of a secret that a person chose.
-fn is_slow(secret: &ClientSecret) -> bool {
-    secret.hash.starts_with('$')
+fn is_slow(hash: &str) -> bool {
+    hash.starts_with('$')
 }
 
 #[cfg(test)]

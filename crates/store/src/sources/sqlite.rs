@@ -20,6 +20,7 @@ use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Ve
 use crate::tables;
 
 mod answers;
+mod failures;
 mod file;
 mod queue;
 mod readers;

@@ -17,13 +17,18 @@ pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// The advisory lock under which one node migrates: the bytes of "portcull". Held by the transaction, since a pooler in
 /// transaction mode would leave a session's lock with somebody else.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(8101261017384479852)";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(8101261017384479852)";
 
 /// What makes a server unfit, in one round trip.
 const SERVER: &str = "SELECT current_setting('server_encoding'), pg_is_in_recovery(), current_schema(), current_user::text, \
      current_setting('synchronous_commit'), current_setting('fsync')";
 
-const HAS_SCHEMA: &str = "SELECT to_regclass('portcullis_schema') IS NOT NULL";
+/// Whether the schema is there. It reads the catalogue, whose lock brings the server's connection up to date: `to_regclass` alone
+/// would answer from its memory, which while we wait for another node's migration says that there is none.
+const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('portcullis_schema'))";
+
+/// Before migrations, which say "if not exists": no notice of each thing that does.
+const QUIET: &str = "SET LOCAL client_min_messages = warning";
 
 const APPLIED: &str = "SELECT version::bigint, readable_by::bigint FROM portcullis_schema";
 
@@ -110,6 +115,7 @@ fn only(rows: Vec<tokio_postgres::Row>) -> Result<bool, tokio_postgres::Error> {
 async fn migrate(client: &mut Client, title: &str, known: &[Migration]) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| explain(title, &error);
     let transaction = client.transaction().await.map_err(failed)?;
+    transaction.batch_execute(QUIET).await.map_err(failed)?;
     transaction.batch_execute(LOCK).await.map_err(failed)?;
     // Looked at again under the lock: another node may have been faster.
     for migration in missing(&*transaction, title, known).await? {

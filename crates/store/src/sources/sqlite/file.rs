@@ -34,7 +34,7 @@ pub(super) struct Place {
     busy_timeout: Duration,
     /// Counts how often the writer opened the file: readers then open theirs anew, since it may be another file by now.
     opened: AtomicU64,
-    /// The writer found that another file stands at the path, or none.
+    /// The writer found that another file stands at the path or at that of its log, or none.
     displaced: AtomicBool,
 }
 
@@ -78,7 +78,7 @@ impl Place {
         self.displaced.store(displaced, Ordering::Relaxed);
     }
 
-    /// Whether another file stands at the path, or none, since the writer looked last.
+    /// Whether another file stands at one of the paths, or none, since the writer looked last.
     pub(super) fn is_displaced(&self) -> bool {
         self.displaced.load(Ordering::Relaxed)
     }
@@ -86,15 +86,14 @@ impl Place {
     /// Why nothing goes on then.
     pub(super) fn displaced(&self) -> StoreError {
         StoreError::Unavailable(format!(
-            "{self} was moved away or replaced while the node has it open: put it back with its -wal and -shm, or restart the node \
+            "{self} or its -wal was removed, moved away or replaced while the node has it open: put it back with its -wal and -shm, or restart the node \
              to use what stands there (a restored backup without the -wal and -shm of the file before)"
         ))
     }
 
     /// Which file stands there now, if any.
     pub(super) fn identity(&self) -> Option<Identity> {
-        let found = std::fs::metadata(&self.path).ok()?;
-        Some((found.dev(), found.ino()))
+        identity(&self.path)
     }
 
     /// Opens the connection that writes: makes the file where it is missing, and brings its schema up to date.
@@ -211,17 +210,18 @@ impl Place {
 
     /// The migrations that the file notes as applied.
     fn applied(&self, connection: &Connection) -> Result<Vec<(u32, u32)>, StoreError> {
-        let has = |table: &str| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name LIKE ?1)";
-            connection.query_row(sql, [table], |row| row.get::<_, bool>(0)).map_err(|e| self.explain(&e))
-        };
-        if !has("portcullis_schema")? {
-            return match has("%")? {
-                false => Ok(Vec::new()),
-                true => Err(StoreError::Broken(format!(
+        // In one statement, so that what another process makes between two is not taken for another program's.
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'portcullis_schema'), \
+                   EXISTS (SELECT 1 FROM sqlite_schema)";
+        let looked = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        match looked.map_err(|e| self.explain(&e))? {
+            (true, _) => {}
+            (false, false) => return Ok(Vec::new()),
+            (false, true) => {
+                return Err(StoreError::Broken(format!(
                     "{self} holds tables of another program: let `path` name a file of its own"
-                ))),
-            };
+                )));
+            }
         }
         let read = || {
             let mut statement = connection.prepare("SELECT version, readable_by FROM portcullis_schema")?;
@@ -260,6 +260,36 @@ impl Place {
             )),
             _ => StoreError::Broken(format!("{self}: {error}")),
         }
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+/// The log of an open connection, its `-wal`, and which file that is. SQLite makes it when it opens the file, keeps it for as long
+/// as anybody has the file open, and deletes it with the last connection.
+pub(super) struct Log {
+    path: PathBuf,
+    known: Identity,
+}
+
+impl Log {
+    /// The one that this connection has just opened. It lies beside the file, also where the path is a link.
+    pub(super) fn of(connection: &Connection) -> Option<Log> {
+        let path = PathBuf::from(format!("{}-wal", connection.path()?));
+        identity(&path).map(|known| Log { path, known })
+    }
+
+    /// Whether another file stands at its path, or none.
+    pub(super) fn is_displaced(&self) -> bool {
+        identity(&self.path) != Some(self.known)
+    }
+
+    /// Whether none does.
+    pub(super) fn is_gone(&self) -> bool {
+        identity(&self.path).is_none()
     }
 }
 

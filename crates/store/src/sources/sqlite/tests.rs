@@ -264,6 +264,74 @@ async fn a_file_that_was_moved_or_replaced_is_waited_for() {
     }
 }
 
+/// `rm x.db-wal`, which SQLite does not notice.
+#[tokio::test]
+async fn a_log_that_was_removed_is_noticed_and_what_it_held_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = open(&folder).await;
+    sqlite.insert(&ACCESS_TOKEN, row("k")).await.unwrap();
+    assert!(sqlite.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    let at = |name: &str| folder.path().join("var").join(name);
+    std::fs::remove_file(at("x.db-wal")).unwrap();
+    for _ in 0..2 {
+        let why = unavailable(sqlite.health().await);
+        assert!(why.contains("-wal was removed, moved away or replaced") && why.contains("restart the node"), "{why}");
+        assert!(unavailable(sqlite.insert(&ACCESS_TOKEN, row("l")).await).contains("-wal was removed"));
+        assert!(unavailable(sqlite.get(&ACCESS_TOKEN, b"k").await).contains("-wal was removed"));
+    }
+    assert!(!at("x.db-wal").exists(), "no other one was made");
+    // As after a crash: the file alone.
+    std::fs::copy(at("x.db"), at("y.db")).unwrap();
+    let restarted = source(&folder, Settings::at("var/y.db"));
+    restarted.prepare().await.unwrap();
+    assert!(restarted.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    assert!(restarted.get(&ACCESS_TOKEN, b"l").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_log_that_was_moved_or_replaced_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = open(&folder).await;
+    sqlite.insert(&ACCESS_TOKEN, row("old")).await.unwrap();
+    let at = |name: &str| folder.path().join("var").join(name);
+    std::fs::rename(at("x.db-wal"), at("away")).unwrap();
+    assert!(unavailable(sqlite.health().await).contains("-wal was removed"));
+    std::fs::copy(at("away"), at("x.db-wal")).unwrap();
+    assert!(unavailable(sqlite.insert(&ACCESS_TOKEN, row("new")).await).contains("-wal was removed"), "it is a copy");
+    std::fs::rename(at("away"), at("x.db-wal")).unwrap();
+    assert_eq!(sqlite.insert(&ACCESS_TOKEN, row("new")).await, Ok(true));
+    for key in ["old", "new"] {
+        assert!(sqlite.get(&ACCESS_TOKEN, key.as_bytes()).await.unwrap().is_some(), "{key}");
+    }
+}
+
+/// The log lies beside the file, not beside the link.
+#[tokio::test]
+async fn the_log_of_a_file_behind_a_link_is_watched_too() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).await;
+    std::os::unix::fs::symlink(folder.path().join("var/x.db"), folder.path().join("link.db")).unwrap();
+    let sqlite = source(&folder, Settings::at("link.db"));
+    sqlite.prepare().await.unwrap();
+    std::fs::remove_file(folder.path().join("var/x.db-wal")).unwrap();
+    assert!(unavailable(sqlite.insert(&ACCESS_TOKEN, row("k")).await).contains("-wal was removed"));
+}
+
+/// None of these replaces the log.
+#[tokio::test]
+async fn checkpoints_and_other_connections_leave_the_log_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = open(&folder).await;
+    for (number, sql) in ["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA optimize", "VACUUM", "REINDEX"].iter().enumerate()
+    {
+        assert_eq!(sqlite.insert(&ACCESS_TOKEN, row(&number.to_string())).await, Ok(true), "before {sql}");
+        let other = Connection::open(folder.path().join("var/x.db")).unwrap();
+        other.execute_batch(sql).unwrap();
+        other.close().unwrap();
+        sqlite.health().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_full_refuses_and_the_rest_is_done() {
     let folder = tempfile::tempdir().unwrap();

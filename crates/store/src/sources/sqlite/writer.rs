@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -7,9 +8,11 @@ use std::time::Duration;
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
+use tokio::time::Instant;
 
 use super::answers::{Pending, Promise, deliver, promise};
-use super::file::{Identity, Place, is_busy, keeps_the_connection};
+use super::failures::{Failures, Untold};
+use super::file::{Identity, Log, Place, is_busy, keeps_the_connection};
 use super::queue::{Queue, Refused, Taker, Wake};
 use super::statements::{STATEMENTS, bound, row};
 use crate::source::{Row, StoreError};
@@ -98,7 +101,7 @@ impl Writer {
     pub(super) fn start(place: &Arc<Place>) -> io::Result<Writer> {
         let queue = Queue::new(QUEUE, GROUP);
         let operations = queue.taker();
-        let mut state = State { place: place.clone(), open: None, known: None };
+        let mut state = State::new(place);
         thread::Builder::new().name(format!("{} writer", place.name())).spawn(move || state.run(operations))?;
         Ok(Writer { place: place.clone(), queue })
     }
@@ -129,9 +132,16 @@ struct State {
     open: Option<Connection>,
     /// The file that was opened first.
     known: Option<Identity>,
+    /// The log of the connection that is open.
+    log: Option<Log>,
+    failures: Failures,
 }
 
 impl State {
+    fn new(place: &Arc<Place>) -> State {
+        State { place: place.clone(), open: None, known: None, log: None, failures: Failures::default() }
+    }
+
     fn run(&mut self, mut operations: Taker<Operation>) {
         let mut group = Vec::with_capacity(GROUP);
         while operations.take(&mut group) {
@@ -158,13 +168,25 @@ impl State {
         }
         match outcome {
             Ok(answers) => {
+                if self.failures.has_untold()
+                    && let Some(untold) = self.failures.due(Instant::now())
+                {
+                    self.warn(untold, "no longer, they succeed by now");
+                }
                 deliver(group.drain(..).map(|operation| operation.answer).zip(answers));
             }
             Err(Failed::Busy(error) | Failed::For(error)) => {
-                tracing::warn!(source = self.place.name(), waiting = group.len(), "a commit failed: {error}");
+                if let Some(untold) = self.failures.add(group.len(), Instant::now()) {
+                    self.warn(untold, &error);
+                }
                 deliver(group.drain(..).map(|operation| (operation.answer, Err(error.clone()))));
             }
         }
+    }
+
+    fn warn(&self, untold: Untold, why: impl fmt::Display) {
+        let (source, Untold { commits, operations }) = (self.place.name(), untold);
+        tracing::warn!(source, commits, operations, "commits failed: {why}");
     }
 
     /// One transaction. An operation that fails alone is undone alone, and has its error as its answer.
@@ -173,7 +195,8 @@ impl State {
         let result = transact(&place, self.connection()?, group);
         result.map_err(|error| {
             let explained = place.explain(&error);
-            if !keeps_the_connection(&error) {
+            // Without its log, the connection is the only one that still has what stands there.
+            if !keeps_the_connection(&error) && !self.lost_its_log() {
                 self.open = None;
             }
             if is_busy(&error) { Failed::Busy(explained) } else { Failed::For(explained) }
@@ -184,22 +207,57 @@ impl State {
     ///
     /// Where another file stands at the path by now, or none, nothing goes on until it is put back: what would be written into the
     /// old one would be lost; a new one would be empty; and a backup that is moved there has the old one's `-wal` beside it, which
-    /// SQLite would replay over it.
+    /// SQLite would replay over it. The same where its `-wal` is another one or gone: SQLite does not look, writes on into the one
+    /// without a name, and a crash would take all of that.
     fn connection(&mut self) -> Result<&Connection, Failed> {
         let now = self.place.identity();
-        let displaced = self.known.is_some() && self.known != now;
-        self.place.set_displaced(displaced);
-        if displaced {
+        let moved = self.known.is_some() && self.known != now;
+        let log_lost = self.lost_its_log();
+        if log_lost && !moved && !self.place.is_displaced() {
+            self.save();
+        }
+        self.place.set_displaced(moved || log_lost);
+        if moved || log_lost {
             return Err(Failed::For(self.place.displaced()));
         }
         let connection = match self.open.take() {
             Some(open) => open,
-            None => self.place.open_writer().map_err(Failed::For)?,
+            None => {
+                let opened = self.place.open_writer().map_err(Failed::For)?;
+                self.log = Log::of(&opened);
+                opened
+            }
         };
         if self.known.is_none() {
             self.known = self.place.identity();
         }
         Ok(self.open.insert(connection))
+    }
+
+    fn lost_its_log(&self) -> bool {
+        self.open.is_some() && self.log.as_ref().is_some_and(Log::is_displaced)
+    }
+
+    /// Brings what stands in a log that was removed into the file, while the connection still has it. Not where another log is in
+    /// its place: whoever made it may have written to the file by it.
+    fn save(&self) {
+        let (place, source) = (&self.place, self.place.name());
+        let Some(connection) = self.open.as_ref().filter(|_| self.log.as_ref().is_some_and(Log::is_gone)) else {
+            return;
+        };
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        match busy {
+            Ok(false) => {
+                tracing::error!(source, "the -wal of {place} was removed: what it held was saved into the file")
+            }
+            Ok(true) => tracing::error!(
+                source,
+                "the -wal of {place} was removed, and what it held could not be saved: the file is busy"
+            ),
+            Err(error) => {
+                tracing::error!(source, "the -wal of {place} was removed, and what it held could not be saved: {error}")
+            }
+        }
     }
 }
 
@@ -279,6 +337,20 @@ mod tests {
 
     fn place(folder: &tempfile::TempDir) -> Place {
         Place::new("test", folder.path().join("x.db"), Synchronous::Full, Duration::from_millis(10))
+    }
+
+    /// It is deleted with the last connection to the file, and made anew with the next.
+    #[test]
+    fn a_log_that_sqlite_itself_replaced_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::new(&Arc::new(place(&folder)));
+        for round in 0..3 {
+            let group = [insert(&format!("{round}"), 1)];
+            assert!(state.commit(&group).is_ok(), "round {round}");
+            assert!(state.log.as_ref().is_some_and(|log| !log.is_displaced()));
+            state.open = None;
+            assert!(state.log.as_ref().is_some_and(Log::is_gone));
+        }
     }
 
     fn count(connection: &Connection) -> i64 {

@@ -29,6 +29,27 @@ async fn nodes_that_start_at_once_migrate_once() {
     assert_eq!(versions as usize, migration::parse(migration::POSTGRES).len());
 }
 
+/// A node that waits for another one's migration sees what that one made, and makes nothing itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waited_for_a_migration_does_not_migrate() {
+    let scratch = Scratch::new().await;
+    let other = connect(&scratch.url).await;
+    other.batch_execute(&format!("BEGIN; {}", super::super::schema::LOCK)).await.unwrap();
+    let node = scratch.source();
+    let preparing = tokio::spawn(async move { node.prepare().await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(8);
+    while other.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(std::time::Instant::now() < deadline, "it does not wait for the lock");
+    }
+    other.batch_execute(migration::POSTGRES).await.unwrap();
+    let refuse = "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'again'; END $$; \
+                  CREATE EVENT TRIGGER refuse ON ddl_command_start EXECUTE FUNCTION refuse(); COMMIT";
+    other.batch_execute(refuse).await.unwrap();
+    assert_eq!(preparing.await.unwrap(), Ok(()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dba_may_run_the_schema_file_and_the_node_needs_no_right_to_make_tables() {
     let scratch = Scratch::new().await;

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, Severity, codes, render, to_json};
 
+use super::gone::gone;
 use crate::admin::api::{ReloadOutcome, Reloaded};
 use crate::listen::Plan;
 use crate::load::{
@@ -161,6 +162,11 @@ impl Loads {
         let node = &self.node;
         let before = node.generation.load_full();
         let settings = reading.settings.clone();
+        let found = gone(&before.files, &reading.files);
+        if found.has_errors() {
+            // Compiled without it, the other files would tell of much that follows from this alone.
+            return Err(refuse(reading, found));
+        }
         let plan = match reading.diagnostics.has_errors() {
             true => Err(Diagnostics::new()),
             false => self.plan(&reading).await,
@@ -168,24 +174,24 @@ impl Loads {
         let mut draft = self.draft(reading, &before, plan.as_ref().ok()).await;
         let plan = match (plan, &draft.program) {
             (Ok(plan), Some(_)) => plan,
-            (Err(found), _) => return Err(refuse(draft, found)),
-            (Ok(_), None) => return Err(refuse(draft, Diagnostics::new())),
+            (Err(found), _) => return Err(refuse(draft.reading, found)),
+            (Ok(_), None) => return Err(refuse(draft.reading, Diagnostics::new())),
         };
         if node.options.tests {
             let found = run_tests(&draft, &node.options, Gate::Reload).await;
             if found.has_errors() {
-                return Err(refuse(draft, found));
+                return Err(refuse(draft.reading, found));
             }
             draft.reading.diagnostics.extend(found);
         }
         let found = open(&draft, Some(&before), OPENING).await;
         if found.has_errors() {
-            return Err(refuse(draft, found));
+            return Err(refuse(draft.reading, found));
         }
         draft.reading.diagnostics.extend(found);
         draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
-        let Some(program) = draft.program.clone() else { return Err(refuse(draft, Diagnostics::new())) };
+        let Some(program) = draft.program.clone() else { return Err(refuse(draft.reading, Diagnostics::new())) };
         // It asks for what is outside again.
         let compared = before.clone();
         let (draft, changes) = tasks::blocking(move || {
@@ -236,9 +242,9 @@ struct Refusal {
     again: bool,
 }
 
-fn refuse(draft: Draft, found: Diagnostics) -> Refusal {
-    let fingerprint = Some(Fingerprint::of(&draft.reading));
-    let mut diagnostics = draft.reading.diagnostics;
+fn refuse(reading: Reading, found: Diagnostics) -> Refusal {
+    let fingerprint = Some(Fingerprint::of(&reading));
+    let mut diagnostics = reading.diagnostics;
     diagnostics.extend(found);
     Refusal { fingerprint, diagnostics: diagnostics.sorted(), again: false }
 }

@@ -331,3 +331,32 @@ fn files_that_never_were_are_not_missed() {
     drop(node);
     assert_eq!(hello(&Node::start(&folder)), "here");
 }
+
+/// A listener that is to move from one address to all of them, or back, is in its own way; that is no other process.
+#[test]
+fn a_listener_does_not_take_its_own_port_at_another_address() {
+    let folder = Folder::shipped();
+    folder.write("policies/hello.toml", &says("here"));
+    folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let on =
+        |address: &str| folder.write("node.toml", &format!("[[listener]]\nname = \"one\"\naddress = \"{address}\"\n"));
+    on(&free.to_string());
+    let node = Node::on(&folder).own_listeners().start();
+    let overlaps = |address: &str, own: &str| {
+        on(address);
+        let said = node.command(&["reload", "--wait"]).code(1);
+        let said =
+            said.says(&format!("cannot listen on {address}")).says(&format!("this node itself listens on {own}"));
+        assert!(!said.stdout.contains("another process"), "{}", said.stdout);
+        assert!(said.stdout.contains("another port") && said.stdout.contains("restart"), "{}", said.stdout);
+        assert_eq!(hello(&node), "here");
+    };
+    let own = free.to_string();
+    overlaps(&format!("0.0.0.0:{}", free.port()), &own);
+    on(&taken.local_addr().unwrap().to_string());
+    node.command(&["reload", "--wait"]).code(1).says("another process");
+    on(&own);
+    node.reload();
+}

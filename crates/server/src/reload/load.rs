@@ -1,5 +1,7 @@
 //! One load: read, compile, test, open, swap; or everything stays as it is.
 
+use std::io;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -211,10 +213,11 @@ impl Loads {
     }
 
     async fn plan(&self, reading: &Reading) -> Result<Plan, Diagnostics> {
-        self.node.listeners.plan(&reading.settings.node.listeners).await.map_err(|(address, why)| {
-            let problem = Problem::error(codes::BAD_VALUE, format!("a listener cannot listen on {address}: {why}"));
-            problem.with_help("another process may have the address; `ss -ltnp` shows which").nowhere().into()
-        })
+        let listeners = &self.node.listeners;
+        listeners
+            .plan(&reading.settings.node.listeners)
+            .await
+            .map_err(|(address, why)| cannot_listen(address, &why, listeners.in_the_way(address)).nowhere().into())
     }
 
     async fn draft(&self, reading: Reading, before: &Arc<Generation>, plan: Option<&Plan>) -> Draft {
@@ -254,6 +257,19 @@ fn panicked(fingerprint: Option<Fingerprint>) -> Refusal {
         Problem::error(codes::BAD_VALUE, "these files make the gateway panic: this is a defect of the gateway");
     let help = "the log has the panic's message; what changed last is what brings it about";
     Refusal { fingerprint, diagnostics: problem.with_help(help).nowhere().into(), again: false }
+}
+
+/// An address that could not be had. `own`: one that this node listens on itself, and that overlaps.
+fn cannot_listen(address: SocketAddr, why: &io::Error, own: Option<SocketAddr>) -> Problem {
+    let message = format!("a listener cannot listen on {address}");
+    match own.filter(|_| why.kind() == io::ErrorKind::AddrInUse) {
+        Some(own) => Problem::error(codes::BAD_VALUE, format!("{message}: this node itself listens on {own}")).with_help(
+            "a listener keeps its address until a load is taken, so another one on the same port cannot be had before: name another port, \
+             or restart the node with these files",
+        ),
+        None => Problem::error(codes::BAD_VALUE, format!("{message}: {why}"))
+            .with_help("another process may have it, or this node's admin address, or another listener of the file; `ss -ltnp` shows which"),
+    }
 }
 
 /// P0502.

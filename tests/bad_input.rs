@@ -270,3 +270,29 @@ fn requests_that_break_off() {
     node.ask_token(&client, &[]).status(200);
     assert!(!node.log().contains("panicked"), "{}", node.log());
 }
+
+/// `limits.body_timeout`: a client that begins a body and sends nothing more of it.
+#[test]
+fn a_body_that_stops() {
+    let folder = Folder::shipped();
+    folder.append("node.toml", "[limits]\nbody_timeout = \"1s\"\n");
+    let node = Node::start(&folder);
+    let started = std::time::Instant::now();
+    let mut wire = Wire::open(node.address);
+    wire.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 99\r\n\r\n"
+    ));
+    assert_eq!(wire.send("grant_type=").answer().map(|answer| answer.status), Some(400));
+    let took = started.elapsed();
+    assert!((1_000..10_000).contains(&took.as_millis()), "{took:?}");
+    // Shorter pauses are none, however many: all of this one is read.
+    let mut wire = Wire::open(node.address);
+    wire.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 6\r\n\r\n"
+    ));
+    for letter in ["a", "=", "b", "&", "c", "="] {
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        wire.send(letter);
+    }
+    assert_eq!(wire.answer().expect("an answer").json()["error"], "invalid_client");
+}

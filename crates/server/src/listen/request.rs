@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
@@ -45,13 +46,16 @@ pub(crate) struct Arrival<'a> {
     pub(crate) local: SocketAddr,
     pub(crate) listener: &'a Arc<str>,
     pub(crate) id: Arc<str>,
+    /// `limits.body_timeout`.
+    pub(crate) body_timeout: Duration,
 }
 
 /// The request for the engine.
 pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
+    let limit = arrival.body_timeout;
     let mut received = head(parts, arrival)?;
-    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming));
+    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming, limit));
     Ok(received)
 }
 
@@ -116,6 +120,7 @@ mod tests {
             local: ([127, 0, 0, 1], 8080).into(),
             listener: &Arc::from("public"),
             id: Arc::from("id"),
+            body_timeout: Duration::ZERO,
         };
         head(parts, arrival)
     }

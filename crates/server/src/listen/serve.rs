@@ -38,7 +38,8 @@ pub(super) async fn serve(
     let Some(name) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id, "");
     };
-    let arrival = Arrival { peer, local: listener.bound, listener: name, id: id.clone() };
+    let body_timeout = generation.settings.node.limits.body_timeout;
+    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone() };
     let received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, refused, &id, name),

@@ -93,13 +93,11 @@ fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
 }
 
 /// hyper has taken `Content-Length` off where there is `Transfer-Encoding`, and will close the connection after the answer. What
-/// is left to refuse is a coding beside `chunked`: its bytes would go on under a name that is not theirs.
+/// is left to refuse is a coding beside `chunked`.
 fn check_framing(headers: &HeaderMap) -> Result<(), Refused> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(one), None) if one.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => {
+    match hop::is_framed_plainly(headers) {
+        true => Ok(()),
+        false => {
             Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "no transfer coding but chunked is known here" })
         }
     }

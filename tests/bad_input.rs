@@ -296,3 +296,13 @@ fn a_body_that_stops() {
     }
     assert_eq!(wire.answer().expect("an answer").json()["error"], "invalid_client");
 }
+
+/// It would send a caller's credentials back to whoever made it ask.
+#[test]
+fn trace_is_not_served() {
+    let folder = Folder::shipped();
+    folder.write("policies/any.toml", "route = \"/any/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"reached\"\n");
+    let node = Node::start(&folder);
+    let answer = node.request("TRACE", "/any/1").bearer("secret").send().status(501);
+    assert!(!answer.text().contains("secret") && !answer.text().contains("reached"), "{}", answer.text());
+}

@@ -79,8 +79,14 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
 }
 
 fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
-    if *method == Method::CONNECT {
-        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "CONNECT is not served here" });
+    // TRACE would send a caller's credentials back to whatever made the caller ask.
+    let detail = match *method {
+        Method::CONNECT => Some("CONNECT is not served here"),
+        Method::TRACE => Some("TRACE is not served here"),
+        _ => None,
+    };
+    if let Some(detail) = detail {
+        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail });
     }
     // `http` only: these are plain listeners, and a target of another scheme is meant for somebody else.
     match uri.scheme_str() {
@@ -153,6 +159,7 @@ mod tests {
             ("GET", "/", &[host, host], 400),
             ("OPTIONS", "*", &[host], 400),
             ("CONNECT", "a:443", &[host], 501),
+            ("TRACE", "/", &[host], 501),
             ("GET", "https://a/", &[host], 421),
             ("POST", "/", &[host, ("transfer-encoding", "gzip, chunked")], 501),
             ("POST", "/", &[host, ("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")], 501),

@@ -306,3 +306,52 @@ fn trace_is_not_served() {
     let answer = node.request("TRACE", "/any/1").bearer("secret").send().status(501);
     assert!(!answer.text().contains("secret") && !answer.text().contains("reached"), "{}", answer.text());
 }
+
+/// Heads of which no policy hears are counted, whoever refuses them; a connection on which nothing came is none.
+#[test]
+fn malformed_heads_are_counted() {
+    let folder = Folder::shipped();
+    folder.append("node.toml", "[limits]\nheader_timeout = \"400ms\"\n");
+    folder.write("policies/any.toml", "route = \"/any\"\n[[filter]]\nuse = \"respond\"\ntext = \"here\"\n");
+    let node = Node::start(&folder);
+    let counted = || {
+        let text = crate::harness::Request::new(node.admin, "GET", "/metrics").send().status(200).text();
+        let line = text.lines().find(|line| line.starts_with("portcullis_malformed_requests_total "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok()).expect("the counter")
+    };
+    // Neither a connection without a request nor one that rests after its requests.
+    let mut silent = Wire::open(node.address);
+    let mut rests = Wire::open(node.address);
+    let get = node.get("/any");
+    assert_eq!(get.send_on(&mut rests).expect("an answer").text(), "here");
+    rests.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 3\r\n\r\n"
+    ));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(rests.send("a=b").answer().map(|answer| answer.status), Some(401));
+    assert!(silent.is_closed() && rests.is_closed());
+    assert_eq!(counted(), 0);
+    let large = format!("GET /any HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(100_000));
+    let many = format!("GET /any HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: a\r\n".repeat(100));
+    for (before, (bytes, status)) in [
+        ("GET /any/../any HTTP/1.1\r\nHost: x\r\n\r\n", Some(400)),
+        ("GET /any HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", Some(400)),
+        (large.as_str(), Some(431)),
+        (many.as_str(), Some(431)),
+        ("GET /any HTTP/1.1\r\nHos", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(counted() as usize, before);
+        let mut wire = Wire::open(node.address);
+        let answer = wire.send(bytes).answer();
+        assert_eq!(answer.map(|answer| answer.status), status, "{before}");
+        crate::harness::wait_until("it is counted", || counted() as usize == before + 1);
+    }
+    // On a connection that was in use too.
+    let mut wire = Wire::open(node.address);
+    assert_eq!(get.send_on(&mut wire).expect("an answer").text(), "here");
+    assert!(wire.send("GET /any HTTP/1.1\r\n").is_closed());
+    crate::harness::wait_until("it is counted", || counted() == 6);
+}

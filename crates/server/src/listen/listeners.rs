@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::Stream;
+use super::begun::{Begun, Noting};
 use super::connection::{Connections, Opened};
 use super::header_timer::HeaderTimer;
 use super::serve::serve;
@@ -242,13 +243,18 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
+    let begun = Begun::default();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (node, listener) = (&node, &listener);
         async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
     });
-    let stream = TokioIo::new(Stream::new(stream, limits.write_timeout));
+    let stream = TokioIo::new(Noting::new(Stream::new(stream, limits.write_timeout), begun.clone()));
     let ended = store::guard::connection(opened.drive(builder.serve_connection(stream, service))).await;
     if let Some(Err(why)) = ended {
+        // A head that hyper refused, or waited for in vain: `serve` never heard of it.
+        if why.is_parse() || (why.is_timeout() && begun.has()) {
+            node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
+        }
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
         tracing::debug!(%peer, "connection ended: {why}");
     }

@@ -270,3 +270,88 @@ fn requests_that_break_off() {
     node.ask_token(&client, &[]).status(200);
     assert!(!node.log().contains("panicked"), "{}", node.log());
 }
+
+/// `limits.body_timeout`: a client that begins a body and sends nothing more of it.
+#[test]
+fn a_body_that_stops() {
+    let folder = Folder::shipped();
+    folder.append("node.toml", "[limits]\nbody_timeout = \"1s\"\n");
+    let node = Node::start(&folder);
+    let started = std::time::Instant::now();
+    let mut wire = Wire::open(node.address);
+    wire.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 99\r\n\r\n"
+    ));
+    assert_eq!(wire.send("grant_type=").answer().map(|answer| answer.status), Some(400));
+    let took = started.elapsed();
+    assert!((1_000..10_000).contains(&took.as_millis()), "{took:?}");
+    // Shorter pauses are none, however many: all of this one is read.
+    let mut wire = Wire::open(node.address);
+    wire.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 6\r\n\r\n"
+    ));
+    for letter in ["a", "=", "b", "&", "c", "="] {
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        wire.send(letter);
+    }
+    assert_eq!(wire.answer().expect("an answer").json()["error"], "invalid_client");
+}
+
+/// It would send a caller's credentials back to whoever made it ask.
+#[test]
+fn trace_is_not_served() {
+    let folder = Folder::shipped();
+    folder.write("policies/any.toml", "route = \"/any/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"reached\"\n");
+    let node = Node::start(&folder);
+    let answer = node.request("TRACE", "/any/1").bearer("secret").send().status(501);
+    assert!(!answer.text().contains("secret") && !answer.text().contains("reached"), "{}", answer.text());
+}
+
+/// Heads of which no policy hears are counted, whoever refuses them; a connection on which nothing came is none.
+#[test]
+fn malformed_heads_are_counted() {
+    let folder = Folder::shipped();
+    folder.append("node.toml", "[limits]\nheader_timeout = \"400ms\"\n");
+    folder.write("policies/any.toml", "route = \"/any\"\n[[filter]]\nuse = \"respond\"\ntext = \"here\"\n");
+    let node = Node::start(&folder);
+    let counted = || {
+        let text = crate::harness::Request::new(node.admin, "GET", "/metrics").send().status(200).text();
+        let line = text.lines().find(|line| line.starts_with("portcullis_malformed_requests_total "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok()).expect("the counter")
+    };
+    // Neither a connection without a request nor one that rests after its requests.
+    let mut silent = Wire::open(node.address);
+    let mut rests = Wire::open(node.address);
+    let get = node.get("/any");
+    assert_eq!(get.send_on(&mut rests).expect("an answer").text(), "here");
+    rests.send(format!(
+        "POST /api/oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 3\r\n\r\n"
+    ));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(rests.send("a=b").answer().map(|answer| answer.status), Some(401));
+    assert!(silent.is_closed() && rests.is_closed());
+    assert_eq!(counted(), 0);
+    let large = format!("GET /any HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(100_000));
+    let many = format!("GET /any HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: a\r\n".repeat(100));
+    for (before, (bytes, status)) in [
+        ("GET /any/../any HTTP/1.1\r\nHost: x\r\n\r\n", Some(400)),
+        ("GET /any HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", Some(400)),
+        (large.as_str(), Some(431)),
+        (many.as_str(), Some(431)),
+        ("GET /any HTTP/1.1\r\nHos", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(counted() as usize, before);
+        let mut wire = Wire::open(node.address);
+        let answer = wire.send(bytes).answer();
+        assert_eq!(answer.map(|answer| answer.status), status, "{before}");
+        crate::harness::wait_until("it is counted", || counted() as usize == before + 1);
+    }
+    // On a connection that was in use too.
+    let mut wire = Wire::open(node.address);
+    assert_eq!(get.send_on(&mut wire).expect("an answer").text(), "here");
+    assert!(wire.send("GET /any HTTP/1.1\r\n").is_closed());
+    crate::harness::wait_until("it is counted", || counted() == 6);
+}

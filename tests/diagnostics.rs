@@ -18,6 +18,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("P0404", "said by a start and by `store check`: `check` opens no source"),
     ("P0405", "said by a program that was built without the driver"),
     ("P0502", "said by a reload, of what the running node had before"),
+    ("P0503", "said by a reload, of what the running node had before"),
     ("P0602", "said of tests that take longer than 2 s"),
 ];
 

@@ -325,3 +325,40 @@ fn the_admin_address_is_no_upstream() {
     folder.write("policies/up.toml", "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n");
     folder.run(["check"]).code(1).says("node.toml:");
 }
+
+/// Bytes in a coding that nobody here undoes are not passed on under a name that is not theirs.
+#[test]
+fn an_upstreams_transfer_coding_is_chunked_or_none() {
+    let upstream = Upstream::start(|incoming| {
+        let codings = match incoming.lines[0].as_str() {
+            line if line.contains("chunked") => "Transfer-Encoding: Chunked\r\n",
+            line if line.contains("gzip-both") => "Transfer-Encoding: gzip, chunked\r\n",
+            line if line.contains("gzip-alone") => "Transfer-Encoding: gzip\r\n",
+            line if line.contains("identity") => "Transfer-Encoding: identity\r\n",
+            line if line.contains("twice") => "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            _ => "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        };
+        incoming.send(format!("HTTP/1.1 200 OK\r\n{codings}\r\n2\r\nok\r\n0\r\n\r\n").as_bytes());
+        false
+    });
+    let (_folder, node) = node_before(&upstream, "");
+    assert_eq!(node.get("/up/chunked").send().status(200).text(), "ok");
+    for target in ["/up/gzip-both", "/up/gzip-alone", "/up/identity", "/up/twice", "/up/two-lines"] {
+        let answer = node.get(target).send();
+        assert_eq!(answer.status, 502, "{target}");
+    }
+}
+
+/// RFC 9110, section 8.6.
+#[test]
+fn a_204_has_no_length() {
+    let upstream = Upstream::start(|incoming| {
+        incoming.send(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
+        false
+    });
+    let (_folder, node) = node_before(&upstream, "");
+    for method in ["GET", "HEAD", "DELETE"] {
+        let answer = node.request(method, "/up/1").send().status(204);
+        assert_eq!(answer.header("content-length"), None, "{method}");
+    }
+}

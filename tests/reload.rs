@@ -272,3 +272,91 @@ fn a_source_that_is_not_there_is_refused() {
     node.command(&["reload", "--wait"]).code(1).says("P0404").says("oauth-db");
     node.ask_token(&client, &[]).status(200);
 }
+
+/// On a running node, files that are gone are a mistake (a folder moved, a mount lost), and no configuration without them.
+#[test]
+fn files_that_are_gone_are_refused() {
+    let folder = Folder::shipped();
+    folder.write("policies/hello.toml", &says("here"));
+    folder.append("node.toml", "name = \"here\"\n");
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let refused = || node.command(&["status", "--json"]).code(0).json()["refused"]["text"].to_string();
+    for (moved, named) in [
+        ("stores/stores.toml", "stores/stores.toml"),
+        ("stores", "stores/stores.toml"),
+        ("node.toml", "node.toml"),
+        ("policies", "policies/"),
+    ] {
+        std::fs::rename(folder.at(moved), folder.at("aside")).unwrap();
+        wait_until("the watcher notices", || refused().contains("P0503") && refused().contains(named));
+        let said = node.command(&["reload", "--wait"]).code(1).says("P0503").says(named).says("put it back");
+        assert_eq!(said.stdout.matches("P0503").count(), 1, "{}", said.stdout);
+        assert_eq!(hello(&node), "here", "without {moved}");
+        node.ask_token(&client, &[]).status(200);
+        std::fs::rename(folder.at("aside"), folder.at(moved)).unwrap();
+        assert_eq!(node.command(&["reload", "--wait", "--json"]).code(0).json()["outcome"], "unchanged");
+        assert_eq!(refused(), "null");
+    }
+    // All at once, by SIGHUP.
+    for name in ["node.toml", "stores", "policies"] {
+        std::fs::rename(folder.at(name), folder.at(&format!("{name}.aside"))).unwrap();
+    }
+    node.signal("HUP");
+    wait_until("it is refused", || refused().contains("P0001"));
+    assert_eq!(hello(&node), "here");
+    for name in ["node.toml", "stores", "policies"] {
+        std::fs::rename(folder.at(&format!("{name}.aside")), folder.at(name)).unwrap();
+    }
+    // An empty file says that there is to be nothing in it.
+    folder.write("node.toml", "");
+    node.reload();
+    assert_eq!(hello(&node), "here");
+}
+
+/// What a node never had, it does not miss; and a start asks for nothing that was.
+#[test]
+fn files_that_never_were_are_not_missed() {
+    let folder = Folder::shipped();
+    std::fs::remove_file(folder.at("node.toml")).unwrap();
+    std::fs::remove_dir_all(folder.at("stores")).unwrap();
+    let node = Node::start(&folder);
+    folder.write("policies/hello.toml", &says("here"));
+    node.reload();
+    assert_eq!(hello(&node), "here");
+    folder.write("node.toml", "name = \"here\"\n");
+    node.reload();
+    std::fs::remove_file(folder.at("node.toml")).unwrap();
+    node.command(&["reload", "--wait"]).code(1).says("P0503");
+    drop(node);
+    assert_eq!(hello(&Node::start(&folder)), "here");
+}
+
+/// A listener that is to move from one address to all of them, or back, is in its own way; that is no other process.
+#[test]
+fn a_listener_does_not_take_its_own_port_at_another_address() {
+    let folder = Folder::shipped();
+    folder.write("policies/hello.toml", &says("here"));
+    folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let on =
+        |address: &str| folder.write("node.toml", &format!("[[listener]]\nname = \"one\"\naddress = \"{address}\"\n"));
+    on(&free.to_string());
+    let node = Node::on(&folder).own_listeners().start();
+    let overlaps = |address: &str, own: &str| {
+        on(address);
+        let said = node.command(&["reload", "--wait"]).code(1);
+        let said =
+            said.says(&format!("cannot listen on {address}")).says(&format!("this node itself listens on {own}"));
+        assert!(!said.stdout.contains("another process"), "{}", said.stdout);
+        assert!(said.stdout.contains("another port") && said.stdout.contains("restart"), "{}", said.stdout);
+        assert_eq!(hello(&node), "here");
+    };
+    let own = free.to_string();
+    overlaps(&format!("0.0.0.0:{}", free.port()), &own);
+    on(&taken.local_addr().unwrap().to_string());
+    node.command(&["reload", "--wait"]).code(1).says("another process");
+    on(&own);
+    node.reload();
+}

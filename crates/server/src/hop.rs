@@ -39,6 +39,17 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a message's transfer coding is `chunked` or none. hyper undoes `chunked` wherever it comes last: with another coding
+/// beside it, its bytes would go on under a name that is not theirs.
+pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(one), None) => one.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

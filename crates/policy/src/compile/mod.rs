@@ -25,7 +25,7 @@ mod tests;
 
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
-pub(crate) use sources::policy_name;
+pub use sources::policy_name;
 
 use std::sync::{Arc, Mutex};
 

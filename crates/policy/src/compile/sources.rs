@@ -22,8 +22,8 @@ pub(crate) struct Sources {
     files: Vec<(String, Arc<SourceFile>)>,
 }
 
-/// The policy's name that a path stands for.
-pub(crate) fn policy_name(path: &str) -> Option<&str> {
+/// The policy's name that a path in the configuration folder stands for; none where it is no policy's.
+pub fn policy_name(path: &str) -> Option<&str> {
     let name = path.strip_prefix("policies/")?.strip_suffix(".toml")?;
     (!name.ends_with(".test") && !SETTINGS.contains(&path)).then_some(name)
 }

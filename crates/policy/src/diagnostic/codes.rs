@@ -110,6 +110,8 @@ codes! {
     ISSUER = "P0501";
     /// A node setting that takes effect only after a restart.
     RESTART = "P0502";
+    /// A file that a running node serves by is gone.
+    GONE = "P0503";
     /// A test of a policy failed.
     TEST_FAILED = "P0601";
     /// The tests of the policies did not finish in time.

@@ -29,8 +29,8 @@ use crate::tasks;
 /// More than any request here holds.
 const LARGEST: usize = 64 * 1024;
 
-/// How long the head of a request may take, also of the next one on a connection, and how long an answer may lie there without
-/// being read.
+/// How long the head of a request may take, also of the next one on a connection, how long its body may pause, and how long an
+/// answer may lie there without being read.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many connections are served at a time: whoever reaches this address must not take descriptors from the traffic. One more is
@@ -105,7 +105,7 @@ impl Admin {
             return refuse(RefusalKind::Unauthorized, "the admin address asks for its token", Some(help));
         }
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let body = match Limited::new(receive_body(body), LARGEST).collect().await {
+        let body = match Limited::new(receive_body(body, PATIENCE), LARGEST).collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
         };

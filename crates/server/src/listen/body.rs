@@ -13,21 +13,18 @@ use policy::exchange::BoxError;
 
 use crate::idle::IdleLimit;
 
-/// How long a client may send nothing in the middle of a body.
-const LIMIT: Duration = Duration::from_secs(60);
-
 struct Received {
     incoming: Incoming,
     // `Sync`, which bodies must be; only `get_mut` is used, so nothing is ever waited for.
     idle: Mutex<IdleLimit>,
 }
 
-/// The request's body.
-pub(crate) fn receive(incoming: Incoming) -> Body {
+/// The request's body. `limit`: how long the client may send nothing in the middle of it.
+pub(crate) fn receive(incoming: Incoming, limit: Duration) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    Body::stream(Received { incoming, idle: Mutex::new(IdleLimit::new(LIMIT)) })
+    Body::stream(Received { incoming, idle: Mutex::new(IdleLimit::new(limit)) })
 }
 
 impl HttpBody for Received {

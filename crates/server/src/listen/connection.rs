@@ -11,13 +11,11 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use hyper_util::rt::TokioIo;
 use policy::exchange::BoxError;
 use tokio::sync::Notify;
-
-use super::Stream;
 
 /// All open connections of one listener.
 #[derive(Default)]
@@ -59,8 +57,9 @@ pub(crate) trait Finish: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S, B> Finish for http1::Connection<TokioIo<Stream>, S>
+impl<I, S, B> Finish for http1::Connection<I, S>
 where
+    I: Read + Write + Unpin,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body + 'static,
     B::Error: Into<BoxError>,

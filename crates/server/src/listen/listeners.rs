@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::Stream;
+use super::begun::{Begun, Noting};
 use super::connection::{Connections, Opened};
 use super::header_timer::HeaderTimer;
 use super::serve::serve;
@@ -173,6 +174,11 @@ impl Listeners {
         self.all().iter().map(|l| (l.number, l.bound, l.connections.count())).collect()
     }
 
+    /// The address of one of them because of which this one cannot be had: the same, or one of the two is all addresses.
+    pub(crate) fn in_the_way(&self, address: SocketAddr) -> Option<SocketAddr> {
+        self.all().iter().map(|listener| listener.bound).find(|bound| overlap(*bound, address))
+    }
+
     /// How many connections are open on all of them.
     fn connections(&self) -> usize {
         self.all().iter().map(|l| l.connections.count()).sum()
@@ -191,6 +197,13 @@ impl Listener {
         self.connections.end();
         finished
     }
+}
+
+/// Whether the kernel gives at most one of two addresses away.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    // `[::]` takes IPv4 too, as Linux has it.
+    let takes = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one.port() == other.port() && (one.ip() == other.ip() || takes(one, other) || takes(other, one))
 }
 
 /// Accepts until it is told to stop; then the socket closes.
@@ -230,14 +243,42 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
+    let begun = Begun::default();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (node, listener) = (&node, &listener);
         async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
     });
-    let stream = TokioIo::new(Stream::new(stream, limits.write_timeout));
+    let stream = TokioIo::new(Noting::new(Stream::new(stream, limits.write_timeout), begun.clone()));
     let ended = store::guard::connection(opened.drive(builder.serve_connection(stream, service))).await;
     if let Some(Err(why)) = ended {
+        // A head that hyper refused, or waited for in vain: `serve` never heard of it.
+        if why.is_parse() || (why.is_timeout() && begun.has()) {
+            node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
+        }
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
         tracing::debug!(%peer, "connection ended: {why}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap() {
+        for (one, other, expected) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("127.0.0.1:1", "0.0.0.0:2", false),
+            ("127.0.0.1:1", "[::]:1", true),
+            ("[::1]:1", "[::]:1", true),
+            ("[::1]:1", "0.0.0.0:1", false),
+        ] {
+            let address = |text: &str| text.parse().unwrap();
+            assert_eq!(overlap(address(one), address(other)), expected, "{one} {other}");
+            assert_eq!(overlap(address(other), address(one)), expected, "{other} {one}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
@@ -45,13 +46,16 @@ pub(crate) struct Arrival<'a> {
     pub(crate) local: SocketAddr,
     pub(crate) listener: &'a Arc<str>,
     pub(crate) id: Arc<str>,
+    /// `limits.body_timeout`.
+    pub(crate) body_timeout: Duration,
 }
 
 /// The request for the engine.
 pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
+    let limit = arrival.body_timeout;
     let mut received = head(parts, arrival)?;
-    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming));
+    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming, limit));
     Ok(received)
 }
 
@@ -75,8 +79,14 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
 }
 
 fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
-    if *method == Method::CONNECT {
-        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "CONNECT is not served here" });
+    // TRACE would send a caller's credentials back to whatever made the caller ask.
+    let detail = match *method {
+        Method::CONNECT => Some("CONNECT is not served here"),
+        Method::TRACE => Some("TRACE is not served here"),
+        _ => None,
+    };
+    if let Some(detail) = detail {
+        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail });
     }
     // `http` only: these are plain listeners, and a target of another scheme is meant for somebody else.
     match uri.scheme_str() {
@@ -89,13 +99,11 @@ fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
 }
 
 /// hyper has taken `Content-Length` off where there is `Transfer-Encoding`, and will close the connection after the answer. What
-/// is left to refuse is a coding beside `chunked`: its bytes would go on under a name that is not theirs.
+/// is left to refuse is a coding beside `chunked`.
 fn check_framing(headers: &HeaderMap) -> Result<(), Refused> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(one), None) if one.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => {
+    match hop::is_framed_plainly(headers) {
+        true => Ok(()),
+        false => {
             Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail: "no transfer coding but chunked is known here" })
         }
     }
@@ -116,6 +124,7 @@ mod tests {
             local: ([127, 0, 0, 1], 8080).into(),
             listener: &Arc::from("public"),
             id: Arc::from("id"),
+            body_timeout: Duration::ZERO,
         };
         head(parts, arrival)
     }
@@ -150,6 +159,7 @@ mod tests {
             ("GET", "/", &[host, host], 400),
             ("OPTIONS", "*", &[host], 400),
             ("CONNECT", "a:443", &[host], 501),
+            ("TRACE", "/", &[host], 501),
             ("GET", "https://a/", &[host], 421),
             ("POST", "/", &[host, ("transfer-encoding", "gzip, chunked")], 501),
             ("POST", "/", &[host, ("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")], 501),

@@ -38,7 +38,8 @@ pub(super) async fn serve(
     let Some(name) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id, "");
     };
-    let arrival = Arrival { peer, local: listener.bound, listener: name, id: id.clone() };
+    let body_timeout = generation.settings.node.limits.body_timeout;
+    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone() };
     let received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, refused, &id, name),
@@ -123,8 +124,10 @@ impl Drop for Unanswered<'_> {
 /// The engine's answer for hyper, which writes `Date` and the framing.
 fn answer(response: Response, is_head: bool, generation: &Generation) -> http::Response<Body> {
     let Response { status, mut headers, body } = response;
-    // The length is the body's, whatever a filter or an upstream wrote; only where there is no body by nature it stays.
-    if !is_head && status != StatusCode::NOT_MODIFIED {
+    // The length is the body's, whatever a filter or an upstream wrote. It stays where it tells of the body that is not sent; these
+    // have none to tell of (RFC 9110, section 8.6).
+    let never_has_one = status.is_informational() || status == StatusCode::NO_CONTENT;
+    if never_has_one || !(is_head || status == StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_LENGTH);
     }
     if let Some(number) = &generation.header {

@@ -1,5 +1,7 @@
 //! One load: read, compile, test, open, swap; or everything stays as it is.
 
+use std::io;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +11,7 @@ use futures_util::FutureExt;
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, Severity, codes, render, to_json};
 
+use super::gone::gone;
 use crate::admin::api::{ReloadOutcome, Reloaded};
 use crate::listen::Plan;
 use crate::load::{
@@ -161,6 +164,11 @@ impl Loads {
         let node = &self.node;
         let before = node.generation.load_full();
         let settings = reading.settings.clone();
+        let found = gone(&before.files, &reading.files);
+        if found.has_errors() {
+            // Compiled without it, the other files would tell of much that follows from this alone.
+            return Err(refuse(reading, found));
+        }
         let plan = match reading.diagnostics.has_errors() {
             true => Err(Diagnostics::new()),
             false => self.plan(&reading).await,
@@ -168,24 +176,24 @@ impl Loads {
         let mut draft = self.draft(reading, &before, plan.as_ref().ok()).await;
         let plan = match (plan, &draft.program) {
             (Ok(plan), Some(_)) => plan,
-            (Err(found), _) => return Err(refuse(draft, found)),
-            (Ok(_), None) => return Err(refuse(draft, Diagnostics::new())),
+            (Err(found), _) => return Err(refuse(draft.reading, found)),
+            (Ok(_), None) => return Err(refuse(draft.reading, Diagnostics::new())),
         };
         if node.options.tests {
             let found = run_tests(&draft, &node.options, Gate::Reload).await;
             if found.has_errors() {
-                return Err(refuse(draft, found));
+                return Err(refuse(draft.reading, found));
             }
             draft.reading.diagnostics.extend(found);
         }
         let found = open(&draft, Some(&before), OPENING).await;
         if found.has_errors() {
-            return Err(refuse(draft, found));
+            return Err(refuse(draft.reading, found));
         }
         draft.reading.diagnostics.extend(found);
         draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
-        let Some(program) = draft.program.clone() else { return Err(refuse(draft, Diagnostics::new())) };
+        let Some(program) = draft.program.clone() else { return Err(refuse(draft.reading, Diagnostics::new())) };
         // It asks for what is outside again.
         let compared = before.clone();
         let (draft, changes) = tasks::blocking(move || {
@@ -205,10 +213,11 @@ impl Loads {
     }
 
     async fn plan(&self, reading: &Reading) -> Result<Plan, Diagnostics> {
-        self.node.listeners.plan(&reading.settings.node.listeners).await.map_err(|(address, why)| {
-            let problem = Problem::error(codes::BAD_VALUE, format!("a listener cannot listen on {address}: {why}"));
-            problem.with_help("another process may have the address; `ss -ltnp` shows which").nowhere().into()
-        })
+        let listeners = &self.node.listeners;
+        listeners
+            .plan(&reading.settings.node.listeners)
+            .await
+            .map_err(|(address, why)| cannot_listen(address, &why, listeners.in_the_way(address)).nowhere().into())
     }
 
     async fn draft(&self, reading: Reading, before: &Arc<Generation>, plan: Option<&Plan>) -> Draft {
@@ -236,9 +245,9 @@ struct Refusal {
     again: bool,
 }
 
-fn refuse(draft: Draft, found: Diagnostics) -> Refusal {
-    let fingerprint = Some(Fingerprint::of(&draft.reading));
-    let mut diagnostics = draft.reading.diagnostics;
+fn refuse(reading: Reading, found: Diagnostics) -> Refusal {
+    let fingerprint = Some(Fingerprint::of(&reading));
+    let mut diagnostics = reading.diagnostics;
     diagnostics.extend(found);
     Refusal { fingerprint, diagnostics: diagnostics.sorted(), again: false }
 }
@@ -248,6 +257,19 @@ fn panicked(fingerprint: Option<Fingerprint>) -> Refusal {
         Problem::error(codes::BAD_VALUE, "these files make the gateway panic: this is a defect of the gateway");
     let help = "the log has the panic's message; what changed last is what brings it about";
     Refusal { fingerprint, diagnostics: problem.with_help(help).nowhere().into(), again: false }
+}
+
+/// An address that could not be had. `own`: one that this node listens on itself, and that overlaps.
+fn cannot_listen(address: SocketAddr, why: &io::Error, own: Option<SocketAddr>) -> Problem {
+    let message = format!("a listener cannot listen on {address}");
+    match own.filter(|_| why.kind() == io::ErrorKind::AddrInUse) {
+        Some(own) => Problem::error(codes::BAD_VALUE, format!("{message}: this node itself listens on {own}")).with_help(
+            "a listener keeps its address until a load is taken, so another one on the same port cannot be had before: name another port, \
+             or restart the node with these files",
+        ),
+        None => Problem::error(codes::BAD_VALUE, format!("{message}: {why}"))
+            .with_help("another process may have it, or this node's admin address, or another listener of the file; `ss -ltnp` shows which"),
+    }
 }
 
 /// P0502.

@@ -1,5 +1,6 @@
 //! Loads on a running node: by the watcher, by SIGHUP, by the admin address. One at a time, whole or not at all.
 
+mod gone;
 mod load;
 mod paths;
 mod watch;

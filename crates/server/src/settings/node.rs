@@ -50,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long a request's head may take, and how long a connection may lie idle.
     pub(crate) header_timeout: Duration,
+    /// How long a client may send nothing in the middle of a body.
+    pub(crate) body_timeout: Duration,
     /// How long a client may take nothing of its answer.
     pub(crate) write_timeout: Duration,
     /// How long requests in flight may take to finish when the node ends.
@@ -63,6 +65,7 @@ impl Default for Limits {
             headers: 32 * 1024,
             connections: 20_000,
             header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }
@@ -204,6 +207,7 @@ fn read_limits(within: Within<'_>, diagnostics: &mut Diagnostics) -> Limits {
     }
     for (name, limit) in [
         ("header_timeout", &mut limits.header_timeout),
+        ("body_timeout", &mut limits.body_timeout),
         ("write_timeout", &mut limits.write_timeout),
         ("drain", &mut limits.drain),
     ] {

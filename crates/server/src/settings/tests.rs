@@ -86,6 +86,7 @@ body = "2MiB"
 headers = 9000
 connections = 5
 header_timeout = "1s"
+body_timeout = "4s"
 write_timeout = "3s"
 drain = "2s"
 [debug]
@@ -110,7 +111,7 @@ access = false
     let v6 = node.upstreams["v6"].as_ref().unwrap();
     assert_eq!((v6.host.as_str(), v6.port), ("::1", 80));
     assert_eq!((node.limits.body, node.limits.headers, node.limits.connections), (2 << 20, 9000, 5));
-    assert_eq!(node.limits.write_timeout.as_secs(), 3);
+    assert_eq!((node.limits.write_timeout.as_secs(), node.limits.body_timeout.as_secs()), (3, 4));
     assert!(node.generation_header && !node.log.access);
     let stores = settings.stores.mapping.stores();
     assert_eq!(stores["clients"].1, "b");

@@ -144,6 +144,9 @@ impl HttpUpstream {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::Malformed(String::from("it switched protocols unasked")));
         }
+        if !hop::is_framed_plainly(&parts.headers) {
+            return Err(UpstreamError::Malformed(String::from("its transfer coding is not chunked alone")));
+        }
         hop::strip(&mut parts.headers);
         let home = Home { pool: self.pool.clone(), clock: self.clock.clone() };
         let body = answer::body(incoming, link, home, self.settings.timeouts.idle).await;

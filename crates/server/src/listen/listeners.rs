@@ -30,6 +30,10 @@ const BUFFER: usize = 64 * 1024;
 /// How long to wait after an accept that failed for want of descriptors: no connection is lost, it waits in the backlog.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long connections stay open once their listener goes: a request that is on its way by then is still answered, and the
+/// answer says that the connection closes.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// One listener that is bound.
 pub(crate) struct Listener {
     /// Its own number, the same over all generations that have it.
@@ -43,6 +47,8 @@ pub(crate) struct Listener {
     /// Once it has gone: the last generation that had it. What still comes on its connections is served there.
     last: OnceLock<Arc<Generation>>,
     stop: Notify,
+    /// The socket is closed, and what waited in its backlog is counted among the connections.
+    closed: Notify,
 }
 
 /// The listeners of a node.
@@ -127,6 +133,7 @@ impl Listeners {
                 connections: Arc::default(),
                 last: OnceLock::new(),
                 stop: Notify::new(),
+                closed: Notify::new(),
             };
             plan.added.push((Arc::new(listener), socket, settings.name.clone()));
         }
@@ -184,10 +191,18 @@ impl Listeners {
 }
 
 impl Listener {
+    /// Stops accepting, gives idle connections the grace, and waits for those that are busy. Whether all ended within the limit.
     async fn drain(&self, limit: Duration) -> bool {
         self.stop.notify_one();
-        self.connections.finish();
-        let finished = tokio::time::timeout(limit, self.connections.gone()).await.is_ok();
+        let gone = async {
+            self.closed.notified().await;
+            // Half of a short limit at most: what is busy then has the other half.
+            if tokio::time::timeout(GRACE.min(limit / 2), self.connections.gone()).await.is_err() {
+                self.connections.finish();
+                self.connections.gone().await;
+            }
+        };
+        let finished = tokio::time::timeout(limit, gone).await.is_ok();
         self.connections.end();
         finished
     }
@@ -198,25 +213,50 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = listener.stop.notified() => return,
+            () = listener.stop.notified() => break,
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let opened = listener.connections.open();
-                let limit = node.generation.load().settings.node.limits.connections;
-                if node.listeners.connections() > limit {
-                    node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                tasks::spawn(connection(node.clone(), listener.clone(), opened, stream, peer));
-            }
+            Ok((stream, peer)) => admit(&node, &listener, stream, peer),
             Err(why) => {
                 tracing::warn!(address = %listener.bound, "a connection could not be accepted: {why}");
                 tokio::time::sleep(BREATH).await;
             }
         }
     }
+    if let Err(why) = take_the_backlog(&node, &listener, socket) {
+        tracing::warn!(address = %listener.bound, "what waited in the backlog could not be accepted: {why}");
+    }
+    listener.closed.notify_one();
+}
+
+/// Accepts what waits, and closes the socket: the kernel would else reset connections on which clients have sent already.
+fn take_the_backlog(node: &Arc<Node>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
+    // The kernel itself is asked: the runtime may not know yet of what came last.
+    let socket = socket.into_std()?;
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(true)?;
+                admit(node, listener, TcpStream::from_std(stream)?, peer);
+            }
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            // Of one that is gone again.
+            Err(why) if matches!(why.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(why) => return Err(why),
+        }
+    }
+}
+
+/// Serves a connection, where the limit leaves room for it.
+fn admit(node: &Arc<Node>, listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+    let opened = listener.connections.open();
+    let limit = node.generation.load().settings.node.limits.connections;
+    if node.listeners.connections() > limit {
+        node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    tasks::spawn(connection(node.clone(), listener.clone(), opened, stream, peer));
 }
 
 /// Serves one connection to its end.

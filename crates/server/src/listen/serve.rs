@@ -72,7 +72,7 @@ pub(super) async fn serve(
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
     let mut answer = answer(served.response, is_head, &generation);
-    if listener.has_gone() {
+    if listener.has_gone() || node.draining() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::Stream;
+use super::body::Unread;
 use super::connection::{Connections, Opened};
 use super::header_timer::HeaderTimer;
 use super::serve::serve;
@@ -264,17 +265,18 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
     // A socket that is gone already: the first read says so too.
     let _ = stream.set_nodelay(true);
     let limits = node.generation.load().settings.node.limits;
+    let unread = Unread::default();
     let mut builder = http1::Builder::new();
     builder
-        .timer(HeaderTimer::new())
+        .timer(HeaderTimer::new(unread.clone()))
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
     let service = service_fn(|request: http::Request<Incoming>| {
-        let (node, listener) = (&node, &listener);
-        async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
+        let (node, listener, unread) = (&node, &listener, &unread);
+        async move { Ok::<_, Infallible>(serve(node, listener, peer, unread, request).await) }
     });
-    let stream = TokioIo::new(Stream::new(stream, limits.write_timeout));
+    let stream = TokioIo::new(Stream::new(stream, limits.write_timeout).lingers_where(unread.clone()));
     let ended = store::guard::connection(opened.drive(builder.serve_connection(stream, service))).await;
     if let Some(Err(why)) = ended {
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.

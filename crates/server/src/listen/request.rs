@@ -45,13 +45,17 @@ pub(crate) struct Arrival<'a> {
     pub(crate) local: SocketAddr,
     pub(crate) listener: &'a Arc<str>,
     pub(crate) id: Arc<str>,
+    /// Where the body tells that it was not read to its end.
+    pub(crate) unread: &'a body::Unread,
 }
 
 /// The request for the engine.
 pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
+    // Before the head is looked at: the body of a request that is refused is not read either.
+    let body = body::receive_and_tell(incoming, arrival.unread);
     let mut received = head(parts, arrival)?;
-    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming));
+    received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
 }
 
@@ -116,6 +120,7 @@ mod tests {
             local: ([127, 0, 0, 1], 8080).into(),
             listener: &Arc::from("public"),
             id: Arc::from("id"),
+            unread: &body::Unread::default(),
         };
         head(parts, arrival)
     }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use policy::{Body, Response};
 
 use super::access::{self, Ended, Line};
+use super::body::Unread;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
 use crate::load::Generation;
@@ -30,6 +31,7 @@ pub(super) async fn serve(
     node: &Node,
     listener: &Listener,
     peer: SocketAddr,
+    unread: &Unread,
     request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let started = node.environment.clock.monotonic_nanos();
@@ -38,7 +40,7 @@ pub(super) async fn serve(
     let Some(name) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id, "");
     };
-    let arrival = Arrival { peer, local: listener.bound, listener: name, id: id.clone() };
+    let arrival = Arrival { peer, local: listener.bound, listener: name, id: id.clone(), unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, refused, &id, name),

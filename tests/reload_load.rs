@@ -198,7 +198,6 @@ fn a_port_that_is_replaced_loses_no_request() {
     let (answered, lost) = (AtomicU64::new(0), AtomicU64::new(0));
     for round in 1..=REPLACED {
         let at = replaced.moves[(round - 1) % 2];
-        replaced.replace(round % 2);
         let (reloaded, ready) = (AtomicBool::new(false), std::sync::Barrier::new(2 * CLIENTS + 1));
         let request = Request::new(at, "GET", "/ok");
         // Whether the connection goes on. What is sent later than the reload was answered may find its port closed.
@@ -239,6 +238,8 @@ fn a_port_that_is_replaced_loses_no_request() {
             }
             ready.wait();
             let _told = Stop(&reloaded);
+            // Only now: the node sees by itself that files have changed.
+            replaced.replace(round % 2);
             assert_ne!(node.admin("POST", "/reload").send().status(200).json()["outcome"], "refused");
         });
         assert!(Wire::try_open(at).is_err(), "the port is closed");

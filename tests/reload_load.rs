@@ -242,7 +242,7 @@ fn a_port_that_is_replaced_loses_no_request() {
             replaced.replace(round % 2);
             assert_ne!(node.admin("POST", "/reload").send().status(200).json()["outcome"], "refused");
         });
-        assert!(Wire::try_open(at).is_err(), "the port is closed");
+        wait_until("the port is closed", || Wire::try_open(at).is_err());
     }
     assert_eq!(lost.into_inner(), 0, "of {} requests", answered.into_inner());
 }

@@ -246,6 +246,23 @@ fn an_upstream_that_speaks_no_http() {
     }
 }
 
+/// It has seen enough and closes; the client, which sends all before it reads, has its answer.
+#[test]
+fn an_upstream_that_answers_before_the_end_of_the_request() {
+    let upstream = Upstream::start(|incoming| {
+        incoming.answer("413 Content Too Large", &[("Connection", "close")], b"too large");
+        false
+    });
+    let (_folder, node) = node_before(&upstream, "");
+    for _ in 0..20 {
+        let mut wire = Wire::open(node.address);
+        wire.send("POST /up/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 12000000\r\n\r\n");
+        wire.try_send(vec![b'x'; 12_000_000]).expect("all of it is taken");
+        let answer = wire.answer().expect("an answer");
+        assert_eq!((answer.status, answer.text().as_str()), (413, "too large"));
+    }
+}
+
 /// A request that may be sent twice is sent again where a kept connection turned out to be closed; nothing is answered 502 for it.
 #[test]
 fn a_kept_connection_that_was_closed() {

@@ -185,6 +185,68 @@ impl Replaced {
     }
 }
 
+/// How often the port is replaced, and by how many clients of each kind it is asked meanwhile.
+const REPLACED: usize = 20;
+const CLIENTS: usize = 8;
+
+/// A request that was sent before the reload was answered is answered, on a connection in use, on an idle one and on a new one.
+#[test]
+fn a_port_that_is_replaced_loses_no_request() {
+    let replaced = Replaced::new();
+    replaced.folder.write("policies/ok.toml", "route = \"/ok\"\n[[filter]]\nuse = \"respond\"\ntext = \"ok\"\n");
+    let node = Node::on(&replaced.folder).own_listeners().arg("--no-tests").start();
+    let (answered, lost) = (AtomicU64::new(0), AtomicU64::new(0));
+    for round in 1..=REPLACED {
+        let at = replaced.moves[(round - 1) % 2];
+        let (reloaded, ready) = (AtomicBool::new(false), std::sync::Barrier::new(2 * CLIENTS + 1));
+        let request = Request::new(at, "GET", "/ok");
+        // Whether the connection goes on. What is sent later than the reload was answered may find its port closed.
+        let ask = |wire: &mut Wire| {
+            let counts = !reloaded.load(Ordering::SeqCst);
+            match request.send_on(wire) {
+                Some(answer) => {
+                    assert_eq!(answer.status, 200);
+                    answered.fetch_add(1, Ordering::SeqCst);
+                    answer.header("connection") != Some("close")
+                }
+                None => {
+                    lost.fetch_add(u64::from(counts), Ordering::SeqCst);
+                    false
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (ask, ready) = (&ask, &ready);
+                scope.spawn(move || {
+                    let mut wire = Wire::open(at);
+                    ready.wait();
+                    while ask(&mut wire) {}
+                });
+                // Connected before, and asked for the first or the second time while the port goes.
+                scope.spawn(move || {
+                    let mut wires: Vec<_> = (0..8).map(|_| Wire::open(at)).collect();
+                    for wire in wires.iter_mut().skip(client % 2 * 4) {
+                        assert!(ask(wire));
+                    }
+                    ready.wait();
+                    for wire in &mut wires {
+                        ask(wire);
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                });
+            }
+            ready.wait();
+            let _told = Stop(&reloaded);
+            // Only now: the node sees by itself that files have changed.
+            replaced.replace(round % 2);
+            assert_ne!(node.admin("POST", "/reload").send().status(200).json()["outcome"], "refused");
+        });
+        wait_until("the port is closed", || Wire::try_open(at).is_err());
+    }
+    assert_eq!(lost.into_inner(), 0, "of {} requests", answered.into_inner());
+}
+
 /// Memory and descriptors after many reloads are those after few.
 #[test]
 fn two_thousand_reloads_leave_nothing_behind() {

@@ -1,7 +1,8 @@
 //! A request's body as it comes: a client that stops sending does not hold the request for ever.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,18 +14,48 @@ use policy::exchange::BoxError;
 
 use crate::idle::IdleLimit;
 
+/// Whether something of a request's body was left unread, for the close of its connection: known once nobody wants the body
+/// any more, until the head of another request is waited for.
+#[derive(Clone, Default)]
+pub(crate) struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, unread: bool) {
+        self.0.store(unread, Ordering::Relaxed);
+    }
+}
+
 struct Received {
     incoming: Incoming,
+    ended: bool,
+    unread: Unread,
     // `Sync`, which bodies must be; only `get_mut` is used, so nothing is ever waited for.
     idle: Mutex<IdleLimit>,
 }
 
 /// The request's body. `limit`: how long the client may send nothing in the middle of it.
 pub(crate) fn receive(incoming: Incoming, limit: Duration) -> Body {
+    receive_and_tell(incoming, limit, &Unread::default())
+}
+
+/// The request's body, which tells where it was not read to its end.
+pub(super) fn receive_and_tell(incoming: Incoming, limit: Duration, unread: &Unread) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    Body::stream(Received { incoming, idle: Mutex::new(IdleLimit::new(limit)) })
+    Body::stream(Received { incoming, ended: false, unread: unread.clone(), idle: Mutex::new(IdleLimit::new(limit)) })
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if !self.ended && !self.incoming.is_end_stream() {
+            self.unread.set(true);
+        }
+    }
 }
 
 impl HttpBody for Received {
@@ -44,7 +75,10 @@ impl HttpBody for Received {
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }
-                Poll::Ready(other) => Poll::Ready(other.map(|frame| frame.map_err(Into::into))),
+                Poll::Ready(other) => {
+                    this.ended = other.is_none();
+                    Poll::Ready(other.map(|frame| frame.map_err(Into::into)))
+                }
                 Poll::Pending if idle.passed(cx) => Poll::Ready(Some(Err("the client sent nothing more".into()))),
                 Poll::Pending => Poll::Pending,
             };

@@ -146,10 +146,14 @@ impl Opened {
                     break;
                 }
                 (told, waiting) = (now, false);
-                match now {
-                    END => return Poll::Ready(None),
-                    _ => connection.as_mut().finish(),
+                if now == END {
+                    return Poll::Ready(None);
                 }
+                // What came just now is read first: hyper closes a connection that it knows to be idle.
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                connection.as_mut().finish();
             }
             connection.as_mut().poll(cx).map(Some)
         })

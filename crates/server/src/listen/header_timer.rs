@@ -9,14 +9,21 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Sleep, Timer};
 use store::alarm::Alarm;
 
+use super::body::Unread;
+
 /// A timer for one connection, which waits for one thing at a time: all its sleeps share one alarm.
-pub(super) struct HeaderTimer(Arc<Mutex<Alarm>>);
+///
+/// It starts where a head is waited for, and all before that was read then.
+pub(super) struct HeaderTimer {
+    alarm: Arc<Mutex<Alarm>>,
+    unread: Unread,
+}
 
 struct Waiting(Arc<Mutex<Alarm>>);
 
 impl HeaderTimer {
-    pub(super) fn new() -> Self {
-        HeaderTimer(Arc::new(Mutex::new(Alarm::at(tokio::time::Instant::now()))))
+    pub(super) fn new(unread: Unread) -> Self {
+        HeaderTimer { alarm: Arc::new(Mutex::new(Alarm::at(tokio::time::Instant::now()))), unread }
     }
 }
 
@@ -26,8 +33,9 @@ impl Timer for HeaderTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).set(deadline.into());
-        Box::pin(Waiting(self.0.clone()))
+        self.unread.set(false);
+        self.alarm.lock().unwrap_or_else(PoisonError::into_inner).set(deadline.into());
+        Box::pin(Waiting(self.alarm.clone()))
     }
 
     fn now(&self) -> Instant {

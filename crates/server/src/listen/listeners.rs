@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::Stream;
 use super::begun::{Begun, Noting};
+use super::body::Unread;
 use super::connection::{Connections, Opened};
 use super::header_timer::HeaderTimer;
 use super::serve::serve;
@@ -31,6 +32,10 @@ const BUFFER: usize = 64 * 1024;
 /// How long to wait after an accept that failed for want of descriptors: no connection is lost, it waits in the backlog.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long connections stay open once their listener goes: a request that is on its way by then is still answered, and the
+/// answer says that the connection closes.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// One listener that is bound.
 pub(crate) struct Listener {
     /// Its own number, the same over all generations that have it.
@@ -44,6 +49,8 @@ pub(crate) struct Listener {
     /// Once it has gone: the last generation that had it. What still comes on its connections is served there.
     last: OnceLock<Arc<Generation>>,
     stop: Notify,
+    /// The socket is closed, and what waited in its backlog is counted among the connections.
+    closed: Notify,
 }
 
 /// The listeners of a node.
@@ -128,6 +135,7 @@ impl Listeners {
                 connections: Arc::default(),
                 last: OnceLock::new(),
                 stop: Notify::new(),
+                closed: Notify::new(),
             };
             plan.added.push((Arc::new(listener), socket, settings.name.clone()));
         }
@@ -190,10 +198,18 @@ impl Listeners {
 }
 
 impl Listener {
+    /// Stops accepting, gives idle connections the grace, and waits for those that are busy. Whether all ended within the limit.
     async fn drain(&self, limit: Duration) -> bool {
         self.stop.notify_one();
-        self.connections.finish();
-        let finished = tokio::time::timeout(limit, self.connections.gone()).await.is_ok();
+        let gone = async {
+            self.closed.notified().await;
+            // Half of a short limit at most: what is busy then has the other half.
+            if tokio::time::timeout(GRACE.min(limit / 2), self.connections.gone()).await.is_err() {
+                self.connections.finish();
+                self.connections.gone().await;
+            }
+        };
+        let finished = tokio::time::timeout(limit, gone).await.is_ok();
         self.connections.end();
         finished
     }
@@ -211,25 +227,50 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = listener.stop.notified() => return,
+            () = listener.stop.notified() => break,
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let opened = listener.connections.open();
-                let limit = node.generation.load().settings.node.limits.connections;
-                if node.listeners.connections() > limit {
-                    node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                tasks::spawn(connection(node.clone(), listener.clone(), opened, stream, peer));
-            }
+            Ok((stream, peer)) => admit(&node, &listener, stream, peer),
             Err(why) => {
                 tracing::warn!(address = %listener.bound, "a connection could not be accepted: {why}");
                 tokio::time::sleep(BREATH).await;
             }
         }
     }
+    if let Err(why) = take_the_backlog(&node, &listener, socket) {
+        tracing::warn!(address = %listener.bound, "what waited in the backlog could not be accepted: {why}");
+    }
+    listener.closed.notify_one();
+}
+
+/// Accepts what waits, and closes the socket: the kernel would else reset connections on which clients have sent already.
+fn take_the_backlog(node: &Arc<Node>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
+    // The kernel itself is asked: the runtime may not know yet of what came last.
+    let socket = socket.into_std()?;
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(true)?;
+                admit(node, listener, TcpStream::from_std(stream)?, peer);
+            }
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            // Of one that is gone again.
+            Err(why) if matches!(why.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(why) => return Err(why),
+        }
+    }
+}
+
+/// Serves a connection, where the limit leaves room for it.
+fn admit(node: &Arc<Node>, listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+    let opened = listener.connections.open();
+    let limit = node.generation.load().settings.node.limits.connections;
+    if node.listeners.connections() > limit {
+        node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    tasks::spawn(connection(node.clone(), listener.clone(), opened, stream, peer));
 }
 
 /// Serves one connection to its end.
@@ -237,18 +278,20 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
     // A socket that is gone already: the first read says so too.
     let _ = stream.set_nodelay(true);
     let limits = node.generation.load().settings.node.limits;
+    let unread = Unread::default();
     let mut builder = http1::Builder::new();
     builder
-        .timer(HeaderTimer::new())
+        .timer(HeaderTimer::new(unread.clone()))
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
     let begun = Begun::default();
     let service = service_fn(|request: http::Request<Incoming>| {
-        let (node, listener) = (&node, &listener);
-        async move { Ok::<_, Infallible>(serve(node, listener, peer, request).await) }
+        let (node, listener, unread) = (&node, &listener, &unread);
+        async move { Ok::<_, Infallible>(serve(node, listener, peer, unread, request).await) }
     });
-    let stream = TokioIo::new(Noting::new(Stream::new(stream, limits.write_timeout), begun.clone()));
+    let stream = Stream::new(stream, limits.write_timeout).lingers_where(unread.clone());
+    let stream = TokioIo::new(Noting::new(stream, begun.clone()));
     let ended = store::guard::connection(opened.drive(builder.serve_connection(stream, service))).await;
     if let Some(Err(why)) = ended {
         // A head that hyper refused, or waited for in vain: `serve` never heard of it.

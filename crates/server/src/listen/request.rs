@@ -48,14 +48,17 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: Arc<str>,
     /// `limits.body_timeout`.
     pub(crate) body_timeout: Duration,
+    /// Where the body tells that it was not read to its end.
+    pub(crate) unread: &'a body::Unread,
 }
 
 /// The request for the engine.
 pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
-    let limit = arrival.body_timeout;
+    // Before the head is looked at: the body of a request that is refused is not read either.
+    let body = body::receive_and_tell(incoming, arrival.body_timeout, arrival.unread);
     let mut received = head(parts, arrival)?;
-    received.body = policy::exchange::RequestBody::Stream(body::receive(incoming, limit));
+    received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
 }
 
@@ -125,6 +128,7 @@ mod tests {
             listener: &Arc::from("public"),
             id: Arc::from("id"),
             body_timeout: Duration::ZERO,
+            unread: &body::Unread::default(),
         };
         head(parts, arrival)
     }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use policy::{Body, Response};
 
 use super::access::{self, Ended, Line};
+use super::body::Unread;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
 use crate::load::Generation;
@@ -30,6 +31,7 @@ pub(super) async fn serve(
     node: &Node,
     listener: &Listener,
     peer: SocketAddr,
+    unread: &Unread,
     request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let started = node.environment.clock.monotonic_nanos();
@@ -39,7 +41,7 @@ pub(super) async fn serve(
         return refuse(node, &generation, NO_LISTENER, &id, "");
     };
     let body_timeout = generation.settings.node.limits.body_timeout;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone() };
+    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, refused, &id, name),
@@ -73,7 +75,7 @@ pub(super) async fn serve(
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
     let mut answer = answer(served.response, is_head, &generation);
-    if listener.has_gone() {
+    if listener.has_gone() || node.draining() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -1,26 +1,54 @@
 //! A client's connection with a limit on what it does not read: a client that asks for much and takes nothing would else hold
 //! its connection, the request and the upstream's connection for as long as it likes.
+//!
+//! Where a request was answered before its body was read, the connection's close lingers (RFC 9112, section 9.6): the kernel
+//! would else reset it for what it holds unread, and the client lose the answer.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use store::alarm::Alarm;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+use super::body::Unread;
 use crate::idle::IdleLimit;
 use crate::joined::Joined;
+
+/// For how long a connection that closes waits for the client to send something more, or to close too.
+const SILENCE: Duration = Duration::from_secs(2);
+/// And in all.
+const LONGEST: Duration = Duration::from_secs(5);
+/// How much is read and thrown away by then.
+const MOST: usize = 16 * 1024 * 1024;
 
 /// A connection on which a write waits no longer than the limit. Where writes go through, it costs nothing.
 pub(crate) struct Stream<S = TcpStream> {
     inner: Joined<S>,
     stalled: IdleLimit,
+    unread: Unread,
+    /// Once its writing side is shut.
+    lingering: Option<Lingering>,
+}
+
+/// What is left of the limits of a close.
+struct Lingering {
+    silent: IdleLimit,
+    end: Alarm,
+    most: usize,
 }
 
 impl<S> Stream<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Stream { inner: Joined::new(inner), stalled: IdleLimit::new(limit) }
+        Stream { inner: Joined::new(inner), stalled: IdleLimit::new(limit), unread: Unread::default(), lingering: None }
+    }
+
+    /// Its close waits for what the client still sends, where this says so at that time.
+    pub(super) fn lingers_where(self, unread: Unread) -> Self {
+        Stream { unread, ..self }
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -43,7 +71,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.bounded(cx, written)
@@ -67,7 +95,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        }
+        self.linger(cx).map(Ok)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Stream<S> {
+    /// Reads and throws away, until the client has closed too or a limit is reached. Where all seemed to be read and nothing more
+    /// is there, it does not wait.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limits = self.lingering.get_or_insert_with(|| Lingering {
+            silent: IdleLimit::new(SILENCE),
+            end: Alarm::at(Instant::now() + LONGEST),
+            most: MOST,
+        });
+        let mut bytes = [0; 8192];
+        while limits.most > 0 && limits.end.poll(cx).is_pending() {
+            let mut into = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {
+                    self.unread.set(true);
+                    limits.silent.moved();
+                    limits.most = limits.most.saturating_sub(into.filled().len());
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending if !self.unread.get() || limits.silent.passed(cx) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -99,5 +157,73 @@ mod tests {
         };
         let (written, ()) = tokio::join!(stream.write_all(&[0; 64]), reader);
         written.unwrap();
+    }
+
+    /// A stream whose client has sent more than was read.
+    fn unread(ours: tokio::io::DuplexStream) -> Stream<tokio::io::DuplexStream> {
+        let unread = Unread::default();
+        unread.set(true);
+        Stream::new(ours, LIMIT).lingers_where(unread)
+    }
+
+    /// How long the close of it takes.
+    async fn closes_after(stream: &mut Stream<tokio::io::DuplexStream>) -> Duration {
+        let start = Instant::now();
+        stream.shutdown().await.unwrap();
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_waits_for_what_was_not_read_and_not_for_ever() {
+        let (ours, _theirs) = tokio::io::duplex(8);
+        assert_eq!(closes_after(&mut Stream::new(ours, LIMIT)).await, Duration::ZERO);
+
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let mut stream = unread(ours);
+        let client = async {
+            theirs.write_all(&[0; 64]).await.unwrap();
+            assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0, "it is told first that nothing more comes");
+            drop(theirs);
+        };
+        let (took, ()) = tokio::join!(closes_after(&mut stream), client);
+        assert_eq!(took, Duration::ZERO, "the client closed too");
+
+        let (ours, _theirs) = tokio::io::duplex(8);
+        let silent = closes_after(&mut unread(ours)).await;
+        assert!(silent >= SILENCE && silent < SILENCE * 3 / 2, "{silent:?}");
+
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let mut stream = unread(ours);
+        let slow = async {
+            while theirs.write_all(&[0]).await.is_ok() {
+                tokio::time::sleep(SILENCE / 4).await;
+            }
+        };
+        let closed = async {
+            let took = closes_after(&mut stream).await;
+            drop(stream);
+            took
+        };
+        let (took, ()) = tokio::join!(closed, slow);
+        assert!(took >= LONGEST && took < LONGEST + SILENCE / 2, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_takes_no_more_than_so_much() {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let mut stream = unread(ours);
+        let sent = async {
+            let mut sent = 0;
+            while theirs.write_all(&[0; 4096]).await.is_ok() {
+                sent += 4096;
+            }
+            sent
+        };
+        let closed = async {
+            stream.shutdown().await.unwrap();
+            drop(stream);
+        };
+        let ((), sent) = tokio::join!(closed, sent);
+        assert!((MOST..=MOST + 128 * 1024).contains(&sent), "{sent}");
     }
 }

@@ -1,6 +1,7 @@
 //! Whole nodes, over real sockets and folders, with a small library of filters of their own.
 
 mod admin;
+mod closing;
 mod gate;
 mod library;
 mod listen;

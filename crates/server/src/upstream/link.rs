@@ -6,6 +6,8 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,14 +19,17 @@ use store::alarm::Alarm;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::deaf::Deaf;
 use super::sent::{Sent, Watch};
 use crate::joined::Joined;
 
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<Joined<TcpStream>>, Sent>,
+    connection: Connection<TokioIo<Deaf<Joined<TcpStream>>>, Sent>,
     finished: bool,
+    /// The upstream has stopped reading: no other request may go on it.
+    deaf: Arc<AtomicBool>,
     /// Of the last request, for the next.
     alarm: Alarm,
 }
@@ -48,8 +53,9 @@ pub(super) struct Broken {
 impl Link {
     /// HTTP/1.1 over this stream.
     pub(super) async fn over(stream: TcpStream) -> hyper::Result<Box<Link>> {
-        let (sender, connection) = Builder::new().handshake(TokioIo::new(Joined::new(stream))).await?;
-        Ok(Box::new(Link { sender, connection, finished: false, alarm: Alarm::at(Instant::now()) }))
+        let (stream, deaf) = Deaf::new(Joined::new(stream));
+        let (sender, connection) = Builder::new().handshake(TokioIo::new(stream)).await?;
+        Ok(Box::new(Link { sender, connection, finished: false, deaf, alarm: Alarm::at(Instant::now()) }))
     }
 
     /// Sends a request and gives the head of its answer; the body comes while [`drive`](Self::drive) is called. The limit is the
@@ -61,7 +67,7 @@ impl Link {
         limit: Duration,
         watch: Option<&Watch>,
     ) -> Result<Response<Incoming>, SendError> {
-        let Link { sender, connection, finished, alarm } = self;
+        let Link { sender, connection, finished, alarm, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         let mut steps = watch.map(Watch::steps);
         alarm.set(Instant::now() + limit);
@@ -76,9 +82,12 @@ impl Link {
                     SendError::Broken(Box::new(Broken { unsent, error: failed.into_error() }))
                 }));
             }
+            let before = std::mem::replace(&mut steps, watch.map(Watch::steps));
+            if before != steps {
+                alarm.set(Instant::now() + limit);
+            }
             while alarm.poll(cx).is_ready() {
-                let before = std::mem::replace(&mut steps, watch.map(Watch::steps));
-                if before == steps && !watch.is_some_and(Watch::waits_for_the_client) {
+                if !watch.is_some_and(Watch::waits_for_the_client) {
                     return Poll::Ready(Err(SendError::Late));
                 }
                 alarm.set(Instant::now() + limit);
@@ -98,12 +107,16 @@ impl Link {
     /// Whether it is still open and free for another request, looked at without waiting.
     pub(super) fn is_idle(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.finished && self.sender.is_ready()
+        self.is_open() && self.sender.is_ready()
     }
 
     /// Lets the connection settle after an answer's end, within the task that used it, and says whether it can be kept.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) -> bool {
         self.drive(cx);
-        !self.finished && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
+        self.is_open() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.finished && !self.deaf.load(Ordering::Relaxed)
     }
 }

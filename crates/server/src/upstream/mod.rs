@@ -1,6 +1,7 @@
 //! The [`Upstream`] port over HTTP/1.1: pooled connections, time limits, nothing of a connection passed on.
 
 mod answer;
+mod deaf;
 mod link;
 mod pool;
 mod sent;

@@ -310,3 +310,73 @@ async fn a_body_that_breaks_off_is_an_error_at_whatever_moment() {
         assert_eq!(scripted.upstream.pool.len(), 0);
     }
 }
+
+fn endless() -> Body {
+    let frame = || Ok::<_, io::Error>(http_body::Frame::data(Bytes::from_static(&[b'x'; 65_536])));
+    Body::stream(StreamBody::new(futures_util::stream::repeat_with(frame)))
+}
+
+/// What it leaves unread makes the kernel reset the connection: writes fail then, and the answer is there all the same.
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_counts() {
+    let scripted = Scripted::new().await;
+    let piece = || Ok::<_, io::Error>(http_body::Frame::data(Bytes::from_static(&[b'x'; 65_536])));
+    let (pieces, sent) = mpsc::channel(2);
+    let server = async {
+        pieces.send(piece()).await.unwrap();
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        // No word of closing: that the connection is not kept is for us to see.
+        stream.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge").await.unwrap();
+        drop(stream);
+        // Written before anything is known of the answer.
+        pieces.send(piece()).await.unwrap();
+        drop(pieces);
+    };
+    let sent = futures_util::stream::unfold(sent, async |mut sent| Some((sent.recv().await?, sent)));
+    let body = Body::stream(StreamBody::new(Box::pin(sent)));
+    let sent = scripted.upstream.send(Request::post("/").body(body).unwrap());
+    // In this order, within one turn: the runtime has not looked for what came in between.
+    let ((), response) = futures_util::future::join(server, sent).await;
+    let response = response.expect("an answer");
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(text(response).await, "large");
+    assert_eq!(scripted.upstream.pool.len(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_ends_where_the_upstream_closes_without_an_answer() {
+    for head in ["", "HTTP/1.1 413 Conte"] {
+        let scripted = Scripted::new().await;
+        let server = async {
+            let mut stream = scripted.accept().await;
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(head.as_bytes()).await.unwrap();
+        };
+        let sent = scripted.upstream.send(Request::post("/").body(endless()).unwrap());
+        let ((), response) = tokio::join!(server, tokio::time::timeout(Duration::from_secs(5), sent));
+        let response = response.expect("an end");
+        assert!(matches!(response, Err(UpstreamError::Unreachable(_))), "{head:?}: {:?}", response.err());
+        assert_eq!(scripted.upstream.pool.len(), 0);
+    }
+}
+
+/// From the last piece that it took, and not from whenever the time is looked at.
+#[tokio::test(start_paused = true)]
+async fn the_limit_counts_from_the_last_piece_of_a_body() {
+    let scripted = Scripted::new().await;
+    let limit = scripted.upstream.settings().timeouts.first_byte;
+    let pieces = futures_util::stream::unfold(0, move |piece| async move {
+        if piece == 1 {
+            tokio::time::sleep(limit / 3).await;
+        }
+        (piece < 2).then(|| (Ok::<_, io::Error>(http_body::Frame::data(Bytes::from_static(b"x"))), piece + 1))
+    });
+    let body = Body::stream(StreamBody::new(Box::pin(pieces)));
+    let start = tokio::time::Instant::now();
+    let (response, _stream) =
+        tokio::join!(scripted.upstream.send(Request::post("/").body(body).unwrap()), scripted.accept());
+    assert!(matches!(response, Err(UpstreamError::Timeout("first_byte"))), "{:?}", response.err());
+    let took = start.elapsed();
+    assert!(took >= limit * 4 / 3 && took < limit * 3 / 2, "{took:?} with a limit of {limit:?}");
+}

@@ -29,6 +29,9 @@ use crate::tasks;
 /// hyper's own smallest read buffer is 8 KiB; more than this is only needed for larger heads.
 const BUFFER: usize = 64 * 1024;
 
+/// How many connections the kernel lets wait: on Linux 4,096, where nobody set another `somaxconn`.
+const BACKLOG: usize = 4096;
+
 /// How long to wait after an accept that failed for want of descriptors: no connection is lost, it waits in the backlog.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -248,7 +251,8 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
 fn take_the_backlog(node: &Arc<Node>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
     // The kernel itself is asked: the runtime may not know yet of what came last.
     let socket = socket.into_std()?;
-    loop {
+    // No more than may have waited when it was told to stop: what comes without end must not keep it open.
+    for _ in 0..BACKLOG {
         match socket.accept() {
             Ok((stream, peer)) => {
                 stream.set_nonblocking(true)?;
@@ -260,6 +264,7 @@ fn take_the_backlog(node: &Arc<Node>, listener: &Arc<Listener>, socket: TcpListe
             Err(why) => return Err(why),
         }
     }
+    Ok(())
 }
 
 /// Serves a connection, where the limit leaves room for it.

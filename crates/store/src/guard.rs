@@ -1,7 +1,7 @@
 //! A data source behind a guard: every verb has a time limit, and none runs before the source was prepared.
 //!
 //! The first verb that gets no answer in time strains the source, for its kind: a file that another process has locked is read as
-//! before, and answers to reads say nothing of writes. While a kind is strained its limit is short (see [`Strain`]). `health` has
+//! before, and answers to reads say nothing of writes. While a kind is strained its limit is short (see `strain.rs`). `health` has
 //! the whole limit always, and its answer ends the strain of reads; that it fails strains nothing, since a source may read and
 //! write for it, and it does not say which of them got no answer.
 //!

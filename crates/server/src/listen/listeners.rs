@@ -16,7 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::Stream;
-use super::begun::{Begun, Noting};
 use super::body::Unread;
 use super::connection::{Connections, Opened};
 use super::header_timer::HeaderTimer;
@@ -290,14 +289,14 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.headers)
         .max_buf_size(limits.headers.max(BUFFER));
-    let begun = Begun::default();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (node, listener, unread) = (&node, &listener, &unread);
         async move { Ok::<_, Infallible>(serve(node, listener, peer, unread, request).await) }
     });
     let stream = Stream::new(stream, limits.write_timeout).lingers_where(unread.clone());
-    let stream = TokioIo::new(Noting::new(stream, begun.clone()));
-    let ended = store::guard::connection(opened.drive(builder.serve_connection(stream, service))).await;
+    let begun = stream.begun();
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let ended = store::guard::connection(opened.drive(connection)).await;
     if let Some(Err(why)) = ended {
         // A head that hyper refused, or waited for in vain: `serve` never heard of it.
         if why.is_parse() || (why.is_timeout() && begun.has()) {

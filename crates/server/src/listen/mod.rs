@@ -1,7 +1,6 @@
 //! Listeners: from a connection to an answered request.
 
 mod access;
-mod begun;
 mod body;
 mod connection;
 mod header_timer;

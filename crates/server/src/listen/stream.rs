@@ -6,6 +6,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,11 +27,28 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// How much is read and thrown away by then.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// Whether a request's head has begun to come: of a connection whose time is up, hyper does not tell whether it was late with a
+/// request or just lay idle.
+#[derive(Clone, Default)]
+pub(super) struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    /// Whether bytes came since the last answer.
+    pub(super) fn has(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, begun: bool) {
+        self.0.store(begun, Ordering::Relaxed);
+    }
+}
+
 /// A connection on which a write waits no longer than the limit. Where writes go through, it costs nothing.
 pub(crate) struct Stream<S = TcpStream> {
     inner: Joined<S>,
     stalled: IdleLimit,
     unread: Unread,
+    begun: Begun,
     /// Once its writing side is shut.
     lingering: Option<Lingering>,
 }
@@ -43,7 +62,13 @@ struct Lingering {
 
 impl<S> Stream<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Stream { inner: Joined::new(inner), stalled: IdleLimit::new(limit), unread: Unread::default(), lingering: None }
+        Stream {
+            inner: Joined::new(inner),
+            stalled: IdleLimit::new(limit),
+            unread: Unread::default(),
+            begun: Begun::default(),
+            lingering: None,
+        }
     }
 
     /// Its close waits for what the client still sends, where this says so at that time.
@@ -51,7 +76,12 @@ impl<S> Stream<S> {
         Stream { unread, ..self }
     }
 
-    fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Tells, while it is served and after, whether a head has begun to come.
+    pub(super) fn begun(&self) -> Begun {
+        self.begun.clone()
+    }
+
+    fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Pending if self.stalled.passed(cx) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing more")))
@@ -59,6 +89,10 @@ impl<S> Stream<S> {
             Poll::Pending => Poll::Pending,
             ready => {
                 self.stalled.moved();
+                // What came before an answer belongs to the request that is answered.
+                if let Poll::Ready(Ok(1..)) = ready {
+                    self.begun.set(false);
+                }
                 ready
             }
         }
@@ -67,7 +101,12 @@ impl<S> Stream<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.begun.set(true);
+        }
+        read
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every data source must do, as named cases. A source's tests run them all, each on a source of its own:
 //!
-//! ```ignore
+//! ```text
 //! store::conformance!(memory, async { Fresh::new(Arc::new(Memory::new())) });
 //! ```
 //!

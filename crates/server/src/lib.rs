@@ -29,6 +29,7 @@ mod tasks;
 mod tests;
 mod upstream;
 
+pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
 pub use once::{
     TestOutcome, TestReport, check, log_settings, open_stores, store_check, store_migrate, store_purge, test,
 };

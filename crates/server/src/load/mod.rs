@@ -26,9 +26,11 @@ use policy::ports::{Clock, Upstream};
 use policy::reader::{Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
+pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, left_behind};
 pub(crate) use self::gate::{Gate, run_all, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
+pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
 use self::outside::Recorder;
 use self::resources::Things;

@@ -6,7 +6,7 @@ mod render;
 mod source;
 
 pub use codes::Code;
-pub use render::{render, to_json};
+pub use render::{render, render_one, to_json};
 pub use source::SourceFile;
 
 use std::fmt;

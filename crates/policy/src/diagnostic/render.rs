@@ -36,6 +36,11 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     text
 }
 
+/// One of them as text, without a count.
+pub fn render_one(diagnostic: &Diagnostic) -> String {
+    one(diagnostic, &Secrets::of(&Diagnostics::from(diagnostic.clone())), &Renderer::plain())
+}
+
 /// As JSON: a list of `{code, severity, message, help, file, line, column, end_line, end_column, label, related, notes}`.
 pub fn to_json(diagnostics: &Diagnostics) -> Json {
     diagnostics.iter().map(json_of).collect()

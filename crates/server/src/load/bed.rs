@@ -15,8 +15,8 @@ use store::Kind;
 use super::outside::Recorder;
 use super::world::TestWorld;
 use super::{Draft, facts};
-use crate::once::TestOutcome;
 use crate::options::Options;
+use crate::testing::TestOutcome;
 use crate::{clock, tasks};
 
 /// Everything that the files' own tests need to run.

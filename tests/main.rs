@@ -18,6 +18,7 @@ mod durability;
 mod introspect;
 mod metadata;
 mod outage;
+mod own_tests;
 mod protect;
 mod proxy;
 mod reload;

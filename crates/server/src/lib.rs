@@ -16,6 +16,7 @@ mod idle;
 mod joined;
 mod listen;
 mod load;
+mod look;
 mod metrics;
 mod node;
 mod once;
@@ -29,6 +30,7 @@ mod tasks;
 mod tests;
 mod upstream;
 
+pub use look::{Look, look};
 pub use once::{
     TestOutcome, TestReport, check, log_settings, open_stores, store_check, store_migrate, store_purge, test,
 };

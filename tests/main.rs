@@ -16,6 +16,7 @@ mod cluster;
 mod drain;
 mod durability;
 mod introspect;
+mod lsp;
 mod metadata;
 mod outage;
 mod protect;

@@ -87,6 +87,16 @@ Examples:
   portcullis test --name \"wrong secret\"            those whose name has these words")]
     Test(TestArgs),
 
+    /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
+    #[command(after_help = "\
+Speaks over standard input and output; docs/editors.md says how editors start it.
+The configuration is the nearest folder above an opened file that has it among its files, or the one that -c names.
+It opens no data source, runs no test and writes nothing.
+
+Example:
+  portcullis lsp                                   by the editor, not by hand")]
+    Lsp,
+
     /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, a node.toml of comments
     #[command(after_help = "\
 Asks nothing and overwrites nothing: where one of its files is there already, nothing is written at all.

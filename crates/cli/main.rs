@@ -10,6 +10,7 @@ mod init;
 mod later;
 mod log_lines;
 mod logs;
+mod lsp;
 mod output;
 mod outside;
 mod permute;
@@ -65,6 +66,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Run(args) => run::run(global, &args, output),
         Command::Check(args) => check::run(global, &args, output),
         Command::Test(args) => test::run(global, &args, output),
+        Command::Lsp => lsp::run(global),
         Command::Init(args) => init::run(global, &args, output),
         Command::Reload(args) => reload::run(global, &args, output),
         Command::Status => status::run(global, output),

@@ -51,7 +51,13 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
         files: draft.reading.files,
         diagnostics: draft.reading.diagnostics,
         survey: known,
-        stores: draft.stores.stores().map(|(name, of, ..)| (name.to_owned(), kind(of))).collect(),
+        stores: settings
+            .stores
+            .mapping
+            .stores()
+            .into_iter()
+            .map(|(name, (of, _))| (name.to_owned(), kind(of)))
+            .collect(),
         sources: settings.stores.types.clone(),
         upstreams: settings.node.upstreams.keys().cloned().collect(),
         listeners: settings.node.listeners.iter().map(|listener| listener.name.clone()).collect(),

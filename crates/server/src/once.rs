@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use policy::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
+use policy::engine::Decision;
 use policy::filter::Keeper;
 use store::mapping::Opened;
 
@@ -34,6 +35,8 @@ pub struct TestOutcome {
     pub took: Duration,
     /// Why it failed (`P0601`, at its place); `None` where it passed.
     pub failure: Option<Diagnostic>,
+    /// The decision records of its requests, in their order.
+    pub decisions: Vec<Decision>,
 }
 
 impl TestReport {

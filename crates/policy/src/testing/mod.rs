@@ -11,5 +11,5 @@ mod test;
 mod tests;
 
 pub use fixture::{Fixture, Plain, Ran, TestClock, TestRandom, block_on, read, request};
-pub use run::{World, run};
+pub use run::{Stage, Verdict, World};
 pub use test::{Given, Test, tests};

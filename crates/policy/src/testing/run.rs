@@ -10,9 +10,10 @@ use serde_json::Value as Json;
 
 use super::test::{Expect, Given, Test, TestBody};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
-use crate::engine::{Explained, Program, Served};
+use crate::engine::{Decision, Explained, Program, Served};
 use crate::exchange::{Body, FORM, Request};
 use crate::ports::{BoxFuture, Environment};
+use crate::reader::Files;
 
 /// An answer that is larger is no answer that a test looks at.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -38,8 +39,41 @@ struct Came {
     decision: Explained,
 }
 
+/// Compiled policies in a world of their own: where tests run, one after the other.
+pub struct Stage<W> {
+    /// The policies, compiled against the world's things.
+    pub program: Arc<Program>,
+    /// The files they come from, for what a failure shows.
+    pub files: Arc<Files>,
+    /// The world.
+    pub world: W,
+}
+
+/// What came of one test.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Why it failed (`P0601`, at its place; `P0115` where it could not be carried out); `None` where it passed.
+    pub failure: Option<Diagnostic>,
+    /// The decision records of its requests, in their order: one a step, as far as it came.
+    pub decisions: Vec<Decision>,
+}
+
+impl<W: World> Stage<W> {
+    /// Runs one test. Nothing of the tests before it is left.
+    pub async fn run(&self, test: &Test) -> Verdict {
+        let mut decisions = Vec::new();
+        let failure = run(&self.program, &self.world, test, &mut decisions).await.err();
+        Verdict { failure, decisions }
+    }
+}
+
 /// Runs one test. A failure is `P0601` at the test's place, with what was expected, what came, and the way it took.
-pub async fn run(program: &Arc<Program>, world: &dyn World, test: &Test) -> Result<(), Diagnostic> {
+async fn run(
+    program: &Arc<Program>,
+    world: &dyn World,
+    test: &Test,
+    decisions: &mut Vec<Decision>,
+) -> Result<(), Diagnostic> {
     if let Err(problems) = world.arrange(&test.given).await {
         let first = problems.into_iter().next();
         return Err(first.unwrap_or_else(|| failed(test, "what is given could not be arranged".into(), String::new())));
@@ -53,6 +87,7 @@ pub async fn run(program: &Arc<Program>, world: &dyn World, test: &Test) -> Resu
     let Some(served) = served else {
         return Err(failed(test, format!("there is no policy `{}`", test.policy), String::new()));
     };
+    decisions.push(served.decision.clone());
     let came = read(program, served).await.map_err(|why| failed(test, why, String::new()))?;
     let mut differences = test.expect.differences(&came);
     if test.routed && came.decision.policy.as_deref() != Some(test.policy.as_str()) {

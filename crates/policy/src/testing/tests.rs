@@ -1,7 +1,9 @@
 //! `[[test]]`: what can be written, and what a failure says.
 
+use std::sync::Arc;
+
 use super::lab::LAB;
-use super::{Fixture, Given, Test, World, block_on, run, tests};
+use super::{Fixture, Given, Stage, Test, World, block_on, tests};
 use crate::diagnostic::Diagnostics;
 use crate::ports::{BoxFuture, Environment};
 use crate::reader::Files;
@@ -35,10 +37,10 @@ fn failures(policy: &str) -> Vec<String> {
     let (tests, problems) = tests(&files);
     assert!(problems.is_empty(), "{problems:?}");
     let fixture = Fixture::new(LAB).policy("p", policy);
-    let program = fixture.program();
     let world = Paradise(fixture.environment());
+    let stage = Stage { program: fixture.program(), files: Arc::new(files), world };
     let failed = |test: &Test| {
-        block_on(run(&program, &world, test)).err().map(|failure| {
+        block_on(stage.run(test)).failure.map(|failure| {
             let help = failure.problem.help.unwrap_or_default();
             format!("{}|{help}", failure.problem.message)
         })

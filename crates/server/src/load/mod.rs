@@ -1,5 +1,6 @@
 //! From files to a generation: read, settings, compile, test, open. `check`, `run`, `test` and reloads use the same steps.
 
+mod bed;
 mod canned;
 mod changes;
 mod gate;

@@ -9,7 +9,6 @@ use policy::Diagnostics;
 use policy::ports::{BoxFuture, Environment, Random, Upstream};
 use policy::reader::{NoOutside, deserialize};
 use policy::testing::{Given, TestClock, TestRandom, World};
-use store::mapping::Opened;
 use store::oauth::{ClientId, GrantId};
 use store::{AccessTokens, Clients, Kind, StoreError, StoreHandle};
 
@@ -22,7 +21,7 @@ use super::slate::Slate;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The world.
-pub(super) struct TestWorld {
+pub(crate) struct TestWorld {
     slates: Vec<Arc<Slate>>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
@@ -37,19 +36,18 @@ pub(super) struct TestWorld {
 
 impl TestWorld {
     /// With the stores of this mapping, in memory, and these upstreams; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Opened, upstreams: impl Iterator<Item = String>) -> (TestWorld, Things) {
+    pub(super) fn new(stores: &[(String, Kind)], upstreams: &[String]) -> (TestWorld, Things) {
         let mut world = TestWorld {
             slates: Vec::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
-            upstreams: upstreams.map(|name| (name.clone(), Arc::new(Canned::new(name)))).collect(),
+            upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
             given: Mutex::default(),
         };
-        let handles = stores.stores().map(|(name, kind, _)| (name.to_owned(), kind)).collect::<Vec<_>>();
-        let stores = handles.into_iter().map(|(name, kind)| (name, world.handle(kind))).collect();
+        let stores = stores.iter().map(|(name, kind)| (name.clone(), world.handle(*kind))).collect();
         let upstreams =
             world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
         (world, Things { stores, upstreams })

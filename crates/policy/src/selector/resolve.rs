@@ -429,16 +429,17 @@ mod tests {
     #[test]
     fn every_word_is_explained() {
         // Words of a later version are known, so that they can be refused.
-        let own =
-            |words: &[&'static str]| words.iter().copied().filter(|word| !["kps", "cert"].contains(word)).collect();
+        let own = |words: &[&'static str]| -> Vec<&'static str> {
+            words.iter().copied().filter(|word| !["kps", "cert"].contains(word)).collect()
+        };
         let explained = |root: &str| {
             let root = vocabulary::ROOTS.iter().find(|known| known.name == root).unwrap();
             root.fields.iter().map(|(name, _)| *name).collect::<Vec<_>>()
         };
         let roots: Vec<&str> = vocabulary::ROOTS.iter().map(|root| root.name).collect();
-        assert_eq!(roots, own(ROOTS) as Vec<&str>);
+        assert_eq!(roots, own(ROOTS));
         for (root, words) in [("request", REQUEST), ("response", RESPONSE), ("failure", FAILURE)] {
-            assert_eq!(explained(root), own(words) as Vec<&str>, "{root}");
+            assert_eq!(explained(root), own(words), "{root}");
         }
     }
 }

@@ -17,6 +17,7 @@ mod drain;
 mod durability;
 mod introspect;
 mod lsp;
+mod lsp_recorded;
 mod metadata;
 mod outage;
 mod protect;

@@ -26,5 +26,6 @@ mod reload;
 mod reload_load;
 mod revoke;
 mod sync;
+mod templates;
 mod token;
 mod tokeninfo;

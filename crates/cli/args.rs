@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::shipped::Template;
+
 /// A policy-driven API gateway and OAuth 2.0 authorization server.
 #[derive(Debug, Parser)]
 #[command(
@@ -97,12 +99,13 @@ Example:
   portcullis lsp                                   by the editor, not by hand")]
     Lsp,
 
-    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, a node.toml of comments
+    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, and what the template adds
     #[command(after_help = "\
 Asks nothing and overwrites nothing: where one of its files is there already, nothing is written at all.
 
-Example:
-  portcullis init gateway && portcullis -c gateway run")]
+Examples:
+  portcullis init gateway && portcullis -c gateway run
+  portcullis init gateway --template protect-an-api")]
     Init(InitArgs),
 
     /// Let a running node take up the files as they stand now, and say what came of it
@@ -171,6 +174,10 @@ pub(crate) struct InitArgs {
     /// The folder to make; it may be there already
     #[arg(value_name = "DIR")]
     pub(crate) target: PathBuf,
+
+    /// What to begin with
+    #[arg(long, value_enum, value_name = "NAME", default_value = "token-server")]
+    pub(crate) template: Template,
 }
 
 #[derive(Debug, Args)]

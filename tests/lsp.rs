@@ -395,6 +395,16 @@ fn files_on_the_disk_and_the_folder_that_is_named() {
     editor.tell("workspace/didChangeWatchedFiles", json!({ "changes": [] }));
     assert_eq!(editor.diagnostics("policies/orders.toml", 1), ["P0109 16:11"]);
 
+    // The folder that is named, whatever else has the file among its files.
+    let mut none = Editor::start(folder.path(), &["-c", "."]);
+    none.ask("initialize", json!({ "capabilities": {} }));
+    let place = none.at("node.toml", "|");
+    assert!(none.ask("textDocument/completion", place).is_object());
+    let other = shop();
+    none.root = format!("file://{}", other.path().canonicalize().unwrap().display());
+    let place = none.at("node.toml", "|");
+    assert_eq!(none.ask("textDocument/completion", place), Value::Null);
+
     let elsewhere = shop();
     let dir = elsewhere.path().to_str().unwrap().to_owned();
     let mut editor = Editor::start(folder.path(), &["-c", &dir]);

@@ -40,6 +40,10 @@ pub(crate) struct Global {
     #[arg(short = 'c', long = "config", value_name = "DIR", default_value = ".", global = true)]
     pub(crate) dir: PathBuf,
 
+    /// Whether the folder was named.
+    #[arg(skip)]
+    pub(crate) dir_named: bool,
+
     /// Print JSON, and nothing else, on standard output; warnings go to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,

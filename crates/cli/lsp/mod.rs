@@ -55,11 +55,8 @@ enum Event {
 pub(crate) fn run(global: &Global) -> Ended {
     global.refuse_admin()?;
     let options = global.options();
-    let only = match global.dir.as_os_str() == "." {
-        // The folder of each file that is opened.
-        true => None,
-        false => Some(absolute(&global.dir)?),
-    };
+    // Else the folder of each file that is opened.
+    let only = global.dir_named.then(|| absolute(&global.dir)).transpose()?;
     let (events, received) = sync_channel(AHEAD);
     let wake = events.clone();
     // Where the conversation is over, nobody is to be woken.

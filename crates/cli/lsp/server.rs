@@ -319,11 +319,16 @@ impl<W: Write> Server<W> {
         let Some(look) = folder.look.clone() else { return Ok(()) };
         let found = diagnostics::found(&look, &done.root, self.client.encoding);
         let news = diagnostics::news(&mut folder.published, found.files, &open, &done.root);
+        let elsewhere = match folder.elsewhere == found.elsewhere {
+            true => Vec::new(),
+            false => found.elsewhere.clone(),
+        };
+        folder.elsewhere = found.elsewhere;
         let empty = open.is_empty() && folder.published.is_empty();
         for params in news {
             self.notify("textDocument/publishDiagnostics", params)?;
         }
-        for message in found.elsewhere {
+        for message in elsewhere {
             self.notify("window/logMessage", json!({ "type": 2, "message": message }))?;
         }
         // Nothing of it is open any more.

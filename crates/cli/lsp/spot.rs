@@ -53,7 +53,7 @@ pub(super) fn spot(text: &str, sketch: &Sketch, at: usize) -> Option<Spot> {
     let section = &sketch.sections[sketch.section(at)];
     let header: Vec<String> = section.header.iter().map(|word| word.value.clone()).collect();
     let step = step_at(&steps(sketch), at).cloned();
-    let is_header = !(section.span == Span::default()) && section.span.start < at && at <= section.span.end;
+    let is_header = section.span != Span::default() && section.span.start < at && at <= section.span.end;
     if is_header {
         let closed = text[section.span.start..section.span.end].ends_with(']') && at == section.span.end;
         let inner = Span {

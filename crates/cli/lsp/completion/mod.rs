@@ -56,7 +56,7 @@ pub(super) fn complete(ground: &Ground<'_>, at: usize) -> CompletionList {
 fn item(ground: &Ground<'_>, span: Span, offer: Offer) -> CompletionItem {
     let new_text = offer.text.unwrap_or_else(|| offer.label.clone());
     let kind = if ground.client.markdown { MarkupKind::Markdown } else { MarkupKind::PlainText };
-    let doc = (!offer.doc.is_empty()).then(|| Documentation::MarkupContent(MarkupContent { kind, value: offer.doc }));
+    let doc = (!offer.doc.is_empty()).then_some(Documentation::MarkupContent(MarkupContent { kind, value: offer.doc }));
     CompletionItem {
         sort_text: Some(format!("{}{}", offer.rank, offer.label)),
         // What is compared is what stands in the place that is written over.

@@ -76,6 +76,18 @@ pub fn survey(input: Input<'_>) -> (Compiled, Survey) {
     (compiled, survey)
 }
 
+/// The places of all names of chains and policies in a policy's filters, for the test that an editor sees the same.
+#[cfg(test)]
+pub(crate) fn links(input: Input<'_>, name: &str) -> Vec<crate::diagnostic::Span> {
+    let mut problems = Diagnostics::new();
+    let policies = sources::read(input.files, &mut problems).policies(input.library, &mut problems);
+    let policy = policies.iter().find(|policy| policy.name == name);
+    let steps = policy.into_iter().flat_map(|policy| &policy.chains).flat_map(|chain| &chain.steps);
+    let mut places: Vec<_> = steps.flat_map(|step| step.targets()).map(|(_, span, _)| span).collect();
+    places.sort();
+    places
+}
+
 fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     let mut problems = Diagnostics::new();
     let sources = sources::read(input.files, &mut problems);

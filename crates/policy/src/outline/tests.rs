@@ -99,3 +99,30 @@ fn filters_and_their_chains() {
     assert_eq!(step_at(&steps, in_case).unwrap().name.as_ref().unwrap().value, "which");
     assert_eq!(step_at(&steps, 3), None);
 }
+
+/// What the compiler links is what an editor sees as a name, at the same place.
+#[test]
+fn every_link_is_a_name() {
+    use crate::compile::links;
+
+    let policy = "filter = [{ use = 'call', chain = 'a', on_failure = { to = 'b', as = 'success' }, on_abort = 'c' }]\n\
+                  [chain]\na = [{ use = 'any', of = ['b', 'c'] }, { use = 'answer', on_success = 'c' }]\nb = [{ use = 'answer' }]\n\
+                  [[chain.c]]\nuse = 'switch'\non = 'x'\nmissing = { call = 'q' }\nelse = 'd'\n\
+                  [chain.c.case]\nx = 'd'\ny = { call = 'q' }\n\
+                  [[chain.c]]\nuse = 'call'\npolicy = 'q'\n[[chain.d]]\nuse = 'answer'\non_failure = 'continue'\n";
+    let fixture = crate::testing::lab::policy(policy).policy("q", "[[filter]]\nuse = 'answer'\n");
+    let (text, linked) = fixture.compile_by(|input| {
+        let text = input.files.files["policies/p.toml"].text.clone();
+        (text, links(input, "p"))
+    });
+    assert_eq!(linked.len(), 11, "{linked:?}");
+    let mentions = policy_mentions(&text, &Sketch::of(&text));
+    let mut named: Vec<Span> = mentions
+        .iter()
+        .filter(|mention| !mention.declares && matches!(mention.thing, Thing::Chain | Thing::Policy))
+        // With its quotes.
+        .map(|mention| Span { start: mention.span.start - 1, end: mention.span.end + 1 })
+        .collect();
+    named.sort();
+    assert_eq!(named, linked);
+}

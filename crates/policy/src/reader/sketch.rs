@@ -172,7 +172,7 @@ impl Reader<'_> {
         let mut words = Vec::new();
         while let Some(TokenKind::Atom | TokenKind::BasicString | TokenKind::LiteralString) = self.kind(0) {
             let mut word = std::borrow::Cow::Borrowed("");
-            if let Some(raw) = self.source.get(&self.tokens[self.at]) {
+            if let Some(raw) = self.source.get(self.tokens[self.at]) {
                 raw.decode_key(&mut word, &mut ());
             }
             words.push(Spanned::new(self.span(), word.into_owned()));
@@ -218,7 +218,7 @@ impl Reader<'_> {
         let span = self.span();
         let raw = &self.text[span.start..span.end];
         let mut text = std::borrow::Cow::Borrowed("");
-        if let Some(raw) = self.source.get(&self.tokens[self.at]) {
+        if let Some(raw) = self.source.get(self.tokens[self.at]) {
             let _ = raw.decode_scalar(&mut text, &mut ());
         }
         let quote = &raw[..quotes];

@@ -16,6 +16,7 @@ mod listeners;
 mod methods;
 mod model;
 pub(crate) mod policy;
+mod probe;
 mod shared;
 mod sources;
 mod step;
@@ -146,13 +147,13 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     let (listeners, unbound) = listeners::compiled(listeners, routers);
     let program = Program {
         generation: input.generation,
-        slots: layout.len(),
-        body_limit: input.node.body_limit,
+        layout,
+        library: input.library,
+        node: input.node.clone(),
         policies,
         steps,
         listeners,
         unbound,
-        plain: input.library.plain,
     };
     Compiled { program: Some(Arc::new(program)), diagnostics }
 }

@@ -24,5 +24,6 @@ mod reload;
 mod reload_load;
 mod revoke;
 mod sync;
+mod templates;
 mod token;
 mod tokeninfo;

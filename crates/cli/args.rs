@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::shipped::Template;
+
 /// A policy-driven API gateway and OAuth 2.0 authorization server.
 #[derive(Debug, Parser)]
 #[command(
@@ -81,18 +83,25 @@ Examples:
 
     /// Run the policies' own tests, the [[test]]s
     #[command(after_help = "\
+Each runs in a world of its own: stores in memory, a clock that only the test moves, upstreams that answer what the test says.
+Nothing is sent over a network, and no file is written but the one that `--junit` names.
+Exit code 1 where a test failed, or the files are refused.
+
 Examples:
   portcullis test                                  all of them
   portcullis test orders oauth/token               those of two policies
-  portcullis test --name \"wrong secret\"            those whose name has these words")]
+  portcullis test --filter \"wrong secret\"          those whose name has these words
+  portcullis test orders --watch                   again whenever a file changes
+  portcullis test --junit results.xml              for a build server")]
     Test(TestArgs),
 
-    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, a node.toml of comments
+    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, and what the template adds
     #[command(after_help = "\
 Asks nothing and overwrites nothing: where one of its files is there already, nothing is written at all.
 
-Example:
-  portcullis init gateway && portcullis -c gateway run")]
+Examples:
+  portcullis init gateway && portcullis -c gateway run
+  portcullis init gateway --template protect-an-api")]
     Init(InitArgs),
 
     /// Let a running node take up the files as they stand now, and say what came of it
@@ -152,8 +161,16 @@ pub(crate) struct TestArgs {
     pub(crate) policies: Vec<String>,
 
     /// Only tests whose name has this text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) name: Option<String>,
+    #[arg(long, value_name = "TEXT", alias = "name")]
+    pub(crate) filter: Option<String>,
+
+    /// Go on, and run the tests again whenever a file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Write the results to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +178,10 @@ pub(crate) struct InitArgs {
     /// The folder to make; it may be there already
     #[arg(value_name = "DIR")]
     pub(crate) target: PathBuf,
+
+    /// What to begin with
+    #[arg(long, value_enum, value_name = "NAME", default_value = "token-server")]
+    pub(crate) template: Template,
 }
 
 #[derive(Debug, Args)]

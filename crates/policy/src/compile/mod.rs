@@ -16,6 +16,7 @@ mod listeners;
 mod methods;
 mod model;
 mod policy;
+mod probe;
 mod shared;
 mod sources;
 mod step;
@@ -118,13 +119,13 @@ pub fn compile(input: Input<'_>) -> Compiled {
     let (listeners, unbound) = listeners::compiled(listeners, routers);
     let program = Program {
         generation: input.generation,
-        slots: layout.len(),
-        body_limit: input.node.body_limit,
+        layout,
+        library: input.library,
+        node: input.node.clone(),
         policies,
         steps,
         listeners,
         unbound,
-        plain: input.library.plain,
     };
     Compiled { program: Some(Arc::new(program)), diagnostics }
 }

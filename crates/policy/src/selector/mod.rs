@@ -20,3 +20,4 @@ pub use dynamic::Dynamic;
 pub use getter::Getter;
 pub(crate) use getter::compile;
 pub use json_path::JsonPath;
+pub(crate) use source::Source;

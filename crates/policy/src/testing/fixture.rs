@@ -324,6 +324,13 @@ impl Clock for TestClock {
 #[derive(Default)]
 pub struct TestRandom(Mutex<u64>);
 
+impl TestRandom {
+    /// From the beginning again.
+    pub fn restart(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+    }
+}
+
 impl Random for TestRandom {
     fn fill(&self, bytes: &mut [u8]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
 //! From files to a generation: read, settings, compile, test, open. `check`, `run`, `test` and reloads use the same steps.
 
+mod bed;
 mod canned;
 mod changes;
 mod gate;
@@ -25,9 +26,11 @@ use policy::ports::{Clock, Upstream};
 use policy::reader::{Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
+pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, left_behind};
-pub(crate) use self::gate::{Gate, run_all, run_tests};
+pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
+pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
 use self::outside::Recorder;
 use self::resources::Things;
@@ -69,10 +72,7 @@ pub(crate) struct Before<'a> {
 impl Reading {
     /// Reads the folder. `strict`: whether a missing variable or secret file is an error (`run`) or a warning (`check`).
     pub(crate) fn new(options: &Options, strict: bool) -> Reading {
-        let mut files = read_folder(&options.dir);
-        if let Some(path) = &options.values {
-            add_values(&mut files, path);
-        }
+        let files = read_files(options);
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, options.admin, &*outside);
         diagnostics.extend(files.diagnostics.clone());
@@ -82,6 +82,15 @@ impl Reading {
         override_listeners(&mut settings, options);
         Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
     }
+}
+
+/// All files, at this instant.
+pub(crate) fn read_files(options: &Options) -> Files {
+    let mut files = read_folder(&options.dir);
+    if let Some(path) = &options.values {
+        add_values(&mut files, path);
+    }
+    files
 }
 
 /// The file of `--values` counts as one of the files, so that its change is a change. Its path is relative to the current folder.

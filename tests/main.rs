@@ -16,6 +16,8 @@ mod cluster;
 mod drain;
 mod durability;
 mod introspect;
+mod lsp;
+mod lsp_recorded;
 mod metadata;
 mod outage;
 mod own_tests;

@@ -168,6 +168,19 @@ fn completion_of_keys_and_names() {
     has(&ask(&ORDERS.replace("else =", "fold_case = |\nelse =")), &["true", "false"], &[]);
     has(&ask(&add("[[filter]]\nuse = \"any\"\ntry = \"|\"")), &["all"], &[]);
 
+    for (file, text, wanted) in [
+        ("node.toml", "[log]\nlevel = \"|\"", "warn"),
+        ("node.toml", "[debug]\ngeneration_header = |", "true"),
+        ("policies/oauth/server.toml", "|", "issuer"),
+        ("policies/oauth/token.test.toml", "[[test]]\nrequest = { | }", "basic"),
+        ("policies/oauth/token.test.toml", "[[test]]\nexpect = { outcome = \"|\" }", "answered"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[test.given.stores]\n|", "clients"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[[test.step]]\npolicy = \"|\"", "oauth/revoke"),
+    ] {
+        editor.open(file, "");
+        has(&offered(&mut editor, file, 2, text), &[wanted], &[]);
+    }
+
     editor.open("stores/stores.toml", "");
     has(
         &offered(&mut editor, "stores/stores.toml", 2, "default = \"|\"\n[source.local]\ntype = \"sqlite\"\n"),
@@ -444,4 +457,49 @@ fn tests_run_when_a_policy_is_saved() {
     assert!(told.len() == 1 && told[0].starts_with("P0601"), "{told:?}");
     editor.change(path, 2, &text.replace("HELLO", "hello"));
     assert_eq!(editor.diagnostics(path, 2), [""; 0]);
+}
+
+/// A key that is offered is one that the checker knows.
+#[test]
+fn what_is_offered_is_right() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let filters = ["oauth.validate-token", "oauth.check-scope", "proxy", "rate-limit", "switch", "call", "any"];
+    let filters = filters.map(|name| ("policies/orders.toml", format!("[[filter]]\nuse = \"{name}\"\n")));
+    let others = [
+        ("policies/orders.toml", ""),
+        ("node.toml", ""),
+        ("node.toml", "[cluster]\n"),
+        ("node.toml", "[[listener]]\n"),
+        ("node.toml", "[admin]\n"),
+        ("node.toml", "[upstream.x]\n"),
+        ("node.toml", "[upstream.x.timeouts]\n"),
+        ("node.toml", "[limits]\n"),
+        ("node.toml", "[log]\n"),
+        ("node.toml", "[debug]\n"),
+        ("stores/stores.toml", "[store.x]\n"),
+        ("stores/stores.toml", "[kps.x]\n"),
+        ("policies/oauth/server.toml", ""),
+        ("policies/oauth/server.toml", "[maximum_lifetime]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[[test.step]]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[test.request]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[test.expect]\n"),
+    ];
+    let mut version = 1;
+    for (path, header) in filters.into_iter().chain(others.map(|(path, header)| (path, header.to_owned()))) {
+        editor.open(path, "");
+        version += 1;
+        let keys = offered(&mut editor, path, version, &format!("{header}|"));
+        let keys: Vec<&String> = keys.iter().filter(|key| !key.starts_with('[') && *key != "allow").collect();
+        assert!(!keys.is_empty(), "{path} {header}");
+        let lines: String = keys.iter().map(|key| format!("{key} = 1\n")).collect();
+        version += 1;
+        editor.change(path, version, &format!("{header}{lines}"));
+        let uri = editor.uri(path);
+        let told = editor.wait_for("diagnostics", |m| m["params"]["uri"] == uri && m["params"]["version"] == version);
+        let unknown = told["params"]["diagnostics"].as_array().unwrap().iter().map(|d| d["message"].as_str().unwrap());
+        let unknown: Vec<_> = unknown.filter(|message| message.contains("not known")).collect();
+        assert!(unknown.is_empty(), "{path} {header}: {unknown:?}");
+    }
 }

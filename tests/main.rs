@@ -20,6 +20,7 @@ mod lsp;
 mod lsp_recorded;
 mod metadata;
 mod outage;
+mod own_tests;
 mod protect;
 mod proxy;
 mod reload;

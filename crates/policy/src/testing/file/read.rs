@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{HeaderName, Method};
 
 use super::table::{ExpectTable, ForwardedTable, RequestTable, StepTable, TestTable};
-use super::values::{Expected, ExpectedHeader, Named, Texts};
+use super::values::{Expected, ExpectedHeader, Named, Scalar, Texts};
 use super::words::{Group, Piece, is_name, pieces};
 use crate::diagnostic::{Diagnostics, Problem, Span, codes};
 use crate::reader::{Document, NoOutside, Node, NodeKind, Table, deserialize, did_you_mean};
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         };
         Some(Test {
             policy: self.policy.to_owned(),
-            name: read.name.value,
+            name: read.name.value.0,
             place: self.document.place(table.span),
             given,
             steps,
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     fn step(&mut self, span: Span, number: Option<usize>, step: StepTable) -> Option<Step> {
-        let policy = step.policy.as_ref().map_or(self.policy, |policy| policy.value.as_str());
+        let policy = step.policy.as_ref().map_or(self.policy, |policy| policy.value.0.as_str());
         let subjects = self.subjects;
         let Some(subject) = subjects.get(policy) else {
             let help = match did_you_mean(policy, subjects.keys().map(String::as_str)) {
@@ -165,14 +165,14 @@ impl<'a> Reader<'a> {
     fn request(&mut self, span: Span, table: RequestTable, route: Option<&RouteSpec>) -> TestRequest {
         let form = table.form.map(|form| (form.span, TestBody::Form(pairs(form.value))));
         let json = table.json.map(|json| (json.span, TestBody::Json(json.value)));
-        let text = table.text.map(|text| (text.span, TestBody::Text(text.value)));
+        let text = table.text.map(|text| (text.span, TestBody::Text(text.value.0)));
         let mut bodies = [form, json, text].into_iter().flatten();
         let body = bodies.next().map_or(TestBody::None, |(_, body)| body);
         if let Some((second, _)) = bodies.next() {
             self.error(second, "the test's request has more than one body", "one of `form`, `json` and `text`");
         }
         let basic = table.basic.and_then(|basic| match basic.value.as_slice() {
-            [id, secret] => Some((id.clone(), secret.clone())),
+            [id, secret] => Some((id.0.clone(), secret.0.clone())),
             _ => {
                 self.error(basic.span, "`basic` is to have two texts", "basic = [\"id\", \"secret\"]");
                 None
@@ -188,11 +188,11 @@ impl<'a> Reader<'a> {
         };
         TestRequest {
             method: table.method.map_or_else(default_method, |method| method.0.0),
-            path: table.path.map_or_else(|| self.default_path(route, span), |path| path.value),
+            path: table.path.map_or_else(|| self.default_path(route, span), |path| path.value.0),
             query: pairs(table.query),
             headers: self.headers(table.headers),
             basic,
-            bearer: table.bearer.map(|bearer| bearer.value),
+            bearer: table.bearer.map(|bearer| bearer.value.0),
             body,
         }
     }
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
         Expect {
             status: table.status.map(|status| status.0.0.as_u16()),
             outcome: table.outcome.map(|outcome| outcome.0),
-            reason: table.reason.map(|reason| reason.value),
+            reason: table.reason.map(|reason| reason.value.0),
             path: self.path(table.path),
             message: self.message(table.headers, table.json, table.text),
             attributes: attributes.map(|(name, value)| (name, value.value.value().cloned())).collect(),
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
     fn forwarded(&mut self, table: ForwardedTable) -> Forwarded {
         Forwarded {
             method: table.method.map(|method| method.0.0),
-            path: table.path.map(|path| path.value),
+            path: table.path.map(|path| path.value.0),
             message: self.message(table.headers, table.json, table.text),
         }
     }
@@ -266,9 +266,9 @@ impl<'a> Reader<'a> {
         &mut self,
         headers: Named<ExpectedHeader>,
         json: Named<Expected>,
-        text: Option<Spanned<String>>,
+        text: Option<Spanned<Scalar>>,
     ) -> Message {
-        let mut message = Message { text: text.map(|text| text.value), ..Message::default() };
+        let mut message = Message { text: text.map(|text| text.value.0), ..Message::default() };
         for (name, value) in headers.0 {
             if let Some(name) = self.header_name(&name) {
                 message.headers.push((name, value.value.0));
@@ -290,16 +290,16 @@ impl<'a> Reader<'a> {
         parsed.ok()
     }
 
-    fn path(&mut self, steps: Vec<Spanned<String>>) -> Vec<String> {
+    fn path(&mut self, steps: Vec<Spanned<Scalar>>) -> Vec<String> {
         const OUTCOMES: &[&str] = &["success", "answered", "failure", "abort", "skipped"];
         for step in &steps {
-            let parts = step.value.rsplit_once(':');
+            let parts = step.value.0.rsplit_once(':');
             if !parts.is_some_and(|(name, outcome)| !name.is_empty() && OUTCOMES.contains(&outcome)) {
                 let help = "`NAME:outcome`, the outcome one of success, answered, failure, abort, skipped";
-                self.error(step.span, format!("`{}` is no step", step.value), help);
+                self.error(step.span, format!("`{}` is no step", step.value.0), help);
             }
         }
-        steps.into_iter().map(|step| step.value).collect()
+        steps.into_iter().map(|step| step.value.0).collect()
     }
 
     fn keep(&mut self, table: Named<String>) -> Vec<(String, Keep)> {

@@ -65,6 +65,54 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     }
 }
 
+/// What a visitor makes of text, and of a number that stands where text may.
+macro_rules! written_like_text {
+    ($value:ty, $of:expr) => {
+        fn visit_str<E: Error>(self, text: &str) -> Result<$value, E> {
+            Ok($of(text.to_owned()))
+        }
+        fn visit_i64<E: Error>(self, value: i64) -> Result<$value, E> {
+            Ok($of(value.to_string()))
+        }
+        fn visit_f64<E: Error>(self, value: f64) -> Result<$value, E> {
+            Ok($of(value.to_string()))
+        }
+    };
+}
+
+/// Text, or a number, true or false that is written like it: what a case has under a name need not be text for that.
+#[derive(Clone, Debug)]
+pub struct Scalar(pub(in crate::testing) String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyScalar;
+        impl Visitor<'_> for AnyScalar {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            written_like_text!(Scalar, Scalar);
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+        }
+        deserializer.deserialize_any(AnyScalar)
+    }
+}
+
+impl JsonSchema for Scalar {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("TestText")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
 /// Text, or a number, true or false that is written like it; or a list of them, which repeats its name.
 #[derive(Clone, Debug)]
 pub struct Texts(pub(in crate::testing) Vec<String>);
@@ -77,16 +125,8 @@ impl<'de> Deserialize<'de> for Texts {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text, or a list of texts")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
-                Ok(Texts(vec![text.to_owned()]))
-            }
+            written_like_text!(Texts, |text| Texts(vec![text]));
             fn visit_bool<E: Error>(self, value: bool) -> Result<Texts, E> {
-                Ok(Texts(vec![value.to_string()]))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Texts, E> {
-                Ok(Texts(vec![value.to_string()]))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Texts, E> {
                 Ok(Texts(vec![value.to_string()]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts, A::Error> {
@@ -123,17 +163,9 @@ impl<'de> Deserialize<'de> for ExpectedHeader {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text, or false where the header is to be absent")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<ExpectedHeader, E> {
-                Ok(ExpectedHeader(Some(text.to_owned())))
-            }
+            written_like_text!(ExpectedHeader, |text| ExpectedHeader(Some(text)));
             fn visit_bool<E: Error>(self, value: bool) -> Result<ExpectedHeader, E> {
                 Ok(ExpectedHeader(value.then(|| value.to_string())))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<ExpectedHeader, E> {
-                Ok(ExpectedHeader(Some(value.to_string())))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<ExpectedHeader, E> {
-                Ok(ExpectedHeader(Some(value.to_string())))
             }
         }
         deserializer.deserialize_any(TextOrFalse)

@@ -213,6 +213,14 @@ fn hover_definition_and_references() {
         let said = hover(&ORDERS.replacen(from, to, 1));
         assert!(said.contains(expected), "{to}: {said}");
     }
+    // What a diagnostic's code means.
+    editor.change("policies/other.toml", 2, &other.replace("\"orders\"", "\"ordrs\""));
+    assert_eq!(editor.diagnostics("policies/other.toml", 2), ["P0107 3:9"]);
+    let place = editor.at("policies/other.toml", &other.replace("\"orders\"", "\"or|drs\""));
+    let said = editor.ask("textDocument/hover", place)["contents"]["value"].as_str().unwrap_or_default().to_owned();
+    assert!(said.contains("a policy that does not exist") && !said.contains("```"), "{said}");
+    editor.change("policies/other.toml", 3, other);
+
     let line = |found: &Value| {
         let uri = found["uri"].as_str().unwrap().rsplit_once("/").unwrap().1.to_owned();
         format!("{uri}:{}", found["range"]["start"]["line"])

@@ -357,6 +357,9 @@ fn the_conversation_survives_anything() {
         let place = json!({ "textDocument": { "uri": uri }, "position": { "line": 0, "character": 0 } });
         assert_eq!(editor.ask("textDocument/hover", place), Value::Null, "{uri}");
     }
+    // A file that is not open is as it stands on the disk.
+    let place = editor.at("policies/oauth/token.toml", "# The token|");
+    assert!(editor.ask("textDocument/documentSymbol", place).as_array().is_some_and(|all| all.len() > 10));
     // Places that are none.
     editor.open("policies/orders.toml", ORDERS);
     for (line, character) in [(0, 4_000_000_000_u32), (4_000_000_000_u32, 0), (3, 7)] {

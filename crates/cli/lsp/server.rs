@@ -329,7 +329,8 @@ impl<W: Write> Server<W> {
             false => found.elsewhere.clone(),
         };
         folder.elsewhere = found.elsewhere;
-        let empty = open.is_empty() && folder.published.is_empty();
+        folder.was_open |= !open.is_empty();
+        let empty = folder.was_open && open.is_empty() && folder.published.is_empty();
         for params in news {
             self.notify("textDocument/publishDiagnostics", params)?;
         }

@@ -156,6 +156,9 @@ fn completion_of_keys_and_names() {
     let required = ask(&ORDERS.replace("asked = \"orders:read\"\n", "|\n"));
     assert_eq!(required.first().map(String::as_str), Some("asked"), "what is required comes first: {required:?}");
     has(&ask(&add("store = \"|\"")), &["access-token", "partner-tokens"], &["clients"]);
+    has(&ask(&add("clients = \"|\"")), &["clients"], &["access-token"]);
+    has(&ask(&add("from = [\"|\"]")), &["header", "query"], &[]);
+    has(&ask(&ORDERS.replace("asked =", "match = \"|\"\nasked =")), &["all", "any"], &[]);
     has(&ask(&add("store = |")), &["access-token", "partner-tokens"], &["clients"]);
     has(&ask(&ORDERS.replace("upstream = \"orders\"", "upstream = \"|")), &["orders"], &["read"]);
     has(&ask(&ORDERS.replace("GET = \"read\"", "GET = \"|\"")), &["read"], &["continue", "orders"]);

@@ -6,7 +6,7 @@
 //! use policy::{Field, Key, Value, value::Type};
 //! pub struct Client { id: String }
 //! pub static CLIENT: Key<Client> = Key::new("client", &[
-//!     Field { name: "id", doc: "The client's identifier.", of: Type::Text, get: |c| Some(Value::text(c.id.as_str())) },
+//!     Field { name: "id", doc: "The client's identifier.", of: Type::Text, optional: false, get: |c| Some(Value::text(c.id.as_str())) },
 //! ]);
 //! ```
 //!
@@ -33,6 +33,9 @@ pub struct Field<T: 'static> {
     pub doc: &'static str,
     /// The type of its value.
     pub of: Type,
+    /// It may be absent though the attribute is set. A filter that reads it then fails with `missing-value`, unless there is a
+    /// default.
+    pub optional: bool,
     /// Reads it; `None` is absent.
     pub get: fn(&T) -> Option<Value>,
 }
@@ -53,8 +56,8 @@ impl<T: Send + Sync + 'static> Key<T> {
 pub trait Attribute: Send + Sync + 'static {
     /// The root name.
     fn name(&self) -> &'static str;
-    /// Name, documentation and type of each field.
-    fn fields(&self) -> Vec<(&'static str, &'static str, Type)>;
+    /// Its fields, without their type.
+    fn fields(&self) -> Vec<FieldFacts>;
     /// Reads the field with this index out of what a slot holds.
     fn read(&self, held: &(dyn Any + Send + Sync), field: usize) -> Option<Value>;
 }
@@ -64,13 +67,27 @@ impl<T: Send + Sync + 'static> Attribute for Key<T> {
         self.name
     }
 
-    fn fields(&self) -> Vec<(&'static str, &'static str, Type)> {
-        self.fields.iter().map(|f| (f.name, f.doc, f.of)).collect()
+    fn fields(&self) -> Vec<FieldFacts> {
+        let facts = |f: &Field<T>| FieldFacts { name: f.name, doc: f.doc, of: f.of, optional: f.optional };
+        self.fields.iter().map(facts).collect()
     }
 
     fn read(&self, held: &(dyn Any + Send + Sync), field: usize) -> Option<Value> {
         (self.fields[field].get)(held.downcast_ref::<T>()?)
     }
+}
+
+/// What is known of a [`Field`] without its type.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldFacts {
+    /// Its name after the dot.
+    pub name: &'static str,
+    /// One line for the reference.
+    pub doc: &'static str,
+    /// The type of its value.
+    pub of: Type,
+    /// It may be absent though the attribute is set.
+    pub optional: bool,
 }
 
 /// Where an attribute lies on the exchange, in one generation.

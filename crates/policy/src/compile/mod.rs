@@ -9,6 +9,7 @@
 
 mod build;
 mod cycles;
+mod ends;
 mod flow;
 mod flow_words;
 mod layout;
@@ -85,24 +86,26 @@ pub fn compile(input: Input<'_>) -> Compiled {
         steps: Vec::new(),
         problems: Diagnostics::new(),
     };
-    let built: Vec<build::Built> = (0..policies.len()).map(|id| builder.policy(id)).collect();
-    let (layout, steps) = (builder.layout, builder.steps);
+    let built = (0..policies.len()).map(|id| builder.policy(id)).map(|built| (built.chains, built.effects));
+    let (chains, said): (Vec<_>, Vec<build::PolicyEffects>) = built.unzip();
+    let (layout, mut steps) = (builder.layout, builder.steps);
     problems.extend(builder.problems);
     problems.extend(shared.settings_warnings());
 
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);
-    let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();
+    let effects: Vec<&build::PolicyEffects> = said.iter().collect();
     let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
     listeners::report_replaced(&listeners, &policies, &mut problems);
     cycles::check(&policies, &mut problems);
-    flow::check(&policies, &effects, &listeners, &methods, &mut problems);
+    let proved = flow::check(&policies, &effects, &listeners, &methods, &mut problems);
 
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {
         return Compiled { program: None, diagnostics };
     }
     let injected = listeners::injected(&listeners, &policies, &effects);
-    let policies = policies.iter().zip(built).zip(injected).map(|((policy, built), injected)| compiled::Policy {
+    let built = policies.iter().zip(chains).zip(&effects).zip(injected);
+    let policies = built.map(|(((policy, chains), effects), injected)| compiled::Policy {
         name: policy.name.clone(),
         on_failure: policy.on_failure,
         on_abort: policy.on_abort,
@@ -111,10 +114,11 @@ pub fn compile(input: Input<'_>) -> Compiled {
         style: build::style(policy, input.library.plain),
         paths: policy.routes.iter().map(|route| route.path.clone()).collect(),
         injected,
-        facts: built.effects.iter().flatten().flat_map(|step| step.own.facts.iter().cloned()).collect(),
-        chains: built.chains,
+        facts: effects.iter().flatten().flat_map(|step| step.own.facts.iter().cloned()).collect(),
+        chains,
     });
-    let policies = policies.collect();
+    let policies: Vec<compiled::Policy> = policies.collect();
+    ends::note(&policies, &effects, &proved, &mut steps);
     let (listeners, unbound) = listeners::compiled(listeners, routers);
     let program = Program {
         generation: input.generation,

@@ -50,7 +50,7 @@ pub(crate) fn policy(text: &str) -> Fixture {
 /// An attribute.
 pub(crate) static CLIENT: Key<String> = Key::new(
     "client",
-    &[Field { name: "id", doc: "Its id.", of: Type::Text, get: |id| Some(Value::text(id.as_str())) }],
+    &[Field { name: "id", doc: "Its id.", of: Type::Text, optional: false, get: |id| Some(Value::text(id.as_str())) }],
 );
 
 macro_rules! simple {

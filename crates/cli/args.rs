@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::shipped::Template;
+
 /// A policy-driven API gateway and OAuth 2.0 authorization server.
 #[derive(Debug, Parser)]
 #[command(
@@ -37,6 +39,10 @@ pub(crate) struct Global {
     /// The configuration folder; relative paths in its files are relative to it
     #[arg(short = 'c', long = "config", value_name = "DIR", default_value = ".", global = true)]
     pub(crate) dir: PathBuf,
+
+    /// Whether the folder was named.
+    #[arg(skip)]
+    pub(crate) dir_named: bool,
 
     /// Print JSON, and nothing else, on standard output; warnings go to standard error
     #[arg(long, global = true)]
@@ -81,18 +87,35 @@ Examples:
 
     /// Run the policies' own tests, the [[test]]s
     #[command(after_help = "\
+Each runs in a world of its own: stores in memory, a clock that only the test moves, upstreams that answer what the test says.
+Nothing is sent over a network, and no file is written but the one that `--junit` names.
+Exit code 1 where a test failed, or the files are refused.
+
 Examples:
   portcullis test                                  all of them
   portcullis test orders oauth/token               those of two policies
-  portcullis test --name \"wrong secret\"            those whose name has these words")]
+  portcullis test --filter \"wrong secret\"          those whose name has these words
+  portcullis test orders --watch                   again whenever a file changes
+  portcullis test --junit results.xml              for a build server")]
     Test(TestArgs),
 
-    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, a node.toml of comments
+    /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
+    #[command(after_help = "\
+Speaks over standard input and output; docs/editors.md says how editors start it.
+The configuration is the nearest folder above an opened file that has it among its files, or the one that -c names.
+It opens no data source, runs no test and writes nothing.
+
+Example:
+  portcullis lsp                                   by the editor, not by hand")]
+    Lsp,
+
+    /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, and what the template adds
     #[command(after_help = "\
 Asks nothing and overwrites nothing: where one of its files is there already, nothing is written at all.
 
-Example:
-  portcullis init gateway && portcullis -c gateway run")]
+Examples:
+  portcullis init gateway && portcullis -c gateway run
+  portcullis init gateway --template protect-an-api")]
     Init(InitArgs),
 
     /// Let a running node take up the files as they stand now, and say what came of it
@@ -152,8 +175,16 @@ pub(crate) struct TestArgs {
     pub(crate) policies: Vec<String>,
 
     /// Only tests whose name has this text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) name: Option<String>,
+    #[arg(long, value_name = "TEXT", alias = "name")]
+    pub(crate) filter: Option<String>,
+
+    /// Go on, and run the tests again whenever a file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Write the results to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +192,10 @@ pub(crate) struct InitArgs {
     /// The folder to make; it may be there already
     #[arg(value_name = "DIR")]
     pub(crate) target: PathBuf,
+
+    /// What to begin with
+    #[arg(long, value_enum, value_name = "NAME", default_value = "token-server")]
+    pub(crate) template: Template,
 }
 
 #[derive(Debug, Args)]

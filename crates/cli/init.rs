@@ -1,4 +1,4 @@
-//! `portcullis init`: the shipped files as a configuration of one's own.
+//! `portcullis init`: a template as a configuration of one's own.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -10,22 +10,22 @@ use crate::Ended;
 use crate::args::{Global, InitArgs};
 use crate::output::{Failure, Output};
 use crate::run::quoted;
-use crate::shipped;
 
 pub(crate) fn run(global: &Global, args: &InitArgs, output: Output) -> Ended {
     global.refuse_admin()?;
     global.refuse_values("the files that are made have none")?;
     let target = &args.target;
-    let there: Vec<_> = shipped::FILES.iter().map(|(path, _)| *path).filter(|p| is_there(&target.join(p))).collect();
+    let files = args.template.files();
+    let there: Vec<_> = files.iter().map(|(path, _)| *path).filter(|p| is_there(&target.join(p))).collect();
     if !there.is_empty() {
         return Err(Failure::wrong(format!("`{}` has these already: {}", target.display(), there.join(", ")))
             .with_help("nothing was written; name another folder, or move them away"));
     }
-    for (path, text) in shipped::FILES {
+    for (path, text) in &files {
         write(&target.join(path), text)
             .map_err(|why| Failure::wrong(format!("`{}`: {why}", target.join(path).display())))?;
     }
-    let files: Vec<_> = shipped::FILES.iter().map(|(path, _)| *path).collect();
+    let files: Vec<_> = files.iter().map(|(path, _)| *path).collect();
     output.json(&json!({ "dir": target, "files": files }));
     let dir = quoted(&target.display().to_string());
     output.line(format_args!("made in {}:", target.display()));

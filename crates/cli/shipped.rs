@@ -1,7 +1,11 @@
-//! The files that ship: the repository's own `policies/` and `stores/`, in the binary. One line a file.
+//! The files that ship, in the binary: the repository's own `policies/` and `stores/`, and what the templates lay over them.
+//! One line a file.
 
 /// Path below the configuration folder, and text.
-pub(crate) const FILES: &[(&str, &str)] = &[
+pub(crate) type File = (&'static str, &'static str);
+
+/// What every template has.
+const FILES: &[File] = &[
     ("node.toml", include_str!("node.toml")),
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
@@ -13,6 +17,55 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("stores/schema/sqlite.sql", include_str!("../../stores/schema/sqlite.sql")),
     ("stores/stores.toml", include_str!("../../stores/stores.toml")),
 ];
+
+/// A file of an example: these are the templates, so that each of them runs, tested, in the repository.
+macro_rules! example {
+    ($template:literal, $path:literal) => {
+        ($path, include_str!(concat!("../../examples/", $template, "/", $path)))
+    };
+}
+
+const PROTECT_AN_API: &[File] =
+    &[example!("protect-an-api", "node.toml"), example!("protect-an-api", "policies/orders.toml")];
+
+const PARTNER_GATEWAY: &[File] = &[
+    example!("partner-gateway", "node.toml"),
+    example!("partner-gateway", "policies/global/faults.toml"),
+    example!("partner-gateway", "policies/global/headers.toml"),
+    example!("partner-gateway", "policies/internal/orders.toml"),
+    example!("partner-gateway", "policies/oauth/server.toml"),
+    example!("partner-gateway", "policies/partners/catalogue.toml"),
+    example!("partner-gateway", "policies/partners/orders.toml"),
+    example!("partner-gateway", "policies/shared/partner.toml"),
+    example!("partner-gateway", "stores/stores.toml"),
+];
+
+/// What `portcullis init --template` can make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Template {
+    /// OAuth endpoints: token, tokeninfo, introspection, revocation, metadata; nothing else is answered
+    TokenServer,
+    /// The same, and one API behind it: a token, scopes by method, a limit by client
+    ProtectAnApi,
+    /// Partners with client credentials: several APIs, a limit for each partner, an internal listener, one line to share records
+    PartnerGateway,
+}
+
+impl Template {
+    /// Its files, by path: what it has of its own stands in place of the shipped one.
+    pub(crate) fn files(self) -> Vec<File> {
+        let own = match self {
+            Template::TokenServer => &[],
+            Template::ProtectAnApi => PROTECT_AN_API,
+            Template::PartnerGateway => PARTNER_GATEWAY,
+        };
+        let replaced = |path: &str| own.iter().any(|(other, _)| *other == path);
+        let mut files: Vec<File> = FILES.iter().copied().filter(|(path, _)| !replaced(path)).collect();
+        files.extend(own);
+        files.sort_unstable();
+        files
+    }
+}
 
 /// The schemas among them: kind of data source, and text.
 pub(crate) fn schemas() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -28,34 +81,43 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    /// Every file of the repository's `policies/` and `stores/`.
-    fn on_disk() -> BTreeMap<String, String> {
+    /// Every file of a configuration below its folder.
+    fn on_disk(root: &Path, folders: &[&str]) -> BTreeMap<String, String> {
         fn walk(root: &Path, at: &Path, found: &mut BTreeMap<String, String>) {
+            if !at.is_dir() {
+                let name = at.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                found.insert(name, std::fs::read_to_string(at).unwrap());
+                return;
+            }
             for entry in std::fs::read_dir(at).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    walk(root, &path, found);
-                } else {
-                    let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-                    found.insert(name, std::fs::read_to_string(&path).unwrap());
-                }
+                walk(root, &entry.unwrap().path(), found);
             }
         }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut found = BTreeMap::new();
-        ["policies", "stores"].iter().for_each(|folder| walk(root, &root.join(folder), &mut found));
+        folders.iter().for_each(|folder| walk(root, &root.join(folder), &mut found));
         found
+    }
+
+    fn made(template: Template, but: &str) -> BTreeMap<String, String> {
+        let files = template.files().into_iter().filter(|(path, _)| !path.starts_with(but));
+        files.map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
     }
 
     #[test]
     fn they_are_the_repositorys_own_and_all_of_them() {
-        let shipped: BTreeMap<_, _> = FILES
-            .iter()
-            .filter(|(path, _)| *path != "node.toml")
-            .map(|(p, t)| (p.to_string(), t.to_string()))
-            .collect();
-        let disk = on_disk();
-        assert_eq!(shipped.keys().collect::<Vec<_>>(), disk.keys().collect::<Vec<_>>());
-        assert_eq!(shipped, disk);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(made(Template::TokenServer, "node.toml"), on_disk(root, &["policies", "stores"]));
+    }
+
+    /// An example names the shipped files by symbolic links, and has no schema.
+    #[test]
+    fn a_template_is_the_example_of_its_name() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        for (template, name) in
+            [(Template::ProtectAnApi, "protect-an-api"), (Template::PartnerGateway, "partner-gateway")]
+        {
+            let disk = on_disk(&examples.join(name), &["node.toml", "policies", "stores"]);
+            assert_eq!(made(template, "stores/schema/"), disk, "{name}");
+        }
     }
 }

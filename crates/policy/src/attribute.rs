@@ -56,8 +56,10 @@ impl<T: Send + Sync + 'static> Key<T> {
 pub trait Attribute: Send + Sync + 'static {
     /// The root name.
     fn name(&self) -> &'static str;
-    /// Its fields, without their type.
-    fn fields(&self) -> Vec<FieldFacts>;
+    /// Name, documentation and type of each field.
+    fn fields(&self) -> Vec<(&'static str, &'static str, Type)>;
+    /// Whether the field with this index may be absent though the attribute is set.
+    fn is_optional(&self, field: usize) -> bool;
     /// Reads the field with this index out of what a slot holds.
     fn read(&self, held: &(dyn Any + Send + Sync), field: usize) -> Option<Value>;
 }
@@ -67,27 +69,17 @@ impl<T: Send + Sync + 'static> Attribute for Key<T> {
         self.name
     }
 
-    fn fields(&self) -> Vec<FieldFacts> {
-        let facts = |f: &Field<T>| FieldFacts { name: f.name, doc: f.doc, of: f.of, optional: f.optional };
-        self.fields.iter().map(facts).collect()
+    fn fields(&self) -> Vec<(&'static str, &'static str, Type)> {
+        self.fields.iter().map(|f| (f.name, f.doc, f.of)).collect()
+    }
+
+    fn is_optional(&self, field: usize) -> bool {
+        self.fields[field].optional
     }
 
     fn read(&self, held: &(dyn Any + Send + Sync), field: usize) -> Option<Value> {
         (self.fields[field].get)(held.downcast_ref::<T>()?)
     }
-}
-
-/// What is known of a [`Field`] without its type.
-#[derive(Clone, Copy, Debug)]
-pub struct FieldFacts {
-    /// Its name after the dot.
-    pub name: &'static str,
-    /// One line for the reference.
-    pub doc: &'static str,
-    /// The type of its value.
-    pub of: Type,
-    /// It may be absent though the attribute is set.
-    pub optional: bool,
 }
 
 /// Where an attribute lies on the exchange, in one generation.

@@ -15,6 +15,8 @@ pub struct Decision {
     pub(crate) reasons: SmallVec<[ReasonCode; 2]>,
     pub(crate) outcome: StepOutcome,
     pub(crate) refused: Option<(ReasonCode, Option<u32>)>,
+    /// How many flow words are running around the next step.
+    pub(crate) depth: u8,
 }
 
 /// What one step did.
@@ -23,10 +25,12 @@ pub(crate) struct Record {
     pub(crate) nanos: u64,
     pub(crate) step: u32,
     pub(crate) outcome: StepOutcome,
-    /// Which way a flow word took: see [`Branch`].
+    /// How many flow words it ran inside of.
+    pub(crate) depth: u8,
+    /// Which way a flow word took.
     pub(crate) branch: Branch,
     /// One more than an index into the reasons; 0 is none.
-    pub(crate) reason: u16,
+    pub(crate) reason: u8,
 }
 
 /// Which way a flow word took: a number from 1, in the order of [`StepInfo::branches`](super::model::StepInfo::branches). It has
@@ -84,6 +88,7 @@ impl Decision {
             reasons: SmallVec::new(),
             outcome: StepOutcome::Running,
             refused: None,
+            depth: 0,
         }
     }
 
@@ -91,7 +96,7 @@ impl Decision {
     pub(crate) fn begin(&mut self, step: u32) -> usize {
         if self.steps.len() < MOST {
             let (outcome, branch) = (StepOutcome::Running, Branch::default());
-            self.steps.push(Record { nanos: 0, step, outcome, branch, reason: 0 });
+            self.steps.push(Record { nanos: 0, step, outcome, depth: self.depth, branch, reason: 0 });
             self.steps.len() - 1
         } else {
             MOST
@@ -113,13 +118,13 @@ impl Decision {
         }
     }
 
-    fn reason(&mut self, reason: ReasonCode) -> u16 {
+    fn reason(&mut self, reason: ReasonCode) -> u8 {
         let known = self.reasons.iter().position(|known| *known == reason);
         let index = known.unwrap_or_else(|| {
             self.reasons.push(reason);
             self.reasons.len() - 1
         });
-        u16::try_from(index + 1).unwrap_or(0)
+        u8::try_from(index + 1).unwrap_or(0)
     }
 
     /// The reason of a record.

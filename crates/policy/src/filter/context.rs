@@ -57,8 +57,6 @@ pub struct Effects {
     pub failures: Endings,
     /// The faults that it can end in.
     pub faults: Endings,
-    /// The stores and upstreams that it uses: `store clients`. Each may be down.
-    pub uses: Vec<String>,
     /// It needs the request's body in memory.
     pub reads_request_body: bool,
     /// It needs the response's body in memory.
@@ -77,6 +75,8 @@ pub struct Effects {
     pub serves_options: bool,
     /// It decides who may pass (a `when` around it is suspicious).
     pub authorizes: bool,
+    /// The stores and upstreams it uses: their kind, and the name with its place (its own, where the name is a default).
+    pub uses: Vec<(String, Spanned<String>)>,
     /// What it tells other filters of the program (metadata).
     pub facts: Vec<(&'static str, Value)>,
     /// Warnings of its settings: a variable that is not set, where nothing is to run.
@@ -186,9 +186,9 @@ impl BuildContext<'_> {
         kind: &str,
         name: &Spanned<String>,
     ) -> Result<Arc<T>, Diagnostics> {
+        self.effects.uses.push((kind.to_owned(), name.clone()));
         let thing =
             self.shared.resources.get(kind, &name.value).map_err(|problem| problem.at(self.place(name.span)))?;
-        self.effects.uses.push(format!("{kind} {}", name.value));
         thing.downcast::<T>().map_err(|_| {
             Problem::error(codes::BAD_VALUE, format!("{kind} `{}` cannot be used here", name.value))
                 .at(self.place(name.span))

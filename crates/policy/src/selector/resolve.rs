@@ -263,15 +263,15 @@ fn attribute(root: &str, name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<R
         return Err(name.error(cx, name.root.1, codes::UNKNOWN_ATTRIBUTE, format!("`{root}` is not known here"), help));
     };
     let fields = attribute.fields();
-    let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+    let names: Vec<&str> = fields.iter().map(|(field, _, _)| *field).collect();
     let field = name.field(cx, 0, &names)?;
     let index = names.iter().position(|n| *n == field).unwrap_or_default();
-    let of = fields[index].of;
+    let of = fields[index].2;
     let tail = name.tail(cx, 1, of)?;
     cx.read(root, name.span, name.optional);
     let slot = cx.layout.slot(root);
     let of = if tail.is_empty() { of } else { Type::Any };
-    let optional = fields[index].optional;
+    let optional = attribute.is_optional(index);
     Ok(Resolved::new(Accessor::Attribute { slot, attribute, field: index, optional, tail }, of))
 }
 
@@ -430,5 +430,28 @@ impl<'a> Name<'a> {
                 NameStep::Index(index) => Inner::Index(*index),
             })
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selector::vocabulary;
+
+    #[test]
+    fn every_word_is_explained() {
+        // Words of a later version are known, so that they can be refused.
+        let own = |words: &[&'static str]| -> Vec<&'static str> {
+            words.iter().copied().filter(|word| !["kps", "cert"].contains(word)).collect()
+        };
+        let explained = |root: &str| {
+            let root = vocabulary::ROOTS.iter().find(|known| known.name == root).unwrap();
+            root.fields.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        let roots: Vec<&str> = vocabulary::ROOTS.iter().map(|root| root.name).collect();
+        assert_eq!(roots, own(ROOTS));
+        for (root, words) in [("request", REQUEST), ("response", RESPONSE), ("failure", FAILURE)] {
+            assert_eq!(explained(root), own(words), "{root}");
+        }
     }
 }

@@ -1,42 +1,39 @@
 //! The files' own tests as a gate. They hold up reloads and `check`, never a start.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::Diagnostics;
-use policy::compile::{Input, NodeFacts, compile};
 use policy::diagnostic::{Problem, codes};
-use policy::filter::{Keeper, Library};
-use policy::reader::Files;
-use policy::testing::Test;
 
-use super::outside::Recorder;
-use super::resources::Things;
-use super::world::TestWorld;
-use super::{Draft, facts};
-use crate::once::{TestOutcome, TestReport};
+use super::Draft;
+use super::bed::{TestBed, unchanged};
 use crate::options::Options;
-use crate::{clock, tasks};
+use crate::testing::{TestChoice, TestReport};
 
 /// Tests that take longer do not hold up a reload.
 const LONGEST: Duration = Duration::from_secs(2);
+
+/// A worker compiles all policies for itself, so it must have some tests to run.
+const TESTS_A_WORKER: usize = 50;
 
 /// For what tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// `check`: to their end.
     Check,
-    /// A reload: bounded in time.
+    /// A reload: bounded in time, and on one thread: a node that serves has other work.
     Reload,
 }
 
 /// The tests' failures, and what is wrong with the tests themselves.
 pub(crate) async fn run_tests(draft: &Draft, options: &Options, gate: Gate) -> Diagnostics {
-    let limit = match gate {
-        Gate::Check => None,
-        Gate::Reload => Some(LONGEST),
+    let (limit, workers) = match gate {
+        Gate::Check => (None, usize::MAX),
+        Gate::Reload => (Some(LONGEST), 1),
     };
-    let Some(report) = run_within(limit, draft, options).await else {
+    let Some(report) = run_within(limit, workers, draft, options, &TestChoice::default()).await else {
         let message = format!("the policies' own tests did not finish within {LONGEST:?}, and are not waited for");
         let help = "`portcullis test` shows which of them take long";
         return Problem::warning(codes::TESTS_SLOW, message).with_help(help).nowhere().into();
@@ -46,83 +43,35 @@ pub(crate) async fn run_tests(draft: &Draft, options: &Options, gate: Gate) -> D
     found
 }
 
-/// All tests, to their end.
-pub(crate) async fn run_all(draft: &Draft, options: &Options) -> TestReport {
-    run_within(None, draft, options)
-        .await
-        .unwrap_or_else(|| TestReport { diagnostics: Diagnostics::new(), tests: Vec::new() })
+/// The tests that are asked for, to their end.
+pub(crate) async fn run_chosen(draft: &Draft, options: &Options, choice: &TestChoice) -> TestReport {
+    let nothing = || TestReport { diagnostics: Diagnostics::new(), tests: Vec::new(), untested: Vec::new() };
+    run_within(None, usize::MAX, draft, options, choice).await.unwrap_or_else(nothing)
 }
 
-/// All tests, on a thread of their own: they take the processor, and requests must not notice. `None` where they took too long.
-async fn run_within(limit: Option<Duration>, draft: &Draft, options: &Options) -> Option<TestReport> {
-    let (tests, diagnostics) = policy::testing::tests(&draft.reading.files);
-    if tests.is_empty() || diagnostics.has_errors() {
-        return Some(TestReport { diagnostics, tests: Vec::new() });
-    }
-    let upstreams: Vec<String> = draft.upstreams.keys().cloned().collect();
-    let (world, things) = TestWorld::new(&draft.stores, upstreams.into_iter());
-    let job = Job {
-        tests,
-        diagnostics,
-        world,
-        things,
-        files: draft.reading.files.clone(),
-        outside: draft.reading.outside.clone(),
-        facts: facts(&draft.reading.settings, None),
-        library: options.library,
-    };
-    tasks::blocking(move || {
-        let runtime = tokio::runtime::Handle::current();
-        match limit {
-            None => Some(runtime.block_on(job.run())),
-            Some(limit) => runtime.block_on(async { tokio::time::timeout(limit, job.run()).await.ok() }),
-        }
-    })
-    .await
-}
-
-struct Job {
-    tests: Vec<Test>,
-    diagnostics: Diagnostics,
-    world: TestWorld,
-    things: Things,
-    files: Arc<Files>,
-    outside: Arc<Recorder>,
-    facts: NodeFacts,
-    library: Library,
-}
-
-impl Job {
-    /// The policies once more, over the world's own things, and every test.
-    async fn run(mut self) -> TestReport {
-        let compiled = compile(Input {
-            files: &self.files,
-            library: self.library,
-            resources: &self.things,
-            keeper: &Keeper::default(),
-            outside: &*self.outside,
-            node: &self.facts,
-            generation: 1,
-        });
-        let Some(program) = compiled.program else {
+/// All tests, with at most so many workers. `None` where they took too long.
+async fn run_within(
+    limit: Option<Duration>,
+    workers: usize,
+    draft: &Draft,
+    options: &Options,
+    choice: &TestChoice,
+) -> Option<TestReport> {
+    let (bed, mut diagnostics) = TestBed::new(draft, options);
+    let untested = choice.policies.iter().filter(|asked| !bed.tests.iter().any(|test| test.policy == **asked));
+    let untested = untested.cloned().collect();
+    let all = bed.tests.iter().enumerate();
+    let chosen: Vec<usize> =
+        all.filter(|(_, test)| choice.has(&test.policy, &test.name)).map(|(index, _)| index).collect();
+    let mut tests = Vec::new();
+    if !chosen.is_empty() {
+        let workers = workers.min(std::thread::available_parallelism().map_or(1, NonZero::get));
+        let workers = workers.min(chosen.len().div_ceil(TESTS_A_WORKER));
+        match Arc::new(bed).run(chosen, &unchanged(), workers, limit).await {
+            Ok(outcomes) => tests = outcomes?,
             // The same files compiled for the node: whatever this is, it is told.
-            self.diagnostics.extend(compiled.diagnostics);
-            return TestReport { diagnostics: self.diagnostics, tests: Vec::new() };
-        };
-        let clock = clock::environment().clock;
-        let mut outcomes = Vec::with_capacity(self.tests.len());
-        for test in &self.tests {
-            let began = clock.monotonic_nanos();
-            let failure = policy::testing::run(&program, &self.world, test).await.err();
-            outcomes.push(TestOutcome {
-                policy: test.policy.clone(),
-                name: test.name.clone(),
-                took: Duration::from_nanos(clock.monotonic_nanos().saturating_sub(began)),
-                failure,
-            });
-            // So that the time limit is looked at.
-            tokio::task::yield_now().await;
+            Err(problems) => diagnostics.extend(problems),
         }
-        TestReport { diagnostics: self.diagnostics, tests: outcomes }
     }
+    Some(TestReport { diagnostics, tests, untested })
 }

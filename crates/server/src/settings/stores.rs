@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use policy::Diagnostics;
 use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{
     Document, Entry, Keys, Node, Outside, SecretError, Table, deserialize_with_warnings, did_you_mean, parse,
 };
+use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
 use store::mapping::{self, Mapping, StoreMapping};
@@ -211,7 +211,9 @@ impl StoreSettings {
             Some(Err(problems)) => diagnostics.extend(problems),
             None => diagnostics.push(unknown_type(kind.value).at(within.place(kind.span))),
         }
-        diagnostics.extend(reader.warnings);
+        // A store that comes to use it tells of what is missing, and so does `store check`.
+        let told = |warning: &Diagnostic| used || warning.problem.code != codes::MISSING_OUTSIDE;
+        diagnostics.extend(reader.warnings.into_iter().filter(told).collect());
     }
 
     /// Checks that every name is there.

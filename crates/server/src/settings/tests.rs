@@ -160,6 +160,11 @@ fn node_problems_have_places() {
             "[upstream.a]\ntargets = [\"https://a\"]",
             "node.toml:2:12 P0004 an upstream over `https` is not there yet in this version",
         ),
+        (
+            "[upstream.a]\ntargets = [{ env = \"UNSET\" }]",
+            "node.toml:2:20 P0006 the environment variable `UNSET` is not set",
+        ),
+        ("[upstream.a]\ntargets = [{ env = \"SET\" }]", "node.toml:2:12 P0103 `from outside` is no URL"),
         ("[upstream.a]\ntargets = [\"http://a/b\"]", "node.toml:2:12 P0103 a target has no path"),
         ("[upstream.a]\ntargets = [\"http://u:p@a\"]", "node.toml:2:12 P0103 a target has no user name and password"),
         ("[upstream.a]\ntargets = [\"a:9001\"]", "node.toml:2:12 P0103 `a:9001` is no http URL"),
@@ -235,11 +240,17 @@ fn store_problems_have_places() {
 }
 
 #[test]
-fn a_source_that_no_store_uses_may_lack_its_variable() {
-    let text =
-        "default = \"a\"\n[source.a]\ntype = \"memory\"\n[source.b]\ntype = \"sqlite\"\npath = { env = \"UNSET\" }";
-    let problems = read_texts("", text).1;
-    assert!(problems.iter().all(|p| p.contains(" warning ") || !p.contains("P0006")), "{problems:?}");
+fn a_target_may_come_from_the_environment() {
+    let node = "[upstream.a]\ntargets = [{ env = \"UNSET\", default = \"http://a:1\" }]";
+    let (settings, problems) = read_texts(node, "");
+    assert_eq!(problems, [] as [&str; 0]);
+    let upstream = settings.node.upstreams["a"].as_ref().unwrap();
+    assert_eq!((upstream.host.as_str(), upstream.port), ("a", 1));
+    // `check` warns of a variable that is not set, and of nothing that follows from it.
+    let files = Files::from_texts([("node.toml", "[upstream.a]\ntargets = [{ env = \"UNSET\" }]")]);
+    let (settings, diagnostics) = read(&files, None, &Variables(BTreeMap::new(), false));
+    assert_eq!(diagnostics.iter().map(|d| d.problem.severity).collect::<Vec<_>>(), [Severity::Warning]);
+    assert_eq!(settings.node.upstreams["a"], None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use http::Uri;
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, codes};
 use policy::reader::Keys;
-use policy::settings::Spanned;
+use policy::settings::{FromOutside, Spanned};
 
 use super::{Within, not_yet};
 use crate::upstream::{Timeouts, UpstreamSettings};
@@ -18,7 +18,7 @@ const DEFAULT_TIMEOUTS: Timeouts =
 
 pub(super) fn read(within: Within<'_>, admin: SocketAddr, diagnostics: &mut Diagnostics) -> Option<UpstreamSettings> {
     let mut keys = Keys::new(within.file, within.table);
-    let target = one_target(&mut keys);
+    let target = one_target(&mut keys, within);
     if let Some((span, host, port)) = target.as_ref().map(|t| (t.span, t.value.0.as_str(), t.value.1))
         && is_admin(host, port, admin)
     {
@@ -44,16 +44,18 @@ pub(super) fn read(within: Within<'_>, admin: SocketAddr, diagnostics: &mut Diag
     Some(UpstreamSettings { host, port, timeouts })
 }
 
-fn one_target(keys: &mut Keys<'_>) -> Option<Spanned<(String, u16)>> {
+fn one_target(keys: &mut Keys<'_>, within: Within<'_>) -> Option<Spanned<(String, u16)>> {
     let whole = keys.required("targets")?.span;
-    let targets = keys.texts("targets")?;
+    let targets = keys.deserialize::<Vec<Spanned<FromOutside>>>("targets", within.outside)?;
     match targets.as_slice() {
         [] => {
             let problem = Problem::error(codes::BAD_VALUE, "an upstream needs a target");
             keys.push(problem.with_help("targets = [\"http://127.0.0.1:9001\"]").at(keys.place_of(whole)));
             None
         }
-        [one] => match target(one.value) {
+        // `check`, where the variable is not set: that was told.
+        [one] if one.value.0.is_empty() && !within.outside.strict() => None,
+        [one] => match target(&one.value.0) {
             Ok(target) => Some(Spanned::new(one.span, target)),
             Err(problem) => {
                 keys.push(problem.at(keys.place_of(one.span)));

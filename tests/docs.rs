@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md"];
+const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md", "docs/coming-from-oag.md"];
 
 /// What the pages' policies name, where a page does not show it.
 const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n";
@@ -145,4 +145,31 @@ fn every_example_compiles() {
         assert!(output.status.success() && !said.contains("warning"), "{page}:\n{said}");
     }
     assert_eq!(tested, TESTS.len(), "each test is of one block");
+}
+
+/// What the page says of each filter is so: `docs/filters.md`, which is written from the filters themselves, has those that are
+/// there as headings, and the others in a list.
+#[test]
+fn coming_from_oag_tells_what_is_there_and_what_is_not() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |page: &str| fs::read_to_string(root.join(page)).expect("the page is there");
+    let (filters, page) = (read("docs/filters.md"), read("docs/coming-from-oag.md"));
+    let there = |name: &str| filters.lines().any(|line| line.strip_prefix("### ") == Some(name));
+    let later = |name: &str| filters.lines().any(|line| line == format!("- `{name}`"));
+    let mut rows = 0;
+    for line in page.lines() {
+        let cells: Vec<_> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        let [_, ours, when] = cells[..] else { continue };
+        let known: &dyn Fn(&str) -> bool = match when {
+            "now" => &there,
+            "later" => &later,
+            _ => continue,
+        };
+        let ours = ours.split(';').next().unwrap_or_default(); // what follows is more about it
+        let names: Vec<_> = ours.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no filter in: {line}");
+        names.iter().for_each(|name| assert!(known(name), "`{name}` is not as it is told: {line}"));
+        rows += 1;
+    }
+    assert!(rows > 20, "only {rows} rows were found");
 }

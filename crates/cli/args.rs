@@ -40,6 +40,10 @@ pub(crate) struct Global {
     #[arg(short = 'c', long = "config", value_name = "DIR", default_value = ".", global = true)]
     pub(crate) dir: PathBuf,
 
+    /// Whether the folder was named.
+    #[arg(skip)]
+    pub(crate) dir_named: bool,
+
     /// Print JSON, and nothing else, on standard output; warnings go to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -83,11 +87,27 @@ Examples:
 
     /// Run the policies' own tests, the [[test]]s
     #[command(after_help = "\
+Each runs in a world of its own: stores in memory, a clock that only the test moves, upstreams that answer what the test says.
+Nothing is sent over a network, and no file is written but the one that `--junit` names.
+Exit code 1 where a test failed, or the files are refused.
+
 Examples:
   portcullis test                                  all of them
   portcullis test orders oauth/token               those of two policies
-  portcullis test --name \"wrong secret\"            those whose name has these words")]
+  portcullis test --filter \"wrong secret\"          those whose name has these words
+  portcullis test orders --watch                   again whenever a file changes
+  portcullis test --junit results.xml              for a build server")]
     Test(TestArgs),
+
+    /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
+    #[command(after_help = "\
+Speaks over standard input and output; docs/editors.md says how editors start it.
+The configuration is the nearest folder above an opened file that has it among its files, or the one that -c names.
+It opens no data source, runs no test and writes nothing.
+
+Example:
+  portcullis lsp                                   by the editor, not by hand")]
+    Lsp,
 
     /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, and what the template adds
     #[command(after_help = "\
@@ -155,8 +175,16 @@ pub(crate) struct TestArgs {
     pub(crate) policies: Vec<String>,
 
     /// Only tests whose name has this text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) name: Option<String>,
+    #[arg(long, value_name = "TEXT", alias = "name")]
+    pub(crate) filter: Option<String>,
+
+    /// Go on, and run the tests again whenever a file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Write the results to this file too, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod idle;
 mod joined;
 mod listen;
 mod load;
+mod look;
 mod metrics;
 mod node;
 mod once;
@@ -25,14 +26,16 @@ mod reload;
 mod run;
 pub mod settings;
 mod tasks;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
-pub use once::{
-    TestOutcome, TestReport, check, log_settings, open_stores, store_check, store_migrate, store_purge, test,
-};
+pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
+pub use look::{Look, look};
+pub use once::{check, log_settings, open_stores, store_check, store_migrate, store_purge};
 pub use options::{Host, Options, StartError, Started, StartedListener};
 pub use records::{Records, Stores};
 pub use run::run;
 pub use settings::{LogFormat, LogSettings};
+pub use testing::{TestChoice, TestOutcome, TestReport, TestWatch, test};

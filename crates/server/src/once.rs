@@ -1,50 +1,16 @@
-//! The commands that load once and serve nothing: `check`, `test`, and those for stores.
-
-use std::time::Duration;
+//! The commands that load once and serve nothing: `check`, and those for stores.
 
 use policy::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
-use policy::engine::Decision;
 use policy::filter::Keeper;
 use store::mapping::Opened;
 
 use crate::admin::api::{PurgedSource, SourceCheck};
 use crate::admin::{check_sources, purge_sources};
-use crate::load::{Before, Draft, Gate, Reading, run_all, run_tests};
+use crate::load::{Before, Draft, Gate, Reading, run_tests};
 use crate::options::Options;
 use crate::records::Stores;
 use crate::settings::{self, LogSettings};
 use crate::{clock, tasks};
-
-/// What `portcullis test` found.
-#[derive(Debug)]
-pub struct TestReport {
-    /// What the load itself found; with an error among them no test ran.
-    pub diagnostics: Diagnostics,
-    /// Every test, in the order of the files.
-    pub tests: Vec<TestOutcome>,
-}
-
-/// One test that ran.
-#[derive(Debug)]
-pub struct TestOutcome {
-    /// The policy it belongs to.
-    pub policy: String,
-    /// Its name.
-    pub name: String,
-    /// How long it took.
-    pub took: Duration,
-    /// Why it failed (`P0601`, at its place); `None` where it passed.
-    pub failure: Option<Diagnostic>,
-    /// The decision records of its requests, in their order.
-    pub decisions: Vec<Decision>,
-}
-
-impl TestReport {
-    /// Whether the load and every test went well.
-    pub fn passed(&self) -> bool {
-        !self.diagnostics.has_errors() && self.tests.iter().all(|t| t.failure.is_none())
-    }
-}
 
 /// The log's settings as `node.toml` has them, the defaults where it cannot be read: for commands other than `run`.
 pub fn log_settings(options: &Options) -> LogSettings {
@@ -61,18 +27,6 @@ pub async fn check(options: &Options) -> Diagnostics {
     let mut all = draft.reading.diagnostics;
     all.extend(found);
     all.sorted()
-}
-
-/// Runs the files' own tests against stores in memory.
-pub async fn test(options: &Options) -> TestReport {
-    let draft = draft(options, false).await;
-    if draft.program.is_none() {
-        return TestReport { diagnostics: draft.reading.diagnostics, tests: Vec::new() };
-    }
-    let ran = run_all(&draft, options).await;
-    let mut diagnostics = draft.reading.diagnostics;
-    diagnostics.extend(ran.diagnostics);
-    TestReport { diagnostics: diagnostics.sorted(), tests: ran.tests }
 }
 
 /// Opens the mapped stores of clients and tokens, for the commands that work on records: the same stores that a running node
@@ -118,7 +72,7 @@ pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnos
 }
 
 /// The whole configuration, compiled.
-async fn draft(options: &Options, strict: bool) -> Draft {
+pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
     let options = options.clone();
     tasks::blocking(move || {
         let keeper = Keeper::default();

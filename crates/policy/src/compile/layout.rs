@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// Gives every attribute of a program its slot, in the order of first use.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layout(HashMap<String, usize>);
 
 impl Layout {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::layout::Layout;
 use super::model::{Policy, Switch};
-use super::shared::Shared;
+use super::shared::{NodeFacts, Shared};
 use crate::engine::Program;
 use crate::exchange::{Body, Exchange, Request};
 use crate::ports::{Clock, Environment, Random};
@@ -114,13 +115,13 @@ fn empty_program(shared: &Shared<'_>) -> Program {
     };
     Program {
         generation: 0,
-        slots: 0,
-        body_limit: 0,
+        layout: Layout::default(),
+        library: shared.library,
+        node: NodeFacts { body_limit: 0, ..NodeFacts::default() },
         policies: Vec::new(),
         steps: Vec::new(),
         listeners: Vec::new(),
         unbound,
-        plain: shared.library.plain,
     }
 }
 

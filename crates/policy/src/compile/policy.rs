@@ -29,6 +29,9 @@ const KEYS: &[&str] = &[
     "test",
 ];
 
+/// The chains that the engine enters by itself, as they are written.
+pub(crate) const ENTERED: &[&str] = &["filter", "on_failure", "on_abort", "on_error", "response"];
+
 /// Words that stand where a chain's name may stand.
 pub(crate) const WORDS: &[&str] = &["continue", "fail"];
 

@@ -6,7 +6,7 @@ mod render;
 mod source;
 
 pub use codes::Code;
-pub use render::{render, to_json};
+pub use render::{render, render_one, to_json};
 pub use source::SourceFile;
 
 use std::fmt;
@@ -63,6 +63,8 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// Other places that matter, each with a word: the file that a collision is with.
     pub related: Vec<(Place, String)>,
+    /// More to know, each perhaps of several lines: what a test's request met.
+    pub notes: Vec<String>,
 }
 
 /// A list of diagnostics.
@@ -88,12 +90,12 @@ impl Problem {
 
     /// At a place.
     pub fn at(self, place: Place) -> Diagnostic {
-        Diagnostic { problem: self, place: Some(place), label: None, related: Vec::new() }
+        Diagnostic { problem: self, place: Some(place), label: None, related: Vec::new(), notes: Vec::new() }
     }
 
     /// Where no file is at fault.
     pub fn nowhere(self) -> Diagnostic {
-        Diagnostic { problem: self, place: None, label: None, related: Vec::new() }
+        Diagnostic { problem: self, place: None, label: None, related: Vec::new(), notes: Vec::new() }
     }
 }
 
@@ -101,6 +103,12 @@ impl Diagnostic {
     /// With a word at the underlined place.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// With more to know.
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
         self
     }
 

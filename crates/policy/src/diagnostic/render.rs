@@ -36,7 +36,12 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
     text
 }
 
-/// As JSON: a list of `{code, severity, message, help, file, line, column, end_line, end_column, label, related}`.
+/// One of them as text, without a count.
+pub fn render_one(diagnostic: &Diagnostic) -> String {
+    one(diagnostic, &Secrets::of(&Diagnostics::from(diagnostic.clone())), &Renderer::plain())
+}
+
+/// As JSON: a list of `{code, severity, message, help, file, line, column, end_line, end_column, label, related, notes}`.
 pub fn to_json(diagnostics: &Diagnostics) -> Json {
     diagnostics.iter().map(json_of).collect()
 }
@@ -54,6 +59,9 @@ fn one(diagnostic: &Diagnostic, secrets: &Secrets, renderer: &Renderer) -> Strin
     }
     for (place, word) in &diagnostic.related {
         group = shown(group, place, AnnotationKind::Context, Some(word), secrets);
+    }
+    for note in &diagnostic.notes {
+        group = group.element(Level::NOTE.message(note.as_str()));
     }
     if let Some(help) = &diagnostic.problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
@@ -193,6 +201,7 @@ fn json_of(diagnostic: &Diagnostic) -> Json {
         "end_column": end.map(|(_, column)| column),
         "label": diagnostic.label,
         "related": related.collect::<Vec<_>>(),
+        "notes": diagnostic.notes,
     })
 }
 

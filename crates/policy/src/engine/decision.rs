@@ -15,6 +15,8 @@ pub struct Decision {
     pub(crate) reasons: SmallVec<[ReasonCode; 2]>,
     pub(crate) outcome: StepOutcome,
     pub(crate) refused: Option<(ReasonCode, Option<u32>)>,
+    /// How many flow words are running around the next step.
+    pub(crate) depth: u8,
 }
 
 /// What one step did.
@@ -23,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) nanos: u64,
     pub(crate) step: u32,
     pub(crate) outcome: StepOutcome,
+    /// How many flow words it ran inside of.
+    pub(crate) depth: u8,
     /// One more than an index into the reasons; 0 is none.
     pub(crate) reason: u16,
 }
@@ -65,13 +69,14 @@ impl Decision {
             reasons: SmallVec::new(),
             outcome: StepOutcome::Running,
             refused: None,
+            depth: 0,
         }
     }
 
     /// Notes that a step begins; what it runs inside comes after it.
     pub(crate) fn begin(&mut self, step: u32) -> usize {
         if self.steps.len() < MOST {
-            self.steps.push(Record { nanos: 0, step, outcome: StepOutcome::Running, reason: 0 });
+            self.steps.push(Record { nanos: 0, step, outcome: StepOutcome::Running, depth: self.depth, reason: 0 });
             self.steps.len() - 1
         } else {
             MOST

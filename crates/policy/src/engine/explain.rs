@@ -27,6 +27,8 @@ pub struct ExplainedStep {
     pub outcome: &'static str,
     /// The reason code of a failure or fault.
     pub reason: Option<String>,
+    /// How many flow words (`switch`, `call`, `any`) it ran inside of.
+    pub depth: u8,
     /// Nanoseconds it took.
     pub nanos: u64,
 }
@@ -40,6 +42,7 @@ impl Program {
             place: place(record.step),
             outcome: record.outcome.as_str(),
             reason: decision.reasons.get(usize::from(record.reason).wrapping_sub(1)).map(ToString::to_string),
+            depth: record.depth,
             nanos: record.nanos,
         });
         Explained {

@@ -13,22 +13,23 @@ mod tests;
 pub use decision::Decision;
 pub use explain::{Explained, ExplainedStep};
 
+use crate::compile::{Layout, NodeFacts};
 use crate::exchange::Response;
-use crate::filter::AnswerStyle;
+use crate::filter::Library;
 use crate::value::Value;
 
 /// All policies of one generation, compiled. Immutable; shared by all requests that live in it.
 pub struct Program {
     pub(crate) generation: u64,
-    pub(crate) slots: usize,
-    pub(crate) body_limit: usize,
+    pub(crate) layout: Layout,
+    pub(crate) library: Library,
+    pub(crate) node: NodeFacts,
     /// Sorted by name.
     pub(crate) policies: Vec<model::Policy>,
     pub(crate) steps: Vec<model::StepInfo>,
     pub(crate) listeners: Vec<model::Listener>,
     /// What a request on an unknown listener meets (tests have none): the routes that are bound to no listener.
     pub(crate) unbound: model::Listener,
-    pub(crate) plain: &'static dyn AnswerStyle,
 }
 
 /// What a request's run left: its answer and who decided what.
@@ -47,12 +48,12 @@ impl Program {
 
     /// How many slots an exchange needs.
     pub(crate) fn slots(&self) -> usize {
-        self.slots
+        self.layout.len()
     }
 
     /// How many bytes of a body filters may read.
     pub(crate) fn body_limit(&self) -> usize {
-        self.body_limit
+        self.node.body_limit
     }
 
     /// What filters published with this name: the policy, its routes' paths, the value.

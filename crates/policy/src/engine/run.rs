@@ -120,7 +120,9 @@ impl Program {
             Some(Err(reason)) => return finish(x, record, began, failure(reason, step)),
         }
         let Action::Filter(filter) = &step.action else {
+            x.decision.depth = x.decision.depth.saturating_add(1);
             let ended = self.run_flow_word(x, policy, step).await;
+            x.decision.depth = x.decision.depth.saturating_sub(1);
             return finish(x, record, began, ended);
         };
         let ended = match filter.run(x).await {

@@ -30,10 +30,20 @@ impl Program {
     /// Routes the request on its listener, runs its policy and the listener's, and gives the complete answer. Never fails:
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
+        let (x, response) = self.routed(environment, request).await;
+        Served { response, decision: x.decision }
+    }
+
+    /// [`serve`](Self::serve), with the exchange as the run left it.
+    pub(crate) async fn routed(
+        self: &Arc<Self>,
+        environment: &Environment,
+        request: Request,
+    ) -> (Box<Exchange>, Response) {
         let mut x = Box::new(Exchange::new(self.clone(), environment.clone(), request));
         let routed = self.route(&mut x);
         let response = self.answer(&mut x, routed).await;
-        Served { response, decision: x.decision }
+        (x, response)
     }
 
     /// Runs the policy of this name as if a route led to it; `None` where there is none. For tests of policies without a route.
@@ -43,13 +53,24 @@ impl Program {
         environment: &Environment,
         request: Request,
     ) -> Option<Served> {
+        let (x, response) = self.handed(name, environment, request).await?;
+        Some(Served { response, decision: x.decision })
+    }
+
+    /// [`serve_policy`](Self::serve_policy), with the exchange as the run left it.
+    pub(crate) async fn handed(
+        self: &Arc<Self>,
+        name: &str,
+        environment: &Environment,
+        request: Request,
+    ) -> Option<(Box<Exchange>, Response)> {
         let index = self.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
         let mut x = Box::new(Exchange::new(self.clone(), environment.clone(), request));
         x.decision.policy = u32::try_from(index).ok();
         let listener = self.listener(&x.request.listener);
         let routed = Routed { listener, policy: Some(&self.policies[index]), refused: None };
         let response = self.answer(&mut x, routed).await;
-        Some(Served { response, decision: x.decision })
+        Some((x, response))
     }
 
     fn route(&self, x: &mut Exchange) -> Routed<'_> {
@@ -82,7 +103,7 @@ impl Program {
     }
 
     async fn answer(&self, x: &mut Exchange, routed: Routed<'_>) -> Response {
-        let style = routed.policy.map_or(self.plain, |policy| policy.style);
+        let style = routed.policy.map_or(self.library.plain, |policy| policy.style);
         if let Some(policy) = routed.policy {
             // What the client sent under the names that only filters of this policy may send.
             if !policy.injected.is_empty() {
@@ -91,6 +112,8 @@ impl Program {
         }
         x.stamp = x.environment().clock.monotonic_nanos();
         let ended = guarded(self.run_request(x, &routed)).await;
+        // A panic came out of however many flow words.
+        x.decision.depth = 0;
         self.settle(x, style, &routed, ended).await;
         self.run_response_side(x, style, &routed).await;
         let mut response = x.response.take().unwrap_or_else(|| {

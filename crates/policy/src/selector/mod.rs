@@ -14,9 +14,11 @@ mod resolve;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod vocabulary;
 
 pub use cel::Condition;
 pub use dynamic::Dynamic;
 pub use getter::Getter;
 pub(crate) use getter::compile;
 pub use json_path::JsonPath;
+pub(crate) use source::Source;

@@ -126,6 +126,11 @@ impl Fixture {
 
     /// Compiles the policies.
     pub fn compile(&self) -> Compiled {
+        self.compile_by(compile)
+    }
+
+    /// Compiles as is, by this way to compile.
+    pub fn compile_by<T>(&self, compile: impl FnOnce(Input<'_>) -> T) -> T {
         let files = Files::from_texts(self.texts.iter().map(|(path, text)| (path.as_str(), text.as_str())));
         compile(Input {
             files: &files,
@@ -323,6 +328,13 @@ impl Clock for TestClock {
 /// Bytes that are different each time, and the same in each test.
 #[derive(Default)]
 pub struct TestRandom(Mutex<u64>);
+
+impl TestRandom {
+    /// From the beginning again.
+    pub fn restart(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+    }
+}
 
 impl Random for TestRandom {
     fn fill(&self, bytes: &mut [u8]) {

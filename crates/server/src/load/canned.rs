@@ -1,39 +1,185 @@
-//! An upstream that answers what a test says.
+//! An upstream that answers what a test says, and remembers what it was asked.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use policy::diagnostic::Span;
 use policy::ports::{BoxFuture, Upstream, UpstreamError};
-use policy::testing::Given;
+use policy::settings::Spanned;
+use policy::testing::{Given, Named, Received};
 use policy::{Body, Diagnostics};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::given::{GivenAnswer, at};
+use super::given::at;
 
-pub(super) struct Canned {
-    name: String,
-    answer: Mutex<Option<Answer>>,
+/// A longer body than this is no body that a test looks at.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// What an upstream answers: always the same, or one after the other.
+#[derive(Debug)]
+pub enum GivenAnswers {
+    /// To every request.
+    Always(Box<GivenAnswer>),
+    /// To the first, the second, and so on; whatever comes after the last finds nobody.
+    InOrder(Vec<Spanned<GivenAnswer>>),
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+/// An answer of an upstream.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GivenAnswer {
+    /// Its status. Default: 200.
+    status: Option<Spanned<u16>>,
+    /// Its headers.
+    #[serde(default)]
+    headers: Named<String>,
+    /// JSON as its body.
+    json: Option<serde_json::Value>,
+    /// Text as its body.
+    text: Option<String>,
+    /// Nothing answers there: the same as `fail = "unreachable"`.
+    #[serde(default)]
+    down: bool,
+    /// How it fails in place of an answer.
+    fail: Option<Fault>,
+}
+
+/// How an upstream fails.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// It takes the request and is silent.
+    Timeout,
+    /// There is no connection.
+    Unreachable,
+    /// What it answers is no HTTP.
+    Malformed,
+}
+
+/// An upstream that answers what a test says.
+pub(super) struct Canned {
+    name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    answers: Answers,
+    received: Vec<Received>,
+}
+
+#[derive(Default)]
+enum Answers {
+    #[default]
+    None,
+    Always(Answer),
+    InOrder(VecDeque<Answer>),
+}
+
+#[derive(Clone)]
+enum Answer {
+    Response { status: StatusCode, headers: HeaderMap, body: String },
+    Fault(Fault),
 }
 
 impl Canned {
     pub(super) fn new(name: String) -> Self {
-        Canned { name, answer: Mutex::default() }
+        Canned { name, state: Mutex::default() }
     }
 
-    /// From now on nothing answers.
+    /// From now on nothing answers, and nothing was ever asked.
     pub(super) fn forget(&self) {
-        *self.answer() = None;
+        *self.state() = State::default();
     }
 
     /// From now on this answers.
-    pub(super) fn will_answer(&self, given: &Given, spec: GivenAnswer) -> Result<(), Diagnostics> {
-        if spec.down {
-            return Ok(());
+    pub(super) fn will_answer(&self, given: &Given, answers: Spanned<GivenAnswers>) -> Result<(), Diagnostics> {
+        let answers = match answers.value {
+            GivenAnswers::Always(answer) => Answers::Always(Answer::new(given, answers.span, *answer)?),
+            GivenAnswers::InOrder(list) => {
+                let answers = list.into_iter().map(|answer| Answer::new(given, answer.span, answer.value));
+                Answers::InOrder(answers.collect::<Result<_, _>>()?)
+            }
+        };
+        self.state().answers = answers;
+        Ok(())
+    }
+
+    /// What it was asked since this was last called.
+    pub(super) fn received(&self) -> Vec<Received> {
+        std::mem::take(&mut self.state().received)
+    }
+
+    fn next(&self) -> Option<Answer> {
+        match &mut self.state().answers {
+            Answers::None => None,
+            Answers::Always(answer) => Some(answer.clone()),
+            Answers::InOrder(answers) => answers.pop_front(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the request, with what it is going to meet.
+    async fn receive(&self, request: Request<Body>, met: &str) -> Result<(), UpstreamError> {
+        let (head, body) = request.into_parts();
+        let body = body.collect(LARGEST).await.map_err(|why| UpstreamError::RequestBody(format!("{why:?}")))?;
+        let target = head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string);
+        let received = Received { method: head.method, target, headers: head.headers, body, met: met.to_owned() };
+        self.state().received.push(received);
+        Ok(())
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        let answer = self.next();
+        let met = match &answer {
+            None => String::from("nothing: the test gives no answer to it"),
+            Some(Answer::Fault(fault)) => fault.to_string(),
+            Some(Answer::Response { status, .. }) => status.as_u16().to_string(),
+        };
+        // One that cannot be reached receives nothing; the test sees all the same that it was asked.
+        self.receive(request, &met).await?;
+        match answer {
+            Some(Answer::Response { status, headers, body }) => {
+                let mut response = Response::new(Body::from(body));
+                *response.status_mut() = status;
+                *response.headers_mut() = headers;
+                Ok(response)
+            }
+            Some(Answer::Fault(Fault::Timeout)) => Err(UpstreamError::Timeout("first_byte")),
+            Some(Answer::Fault(Fault::Malformed)) => Err(UpstreamError::Malformed(String::from("the test says so"))),
+            Some(Answer::Fault(Fault::Unreachable)) | None => {
+                Err(UpstreamError::Unreachable(format!("the test gives no answer of upstream `{}`", self.name)))
+            }
+        }
+    }
+}
+
+impl Upstream for Canned {
+    fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+impl Answer {
+    fn new(given: &Given, span: Span, spec: GivenAnswer) -> Result<Answer, Diagnostics> {
+        let said = spec.status.is_some() || !spec.headers.is_empty() || spec.json.is_some() || spec.text.is_some();
+        if spec.json.is_some() && spec.text.is_some() {
+            return Err(at(given, span, String::from("this answer has two bodies"), "`json` or `text`"));
+        }
+        if let Some(fault) = spec.fail.or(spec.down.then_some(Fault::Unreachable)) {
+            if said {
+                let help = "a failure alone, or an answer without one";
+                return Err(at(given, span, String::from("this answers and fails at once"), help));
+            }
+            return Ok(Answer::Fault(fault));
         }
         let mut headers = HeaderMap::new();
         let body = match (spec.json, spec.text) {
@@ -43,9 +189,11 @@ impl Canned {
             }
             (None, text) => text.unwrap_or_default(),
         };
-        for (name, value) in spec.headers {
-            let bad = || at(given, value.span, format!("`{name}` cannot be a header with this value"), "visible ASCII");
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        for (name, value) in spec.headers.into_entries() {
+            let bad = || {
+                at(given, value.span, format!("`{}` cannot be a header with this value", name.value), "visible ASCII")
+            };
+            let name = HeaderName::from_bytes(name.value.as_bytes()).map_err(|_| bad())?;
             headers.insert(name, HeaderValue::from_str(&value.value).map_err(|_| bad())?);
         }
         let status = match spec.status {
@@ -53,26 +201,50 @@ impl Canned {
             Some(status) => StatusCode::from_u16(status.value)
                 .map_err(|_| at(given, status.span, format!("{} is no status", status.value), "from 200 to 599"))?,
         };
-        *self.answer() = Some(Answer { status, headers, body });
-        Ok(())
-    }
-
-    fn answer(&self) -> MutexGuard<'_, Option<Answer>> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Answer::Response { status, headers, body })
     }
 }
 
-impl Upstream for Canned {
-    fn send(&self, _: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        Box::pin(async {
-            let answer = self.answer();
-            let answer = answer.as_ref().ok_or_else(|| {
-                UpstreamError::Unreachable(format!("the test gives no answer of upstream `{}`", self.name))
-            })?;
-            let mut response = Response::new(Body::from(answer.body.clone()));
-            *response.status_mut() = answer.status;
-            *response.headers_mut() = answer.headers.clone();
-            Ok(response)
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Timeout => "timeout",
+            Fault::Unreachable => "unreachable",
+            Fault::Malformed => "malformed",
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for GivenAnswers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = GivenAnswers;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an answer, or a list of answers")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<GivenAnswers, A::Error> {
+                let answer = GivenAnswer::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(GivenAnswers::Always(Box::new(answer)))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GivenAnswers, A::Error> {
+                let mut answers = Vec::new();
+                while let Some(answer) = seq.next_element()? {
+                    answers.push(answer);
+                }
+                Ok(GivenAnswers::InOrder(answers))
+            }
+        }
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+impl JsonSchema for GivenAnswers {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GivenAnswers".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<GivenAnswer>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
     }
 }

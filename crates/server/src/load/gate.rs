@@ -9,8 +9,8 @@ use policy::diagnostic::{Problem, codes};
 
 use super::Draft;
 use super::bed::{TestBed, unchanged};
-use crate::once::TestReport;
 use crate::options::Options;
+use crate::testing::{TestChoice, TestReport};
 
 /// Tests that take longer do not hold up a reload.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub(crate) async fn run_tests(draft: &Draft, options: &Options, gate: Gate) -> D
         Gate::Check => (None, usize::MAX),
         Gate::Reload => (Some(LONGEST), 1),
     };
-    let Some(report) = run_within(limit, workers, draft, options).await else {
+    let Some(report) = run_within(limit, workers, draft, options, &TestChoice::default()).await else {
         let message = format!("the policies' own tests did not finish within {LONGEST:?}, and are not waited for");
         let help = "`portcullis test` shows which of them take long";
         return Problem::warning(codes::TESTS_SLOW, message).with_help(help).nowhere().into();
@@ -43,26 +43,35 @@ pub(crate) async fn run_tests(draft: &Draft, options: &Options, gate: Gate) -> D
     found
 }
 
-/// All tests, to their end.
-pub(crate) async fn run_all(draft: &Draft, options: &Options) -> TestReport {
-    run_within(None, usize::MAX, draft, options)
-        .await
-        .unwrap_or_else(|| TestReport { diagnostics: Diagnostics::new(), tests: Vec::new() })
+/// The tests that are asked for, to their end.
+pub(crate) async fn run_chosen(draft: &Draft, options: &Options, choice: &TestChoice) -> TestReport {
+    let nothing = || TestReport { diagnostics: Diagnostics::new(), tests: Vec::new(), untested: Vec::new() };
+    run_within(None, usize::MAX, draft, options, choice).await.unwrap_or_else(nothing)
 }
 
 /// All tests, with at most so many workers. `None` where they took too long.
-async fn run_within(limit: Option<Duration>, workers: usize, draft: &Draft, options: &Options) -> Option<TestReport> {
+async fn run_within(
+    limit: Option<Duration>,
+    workers: usize,
+    draft: &Draft,
+    options: &Options,
+    choice: &TestChoice,
+) -> Option<TestReport> {
     let (bed, mut diagnostics) = TestBed::new(draft, options);
+    let untested = choice.policies.iter().filter(|asked| !bed.tests.iter().any(|test| test.policy == **asked));
+    let untested = untested.cloned().collect();
+    let all = bed.tests.iter().enumerate();
+    let chosen: Vec<usize> =
+        all.filter(|(_, test)| choice.has(&test.policy, &test.name)).map(|(index, _)| index).collect();
     let mut tests = Vec::new();
-    if !bed.tests.is_empty() {
-        let all: Vec<usize> = (0..bed.tests.len()).collect();
+    if !chosen.is_empty() {
         let workers = workers.min(std::thread::available_parallelism().map_or(1, NonZero::get));
-        let workers = workers.min(all.len().div_ceil(TESTS_A_WORKER));
-        match Arc::new(bed).run(all, &unchanged(), workers, limit).await {
+        let workers = workers.min(chosen.len().div_ceil(TESTS_A_WORKER));
+        match Arc::new(bed).run(chosen, &unchanged(), workers, limit).await {
             Ok(outcomes) => tests = outcomes?,
             // The same files compiled for the node: whatever this is, it is told.
             Err(problems) => diagnostics.extend(problems),
         }
     }
-    Some(TestReport { diagnostics, tests })
+    Some(TestReport { diagnostics, tests, untested })
 }

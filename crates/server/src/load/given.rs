@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use policy::Diagnostics;
-use policy::diagnostic::{Problem, codes};
+use policy::diagnostic::{Problem, Span, codes};
 use policy::settings::{Duration, Literal, Spanned};
-use policy::testing::Given;
+use policy::testing::{Given, Named};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes, Secret, credential};
 use store::record::{ClientSecret, Introspects};
 use store::{AccessToken, Client};
+
+use super::canned::GivenAnswers;
 
 /// The time of tests that name none: 2026-01-01T00:00:00Z.
 const NOW: u64 = 1_767_225_600;
@@ -19,66 +22,87 @@ const NOW: u64 = 1_767_225_600;
 /// Seconds that a token lives where the test does not say.
 const LIFETIME: u64 = 3_600;
 
-/// `given`.
-#[derive(Deserialize)]
+/// What there is before a request.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenTable {
+pub struct GivenTable {
+    /// Clients that are registered, in every store of clients.
     #[serde(default)]
     pub(super) clients: Vec<GivenClient>,
+    /// Access tokens that were issued, in every store of access tokens.
     #[serde(default)]
     pub(super) tokens: Vec<GivenToken>,
+    /// What upstreams answer, by their names; one that is not named cannot be reached. A list is one answer for each request, in order.
     #[serde(default)]
-    pub(super) upstreams: BTreeMap<String, GivenAnswer>,
+    pub(super) upstreams: Named<GivenAnswers>,
+    /// Stores that are down, by their names: every request of theirs fails, as where the data source is gone.
+    #[serde(default)]
+    pub(super) stores: Named<GivenStore>,
+    /// The time of the first request: `2026-01-01T00:00:00Z`, which is the default.
     now: Option<Spanned<String>>,
 }
 
 /// A client that is registered.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenClient {
+pub struct GivenClient {
+    /// Its identifier.
     id: Spanned<String>,
-    /// Tests may write it in clear: it is no secret of anybody's.
+    /// Its secret. Tests may write it in clear: it is no secret of anybody's.
     secret: Option<String>,
+    /// The grants that it may use.
     #[serde(default)]
     grants: Vec<String>,
+    /// The scopes that it may have, with a space between.
     scope: Option<Spanned<String>>,
+    /// Whether it may do anything. Default: true.
     enabled: Option<bool>,
+    /// Which tokens it may introspect: `"any"`, or audiences. Default: its own.
     introspect: Option<Spanned<Literal>>,
+    /// How it authenticates; default: in every way that the policy lists.
     auth_method: Option<String>,
 }
 
-/// A token that was issued; `token` is the test's word for it.
-#[derive(Deserialize)]
+/// A token that was issued.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenToken {
+pub struct GivenToken {
+    /// The test's word for it: where a request has that word as a token, the token stands.
     pub(super) token: String,
+    /// The client that it was issued to.
     client: String,
+    /// Its scopes, with a space between.
     scope: Option<Spanned<String>>,
+    /// The resource owner.
     subject: Option<String>,
+    /// How long it lives. Default: an hour.
     lifetime: Option<Duration>,
-    /// How long ago it was issued.
+    /// How long ago it was issued. Default: just now.
     age: Option<Duration>,
+    /// Whom it is for.
     #[serde(default)]
     audience: Vec<String>,
+    /// Whether it was revoked.
     #[serde(default)]
     pub(super) revoked: bool,
 }
 
-/// What an upstream answers.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GivenAnswer {
-    pub(super) status: Option<Spanned<u16>>,
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, Spanned<String>>,
-    pub(super) json: Option<serde_json::Value>,
-    pub(super) text: Option<String>,
-    /// Nothing answers there.
-    #[serde(default)]
-    pub(super) down: bool,
+/// Whether a store can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GivenStore {
+    /// It cannot.
+    Down,
+    /// It can again, in a later step.
+    Up,
 }
 
 impl GivenTable {
+    /// Where the time stands, if it does.
+    pub(super) fn now_span(&self) -> Option<Span> {
+        self.now.as_ref().map(|now| now.span)
+    }
+
     /// Unix seconds.
     pub(super) fn now(&self, given: &Given) -> Result<u64, Diagnostics> {
         let Some(now) = &self.now else { return Ok(NOW) };
@@ -156,7 +180,7 @@ fn introspects(given: &Given, asked: Option<&Spanned<Literal>>) -> Result<Intros
 }
 
 /// P0115 at a place of the test.
-pub(super) fn at(given: &Given, span: policy::diagnostic::Span, message: String, help: &str) -> Diagnostics {
+pub(super) fn at(given: &Given, span: Span, message: String, help: &str) -> Diagnostics {
     let place = policy::diagnostic::Place { file: given.file.clone(), span };
     Problem::error(codes::BAD_TEST, message).with_help(help).at(place).into()
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use policy::Diagnostics;
-use policy::compile::{Input, NodeFacts, compile};
+use policy::compile::{Compiled, Input, NodeFacts, compile};
 use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
@@ -26,9 +26,11 @@ use policy::ports::{Clock, Upstream};
 use policy::reader::{Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
+pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, left_behind};
-pub(crate) use self::gate::{Gate, run_all, run_tests};
+pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
+pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
 use self::outside::Recorder;
 use self::resources::Things;
@@ -70,10 +72,13 @@ pub(crate) struct Before<'a> {
 impl Reading {
     /// Reads the folder. `strict`: whether a missing variable or secret file is an error (`run`) or a warning (`check`).
     pub(crate) fn new(options: &Options, strict: bool) -> Reading {
-        let mut files = read_folder(&options.dir);
-        if let Some(path) = &options.values {
-            add_values(&mut files, path);
-        }
+        Reading::with_texts(options, strict, &BTreeMap::new())
+    }
+
+    /// The same with these texts laid over the files of the folder, by path.
+    pub(crate) fn with_texts(options: &Options, strict: bool, texts: &BTreeMap<String, Arc<SourceFile>>) -> Reading {
+        let mut files = read_files(options);
+        files.lay_over(texts);
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, options.admin, &*outside);
         diagnostics.extend(files.diagnostics.clone());
@@ -83,6 +88,15 @@ impl Reading {
         override_listeners(&mut settings, options);
         Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
     }
+}
+
+/// All files, at this instant.
+pub(crate) fn read_files(options: &Options) -> Files {
+    let mut files = read_folder(&options.dir);
+    if let Some(path) = &options.values {
+        add_values(&mut files, path);
+    }
+    files
 }
 
 /// The file of `--values` counts as one of the files, so that its change is a change. Its path is relative to the current folder.
@@ -120,7 +134,17 @@ fn override_listeners(settings: &mut Settings, options: &Options) {
 
 impl Draft {
     /// Compiles what was read: pure but for secret files. All problems are in `reading.diagnostics`.
-    pub(crate) fn new(mut reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+    pub(crate) fn new(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+        Draft::by(compile, reading, options, before)
+    }
+
+    /// The same by another way to compile.
+    pub(crate) fn by(
+        compile: impl FnOnce(Input<'_>) -> Compiled,
+        mut reading: Reading,
+        options: &Options,
+        before: &Before<'_>,
+    ) -> Draft {
         let settings = reading.settings.clone();
         let stores = open_nothing(&settings, options, before.generation);
         let upstreams = upstreams(&settings, before);

@@ -6,23 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use policy::Diagnostics;
-use policy::ports::{BoxFuture, Environment, Random, Upstream};
-use policy::reader::{NoOutside, deserialize};
-use policy::testing::{Given, TestClock, TestRandom, World};
+use policy::ports::{BoxFuture, Clock, Environment, Random, Upstream};
+use policy::reader::{NoOutside, deserialize, did_you_mean};
+use policy::settings::Spanned;
+use policy::testing::{Given, Received, TestClock, TestRandom, World};
+use serde_json::{Map, Value as Json};
 use store::oauth::{ClientId, GrantId};
-use store::{AccessTokens, Clients, Kind, StoreError, StoreHandle};
+use store::source::Table;
+use store::{AccessTokens, Clients, Kind, StoreError, StoreHandle, tables};
 
 use super::canned::Canned;
-use super::given::{GivenTable, client, minted, problem};
+use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
 use super::resources::Things;
 use super::slate::Slate;
 
-/// Between two tests: state that is kept by time (a rate limit) is that of another day.
-const DAY: Duration = Duration::from_secs(86_400);
+/// Between two tests: state that is kept by time (a rate limit) is that of another season.
+const SEASON: Duration = Duration::from_secs(40 * 86_400);
 
 /// The world.
 pub(crate) struct TestWorld {
-    slates: Vec<Arc<Slate>>,
+    stores: BTreeMap<String, (Kind, Arc<Slate>)>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
     upstreams: BTreeMap<String, Arc<Canned>>,
@@ -38,7 +41,7 @@ impl TestWorld {
     /// With the stores of this mapping, in memory, and these upstreams; and what policies are to be compiled against.
     pub(super) fn new(stores: &[(String, Kind)], upstreams: &[String]) -> (TestWorld, Things) {
         let mut world = TestWorld {
-            slates: Vec::new(),
+            stores: BTreeMap::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
@@ -47,15 +50,15 @@ impl TestWorld {
             words: Mutex::default(),
             given: Mutex::default(),
         };
-        let stores = stores.iter().map(|(name, kind)| (name.clone(), world.handle(*kind))).collect();
+        let stores = stores.iter().map(|(name, kind)| (name.clone(), world.handle(name, *kind))).collect();
         let upstreams =
             world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
         (world, Things { stores, upstreams })
     }
 
-    fn handle(&mut self, kind: Kind) -> StoreHandle {
+    fn handle(&mut self, name: &str, kind: Kind) -> StoreHandle {
         let slate = Arc::new(Slate::default());
-        self.slates.push(slate.clone());
+        self.stores.insert(name.to_owned(), (kind, slate.clone()));
         match kind {
             Kind::Clients => {
                 let clients = Arc::new(Clients::new(slate));
@@ -72,65 +75,135 @@ impl TestWorld {
     }
 
     async fn arrange_all(&self, given: &Given) -> Result<(), Diagnostics> {
-        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
-        let now = table.now(given)?;
-        self.clock.advance(DAY);
-        self.clock.set_unix_millis(now * 1_000);
+        self.clock.advance(SEASON);
+        self.random.restart();
         self.clear()
             .await
             .map_err(|why| problem(given, &format!("the stores of the test could not be cleared: {why}")))?;
-        let mut ids = Vec::new();
-        for spec in &table.clients {
-            let client = client(given, spec, now)?;
-            for store in &self.clients {
-                let added = store.add(&client).await.map_err(|why| problem(given, &why.to_string()))?;
-                if !added {
-                    return Err(problem(given, &format!("client `{}` is given twice", client.client_id)));
-                }
-            }
-            ids.push(client.client_id);
-        }
-        *lock(&self.given) = ids;
-        for spec in &table.tokens {
-            let mut bytes = [0; 32];
-            self.random.fill(&mut bytes);
-            let grant = GrantId::new(format!("grant of {}", spec.token));
-            let (token, record) = minted(given, spec, now, bytes, grant)?;
-            for store in &self.tokens {
-                store.insert(&token, &record).await.map_err(|why| problem(given, &why.to_string()))?;
-                if spec.revoked {
-                    store.revoke(token.expose(), now).await.map_err(|why| problem(given, &why.to_string()))?;
-                }
-            }
-            lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
-        }
-        for (name, answer) in table.upstreams {
-            match self.upstreams.get(&name) {
-                Some(upstream) => upstream.will_answer(given, answer)?,
-                None => return Err(problem(given, &format!("there is no upstream `{name}` in node.toml"))),
-            }
-        }
-        Ok(())
+        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        self.clock.set_unix_millis(table.now(given)? * 1_000);
+        self.put(given, table).await
     }
 
     /// Nothing of the test before is left, nor remembered.
     async fn clear(&self) -> Result<(), StoreError> {
+        // What is not there any more is taken out of caches too, so no store may be down then.
+        self.stores.values().for_each(|(_, slate)| slate.wipe());
         let before = std::mem::take(&mut *lock(&self.given));
         for store in &self.clients {
             for id in &before {
                 store.delete(id).await?;
             }
         }
-        self.slates.iter().for_each(|slate| slate.wipe());
         self.upstreams.values().for_each(|upstream| upstream.forget());
         lock(&self.words).clear();
         Ok(())
+    }
+
+    async fn change_some(&self, given: &Given) -> Result<(), Diagnostics> {
+        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        if let Some(now) = table.now_span() {
+            let help = "`advance = \"1h\"` sets the clock forward";
+            return Err(at(given, now, String::from("the time cannot be set in a step"), help));
+        }
+        // Nobody looks now: what is to change can be changed also where a store is down.
+        let down: Vec<&Arc<Slate>> =
+            self.stores.values().map(|(_, slate)| slate).filter(|slate| slate.is_down()).collect();
+        down.iter().for_each(|slate| slate.set_down(false));
+        let put = self.put_records(given, &table).await;
+        down.iter().for_each(|slate| slate.set_down(true));
+        put?;
+        self.put_faults(given, table)
+    }
+
+    async fn put(&self, given: &Given, table: GivenTable) -> Result<(), Diagnostics> {
+        self.put_records(given, &table).await?;
+        self.put_faults(given, table)
+    }
+
+    /// Clients and tokens. A client replaces the one of its id that an earlier step gave.
+    async fn put_records(&self, given: &Given, table: &GivenTable) -> Result<(), Diagnostics> {
+        let now = self.clock.unix_millis() / 1_000;
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        let mut added: Vec<ClientId> = Vec::new();
+        for spec in &table.clients {
+            let client = client(given, spec, now)?;
+            if added.contains(&client.client_id) {
+                return Err(problem(given, &format!("client `{}` is given twice", client.client_id)));
+            }
+            for store in &self.clients {
+                store.delete(&client.client_id).await.map_err(broken)?;
+                store.add(&client).await.map_err(broken)?;
+            }
+            added.push(client.client_id);
+        }
+        lock(&self.given).extend(added);
+        for spec in &table.tokens {
+            self.put_token(given, spec, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_token(&self, given: &Given, spec: &GivenToken, now: u64) -> Result<(), Diagnostics> {
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        let grant = GrantId::new(format!("grant of {}", spec.token));
+        let (token, record) = minted(given, spec, now, bytes, grant)?;
+        for store in &self.tokens {
+            store.insert(&token, &record).await.map_err(broken)?;
+            if spec.revoked {
+                store.revoke(token.expose(), now).await.map_err(broken)?;
+            }
+        }
+        lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
+        Ok(())
+    }
+
+    /// What upstreams answer, and which stores are down.
+    fn put_faults(&self, given: &Given, table: GivenTable) -> Result<(), Diagnostics> {
+        for (name, answers) in table.upstreams.into_entries() {
+            match self.upstreams.get(&name.value) {
+                Some(upstream) => upstream.will_answer(given, answers)?,
+                None => return Err(unknown(given, "upstream", &name, self.upstreams.keys())),
+            }
+        }
+        for (name, state) in table.stores.into_entries() {
+            match self.stores.get(&name.value) {
+                Some((_, slate)) => slate.set_down(state.value == GivenStore::Down),
+                None => return Err(unknown(given, "store", &name, self.stores.keys())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn records_of(&self, name: &str) -> Result<Vec<Map<String, Json>>, String> {
+        let Some((kind, slate)) = self.stores.get(name) else {
+            return Err(format!("there is no store `{name}`"));
+        };
+        let table: &'static Table = match kind {
+            Kind::AccessToken => &tables::ACCESS_TOKEN,
+            Kind::Clients => &tables::CLIENT,
+            _ => return Ok(Vec::new()),
+        };
+        let rows = slate.rows(table).await.map_err(|why| why.to_string())?;
+        rows.iter()
+            .map(|row| serde_json::from_str(&row.record).map_err(|why| format!("a record cannot be read: {why}")))
+            .collect()
     }
 }
 
 impl World for TestWorld {
     fn arrange<'a>(&'a self, given: &'a Given) -> BoxFuture<'a, Result<(), Diagnostics>> {
         Box::pin(self.arrange_all(given))
+    }
+
+    fn change<'a>(&'a self, given: &'a Given) -> BoxFuture<'a, Result<(), Diagnostics>> {
+        Box::pin(self.change_some(given))
+    }
+
+    fn advance(&self, by: Duration) {
+        self.clock.advance(by);
     }
 
     fn environment(&self) -> Environment {
@@ -140,6 +213,31 @@ impl World for TestWorld {
     fn substitute(&self, text: &str) -> Option<String> {
         lock(&self.words).get(text).cloned()
     }
+
+    fn records<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Json>>, String>> {
+        Box::pin(self.records_of(store))
+    }
+
+    fn received(&self) -> BTreeMap<String, Vec<Received>> {
+        self.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.received())).collect()
+    }
+}
+
+fn unknown<'a>(
+    given: &Given,
+    kind: &str,
+    name: &Spanned<String>,
+    known: impl Iterator<Item = &'a String>,
+) -> Diagnostics {
+    let help = match did_you_mean(&name.value, known.map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "declare `[{kind}.{}]` in {}",
+            name.value,
+            if kind == "store" { "stores/stores.toml" } else { "node.toml" }
+        ),
+    };
+    at(given, name.span, format!("there is no {kind} `{}`", name.value), &help)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,6 +17,7 @@ use self::load::Loads;
 use self::watch::Watch;
 use crate::admin::api::Reloaded;
 use crate::node::Node;
+use crate::options::Options;
 
 /// How long files must be quiet before they are read: one load for many files, and none of half a file.
 const QUIET: Duration = Duration::from_millis(50);
@@ -98,6 +99,28 @@ impl Reloads {
             Reason::Look(by) => self.loads.load_changes(by).await,
         }
         true
+    }
+}
+
+/// Watches a folder where no node runs.
+pub(crate) struct FolderWatch(Watch);
+
+impl FolderWatch {
+    /// The folder and what else the options name.
+    pub(crate) fn new(options: &Options) -> FolderWatch {
+        FolderWatch(Watch::new(options))
+    }
+
+    /// Waits until something may have changed, these files that settings name outside included.
+    pub(crate) async fn next(&mut self, outside: Vec<String>) {
+        // What is watched only now may have changed since it was read.
+        if self.0.refresh(outside).await {
+            return;
+        }
+        tokio::select! {
+            () = self.0.changed() => settle(&self.0).await,
+            () = tokio::time::sleep(self.0.poll_every()) => {}
+        }
     }
 }
 

@@ -45,7 +45,7 @@ async fn check_and_test_tell_what_failed() {
     assert_eq!(found.iter().filter(|d| d.problem.code.as_str() == "P0601").count(), 1, "{found:?}");
     let untested = crate::check(&crate::Options { tests: false, ..options(&folder) }).await;
     assert!(untested.is_empty(), "{untested:?}");
-    let report = crate::test(&options(&folder)).await;
+    let report = crate::test(&options(&folder), &crate::TestChoice::default()).await;
     let failed: Vec<_> = report.tests.iter().map(|t| (t.policy.as_str(), t.failure.is_some())).collect();
     assert_eq!(failed, [("a", true), ("b", false)]);
     assert!(!report.passed());
@@ -60,7 +60,7 @@ async fn an_upstream_of_a_test_answers_what_the_test_says() {
                   [[test]]\nname = \"another\"\ngiven = { upstreams = { v = {} } }\nexpect = { status = 200 }\n";
     let folder =
         folder(&[("policies/f.toml", policy), ("node.toml", "[upstream.u]\ntargets = [\"http://127.0.0.1:9\"]\n")]);
-    let report = crate::test(&options(&folder)).await;
+    let report = crate::test(&options(&folder), &crate::TestChoice::default()).await;
     let failures: Vec<_> = report.tests.iter().map(|t| t.failure.as_ref().map(|f| f.problem.message.clone())).collect();
     assert_eq!(failures[..2], [None, None], "{failures:?}");
     assert!(failures[2].as_ref().is_some_and(|f| f.contains("no upstream `v`")), "{failures:?}");

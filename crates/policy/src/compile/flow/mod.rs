@@ -57,6 +57,24 @@ pub(crate) struct Flow<'a> {
     bare: Vec<(PolicyId, ChainId)>,
     /// Where only one method is followed, to see which filters it leaves out.
     guards: Option<guard::Guards>,
+    /// What is set where each step begins, and behind the last one of a chain; kept only for who asks.
+    points: Option<HashMap<At, State>>,
+}
+
+/// What is set where a step begins, joined over all ways to there.
+pub(super) struct Points {
+    states: HashMap<At, State>,
+    names: Numbers,
+}
+
+impl Points {
+    /// The attributes that are set where this step begins, each with whether that is sure on every way; `None` where nothing
+    /// leads there, or where nothing is known.
+    pub(super) fn at(&self, at: At) -> Option<BTreeMap<String, bool>> {
+        let state = self.states.get(&at).filter(|state| !state.is_unknown())?;
+        let set = self.names.all().filter(|(name, number)| !name.starts_with(' ') && state.maybe(*number));
+        Some(set.map(|(name, number)| (name.to_owned(), state.sure(number))).collect())
+    }
 }
 
 /// How a policy as a whole can end.
@@ -68,19 +86,23 @@ struct PolicyEnds {
     abort: Point,
 }
 
-/// Checks all policies.
+/// Checks all policies. With `keep_points`, what is set at each step comes back.
 pub(crate) fn check(
     policies: &[Policy],
     effects: &[&PolicyEffects],
     listeners: &[Listener],
     methods: &Methods,
+    keep_points: bool,
     problems: &mut Diagnostics,
-) {
+) -> Points {
     let mut flow = Flow::new(policies, effects);
+    flow.points = keep_points.then(HashMap::new);
     flow.follow_listeners(listeners);
     flow.follow_unused(listeners);
     flow.report(listeners, problems);
+    let states = flow.points.take().unwrap_or_default();
     flow.check_guards(methods, listeners, problems);
+    Points { states, names: flow.numbers }
 }
 
 impl<'a> Flow<'a> {
@@ -104,6 +126,7 @@ impl<'a> Flow<'a> {
             bodies: BTreeMap::new(),
             bare: Vec::new(),
             guards: None,
+            points: None,
         }
     }
 }
@@ -180,6 +203,7 @@ impl Flow<'_> {
             let Some(state) = here.0.take() else { return ends };
             let at = (policy, chain, index);
             self.reached.insert(at);
+            self.pass(at, &state);
             let done = self.follow_step(at, &state);
             here.join_point(&done.end.point);
             ends.answered.join_point(&done.answered);
@@ -198,12 +222,20 @@ impl Flow<'_> {
             }
         }
         if let Some(state) = here.0 {
+            self.pass((policy, chain, policies[policy].chains[chain].steps.len()), &state);
             if !state.sure(RESPONSE) {
                 ends.end.bare.insert((policy, chain));
             }
             ends.end.point.join(&state);
         }
         ends
+    }
+
+    /// Notes what is set here, for who asks.
+    fn pass(&mut self, at: At, state: &State) {
+        if let Some(points) = &mut self.points {
+            points.entry(at).and_modify(|known| known.join(state)).or_insert_with(|| state.clone());
+        }
     }
 
     /// Where a failure or a fault of a step leads.

@@ -34,11 +34,11 @@ impl Flow<'_> {
                     format!("`{name}` is read here, and only some of the ways to here set it"),
                 ),
             };
-            problems.push(problem.with_help(self.remedy(read, seen)).at(read.place.clone()));
+            problems.push(problem.with_help(self.remedy(at.0, read, seen)).at(read.place.clone()));
         }
     }
 
-    fn remedy(&self, read: &Read, seen: &Seen) -> String {
+    fn remedy(&self, policy: PolicyId, read: &Read, seen: &Seen) -> String {
         let name = read.attribute.as_str();
         let by_default = "give it a default: `${... ?? ...}`";
         match name {
@@ -59,15 +59,17 @@ impl Flow<'_> {
         if seen.there {
             return format!("set it on every way, or {by_default}");
         }
-        match self.setter(name) {
+        match self.setter(policy, name) {
             Some(setter) => format!("`{setter}` sets it: put that before; or {by_default}"),
             None => format!("set it before, or {by_default}"),
         }
     }
 
-    /// A filter of the program that sets this attribute.
-    fn setter(&self, name: &str) -> Option<&str> {
-        for (policy, effects) in self.policies.iter().zip(self.effects) {
+    /// A filter of the program that sets this attribute: one of the policy that reads it, before any other.
+    fn setter(&self, reader: PolicyId, name: &str) -> Option<&str> {
+        let others = (0..self.policies.len()).filter(|policy| *policy != reader);
+        for policy in std::iter::once(reader).chain(others) {
+            let (policy, effects) = (&self.policies[policy], &self.effects[policy]);
             for (chain, steps) in policy.chains.iter().zip(effects.iter()) {
                 let found = chain
                     .steps

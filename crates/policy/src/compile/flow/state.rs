@@ -37,6 +37,11 @@ impl Numbers {
         Numbers(fixed.map(|(name, number)| (name.to_owned(), number)).into())
     }
 
+    /// All names with their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Attribute)> {
+        self.0.iter().map(|(name, number)| (name.as_str(), *number))
+    }
+
     pub(super) fn of(&mut self, name: &str) -> Attribute {
         if let Some(number) = self.0.get(name) {
             return *number;

@@ -143,7 +143,8 @@ fn json() {
         .with_help("h")
         .at(place(&file, "bü"))
         .with_label("l")
-        .with_related(place(&file, "a"), "w");
+        .with_related(place(&file, "a"), "w")
+        .with_note("n");
     let nowhere = Problem::error(codes::ISSUER, "x").nowhere();
     let found = to_json(&[diagnostic, nowhere].into_iter().collect());
     let expected = json!([
@@ -151,10 +152,11 @@ fn json() {
             "code": "P0101", "severity": "warning", "message": "`bü` is not known here", "help": "h",
             "file": "policies/a.toml", "line": 2, "column": 1, "end_line": 2, "end_column": 3, "label": "l",
             "related": [{ "word": "w", "file": "policies/a.toml", "line": 1, "column": 1 }],
+            "notes": ["n"],
         },
         {
             "code": "P0501", "severity": "error", "message": "x", "help": null, "file": null, "line": null, "column": null,
-            "end_line": null, "end_column": null, "label": null, "related": [],
+            "end_line": null, "end_column": null, "label": null, "related": [], "notes": [],
         },
     ]);
     assert_eq!(found, expected);

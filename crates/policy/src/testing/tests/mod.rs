@@ -1,10 +1,17 @@
 //! `[[test]]`: what can be written, and what a failure says.
 
+mod expectations;
+mod steps;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
 
 use super::lab::LAB;
-use super::{Fixture, Given, Stage, Test, World, block_on, tests};
-use crate::diagnostic::Diagnostics;
+use super::{Fixture, Given, Received, Stage, Test, World, block_on, tests};
+use crate::diagnostic::{Diagnostics, codes};
 use crate::ports::{BoxFuture, Environment};
 use crate::reader::Files;
 
@@ -16,22 +23,48 @@ impl World for Paradise {
         let fails = given.table.entry("broken").is_some();
         Box::pin(async move {
             match fails {
-                true => Err(crate::diagnostic::Problem::error(crate::diagnostic::codes::BAD_TEST, "arranged badly")
-                    .nowhere()
-                    .into()),
+                true => Err(crate::diagnostic::Problem::error(codes::BAD_TEST, "arranged badly").nowhere().into()),
                 false => Ok(()),
             }
         })
     }
+    fn change<'a>(&'a self, given: &'a Given) -> BoxFuture<'a, Result<(), Diagnostics>> {
+        self.arrange(given)
+    }
+    fn advance(&self, _: Duration) {}
     fn environment(&self) -> Environment {
         self.0.clone()
+    }
+    fn records<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Json>>, String>> {
+        let records = match store {
+            "words" => Ok(vec![record("a", 1), record("b", 2)]),
+            other => Err(format!("there is no store `{other}`")),
+        };
+        Box::pin(std::future::ready(records))
+    }
+    fn received(&self) -> BTreeMap<String, Vec<Received>> {
+        BTreeMap::from([("silent".into(), Vec::new()), ("orders".into(), vec![received()])])
     }
     fn substitute(&self, text: &str) -> Option<String> {
         (text == "good").then(|| "pca_minted".into())
     }
 }
 
-/// Runs the tests of a policy; the failures' messages.
+fn record(word: &str, count: i64) -> Map<String, Json> {
+    Map::from_iter([("word".to_owned(), Json::from(word)), ("count".to_owned(), Json::from(count))])
+}
+
+fn received() -> Received {
+    Received {
+        method: http::Method::POST,
+        target: "/orders/7?x=1".into(),
+        headers: http::HeaderMap::from_iter([(http::header::ACCEPT, http::HeaderValue::from_static("text/plain"))]),
+        body: "{\"a\":1}".into(),
+        met: "200".into(),
+    }
+}
+
+/// Runs the tests of a policy; the failures' messages and notes.
 fn failures(policy: &str) -> Vec<String> {
     let files = Files::from_texts([("policies/p.toml", policy)]);
     let (tests, problems) = tests(&files);
@@ -41,8 +74,9 @@ fn failures(policy: &str) -> Vec<String> {
     let stage = Stage { program: fixture.program(), files: Arc::new(files), world };
     let failed = |test: &Test| {
         block_on(stage.run(test)).failure.map(|failure| {
-            let help = failure.problem.help.unwrap_or_default();
-            format!("{}|{help}", failure.problem.message)
+            let problem = failure.problem;
+            let code = if problem.code == codes::TEST_FAILED { String::new() } else { format!("{} ", problem.code) };
+            format!("{code}{}|{}", problem.message, failure.notes.join("\n"))
         })
     };
     tests.iter().filter_map(failed).collect()
@@ -87,14 +121,15 @@ fn what_comes_differently_is_told_with_the_way() {
     ] {
         let found = failures(&format!("{POLICY}[[test]]\nname = 'n'\nexpect = {{ {expect} }}"));
         assert!(found.len() == 1 && found[0].contains("the test `n` failed") && found[0].contains(words), "{found:?}");
-        assert!(found[0].contains("policies/p.toml:3 ok:success, policies/p.toml:5 say:answered"), "{found:?}");
+        let way = "\n  policies/p.toml\n  3 | use = 'ok'   success\n  5 | use = 'say'  answered";
+        assert!(found[0].contains(way), "{}", found[0]);
     }
     let elsewhere =
         failures(&format!("{POLICY}[[test]]\nname = 'n'\nrequest = {{ path = '/y' }}\nexpect = {{ status = 404 }}"));
     assert!(elsewhere[0].contains("the request was routed to no policy, not to `p`"), "{elsewhere:?}");
     let broken =
         failures(&format!("{POLICY}[[test]]\nname = 'n'\ngiven = {{ broken = 1 }}\nexpect = {{ status = 200 }}"));
-    assert_eq!(broken, ["arranged badly|"]);
+    assert_eq!(broken, ["P0115 arranged badly|"]);
 }
 
 #[test]
@@ -108,17 +143,21 @@ fn a_test_that_cannot_be_read_is_told_at_its_place() {
     for (test, expected) in [
         ("expect = { status = 200 }", "4 P0115 `name` is missing"),
         ("name = 'x'", "4 P0115 `expect` is missing"),
+        ("name = 'x'\nexpect = 1", "6 P0115 expected a table, found a whole number"),
         ("name = 'x'\nexpect = {}", "6 P0115 the test expects nothing"),
         ("name = 'x'\nexpect = { stauts = 200 }", "6 P0115 `stauts` is not known here"),
-        ("name = 'x'\nexpect = { status = 99 }", "6 P0115 99 is no status"),
+        ("name = 'x'\nexpect = { status = 99 }", "6 P0115 expected a status from 200 to 599, found 99"),
         ("name = 'x'\nexpect = { path = ['ok'] }", "6 P0115 `ok` is no step"),
         ("name = 'x'\nexpect = { json = { 'a[' = 1 } }", "6 P0115 `a[` is no JSONPath"),
         (
             "name = 'x'\nexpect = { status = 200 }\nrequest = { json = 1, text = 'x' }",
-            "4 P0115 the test's request has more than one body",
+            "7 P0115 the test's request has more than one body",
         ),
-        ("name = 'x'\nexpect = { status = 200 }\nrequest = { basic = ['x'] }", "4 P0115 `basic` is to have two texts"),
-        ("name = 'x'\nexpect = { status = 200 }\nrequest = { form = { a = {} } }", "7 P0115 `a` is a table"),
+        ("name = 'x'\nexpect = { status = 200 }\nrequest = { basic = ['x'] }", "7 P0115 `basic` is to have two texts"),
+        (
+            "name = 'x'\nexpect = { status = 200 }\nrequest = { form = { a = {} } }",
+            "7 P0115 expected text, or a list of texts, found a table",
+        ),
     ] {
         let found =
             problems(&[("policies/p.toml", &format!("route = '/x'\nfilter = [{{ use = 'ok' }}]\n\n[[test]]\n{test}"))]);
@@ -134,7 +173,7 @@ fn tests_beside_a_policy_are_tests_of_it() {
     let policy = ("policies/a/p.toml", "route = 'GET /x'\nfilter = [{ use = 'answer' }]");
     let (found, told) = tests(&Files::from_texts([policy, ("policies/a/p.test.toml", test)]));
     assert!(told.is_empty());
-    assert_eq!((found.len(), found[0].policy.as_str(), found[0].request.path.as_str()), (1, "a/p", "/x"));
+    assert_eq!((found.len(), found[0].policy.as_str(), found[0].steps[0].request.path.as_str()), (1, "a/p", "/x"));
     assert_eq!(
         problems(&[("policies/q.test.toml", test)])[0],
         "1 P0115 these are tests of a policy `q`, which does not exist"

@@ -1,0 +1,67 @@
+//! A selector that belongs to no filter: what a test reads at the end of a run.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::shared::Shared;
+use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, codes};
+use crate::engine::Program;
+use crate::filter::{BuildContext, Effects, Keeper};
+use crate::ports::Resources;
+use crate::reader::NoOutside;
+use crate::selector::{Dynamic, Getter, compile};
+use crate::settings::{Literal, Spanned};
+use crate::value::Value;
+
+impl Program {
+    /// Compiles `token.scopes`, written without `${` and `}`. What no filter of the program sets is absent.
+    pub(crate) fn probe(
+        &self,
+        file: &Arc<SourceFile>,
+        selector: &Spanned<String>,
+    ) -> Result<Getter<Value>, Diagnostics> {
+        let place = Place { file: file.clone(), span: selector.span };
+        if selector.value.contains(['{', '}']) {
+            let message = format!("`{}` is no name of an attribute", selector.value);
+            let help = "a selector without `${` and `}`: \"token.scopes\"";
+            return Err(Problem::error(codes::SELECTOR, message).with_help(help).at(place).into());
+        }
+        let nothing = BTreeMap::new();
+        let shared = Shared {
+            library: self.library,
+            resources: &NoResources,
+            keeper: &Keeper::default(),
+            outside: &NoOutside,
+            node: &self.node,
+            documents: &nothing,
+            settings: Mutex::default(),
+        };
+        // Whatever gets a new slot here is beyond those of an exchange, and so absent.
+        let mut layout = self.layout.clone();
+        let mut cx = BuildContext {
+            shared: &shared,
+            layout: &mut layout,
+            place,
+            id: String::new(),
+            effects: Effects::default(),
+            inputs: &BTreeMap::new(),
+            repeated_refused: false,
+        };
+        let literal = Literal::Text(format!("${{{} ??}}", selector.value));
+        let getter = compile(&Dynamic::new(Spanned::new(selector.span, literal)), &mut cx)?;
+        if cx.effects.reads.iter().any(|read| read.attribute == "response") {
+            let help = "`status`, `headers`, `json` and `text` of `expect` are the answer's";
+            return Err(cx.error(selector.span, "the response is gone at the end of the run", help).into());
+        }
+        Ok(getter)
+    }
+}
+
+struct NoResources;
+
+impl Resources for NoResources {
+    fn get(&self, kind: &str, name: &str) -> Result<Arc<dyn Any + Send + Sync>, Problem> {
+        Err(Problem::error(codes::BAD_VALUE, format!("{kind} `{name}` cannot be read here")))
+    }
+}

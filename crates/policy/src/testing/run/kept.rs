@@ -1,0 +1,87 @@
+//! What steps keep for later ones.
+
+use std::collections::BTreeMap;
+
+use http::header;
+use serde_json::Value as Json;
+
+use super::came::Came;
+use crate::testing::file::words::{Group, Piece, filled, pieces};
+use crate::testing::model::{Keep, Step};
+
+/// What was kept so far, by name.
+#[derive(Default)]
+pub(super) struct Kept(BTreeMap<String, Json>);
+
+impl Kept {
+    /// Keeps what the step asks for; what is not there is told.
+    pub(super) fn keep(&mut self, step: &Step, came: &Came) -> Result<(), Vec<String>> {
+        let mut missing = Vec::new();
+        for (name, from) in &step.keep {
+            match from.find(came) {
+                Some(value) => drop(self.0.insert(name.clone(), value)),
+                None => missing.push(format!("there is nothing to keep as `{name}`: {}", from.absent())),
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// The text with kept values in it.
+    pub(super) fn text(&self, text: &str) -> String {
+        filled(text, Group::Kept, |name| self.0.get(name).map(plain))
+    }
+
+    /// The value with kept values in its texts; one that is a whole text keeps its type.
+    pub(super) fn json(&self, json: &Json) -> Json {
+        match json {
+            Json::String(text) => match pieces(text).as_slice() {
+                [Piece::Word(Group::Kept, name, _)] => self.0.get(*name).unwrap_or(json).clone(),
+                _ => Json::String(self.text(text)),
+            },
+            Json::Array(items) => items.iter().map(|item| self.json(item)).collect(),
+            Json::Object(entries) => entries.iter().map(|(name, value)| (name.clone(), self.json(value))).collect(),
+            plain => plain.clone(),
+        }
+    }
+}
+
+/// What stands in a text for a value.
+fn plain(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Keep {
+    fn find(&self, came: &Came) -> Option<Json> {
+        let text = |text: &str| Json::from(text);
+        match self {
+            Keep::Json(path) => path.first(&serde_json::from_slice(&came.body).ok()?).cloned(),
+            Keep::Header(name) => came.headers.get(name)?.to_str().ok().map(text),
+            Keep::Cookie(name) => came.headers.get_all(header::SET_COOKIE).iter().find_map(|cookie| {
+                let pair = cookie.to_str().ok()?.split(';').next()?;
+                let (found, value) = pair.split_once('=')?;
+                (found.trim() == name).then(|| text(value.trim()))
+            }),
+            Keep::Location(name) => {
+                let location = came.headers.get(header::LOCATION)?.to_str().ok()?;
+                let query = location.split_once('?')?.1;
+                let query = query.split_once('#').map_or(query, |(query, _)| query);
+                let mut pairs = form_urlencoded::parse(query.as_bytes());
+                pairs.find(|(found, _)| found == name).map(|(_, value)| text(&value))
+            }
+            Keep::Text => std::str::from_utf8(&came.body).ok().map(text),
+        }
+    }
+
+    fn absent(&self) -> String {
+        match self {
+            Keep::Json(_) => String::from("the answer's JSON has no such value"),
+            Keep::Header(name) => format!("the answer has no header `{name}`"),
+            Keep::Cookie(name) => format!("the answer sets no cookie `{name}`"),
+            Keep::Location(name) => format!("the answer's `location` has no parameter `{name}`"),
+            Keep::Text => String::from("the answer is no text"),
+        }
+    }
+}

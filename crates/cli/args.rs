@@ -114,7 +114,7 @@ Examples:
     #[command(after_help = "\
 Speaks over standard input and output; docs/editors.md says how editors start it.
 The configuration is the nearest folder above an opened file that has it among its files, or the one that -c names.
-It opens no data source, runs no test and writes nothing.
+It opens no data source and writes nothing; a policy's own tests run when it is saved.
 
 Example:
   portcullis lsp                                   by the editor, not by hand")]

@@ -212,6 +212,7 @@ fn hover_definition_and_references() {
         ("request.method", "requ|est.method", "The request"),
         ("GET = \"read\"", "GET = \"re|ad\"", "oauth.check-scope"),
         ("\"switch\"", "\"swi|tch\"", "fold_case"),
+        ("upstream = \"orders\"", "upstream = \"ord|ers\"", "targets = [\"http://127.0.0.1:9\"]"),
     ] {
         let said = hover(&ORDERS.replacen(from, to, 1));
         assert!(said.contains(expected), "{to}: {said}");
@@ -239,6 +240,9 @@ fn hover_definition_and_references() {
     assert_eq!(lines(editor.ask("textDocument/definition", place)), ["node.toml:3"]);
     let place = editor.at("policies/other.toml", &other.replace("\"orders\"", "\"ord|ers\""));
     assert_eq!(lines(editor.ask("textDocument/definition", place)), ["orders.toml:0"]);
+    let place = editor.at(path, &ORDERS.replace("GET = \"read\"", "GET = \"re|ad\""));
+    let marks = editor.ask("textDocument/documentHighlight", place);
+    assert_eq!(marks.as_array().unwrap().len(), 2, "{marks}");
     let symbols = editor.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": editor.uri(path) } }));
     let names: Vec<_> = symbols.as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["[[filter]]", "read"]);

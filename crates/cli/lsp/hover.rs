@@ -16,6 +16,9 @@ use super::spot::{Place, Spot, Way, Written, spot};
 use super::words::FLOW_WORDS;
 use super::{shapes, words};
 
+/// So many lines of a declaration are shown.
+const MOST_LINES: usize = 12;
+
 /// What stands at this byte of the file, explained.
 pub(super) fn hover(ground: &Ground<'_>, at: usize) -> Option<Hover> {
     let sketch = Sketch::of(&ground.file.text);
@@ -67,12 +70,13 @@ fn named(ground: &Ground<'_>, at: usize) -> Option<(Span, String)> {
         Thing::Policy => policy(ground, &named.name)?,
         Thing::Store => {
             let kind = look.stores.get(&named.name)?;
-            format!("store `{}` of the kind `{kind}`", named.name)
+            declared(ground, &named, &format!("store `{}` of the kind `{kind}`", named.name))
         }
-        Thing::Source => format!("data source `{}`, `{}`", named.name, look.sources.get(&named.name)?),
-        Thing::Upstream => format!("upstream `{}`", named.name),
-        Thing::Listener => format!("listener `{}`", named.name),
-        Thing::Value => format!("value `{}` = `{}`", named.name, look.values.get(&named.name)?),
+        Thing::Source => declared(ground, &named, &format!("data source `{}`", named.name)),
+        Thing::Upstream => declared(ground, &named, &format!("upstream `{}`", named.name)),
+        Thing::Listener => declared(ground, &named, &format!("listener `{}`", named.name)),
+        // As it is written: what a variable holds is nobody's to see.
+        Thing::Value => declared(ground, &named, &format!("value `{}`", named.name)),
         Thing::Input => {
             let of = ground.folder.policy(&ground.path)?.inputs.get(&named.name)?;
             format!("input `{}`, {of}", named.name)
@@ -83,6 +87,25 @@ fn named(ground: &Ground<'_>, at: usize) -> Option<(Span, String)> {
         }
     };
     Some((named.span, text))
+}
+
+/// With the lines that declare it, if there are any.
+fn declared(ground: &Ground<'_>, named: &Named, title: &str) -> String {
+    let places = places(ground, named);
+    let declaration = places.iter().find_map(|(path, mentions)| Some((path, mentions.iter().find(|m| m.declares)?)));
+    let Some((path, mention)) = declaration else { return title.to_owned() };
+    let Some(file) = ground.files.get(path) else { return title.to_owned() };
+    let sketch = Sketch::of(&file.text);
+    let section = &sketch.sections[sketch.section(mention.span.start)];
+    let entry = section.entries.iter().find(|entry| {
+        entry.key.iter().any(|word| word.span.start <= mention.span.start && mention.span.end <= word.span.end)
+    });
+    let span = match entry {
+        Some(entry) => entry.span,
+        None => Span { start: section.span.start, end: section.end },
+    };
+    let lines: Vec<&str> = file.text[span.start..span.end].trim_end().lines().take(MOST_LINES).collect();
+    format!("{title}\n\n```toml\n{}\n```", lines.join("\n"))
 }
 
 fn chain(ground: &Ground<'_>, named: &Named) -> Option<String> {

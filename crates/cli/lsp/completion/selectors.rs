@@ -42,8 +42,8 @@ fn offers(ground: &Ground<'_>, spot: &Spot, base: &str) -> Vec<Offer> {
     match words.as_slice() {
         [] => roots(ground, set.as_ref()),
         ["values"] => {
-            let values = ground.look.values.iter();
-            values.map(|(name, value)| offer(name, Some(value.clone()), "", 0)).collect()
+            // Their names only: what a variable of the environment holds is nobody's to see.
+            ground.look.values.iter().map(|name| offer(name, None, "A value of node.toml.", 0)).collect()
         }
         ["input"] => {
             let inputs = ground.folder.policy(&ground.path).into_iter().flat_map(|policy| &policy.inputs);

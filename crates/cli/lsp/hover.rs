@@ -8,7 +8,7 @@ use policy::reader::Sketch;
 use policy::selector::vocabulary::ROOTS;
 use serde_json::Value;
 
-use super::completion::set_at;
+use super::completion::{is_name, set_at};
 use super::definition::{Named, named_at, places};
 use super::ground::Ground;
 use super::schema::{Shape, doc_of};
@@ -136,9 +136,8 @@ fn policy(ground: &Ground<'_>, name: &str) -> Option<String> {
 fn in_selector(ground: &Ground<'_>, spot: &Spot, at: usize) -> Option<(Span, String)> {
     let (Place::Value(Written::Text(inner)), Some(_)) = (&spot.place, &spot.step) else { return None };
     let text = &ground.file.text[inner.start..inner.end];
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let at = at - inner.start;
-    let start = text[..at].rfind(|c| !is_name(c)).map_or(0, |before| before + 1);
+    let start = text[..at].trim_end_matches(is_name).len();
     let end = at + text[at..].find(|c: char| !is_name(c) || c == '.').unwrap_or(text.len() - at);
     let name = text.get(start..end)?;
     let span = Span { start: inner.start + start, end: inner.start + end };

@@ -19,6 +19,7 @@ mod introspect;
 mod lsp;
 mod lsp_recorded;
 mod metadata;
+mod mistakes;
 mod outage;
 mod own_tests;
 mod protect;

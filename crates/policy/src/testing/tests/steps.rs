@@ -117,6 +117,8 @@ cases = [
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("the test `n [2]` failed: the status is 200, expected 201|"), "{found:?}");
     assert!(found[1].starts_with("the test `n [3]` failed: `$.a` is \"xtrue\", expected \"xfalse\"|"), "{found:?}");
+    let place = crate::testing::tests(&crate::reader::Files::from_texts([("policies/p.toml", test)])).0[1].case.clone();
+    assert_eq!(place.unwrap().line_column(), (8, 3));
     let named = failures(&format!("{ECHO}{}", test.replace("name = 'n'", "name = 'with ${case.a}'")));
     assert!(named[0].starts_with("the test `with 2` failed"), "{named:?}");
 }

@@ -98,6 +98,7 @@ impl<'a> Reader<'a> {
             policy: self.policy.to_owned(),
             name: read.name.value.0,
             place: self.document.place(table.span),
+            case: None,
             given,
             steps,
         })

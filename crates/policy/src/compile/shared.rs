@@ -45,11 +45,26 @@ pub struct ListenerFacts {
     /// Its name.
     pub name: String,
     /// Policies that run before every policy on it.
-    pub before: Vec<String>,
+    pub before: Vec<NamedPolicy>,
     /// Policies that run on every answer.
-    pub after: Vec<String>,
+    pub after: Vec<NamedPolicy>,
     /// The policy that answers what nothing took.
-    pub on_error: Option<String>,
+    pub on_error: Option<NamedPolicy>,
+}
+
+/// A policy that a file beside the policies names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPolicy {
+    /// Its name.
+    pub name: String,
+    /// Where it is named.
+    pub place: Option<Place>,
+}
+
+impl From<&str> for NamedPolicy {
+    fn from(name: &str) -> Self {
+        NamedPolicy { name: name.to_owned(), place: None }
+    }
 }
 
 /// What all filters of one compilation share.

@@ -12,6 +12,7 @@ mod cycles;
 mod flow;
 mod flow_words;
 mod layout;
+mod lint;
 mod listeners;
 mod methods;
 mod model;
@@ -30,11 +31,13 @@ pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use crate::diagnostic::Diagnostics;
 use crate::engine::{Program, model as compiled};
 use crate::filter::{Keeper, Library};
+use crate::lint::{Lints, RouteSubject};
 use crate::ports::Resources;
 use crate::reader::{Files, Outside};
 
@@ -63,6 +66,10 @@ pub struct Compiled {
     pub program: Option<Arc<Program>>,
     /// All problems of all files, sorted.
     pub diagnostics: Diagnostics,
+    /// What lints found, beside the problems; nothing where there was an error.
+    pub lints: Lints,
+    /// The stores, upstreams and values that filters use: the word for the kind, and the name.
+    pub used: BTreeSet<(String, String)>,
 }
 
 /// Compiles all policies: pure, no I/O but what `outside` does.
@@ -126,10 +133,20 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         *survey = survey::of(&policies, &effects, &points);
     }
 
+    let (of_filters, problems) = crate::lint::split(problems);
+    let mut lints = Lints::default();
+    lints.extend(of_filters);
+    let mut problems = problems;
+    sources.policy_documents().for_each(|document| problems.extend(lints.allow(document)));
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {
-        return Compiled { program: None, diagnostics };
+        return Compiled { program: None, diagnostics, lints: Lints::default(), used: BTreeSet::new() };
     }
+    let routes = lint::routes(&policies, &effects, &listeners);
+    lints.extend(lint::of_routes(&routes, &policies, &sources));
+    let subject = RouteSubject { routes: &routes, shared: &shared };
+    input.library.lints.iter().for_each(|lint| lints.extend(lint(&subject)));
+    let used = lint::used(&effects);
     let injected = listeners::injected(&listeners, &policies, &effects);
     let policies = policies.iter().zip(built).zip(injected).map(|((policy, built), injected)| compiled::Policy {
         name: policy.name.clone(),
@@ -155,5 +172,5 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         listeners,
         unbound,
     };
-    Compiled { program: Some(Arc::new(program)), diagnostics }
+    Compiled { program: Some(Arc::new(program)), diagnostics, lints, used }
 }

@@ -29,7 +29,7 @@ use policy::settings::{Literal, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Value};
 
 use super::attributes::{GRANT, Grant, Granted, SCOPES};
-use super::stop::{Stop, refused, settle};
+use super::stop::{Stop, refused, refuses, settle};
 
 /// `use = "oauth.check-scope"`
 #[derive(Deserialize, JsonSchema)]
@@ -77,6 +77,7 @@ impl FilterConfig for Settings {
             None => Question::One(Asked::compile(&self.asked, cx)?),
         };
         asked.publish(cx);
+        refuses(cx, &[ErrorCode::InvalidScope, ErrorCode::InsufficientScope]);
         Ok(CheckScope {
             asked,
             rule: rule(&self.r#match, cx)?,

@@ -23,7 +23,7 @@ use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
-use policy::reader::{Files, read_folder};
+use policy::reader::{Document, Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
@@ -56,6 +56,8 @@ pub(crate) struct Draft {
     pub(crate) program: Option<Arc<Program>>,
     /// What lints say, for whoever checks the files: a node that runs is told of problems only.
     pub(crate) lints: Diagnostics,
+    /// What stands below `policies/`, parsed.
+    documents: BTreeMap<String, Document>,
 }
 
 /// What a draft takes from the node that it is made for.
@@ -178,7 +180,7 @@ impl Draft {
             }
             None => Diagnostics::new(),
         };
-        Draft { reading, stores, upstreams, program, lints }
+        Draft { reading, stores, upstreams, program, lints, documents: compiled.documents }
     }
 }
 

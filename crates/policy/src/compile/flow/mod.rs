@@ -27,7 +27,7 @@ use state::{
 const MOST_STATES: usize = 32;
 
 /// A step of the program.
-type At = (PolicyId, ChainId, usize);
+pub(crate) type At = (PolicyId, ChainId, usize);
 
 /// What the states that reached a read have in common.
 #[derive(Clone, Copy, Default)]
@@ -37,6 +37,18 @@ struct Seen {
     /// Some way lacks it.
     lacking: bool,
 }
+
+/// What the flow proves of a step's own ends, for what tests are asked to show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// Something that it reads, and has no default for, may be absent.
+    pub(crate) lacking: bool,
+    /// It uses a store or upstream that no filter before it has surely used: its fault is not one of theirs.
+    pub(crate) first_use: bool,
+}
+
+/// What the flow proves, by step; a step that is not in it is never reached.
+pub(crate) type Proved = HashMap<At, Found>;
 
 pub(crate) struct Flow<'a> {
     policies: &'a [Policy],
@@ -49,7 +61,10 @@ pub(crate) struct Flow<'a> {
     /// How many states a chain was followed with, and their join.
     entered: HashMap<(PolicyId, ChainId), (usize, State)>,
     active: HashSet<(PolicyId, ChainId)>,
-    reached: HashSet<At>,
+    /// The steps that are reached, and what was found of each.
+    reached: Proved,
+    /// For attributes that a filter may have left absent although it says that it sets them: the number of that doubt.
+    doubts: HashMap<Attribute, Attribute>,
     /// By step, and by the read's place among its reads (those of `when` first).
     reads: BTreeMap<(At, usize), Seen>,
     /// By step that reads the request's body or sends it away.
@@ -94,7 +109,7 @@ pub(crate) fn check(
     methods: &Methods,
     keep_points: bool,
     problems: &mut Diagnostics,
-) -> Points {
+) -> (Points, Proved) {
     let mut flow = Flow::new(policies, effects);
     flow.points = keep_points.then(HashMap::new);
     flow.follow_listeners(listeners);
@@ -102,7 +117,7 @@ pub(crate) fn check(
     flow.report(listeners, problems);
     let states = flow.points.take().unwrap_or_default();
     flow.check_guards(methods, listeners, problems);
-    Points { states, names: flow.numbers }
+    (Points { states, names: flow.numbers }, flow.reached)
 }
 
 impl<'a> Flow<'a> {
@@ -121,7 +136,8 @@ impl<'a> Flow<'a> {
             followed: HashMap::new(),
             entered: HashMap::new(),
             active: HashSet::new(),
-            reached: HashSet::new(),
+            reached: HashMap::new(),
+            doubts: HashMap::new(),
             reads: BTreeMap::new(),
             bodies: BTreeMap::new(),
             bare: Vec::new(),
@@ -202,7 +218,7 @@ impl Flow<'_> {
         for (index, step) in policies[policy].chains[chain].steps.iter().enumerate() {
             let Some(state) = here.0.take() else { return ends };
             let at = (policy, chain, index);
-            self.reached.insert(at);
+            self.reached.entry(at).or_default();
             self.pass(at, &state);
             let done = self.follow_step(at, &state);
             here.join_point(&done.end.point);
@@ -360,8 +376,15 @@ impl Flow<'_> {
         let mut ends = Ends::default();
         ends.failure.join(&failed);
         ends.abort.join(&failed);
+        for (kind, name) in &own.uses {
+            let used = self.numbers.of(&format!(" used {kind} {}", name.value));
+            if !state.proves(used) {
+                self.reached.entry(at).or_default().first_use = true;
+            }
+            after.set(used);
+        }
         own.removes.iter().for_each(|name| after.unset(self.numbers.of(name)));
-        own.writes.iter().for_each(|name| after.set(self.numbers.of(name)));
+        own.writes.iter().for_each(|name| self.write(name, own.leaves_absent.contains(name), &mut after));
         if own.authorizes && self.guards.is_some() {
             let ran = self.numbers.of(&format!(" ran {kind}"));
             after.set(ran);
@@ -379,6 +402,20 @@ impl Flow<'_> {
             ends.end.point.join(&after);
         }
         ends
+    }
+
+    /// The attribute is set; where it may have been left absent, a doubt stays.
+    fn write(&mut self, name: &str, may_be_absent: bool, state: &mut State) {
+        let number = self.numbers.of(name);
+        state.set(number);
+        match may_be_absent {
+            true => {
+                let doubt = self.numbers.of(&format!(" absent {name}"));
+                self.doubts.insert(number, doubt);
+                state.may_set(doubt);
+            }
+            false => self.doubts.get(&number).iter().for_each(|doubt| state.unset(**doubt)),
+        }
     }
 
     /// What a flow word runs, one of these.
@@ -433,6 +470,10 @@ impl Flow<'_> {
             let seen = self.reads.entry((at, first + index)).or_default();
             seen.there |= state.maybe(number);
             seen.lacking |= !state.sure(number);
+            let doubt = self.doubts.get(&number).is_some_and(|doubt| !state.is_unknown() && state.maybe(*doubt));
+            if !read.optional && (doubt || !state.sure(number)) {
+                self.reached.entry(at).or_default().lacking = true;
+            }
         }
         if effects.reads_request_body {
             if !state.is_unknown() && !state.sure(BODY_HELD) {

@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Value as Json, json};
 
 use super::{Code, Diagnostic, Diagnostics, Place, Severity, codes};
+use crate::lint;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -51,12 +52,16 @@ fn rule(code: Code) -> Json {
     let meaning = codes::ALL.iter().find(|(known, _)| *known == code).map_or("", |(_, meaning)| meaning.trim());
     let page = codes::explanation(code.as_str()).unwrap_or(meaning);
     let first = page.split("\n\n").nth(1).unwrap_or(meaning).replace('\n', " ");
-    json!({
+    let mut rule = json!({
         "id": code.as_str(),
         "shortDescription": { "text": escaped(meaning) },
         "fullDescription": { "text": escaped(&first) },
         "help": { "text": escaped(page), "markdown": escaped(page) },
-    })
+    });
+    if let Some(lint) = lint::name(code) {
+        rule["name"] = json!(lint);
+    }
+    rule
 }
 
 struct Writer<'a> {
@@ -182,14 +187,15 @@ mod tests {
 
     #[test]
     fn each_code_is_one_rule_in_order_with_its_page() {
-        let found: Diagnostics = [codes::NO_ANSWER, codes::SYNTAX, codes::NO_ANSWER]
+        let found: Diagnostics = [codes::LIFETIME, codes::SYNTAX, codes::LIFETIME]
             .map(|code| Problem::error(code, "x").nowhere())
             .into_iter()
             .collect();
         let log = to_sarif(&found, "1.2.3", PathBuf::from);
         let run = &log["runs"][0];
         let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
-        assert_eq!(rules.iter().map(|r| r["id"].as_str().unwrap()).collect::<Vec<_>>(), ["P0002", "P0204"]);
+        assert_eq!(rules.iter().map(|r| r["id"].as_str().unwrap()).collect::<Vec<_>>(), ["P0002", "P0711"]);
+        assert_eq!((rules[0].get("name"), &rules[1]["name"]), (None, &json!("lifetime")));
         assert_eq!(rules[0]["shortDescription"]["text"], "A file is no TOML.");
         assert!(rules[0]["help"]["markdown"].as_str().unwrap().contains("## The cure"), "{}", rules[0]);
         let indices: Vec<_> = run["results"].as_array().unwrap().iter().map(|r| r["ruleIndex"].as_u64()).collect();

@@ -451,7 +451,7 @@ fn any_question_about_any_text() {
             match dice(3) {
                 0 => text.truncate(at),
                 1 => text.insert_str(at, PIECES[dice(PIECES.len())]),
-                _ => drop(text.drain(at..text.floor_char_boundary(at + dice(30)).max(at))),
+                _ => text.replace_range(at..text.floor_char_boundary(at + dice(30)).max(at), ""),
             }
         }
         editor.change(path, version, &text);

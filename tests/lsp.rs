@@ -326,6 +326,32 @@ fn renaming() {
 }
 
 #[test]
+fn formatting() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    let text = "route='/𝄞'   # ü\n\n\n\n[[filter]]\nuse = \"respond\"\ntext = 'x'\n";
+    editor.open(path, text);
+    let ask = json!({ "textDocument": { "uri": editor.uri(path) }, "options": { "tabSize": 2, "insertSpaces": true } });
+    let edits = editor.ask("textDocument/formatting", ask.clone());
+    // From the end to the start, by whole lines.
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for edit in edits.as_array().unwrap().iter().rev() {
+        let line = |end: &str| edit["range"][end]["line"].as_u64().unwrap() as usize;
+        assert_eq!((&edit["range"]["start"]["character"], &edit["range"]["end"]["character"]), (&json!(0), &json!(0)));
+        lines.splice(line("start")..line("end"), [edit["newText"].as_str().unwrap()]);
+    }
+    let formatted = lines.concat();
+    folder.write("formatted.toml", text);
+    folder.run(["fmt", "formatted.toml"]).code(0);
+    assert_eq!(formatted, folder.read("formatted.toml"));
+    editor.change(path, 2, &formatted);
+    assert_eq!(editor.ask("textDocument/formatting", ask.clone()), json!([]));
+    editor.change(path, 3, "a = [");
+    assert_eq!(editor.ask("textDocument/formatting", ask), Value::Null);
+}
+
+#[test]
 fn what_was_meant_is_offered() {
     let folder = shop();
     let text = ORDERS.replace("\"read\"", "\"raed\"").replace("oauth.validate-token", "oauth.validate-tokn");
@@ -425,7 +451,7 @@ fn any_question_about_any_text() {
             match dice(3) {
                 0 => text.truncate(at),
                 1 => text.insert_str(at, PIECES[dice(PIECES.len())]),
-                _ => drop(text.drain(at..text.floor_char_boundary(at + dice(30)).max(at))),
+                _ => text.replace_range(at..text.floor_char_boundary(at + dice(30)).max(at), ""),
             }
         }
         editor.change(path, version, &text);

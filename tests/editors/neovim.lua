@@ -178,10 +178,11 @@ local function main()
   expect("a policy's file is renamed", vim.fn.filereadable(folder .. "/policies/hello.toml") == 1)
   expect("and the old one is gone", vim.fn.filereadable(folder .. "/policies/greet.toml") == 0)
 
-  if client.server_capabilities.documentFormattingProvider or client.resolved_capabilities.document_formatting then
+  do
     local params = { textDocument = { uri = vim.uri_from_bufnr(orders) }, options = { tabSize = 2, insertSpaces = true } }
     local edits = ask(orders, "textDocument/formatting", params)
     vim.lsp.util.apply_text_edits(edits or {}, orders, client.offset_encoding)
+    expect("there is something to format", edits and #edits > 0, edits)
     expect("formatted, it is right", diagnostics(orders) == "", told)
     vim.cmd("silent wall")
   end

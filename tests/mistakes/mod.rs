@@ -33,7 +33,9 @@ fn made(template: &'static str, made: &mut BTreeMap<&'static str, Vec<(String, S
         paths.map(|path| (path.clone(), folder.read(&path))).collect()
     });
     let folder = Folder::empty();
-    files.iter().for_each(|(path, text)| drop(folder.write(path, text)));
+    for (path, text) in files {
+        folder.write(path, text);
+    }
     folder
 }
 
@@ -45,10 +47,11 @@ fn seed(mistake: &Mistake, folder: &Folder) {
     folder.write(mistake.file, &text.replacen(mistake.find, mistake.replace, 1));
 }
 
-/// The diagnostics of `check`, without tests.
+/// What `check` has to say of the files; tests that fail are another matter.
 fn checked(folder: &Path) -> Vec<Value> {
-    let run = portcullis(folder, ["check", "--no-tests", "--json"]);
-    run.json()["diagnostics"].as_array().expect("diagnostics").clone()
+    let found = portcullis(folder, ["check", "--json"]).json()["diagnostics"].clone();
+    let found = found.as_array().expect("diagnostics").iter();
+    found.filter(|diagnostic| diagnostic["code"] != "P0601").cloned().collect()
 }
 
 /// The tests that fail.
@@ -80,19 +83,28 @@ fn wrong(mistake: &Mistake, folder: &Folder) -> Option<String> {
     None
 }
 
+fn all_wrong(mistakes: &[Mistake]) -> Vec<String> {
+    let mut templates = BTreeMap::new();
+    let wrong = mistakes.iter().filter_map(|mistake| {
+        let folder = made(mistake.template, &mut templates);
+        seed(mistake, &folder);
+        wrong(mistake, &folder).map(|why| format!("{}: {why}", mistake.what))
+    });
+    wrong.collect()
+}
+
 fn text<'a>(json: &'a Value, name: &str) -> &'a str {
     json[name].as_str().unwrap_or("-")
 }
 
 #[test]
 fn every_mistake_is_found_as_the_table_says() {
-    let mut templates = BTreeMap::new();
-    let mut all_wrong = Vec::new();
-    for mistake in MISTAKES {
-        let folder = made(mistake.template, &mut templates);
-        seed(mistake, &folder);
-        all_wrong.extend(wrong(mistake, &folder).map(|why| format!("{}: {why}", mistake.what)));
-    }
+    // Each is a few runs of the program: side by side they take half the time.
+    let all_wrong: Vec<_> = std::thread::scope(|scope| {
+        let parts = MISTAKES.chunks(MISTAKES.len().div_ceil(4)).map(|part| scope.spawn(|| all_wrong(part)));
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().flat_map(|part| part.join().expect("no panic")).collect()
+    });
     assert!(all_wrong.is_empty(), "{}", all_wrong.join("\n"));
 }
 

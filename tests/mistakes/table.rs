@@ -19,7 +19,7 @@ pub(super) struct Mistake {
 /// Who finds a mistake.
 #[derive(Clone, Copy)]
 pub(super) enum Found {
-    /// `check --no-tests`, with this code, in this line of the file, or at `FILE:LINE`.
+    /// `check`, with this code, in this line of the file, or at `FILE:LINE`.
     Check { code: &'static str, place: &'static str },
     /// `test`: this one fails, and `check` has nothing to say.
     Test(&'static str),
@@ -50,7 +50,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
 "#,
         replace: r#"upstream = "orders
 "#,
-        found: Found::Check { code: "P0002", place: "25" },
+        found: Found::Check { code: "P0002", place: "24" },
     },
     Mistake {
         what: "a filter is misspelt",
@@ -66,7 +66,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         file: ORDERS,
         find: r#"use = "security-headers""#,
         replace: r#"use = "cors""#,
-        found: Found::Check { code: "P0004", place: "28" },
+        found: Found::Check { code: "P0004", place: "27" },
     },
     Mistake {
         what: "a setting is misspelt",
@@ -108,7 +108,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"client_credentials = "client-credentials"
 "#,
         replace: "",
-        found: Found::Check { code: "P0203", place: "31" },
+        found: Found::Check { code: "P0203", place: "29" },
     },
     Mistake {
         what: "a called policy is misspelt",
@@ -125,7 +125,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"with   = { api = "orders" }
 "#,
         replace: "",
-        found: Found::Check { code: "P0209", place: "15" },
+        found: Found::Check { code: "P0209", place: "16" },
     },
     Mistake {
         what: "an input of another type",
@@ -147,7 +147,7 @@ burst = 100
         replace: r#"use    = "call"
 policy = "partners/orders"
 "#,
-        found: Found::Check { code: "P0205", place: "8" },
+        found: Found::Check { code: "P0205", place: "policies/partners/orders.toml:16" },
     },
     Mistake {
         what: "a store is misspelt",
@@ -205,7 +205,7 @@ store = "clients""#,
         file: FAULTS,
         find: "${values.support}",
         replace: "${values.suport}",
-        found: Found::Check { code: "P0112", place: "11" },
+        found: Found::Check { code: "P0112", place: "10" },
     },
     Mistake {
         what: "two listeners have one name",
@@ -213,7 +213,7 @@ store = "clients""#,
         file: NODE,
         find: r#"name    = "internal""#,
         replace: r#"name    = "public""#,
-        found: Found::Check { code: "P0113", place: "18" },
+        found: Found::Check { code: "P0113", place: "17" },
     },
     Mistake {
         what: "a test's expectation is misspelt",
@@ -221,7 +221,7 @@ store = "clients""#,
         file: ORDERS,
         find: "expect  = { status = 404, reason",
         replace: "expect  = { staus = 404, reason",
-        found: Found::Check { code: "P0115", place: "90" },
+        found: Found::Check { code: "P0115", place: "89" },
     },
     Mistake {
         what: "the scopes are checked before there is a token",
@@ -253,7 +253,7 @@ methods = ["client_secret_basic", "client_secret_post"]
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0201", place: "28" },
+        found: Found::Check { code: "P0201", place: "20" },
     },
     Mistake {
         what: "the request goes nowhere",
@@ -265,7 +265,7 @@ upstream = "orders"
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0204", place: "18" },
+        found: Found::Check { code: "P0204", place: "19" },
     },
     Mistake {
         what: "a body is read after it was sent away",
@@ -278,7 +278,7 @@ of = "response"
 set = { x-order = "${request.json:$.id}" }
 
 [[response]] "#,
-        found: Found::Check { code: "P0206", place: "26" },
+        found: Found::Check { code: "P0206", place: "27" },
     },
     Mistake {
         what: "a token is asked for by some methods only",
@@ -303,7 +303,7 @@ when = 'request.method != "GET"'"#,
         file: CATALOGUE,
         find: r#""GET /catalogue/{*rest}""#,
         replace: r#""/orders/**""#,
-        found: Found::Check { code: "P0301", place: "2" },
+        found: Found::Check { code: "P0301", place: "policies/partners/orders.toml:2" },
     },
     Mistake {
         what: "a listener is misspelt",
@@ -376,7 +376,7 @@ when = 'request.method != "GET"'"#,
         file: SERVER,
         find: r#"# issuer = "https://"#,
         replace: r#"issuer = "http://"#,
-        found: Found::Check { code: "P0501", place: "6" },
+        found: Found::Check { code: "P0501", place: "5" },
     },
     Mistake {
         what: "an environment variable that nobody sets",
@@ -388,11 +388,11 @@ when = 'request.method != "GET"'"#,
     },
     Mistake {
         what: "tokens that live longer than the server allows",
-        template: TOKEN_SERVER,
+        template: GATEWAY,
         file: TOKEN,
         find: r#"lifetime = "1h""#,
-        replace: r#"lifetime = "90d""#,
-        found: Found::Check { code: "P0103", place: "26" },
+        replace: r#"lifetime = "2h""#,
+        found: Found::Check { code: "P0103", place: "25" },
     },
     Mistake {
         what: "the scope check is gone",
@@ -502,7 +502,7 @@ keep_credential = true"#,
         find: r#"listener    = "internal"
 "#,
         replace: "",
-        found: Found::Test("partners/orders: DELETE with orders:read orders:write orders:admin: 403"),
+        found: Found::Test("partners/orders: a reader reads; the API is told who it is, and not its token"),
     },
     Mistake {
         what: "what is internal asks for a scope that partners have",

@@ -96,7 +96,8 @@ Examples:
   portcullis test orders oauth/token               those of two policies
   portcullis test --filter \"wrong secret\"          those whose name has these words
   portcullis test orders --watch                   again whenever a file changes
-  portcullis test --junit results.xml              for a build server")]
+  portcullis test --junit results.xml              for a build server
+  portcullis test --coverage --min 100             which outcomes no test reaches")]
     Test(TestArgs),
 
     /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
@@ -185,6 +186,24 @@ pub(crate) struct TestArgs {
     /// Write the results to this file too, as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+
+    /// Tell which outcomes, cases and chains of the policies no test reaches
+    #[arg(long)]
+    pub(crate) coverage: bool,
+
+    /// Write the coverage to this file, as an LCOV tracefile
+    #[arg(long, value_name = "FILE")]
+    pub(crate) coverage_lcov: Option<PathBuf>,
+
+    /// Exit with 1 where the coverage is less than this
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) min: Option<f64>,
+}
+
+/// 0 to 100.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| String::from("this is no number"))?;
+    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(String::from("a percentage is 0 to 100")) }
 }
 
 #[derive(Debug, Args)]

@@ -156,10 +156,6 @@ impl Outcomes {
     pub(crate) const ALL: [StepOutcome; 5] =
         [StepOutcome::Success, StepOutcome::Answered, StepOutcome::Failure, StepOutcome::Abort, StepOutcome::Skipped];
 
-    pub(crate) fn add(&mut self, outcome: StepOutcome) {
-        self.0 |= 1 << outcome as u8;
-    }
-
     /// Adds it where that holds.
     pub(crate) fn add_if(&mut self, holds: bool, outcome: StepOutcome) {
         self.0 |= u8::from(holds) << outcome as u8;
@@ -167,14 +163,6 @@ impl Outcomes {
 
     pub(crate) fn has(self, outcome: StepOutcome) -> bool {
         self.0 >> outcome as u8 & 1 == 1
-    }
-
-    pub(crate) fn join(&mut self, other: Outcomes) {
-        self.0 |= other.0;
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = StepOutcome> {
-        Outcomes::ALL.into_iter().filter(move |outcome| self.has(*outcome))
     }
 }
 

@@ -87,13 +87,13 @@ fn all_kinds_of_files_are_checked() {
         ("node.toml", "nam = 1\n", "P0101 0:0"),
         ("stores/stores.toml", "default = \"no\"\n", "P0401 0:10"),
         ("policies/oauth/server.toml", "isuer = 1\n", "P0101 0:0"),
-        ("policies/oauth/token.test.toml", "[[test]]\nnam = 1\n", "P0115"),
+        ("policies/oauth/token.test.toml", "[[test]]\nname = \"x\"\nrequest = 1\nexpect = {}\n", "P0115 2:10"),
         ("policies/new.toml", "[[filter]]\nuse = \"respnd\"\n", "P0105 1:6"),
     ] {
         let before = folder.read("node.toml");
         editor.open(path, text);
         let told = editor.diagnostics(path, 1);
-        assert!(path.contains("test.toml") || told.iter().any(|t| t.starts_with(expected)), "{path}: {told:?}");
+        assert!(told.iter().any(|t| t.starts_with(expected)), "{path}: {told:?}");
         editor.tell("textDocument/didClose", json!({ "textDocument": { "uri": editor.uri(path) } }));
         assert_eq!(editor.diagnostics(path, Value::Null), [""; 0], "{path}");
         assert_eq!(folder.read("node.toml"), before);
@@ -156,6 +156,9 @@ fn completion_of_keys_and_names() {
     let required = ask(&ORDERS.replace("asked = \"orders:read\"\n", "|\n"));
     assert_eq!(required.first().map(String::as_str), Some("asked"), "what is required comes first: {required:?}");
     has(&ask(&add("store = \"|\"")), &["access-token", "partner-tokens"], &["clients"]);
+    has(&ask(&add("clients = \"|\"")), &["clients"], &["access-token"]);
+    has(&ask(&add("from = [\"|\"]")), &["header", "query"], &[]);
+    has(&ask(&ORDERS.replace("asked =", "match = \"|\"\nasked =")), &["all", "any"], &[]);
     has(&ask(&add("store = |")), &["access-token", "partner-tokens"], &["clients"]);
     has(&ask(&ORDERS.replace("upstream = \"orders\"", "upstream = \"|")), &["orders"], &["read"]);
     has(&ask(&ORDERS.replace("GET = \"read\"", "GET = \"|\"")), &["read"], &["continue", "orders"]);
@@ -167,6 +170,19 @@ fn completion_of_keys_and_names() {
     has(&ask(&ORDERS.replace("route", "listener = \"|\"\nroute")), &["public"], &["orders"]);
     has(&ask(&ORDERS.replace("else =", "fold_case = |\nelse =")), &["true", "false"], &[]);
     has(&ask(&add("[[filter]]\nuse = \"any\"\ntry = \"|\"")), &["all"], &[]);
+
+    for (file, text, wanted) in [
+        ("node.toml", "[log]\nlevel = \"|\"", "warn"),
+        ("node.toml", "[debug]\ngeneration_header = |", "true"),
+        ("policies/oauth/server.toml", "|", "issuer"),
+        ("policies/oauth/token.test.toml", "[[test]]\nrequest = { | }", "basic"),
+        ("policies/oauth/token.test.toml", "[[test]]\nexpect = { outcome = \"|\" }", "answered"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[test.given.stores]\n|", "clients"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[[test.step]]\npolicy = \"|\"", "oauth/revoke"),
+    ] {
+        editor.open(file, "");
+        has(&offered(&mut editor, file, 2, text), &[wanted], &[]);
+    }
 
     editor.open("stores/stores.toml", "");
     has(
@@ -200,6 +216,14 @@ fn hover_definition_and_references() {
         let said = hover(&ORDERS.replacen(from, to, 1));
         assert!(said.contains(expected), "{to}: {said}");
     }
+    // What a diagnostic's code means.
+    editor.change("policies/other.toml", 2, &other.replace("\"orders\"", "\"ordrs\""));
+    assert_eq!(editor.diagnostics("policies/other.toml", 2), ["P0107 3:9"]);
+    let place = editor.at("policies/other.toml", &other.replace("\"orders\"", "\"or|drs\""));
+    let said = editor.ask("textDocument/hover", place)["contents"]["value"].as_str().unwrap_or_default().to_owned();
+    assert!(said.contains("a policy that does not exist") && !said.contains("```"), "{said}");
+    editor.change("policies/other.toml", 3, other);
+
     let line = |found: &Value| {
         let uri = found["uri"].as_str().unwrap().rsplit_once("/").unwrap().1.to_owned();
         format!("{uri}:{}", found["range"]["start"]["line"])
@@ -336,6 +360,9 @@ fn the_conversation_survives_anything() {
         let place = json!({ "textDocument": { "uri": uri }, "position": { "line": 0, "character": 0 } });
         assert_eq!(editor.ask("textDocument/hover", place), Value::Null, "{uri}");
     }
+    // A file that is not open is as it stands on the disk.
+    let place = editor.at("policies/oauth/token.toml", "# The token|");
+    assert!(editor.ask("textDocument/documentSymbol", place).as_array().is_some_and(|all| all.len() > 10));
     // Places that are none.
     editor.open("policies/orders.toml", ORDERS);
     for (line, character) in [(0, 4_000_000_000_u32), (4_000_000_000_u32, 0), (3, 7)] {
@@ -427,4 +454,66 @@ fn many_changes_at_once() {
     }
     editor.change("policies/orders.toml", 200, ORDERS);
     assert_eq!(editor.diagnostics("policies/orders.toml", 200), [""; 0]);
+}
+
+#[test]
+fn tests_run_when_a_policy_is_saved() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/hello.toml";
+    let text = "route = \"/hello\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n[[test]]\nname = \"it greets\"\n\
+                request = {}\nexpect = { text = \"HELLO\" }\n";
+    editor.open(path, text);
+    assert_eq!(editor.diagnostics(path, 1), [""; 0], "it is not saved");
+    folder.write(path, text);
+    editor.tell("textDocument/didSave", json!({ "textDocument": { "uri": editor.uri(path) } }));
+    let told = editor.diagnostics(path, 1);
+    assert!(told.len() == 1 && told[0].starts_with("P0601"), "{told:?}");
+    editor.change(path, 2, &text.replace("HELLO", "hello"));
+    assert_eq!(editor.diagnostics(path, 2), [""; 0]);
+}
+
+/// A key that is offered is one that the checker knows.
+#[test]
+fn what_is_offered_is_right() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let filters = ["oauth.validate-token", "oauth.check-scope", "proxy", "rate-limit", "switch", "call", "any"];
+    let filters = filters.map(|name| ("policies/orders.toml", format!("[[filter]]\nuse = \"{name}\"\n")));
+    let others = [
+        ("policies/orders.toml", ""),
+        ("node.toml", ""),
+        ("node.toml", "[cluster]\n"),
+        ("node.toml", "[[listener]]\n"),
+        ("node.toml", "[admin]\n"),
+        ("node.toml", "[upstream.x]\n"),
+        ("node.toml", "[upstream.x.timeouts]\n"),
+        ("node.toml", "[limits]\n"),
+        ("node.toml", "[log]\n"),
+        ("node.toml", "[debug]\n"),
+        ("stores/stores.toml", "[store.x]\n"),
+        ("stores/stores.toml", "[kps.x]\n"),
+        ("policies/oauth/server.toml", ""),
+        ("policies/oauth/server.toml", "[maximum_lifetime]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[[test.step]]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[test.request]\n"),
+        ("policies/oauth/token.test.toml", "[[test]]\n[test.expect]\n"),
+    ];
+    let mut version = 1;
+    for (path, header) in filters.into_iter().chain(others.map(|(path, header)| (path, header.to_owned()))) {
+        editor.open(path, "");
+        version += 1;
+        let keys = offered(&mut editor, path, version, &format!("{header}|"));
+        let keys: Vec<&String> = keys.iter().filter(|key| !key.starts_with('[') && *key != "allow").collect();
+        assert!(!keys.is_empty(), "{path} {header}");
+        let lines: String = keys.iter().map(|key| format!("{key} = 1\n")).collect();
+        version += 1;
+        editor.change(path, version, &format!("{header}{lines}"));
+        let uri = editor.uri(path);
+        let told = editor.wait_for("diagnostics", |m| m["params"]["uri"] == uri && m["params"]["version"] == version);
+        let unknown = told["params"]["diagnostics"].as_array().unwrap().iter().map(|d| d["message"].as_str().unwrap());
+        let unknown: Vec<_> = unknown.filter(|message| message.contains("not known")).collect();
+        assert!(unknown.is_empty(), "{path} {header}: {unknown:?}");
+    }
 }

@@ -15,6 +15,7 @@ mod cli_records;
 mod cluster;
 mod drain;
 mod durability;
+mod fmt;
 mod introspect;
 mod lsp;
 mod lsp_recorded;

@@ -100,11 +100,22 @@ Examples:
   portcullis test --coverage --min 100             which outcomes no test reaches")]
     Test(TestArgs),
 
+    /// Write the files in their one style: comments, order and meaning stay
+    #[command(after_help = "\
+Without FILE: all files of the configuration folder. A file with a syntax error is left as it is, and told.
+Exit code 1 where a file is no TOML, and with --check where one would change.
+
+Examples:
+  portcullis fmt                                   the folder you stand in
+  portcullis fmt --check                           for a build server: what would change, and nothing is written
+  portcullis fmt - < orders.toml                   to standard output: for an editor")]
+    Fmt(FmtArgs),
+
     /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
     #[command(after_help = "\
 Speaks over standard input and output; docs/editors.md says how editors start it.
 The configuration is the nearest folder above an opened file that has it among its files, or the one that -c names.
-It opens no data source, runs no test and writes nothing.
+It opens no data source and writes nothing; a policy's own tests run when it is saved.
 
 Example:
   portcullis lsp                                   by the editor, not by hand")]
@@ -204,6 +215,17 @@ pub(crate) struct TestArgs {
 fn percent(text: &str) -> Result<f64, String> {
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| String::from("this is no number"))?;
     if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(String::from("a percentage is 0 to 100")) }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FmtArgs {
+    /// The files; `-` is standard input, to standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Write nothing: name the files that would change, and show how
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]

@@ -34,7 +34,7 @@ pub(super) fn found(look: &Look, root: &Path, encoding: Encoding) -> Found {
     for diagnostic in look.diagnostics.iter() {
         let problem = &diagnostic.problem;
         let mut message = problem.message.clone();
-        for more in [&diagnostic.label, &problem.help].into_iter().flatten() {
+        for more in [&diagnostic.label, &problem.help].into_iter().flatten().chain(&diagnostic.notes) {
             message.extend(["\n", more]);
         }
         // What is built in, or given on the command line, is no file of the folder.

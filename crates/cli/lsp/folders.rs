@@ -47,6 +47,8 @@ pub(super) struct Folder {
     pub(super) look: Option<Arc<Look>>,
     /// What the last check that could read the policy knew of it.
     policies: BTreeMap<String, PolicySurvey>,
+    /// A file of it was open.
+    pub(super) was_open: bool,
     /// What it was told that has no place in a file.
     pub(super) elsewhere: Vec<String>,
     /// What the client was told.

@@ -47,9 +47,11 @@ fn problems(ground: &Ground<'_>, at: usize) -> Vec<String> {
         Some(gen_lsp_types::Code::String(code)) => Some(code.clone()),
         _ => None,
     };
+    // The page's title and what stands before its examples.
     let meaning = |code: String| {
-        let (_, meaning) = codes::ALL.iter().find(|(known, _)| known.as_str() == code)?;
-        Some(format!("`{code}`:{meaning}"))
+        let page = codes::explanation(&code)?;
+        let said = page.split("\n## ").next().unwrap_or_default();
+        Some(said.trim_start_matches("# ").trim_end().to_owned())
     };
     let mut found: Vec<String> = here.filter_map(code).filter_map(meaning).collect();
     found.dedup();

@@ -28,7 +28,7 @@ mod wire;
 mod words;
 mod worker;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::Ended;
@@ -62,6 +62,9 @@ pub(crate) fn run(global: &Global) -> Ended {
     // Where the conversation is over, nobody is to be woken.
     let worker = Worker::start(move || drop(wake.send(Event::Checked))).map_err(no_thread)?;
     thread("reading", move || read_all(&events)).map_err(no_thread)?;
+    if io::stdin().is_terminal() {
+        log(format_args!("an editor is to speak here; Ctrl-C ends it"));
+    }
     let mut server = Server::new(io::stdout(), options, only, worker);
     for event in received {
         let code = match event {

@@ -49,6 +49,12 @@ impl<'s> Shape<'s> {
         Shape { root: self.root, nodes }
     }
 
+    /// The same, or an item of it where it is a list: what a header leads to.
+    pub(super) fn or_item(self) -> Shape<'s> {
+        let item = self.item();
+        if item.nodes.is_empty() { self } else { item }
+    }
+
     /// The keys that may stand here.
     pub(super) fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = Vec::new();

@@ -6,9 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use gen_lsp_types::{
-    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Position, Uri,
+    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
+    Position, Uri,
 };
 use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response};
+use policy::compile::policy_name;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -178,7 +180,7 @@ impl<W: Write> Server<W> {
         let (root, path) = folders::find(&file, self.only.as_deref())?;
         if self.folders.get(&root).is_none_or(|folder| folder.look.is_none()) {
             if !self.folders.contains_key(&root) {
-                self.changed(&root);
+                self.changed(&root, Vec::new());
             }
             // The first check of a folder: there is nothing to answer by before it.
             self.worker.wait(&root);
@@ -220,9 +222,11 @@ impl<W: Write> Server<W> {
             "textDocument/didOpen" => decode(note.params).map(|params| self.opened(params)),
             "textDocument/didChange" => decode(note.params).map(|params| self.edited(params)),
             "textDocument/didClose" => decode(note.params).map(|params| self.closed(params)),
+            "textDocument/didSave" => decode(note.params).map(|params| self.saved(params)),
             // The folder on the disk is another one now.
-            "textDocument/didSave" | "workspace/didChangeWatchedFiles" | "workspace/didChangeWorkspaceFolders" => {
-                self.all_changed();
+            "workspace/didChangeWatchedFiles" => {
+                let roots: Vec<PathBuf> = self.folders.keys().cloned().collect();
+                roots.iter().for_each(|root| self.changed(root, Vec::new()));
                 Ok(())
             }
             _ => Ok(()),
@@ -270,19 +274,20 @@ impl<W: Write> Server<W> {
         }
     }
 
+    fn saved(&mut self, params: DidSaveTextDocumentParams) {
+        let Some(file) = uri::path(&params.text_document.uri) else { return };
+        let Some((root, path)) = folders::find(&file, self.only.as_deref()) else { return };
+        self.changed(&root, tested(&path).into_iter().collect());
+    }
+
     fn changed_at(&mut self, file: &Path) {
         if let Some((root, _)) = folders::find(file, self.only.as_deref()) {
-            self.changed(&root);
+            self.changed(&root, Vec::new());
         }
     }
 
-    fn all_changed(&mut self) {
-        let roots: Vec<PathBuf> = self.folders.keys().cloned().collect();
-        roots.iter().for_each(|root| self.changed(root));
-    }
-
-    /// Has a folder checked anew.
-    fn changed(&mut self, root: &Path) {
+    /// Has a folder checked anew, and the tests of these policies run.
+    fn changed(&mut self, root: &Path, saved: Vec<String>) {
         let only = self.only.as_deref();
         let of_root = |document: &Document| {
             folders::find(&document.path, only).filter(|(own, _)| own == root).map(|(_, path)| path)
@@ -296,7 +301,7 @@ impl<W: Write> Server<W> {
         folder.round += 1;
         let outside = std::sync::Arc::new(crate::outside::Machine::new(root));
         let options = Options { dir: root.to_owned(), outside, ..self.options.clone() };
-        self.worker.submit(root.to_owned(), Job { options, texts, round: folder.round });
+        self.worker.submit(root.to_owned(), Job { options, texts, saved, round: folder.round });
     }
 
     fn take_up(&mut self, done: Done) -> io::Result<()> {
@@ -324,7 +329,8 @@ impl<W: Write> Server<W> {
             false => found.elsewhere.clone(),
         };
         folder.elsewhere = found.elsewhere;
-        let empty = open.is_empty() && folder.published.is_empty();
+        folder.was_open |= !open.is_empty();
+        let empty = folder.was_open && open.is_empty() && folder.published.is_empty();
         for params in news {
             self.notify("textDocument/publishDiagnostics", params)?;
         }
@@ -367,6 +373,12 @@ impl Question {
             _ => return None,
         })
     }
+}
+
+/// The policy whose tests a file has.
+fn tested(path: &str) -> Option<String> {
+    let name = path.strip_prefix("policies/")?.strip_suffix(".toml")?;
+    policy_name(path).or(name.strip_suffix(".test")).map(str::to_owned)
 }
 
 fn answer(value: impl Serialize) -> Result<Value, Refused> {

@@ -28,7 +28,7 @@ fn uses(sketch: &Sketch, step: &Step) -> Option<String> {
 pub(super) fn follow<'s>(schema: &'s Value, spot: &Spot) -> Shape<'s> {
     let mut shape = Shape::of(schema);
     for word in rest_of_header(spot) {
-        shape = shape.key(word);
+        shape = shape.key(word).or_item();
     }
     for way in &spot.way {
         shape = match way {

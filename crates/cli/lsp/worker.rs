@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use policy::diagnostic::SourceFile;
-use server::{Look, Options};
+use server::{Look, Options, TestChoice};
 
 /// A folder to check.
 pub(super) struct Job {
     pub(super) options: Options,
     /// The open texts, by path within the folder.
     pub(super) texts: BTreeMap<String, Arc<SourceFile>>,
+    /// Policies that were saved: their tests are run too, where the files are right.
+    pub(super) saved: Vec<String>,
     /// Counts up with every change of the folder.
     pub(super) round: u64,
 }
@@ -51,9 +53,14 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Has a folder checked.
-    pub(super) fn submit(&self, root: PathBuf, job: Job) {
-        self.shared().jobs.insert(root, job);
+    /// Has a folder checked. What a job that waits was to do beside that, the newer one does.
+    pub(super) fn submit(&self, root: PathBuf, mut job: Job) {
+        let mut shared = self.shared();
+        if let Some(before) = shared.jobs.remove(&root) {
+            job.saved.extend(before.saved);
+        }
+        shared.jobs.insert(root, job);
+        drop(shared);
         self.0.1.notify_all();
     }
 
@@ -79,10 +86,24 @@ impl Worker {
         let Some((root, job)) = shared.jobs.pop_first() else { return };
         shared.working = Some(root.clone());
         drop(shared);
-        let look = catch_unwind(AssertUnwindSafe(|| server::look(&job.options, &job.texts))).ok();
+        let look = catch_unwind(AssertUnwindSafe(|| check(&job))).ok();
         let mut shared = self.shared();
         shared.working = None;
         shared.done.insert(root.clone(), Done { root, round: job.round, look });
         self.0.1.notify_all();
     }
+}
+
+/// The check, and the tests of the policies that were saved. Those run on the files as they were saved.
+fn check(job: &Job) -> Look {
+    let mut look = server::look(&job.options, &job.texts);
+    if job.saved.is_empty() || look.diagnostics.has_errors() {
+        return look;
+    }
+    let choice = TestChoice { policies: job.saved.clone(), ..TestChoice::default() };
+    let Ok(report) = crate::block_on(server::test(&job.options, &choice)) else { return look };
+    let failures = report.tests.into_iter().filter_map(|test| test.failure);
+    look.diagnostics.extend(failures.collect());
+    look.diagnostics = std::mem::take(&mut look.diagnostics).sorted();
+    look
 }

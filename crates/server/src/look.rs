@@ -17,7 +17,7 @@ use crate::options::Options;
 pub struct Look {
     /// The files, with the texts laid over them.
     pub files: Arc<Files>,
-    /// All problems of the files, sorted: those of `check --no-tests`.
+    /// All problems of the files and of the tests in them, sorted: those of `check`, but for tests that fail.
     pub diagnostics: Diagnostics,
     /// What the compiler knows of the policies.
     pub survey: Survey,
@@ -46,10 +46,13 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
     };
     let draft = Draft::by(compile, Reading::with_texts(options, false, texts), options, &before);
     let kind = |kind| store::Kind::ALL.iter().find(|(k, _)| *k == kind).map_or("kps", |(_, name)| *name);
+    let mut diagnostics = draft.reading.diagnostics;
+    // Tests are read, and not run.
+    diagnostics.extend(policy::testing::tests(&draft.reading.files).1);
     let settings = draft.reading.settings;
     Look {
         files: draft.reading.files,
-        diagnostics: draft.reading.diagnostics,
+        diagnostics: diagnostics.sorted(),
         survey: known,
         stores: settings
             .stores

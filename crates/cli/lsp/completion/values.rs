@@ -117,17 +117,25 @@ fn names(ground: &Ground<'_>, spot: &Spot, thing: Thing, text: &dyn Fn(&str) -> 
     words.into_iter().map(offer).collect()
 }
 
-/// The stores of the kind that the filter takes, where that is known from the last check; else all.
+/// The stores of the kind that the key is named after (`clients`); else of the kind that the filter asks for first, where that is
+/// known from the last check; else all.
 fn stores(ground: &Ground<'_>, spot: &Spot) -> Vec<(String, String, u8)> {
-    let kind = spot.step.as_ref().and_then(|step| {
-        let chain = ground.folder.policy(&ground.path)?.chains.get(&step.chain)?;
-        let uses = step.uses.as_ref()?;
-        // The filter at this place, or another of the same type: all of a type take the same kind.
-        let known = chain.steps.get(step.index).into_iter().chain(&chain.steps);
-        let known = known.filter(|known| known.uses == uses.value);
-        let mut things = known.flat_map(|known| &known.things).filter(|(kind, _)| kind == "store");
-        things.find_map(|(_, name)| ground.look.stores.get(name).copied())
+    let own = spot.way.last().and_then(|way| match way {
+        Way::Key(key) => ground.look.stores.values().copied().find(|kind| kind == key),
+        Way::Item => None,
     });
+    let asked = || {
+        spot.step.as_ref().and_then(|step| {
+            let chain = ground.folder.policy(&ground.path)?.chains.get(&step.chain)?;
+            let uses = step.uses.as_ref()?;
+            // The filter at this place, or another of the same type: all of a type take the same kind.
+            let known = chain.steps.get(step.index).into_iter().chain(&chain.steps);
+            let known = known.filter(|known| known.uses == uses.value);
+            let mut things = known.flat_map(|known| &known.things).filter(|(kind, _)| kind == "store");
+            things.find_map(|(_, name)| ground.look.stores.get(name).copied())
+        })
+    };
+    let kind = own.or_else(asked);
     let all = ground.look.stores.iter().filter(|(_, of)| kind.is_none_or(|kind| kind == **of));
     all.map(|(name, of)| (name.clone(), format!("store of the kind {of}"), 0)).collect()
 }

@@ -31,13 +31,14 @@ pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::diagnostic::Diagnostics;
 use crate::engine::{Program, model as compiled};
 use crate::filter::{Keeper, Library};
 use crate::ports::Resources;
-use crate::reader::{Files, Outside};
+use crate::reader::{Document, Files, Outside};
 
 /// What a compilation needs.
 #[derive(Clone, Copy)]
@@ -64,6 +65,9 @@ pub struct Compiled {
     pub program: Option<Arc<Program>>,
     /// All problems of all files, sorted.
     pub diagnostics: Diagnostics,
+    /// What stands below `policies/`, parsed, by path: for whoever reads the same files for something else. Those that cannot be
+    /// parsed are missing.
+    pub documents: BTreeMap<String, Document>,
 }
 
 /// Compiles all policies: pure, no I/O but what `outside` does.
@@ -130,7 +134,7 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
 
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {
-        return Compiled { program: None, diagnostics };
+        return Compiled { program: None, diagnostics, documents: sources.documents };
     }
     let injected = listeners::injected(&listeners, &policies, &effects);
     let built = policies.iter().zip(chains).zip(&effects).zip(injected);
@@ -159,5 +163,5 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         listeners,
         unbound,
     };
-    Compiled { program: Some(Arc::new(program)), diagnostics }
+    Compiled { program: Some(Arc::new(program)), diagnostics, documents: sources.documents }
 }

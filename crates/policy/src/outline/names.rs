@@ -108,6 +108,8 @@ const IN_FILTER: &[Pattern] = &[
     Pattern::uses(Thing::Chain, &["on_abort", "to"]),
     Pattern::uses(Thing::Chain, &["on_success"]),
     Pattern::uses(Thing::Store, &["store"]),
+    // A filter that takes stores of two kinds calls the second by its kind.
+    Pattern::uses(Thing::Store, &["clients"]),
     Pattern::uses(Thing::Upstream, &["upstream"]),
 ];
 

@@ -20,6 +20,8 @@ pub struct Test {
     pub name: String,
     /// Where it stands.
     pub place: Place,
+    /// The case that it was made for.
+    pub(super) case: Option<Place>,
     /// What there is before the first request.
     pub given: Given,
     pub(super) steps: Vec<Step>,

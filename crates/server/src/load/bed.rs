@@ -45,7 +45,7 @@ pub(crate) fn unchanged() -> Compile {
 impl TestBed {
     /// What the files of a draft say, and what is wrong with their tests. Tests that are wrong are left out.
     pub(crate) fn new(draft: &Draft, options: &Options) -> (TestBed, Diagnostics) {
-        let (tests, problems) = policy::testing::tests(&draft.reading.files);
+        let (tests, problems) = policy::testing::tests_in(&draft.reading.files, &draft.documents);
         let bed = TestBed {
             tests,
             files: draft.reading.files.clone(),

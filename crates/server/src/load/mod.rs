@@ -23,7 +23,7 @@ use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
-use policy::reader::{Files, read_folder};
+use policy::reader::{Document, Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
@@ -53,6 +53,8 @@ pub(crate) struct Draft {
     pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
     /// None where there are errors.
     pub(crate) program: Option<Arc<Program>>,
+    /// What stands below `policies/`, parsed.
+    documents: BTreeMap<String, Document>,
 }
 
 /// What a draft takes from the node that it is made for.
@@ -168,7 +170,7 @@ impl Draft {
         reading.diagnostics.extend(compiled.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
-        Draft { reading, stores, upstreams, program }
+        Draft { reading, stores, upstreams, program, documents: compiled.documents }
     }
 }
 

@@ -36,7 +36,7 @@ pub struct TestTable {
 #[serde(deny_unknown_fields)]
 pub struct StepTable {
     /// The clock goes forward by this before the request.
-    pub(super) advance: Option<Duration>,
+    pub(super) advance: Option<OrCase<Duration>>,
     /// What is otherwise since the step before: as on the test. Clients replace those of the same id, upstreams those of the same name.
     #[serde(default)]
     #[allow(dead_code, reason = "the world that a test runs in reads it; it stands here for the schema")]

@@ -11,6 +11,9 @@ use serde_json::Value as Json;
 
 use crate::settings::Spanned;
 
+/// A text that a case stands in for.
+const CASE: &str = r"^\$\{case\.[A-Za-z0-9_-]+\}$";
+
 /// A table whose names are the author's own, in the order of the file, with places.
 #[derive(Clone, Debug)]
 pub struct Named<T>(pub(in crate::testing) Vec<(Spanned<String>, Spanned<T>)>);
@@ -61,7 +64,8 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
         Cow::Owned(format!("Named{}", T::schema_name()))
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
+        let table = json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() });
+        json_schema!({ "anyOf": [table, { "type": "string", "pattern": CASE }] })
     }
 }
 
@@ -275,7 +279,10 @@ impl JsonSchema for Elsewhere {
 /// It is put in before the value is read; what is said here is said to editors.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct OrCase<T>(pub(in crate::testing) T);
+pub struct OrCase<T>(
+    /// The value.
+    pub T,
+);
 
 impl<T: JsonSchema> JsonSchema for OrCase<T> {
     fn inline_schema() -> bool {
@@ -285,6 +292,6 @@ impl<T: JsonSchema> JsonSchema for OrCase<T> {
         Cow::Owned(format!("{}OrCase", T::schema_name()))
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "type": "string", "pattern": "^\\$\\{case\\.[A-Za-z0-9_-]+\\}$" }] })
+        json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "type": "string", "pattern": CASE }] })
     }
 }

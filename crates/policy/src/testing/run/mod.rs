@@ -122,11 +122,15 @@ fn failure(test: &Test, step: &Step, differences: Vec<String>) -> Diagnostic {
     let place: Place = step.place.clone();
     let at = step.number.map_or_else(String::new, |number| format!(" in step {number}"));
     let title = format!("the test `{}` failed{at}", test.name);
-    match differences.as_slice() {
+    let failure = match differences.as_slice() {
         [only] => Problem::error(codes::TEST_FAILED, format!("{title}: {only}")).at(place),
         several => {
             let problem = Problem::error(codes::TEST_FAILED, format!("{title}: {} things differ", several.len()));
             problem.at(place).with_note(several.join("\n"))
         }
+    };
+    match &test.case {
+        Some(case) => failure.with_related(case.clone(), "in this case"),
+        None => failure,
     }
 }

@@ -116,6 +116,8 @@ cases = [
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("the test `n [2]` failed: the status is 200, expected 201|"), "{found:?}");
     assert!(found[1].starts_with("the test `n [3]` failed: `$.a` is \"xtrue\", expected \"xfalse\"|"), "{found:?}");
+    let place = crate::testing::tests(&crate::reader::Files::from_texts([("policies/p.toml", test)])).0[1].case.clone();
+    assert_eq!(place.unwrap().line_column(), (8, 3));
     let named = failures(&format!("{ECHO}{}", test.replace("name = 'n'", "name = 'with ${case.a}'")));
     assert!(named[0].starts_with("the test `with 2` failed"), "{named:?}");
 }
@@ -124,7 +126,7 @@ cases = [
 fn cases_that_do_not_fit_are_told_at_their_place() {
     let body = "request = { form = { a = '${case.a}' } }\nexpect = { status = 200 }";
     for (test, expected) in [
-        (format!("{body}"), "6 P0115 there is no `case.a`: the test has no `cases`"),
+        (body.to_owned(), "6 P0115 there is no `case.a`: the test has no `cases`"),
         (format!("{body}\ncases = []"), "8 P0115 `cases` is to be a list of tables"),
         (format!("{body}\ncases = [{{ a = 1 }}, {{}}]"), "8 P0115 this case has no `a`"),
         (format!("{body}\ncases = [{{ a = 1, b = 2 }}]"), "8 P0115 no text of the test asks for `b`"),
@@ -151,4 +153,22 @@ fn cases_that_do_not_fit_are_told_at_their_place() {
         problems(&[("policies/p.toml", &format!("route = '/x'\n{same}"))]),
         ["2 P0115 two tests are called `n 1`"]
     );
+}
+
+/// Editors and the reference say what each key means; they know it from here.
+#[test]
+fn every_key_of_a_test_says_what_it_means() {
+    let schema = schemars::schema_for!(crate::testing::TestTable).to_value();
+    let mut found = Vec::new();
+    let tables = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    for table in tables.filter_map(|table| table["properties"].as_object()) {
+        for (name, key) in table {
+            assert!(key["description"].is_string(), "`{name}` says nothing: {key}");
+            found.push(name.as_str());
+        }
+    }
+    for key in ["name", "given", "cases", "step", "advance", "keep", "policy", "form", "bearer", "outcome", "upstreams"]
+    {
+        assert!(found.contains(&key), "no `{key}` in {found:?}");
+    }
 }

@@ -1,5 +1,11 @@
-//! The words of the files that no filter's schema has: keys of a policy, keys that every filter has, the flow words.
+//! The words of the files, as JSON Schemas: filters, tests and `server.toml` have their own; the keys of a policy, those that
+//! every filter has, the flow words, `node.toml` and `stores.toml` stand here.
 
+mod tables;
+
+use filters::oauth::ServerSettings;
+use policy::testing::TestTable;
+use schemars::schema_for;
 use serde_json::{Value, json};
 
 use super::folders::FileKind;
@@ -67,7 +73,7 @@ pub(super) fn filter(uses: Option<&str>) -> Value {
 /// The schema of a file but for its filters.
 pub(super) fn file(kind: FileKind) -> Value {
     match kind {
-        FileKind::Policy => json!({
+        FileKind::Policy => with_tests(json!({
             "properties": {
                 "description": described("What the policy is for, in a sentence."),
                 "route": described("The requests that it takes: `\"POST /path\"`, `\"/orders/{id}\"`, or `{ path, methods, host, headers, query }`."),
@@ -77,8 +83,11 @@ pub(super) fn file(kind: FileKind) -> Value {
                 "input": described("What a `call` has to give: `message = \"string\"`."),
                 "allow": described("Lints that are silent in this file, each with a reason."),
             },
-        }),
-        _ => Value::Null,
+        })),
+        FileKind::Tests => with_tests(json!({ "properties": {} })),
+        FileKind::Server => Value::from(schema_for!(ServerSettings)),
+        FileKind::Node => tables::schema(tables::NODE),
+        FileKind::Stores => tables::schema(tables::STORES),
     }
 }
 
@@ -109,6 +118,15 @@ pub(super) fn headers(kind: FileKind) -> &'static [(&'static str, bool, &'static
         FileKind::Stores => &[("allow", false, "Lints that are silent in this file, each with a reason.")],
         FileKind::Server => &[],
     }
+}
+
+/// A file that has tests.
+fn with_tests(mut file: Value) -> Value {
+    let mut test = Value::from(schema_for!(TestTable));
+    // References are from the root.
+    file["$defs"] = test["$defs"].take();
+    file["properties"]["test"] = json!({ "items": test });
+    file
 }
 
 fn target() -> Value {

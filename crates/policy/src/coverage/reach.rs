@@ -116,7 +116,7 @@ const NOBODY: usize = usize::MAX;
 
 impl StepCoverage {
     fn of(info: &StepInfo) -> StepCoverage {
-        let line = info.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(1);
+        let line = info.line();
         let mut items = Vec::new();
         let mut item = |asked: bool, what: &str, line: usize| {
             if !asked {
@@ -152,7 +152,7 @@ fn of_policy(program: &Program, id: usize, policy: &Policy, places: &mut [[usize
         }
         chains.push(ChainCoverage { chain: chain.path.to_string(), steps });
     }
-    PolicyCoverage { policy: policy.name.clone(), file: format!("policies/{}.toml", policy.name), chains }
+    PolicyCoverage { policy: policy.name.clone(), file: policy.file(), chains }
 }
 
 fn sum(counts: impl Iterator<Item = (usize, usize)>) -> (usize, usize) {

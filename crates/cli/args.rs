@@ -97,7 +97,8 @@ Examples:
   portcullis test --filter \"wrong secret\"          those whose name has these words
   portcullis test orders --watch                   again whenever a file changes
   portcullis test --junit results.xml              for a build server
-  portcullis test --coverage --min 100             which outcomes no test reaches")]
+  portcullis test --coverage --min 100             which outcomes no test reaches
+  portcullis test --mutants orders                 which filters could be lost without a test noticing")]
     Test(TestArgs),
 
     /// Write the files in their one style: comments, order and meaning stay
@@ -209,6 +210,10 @@ pub(crate) struct TestArgs {
     /// Exit with 1 where the coverage is less than this
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) min: Option<f64>,
+
+    /// Change one thing in the policies at a time, and tell which changes no test notices
+    #[arg(long, conflicts_with_all = ["watch", "junit", "coverage", "coverage_lcov", "min"])]
+    pub(crate) mutants: bool,
 }
 
 /// 0 to 100.

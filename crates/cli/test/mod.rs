@@ -2,6 +2,7 @@
 
 mod coverage;
 mod junit;
+mod mutants;
 mod report;
 
 use std::path::Path;
@@ -17,6 +18,9 @@ pub(crate) fn run(global: &Global, args: &TestArgs, output: Output) -> Ended {
     let asked = coverage::Asked::of(args)?;
     let choice = TestChoice { policies: args.policies.clone(), text: args.filter.clone() };
     block_on(async {
+        if args.mutants {
+            return mutants::run(global, &choice, output).await;
+        }
         if !args.watch {
             let report = server::test(&global.options(), &choice).await;
             return told(&report, args, asked.as_ref(), &global.dir, output);

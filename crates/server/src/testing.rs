@@ -85,7 +85,12 @@ impl TestChoice {
 
     /// Whether a test of this policy and name is asked for.
     pub(crate) fn has(&self, policy: &str, name: &str) -> bool {
-        self.has_policy(policy) && self.text.as_ref().is_none_or(|text| name.contains(text.as_str()))
+        self.has_policy(policy) && self.has_text(name)
+    }
+
+    /// Whether a test of this name is asked for, whatever its policy.
+    pub(crate) fn has_text(&self, name: &str) -> bool {
+        self.text.as_ref().is_none_or(|text| name.contains(text.as_str()))
     }
 }
 

@@ -79,11 +79,26 @@ fn found(mistake: &Mistake, folder: &Folder) -> Result<String, String> {
         return Err(format!("`check` finds it first: {places:?}"));
     }
     let failed = failing(folder.path());
-    let Found::Test(name) = mistake.found else { unreachable!("the other way was looked at") };
-    match failed.iter().any(|test| test == name) {
-        true => Ok(format!("`test`: {name}")),
-        false => Err(format!("the test `{name}` does not fail, but {failed:?}")),
+    match mistake.found {
+        Found::Test(name) if failed.iter().any(|test| test == name) => return Ok(format!("`test`: {name}")),
+        Found::Test(name) => return Err(format!("the test `{name}` does not fail, but {failed:?}")),
+        _ if !failed.is_empty() => return Err(format!("`test` finds it first: {failed:?}")),
+        _ => {}
     }
+    let Found::Mutants(name) = mistake.found else { unreachable!("the other ways were looked at") };
+    let surviving = surviving(folder.path());
+    match surviving.iter().any(|mutant| mutant == name) {
+        true => Ok(format!("`test --mutants`: {name}")),
+        false => Err(format!("the mutant `{name}` does not survive, but {surviving:?}")),
+    }
+}
+
+/// The mutants that no test notices, and that nobody explains.
+fn surviving(folder: &Path) -> Vec<String> {
+    let json = portcullis(folder, ["test", "--mutants", "--json"]).json();
+    let mutants = json["mutants"].as_array().expect("mutants").iter();
+    let surviving = mutants.filter(|mutant| mutant["fate"] != "noticed" && mutant["explained"].is_null());
+    surviving.map(|mutant| format!("{} {}", text(mutant, "policy"), text(mutant, "mutant"))).collect()
 }
 
 /// The page's lines of these, and what is otherwise.

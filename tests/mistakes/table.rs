@@ -23,6 +23,8 @@ pub(super) enum Found {
     Check { code: &'static str, place: &'static str },
     /// `test`: this one fails, and `check` has nothing to say.
     Test(&'static str),
+    /// `test --mutants`: this one survives, `POLICY MUTANT`, and neither of the others has anything to say.
+    Mutants(&'static str),
 }
 
 const ORDERS: &str = "policies/orders.toml";
@@ -564,5 +566,81 @@ keep_credential = true"#,
         find: r#"["client_secret_basic", "client_secret_post"]"#,
         replace: r#"["client_secret_basic"]"#,
         found: Found::Test("oauth/token: a token by client credentials, with the secret in the form"),
+    },
+    Mistake {
+        what: "a test case is deleted: who may read may write",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"    { method = "POST", scope = "orders:read", status = 403 },
+"#,
+        replace: "",
+        found: Found::Mutants("orders oauth.check-scope:asked POST emptied"),
+    },
+    Mistake {
+        what: "a test no longer looks at what the API gets",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"upstreams = { orders = [{ method = "GET", path = "/orders/1", headers = { x-client = "shop", authorization = false } }] }
+"#,
+        replace: "",
+        found: Found::Mutants("orders set-header:removed"),
+    },
+    Mistake {
+        what: "the test of the scope for deleting is deleted",
+        template: GATEWAY,
+        file: INTERNAL,
+        find: r#"[[test]]
+name    = "a partner that got this far is refused"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "partner", client = "shop", scope = "orders:read orders:write" }] }
+request = { path = "/orders/1", bearer = "partner" }
+expect  = { status = 403, reason = "insufficient_scope" }
+
+"#,
+        replace: "",
+        found: Found::Mutants("internal/orders oauth.check-scope:failure-inverted"),
+    },
+    Mistake {
+        what: "the test of too much scope is deleted",
+        template: TOKEN_SERVER,
+        file: TOKEN,
+        find: r#"[[test]]
+name    = "more scope than the client has is refused"
+given   = { clients = [{ id = "app", secret = "right", grants = ["client_credentials"], scope = "a" }] }
+request = { form = { grant_type = "client_credentials", scope = "a b" }, basic = ["app", "right"] }
+expect  = { status = 400, json = { "$.error" = "invalid_scope" } }
+
+"#,
+        replace: "",
+        found: Found::Mutants("oauth/token oauth.check-scope:failure-inverted"),
+    },
+    Mistake {
+        what: "the test of the limit is deleted",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[test]]
+name  = "each client has a limit of its own, and after a while there is room again"
+given = { clients = [{ id = "shop" }, { id = "kiosk" }], tokens = [{ token = "s", client = "shop", scope = "orders:read" }, { token = "k", client = "kiosk", scope = "orders:read" }], upstreams = { orders = {} } }
+
+[[test.step]]
+times   = 100
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200, headers = { ratelimit-policy = '"100-per-1s";q=100;w=1' } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 429, reason = "rate-limited", upstreams = { orders = [] } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "k" }
+expect  = { status = 200 }
+
+[[test.step]]
+advance = "10ms"
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200 }
+
+"#,
+        replace: "",
+        found: Found::Mutants("orders rate-limit:removed"),
     },
 ];

@@ -17,6 +17,7 @@ pub mod engine;
 pub mod exchange;
 pub mod filter;
 pub mod mutants;
+pub mod lint;
 pub mod outcome;
 pub mod outline;
 pub mod ports;

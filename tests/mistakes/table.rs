@@ -19,10 +19,12 @@ pub(super) struct Mistake {
 /// Who finds a mistake.
 #[derive(Clone, Copy)]
 pub(super) enum Found {
-    /// `check --no-tests`, with this code, in this line of the file, or at `FILE:LINE`.
+    /// `check`, with this code, in this line of the file, or at `FILE:LINE`.
     Check { code: &'static str, place: &'static str },
     /// `test`: this one fails, and `check` has nothing to say.
     Test(&'static str),
+    /// `test --mutants`: this one survives, `POLICY MUTANT`, and neither of the others has anything to say.
+    Mutants(&'static str),
 }
 
 const ORDERS: &str = "policies/orders.toml";
@@ -50,7 +52,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
 "#,
         replace: r#"upstream = "orders
 "#,
-        found: Found::Check { code: "P0002", place: "25" },
+        found: Found::Check { code: "P0002", place: "24" },
     },
     Mistake {
         what: "a filter is misspelt",
@@ -66,7 +68,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         file: ORDERS,
         find: r#"use = "security-headers""#,
         replace: r#"use = "cors""#,
-        found: Found::Check { code: "P0004", place: "28" },
+        found: Found::Check { code: "P0004", place: "27" },
     },
     Mistake {
         what: "a setting is misspelt",
@@ -108,7 +110,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"client_credentials = "client-credentials"
 "#,
         replace: "",
-        found: Found::Check { code: "P0203", place: "31" },
+        found: Found::Check { code: "P0203", place: "29" },
     },
     Mistake {
         what: "a called policy is misspelt",
@@ -125,7 +127,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"with   = { api = "orders" }
 "#,
         replace: "",
-        found: Found::Check { code: "P0209", place: "15" },
+        found: Found::Check { code: "P0209", place: "16" },
     },
     Mistake {
         what: "an input of another type",
@@ -147,7 +149,7 @@ burst = 100
         replace: r#"use    = "call"
 policy = "partners/orders"
 "#,
-        found: Found::Check { code: "P0205", place: "8" },
+        found: Found::Check { code: "P0205", place: "policies/partners/orders.toml:16" },
     },
     Mistake {
         what: "a store is misspelt",
@@ -205,7 +207,7 @@ store = "clients""#,
         file: FAULTS,
         find: "${values.support}",
         replace: "${values.suport}",
-        found: Found::Check { code: "P0112", place: "11" },
+        found: Found::Check { code: "P0112", place: "10" },
     },
     Mistake {
         what: "two listeners have one name",
@@ -213,7 +215,7 @@ store = "clients""#,
         file: NODE,
         find: r#"name    = "internal""#,
         replace: r#"name    = "public""#,
-        found: Found::Check { code: "P0113", place: "18" },
+        found: Found::Check { code: "P0113", place: "17" },
     },
     Mistake {
         what: "a test's expectation is misspelt",
@@ -221,7 +223,7 @@ store = "clients""#,
         file: ORDERS,
         find: "expect  = { status = 404, reason",
         replace: "expect  = { staus = 404, reason",
-        found: Found::Check { code: "P0115", place: "90" },
+        found: Found::Check { code: "P0115", place: "89" },
     },
     Mistake {
         what: "the scopes are checked before there is a token",
@@ -253,7 +255,7 @@ methods = ["client_secret_basic", "client_secret_post"]
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0201", place: "28" },
+        found: Found::Check { code: "P0201", place: "20" },
     },
     Mistake {
         what: "the request goes nowhere",
@@ -265,7 +267,7 @@ upstream = "orders"
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0204", place: "18" },
+        found: Found::Check { code: "P0204", place: "19" },
     },
     Mistake {
         what: "a body is read after it was sent away",
@@ -278,7 +280,7 @@ of = "response"
 set = { x-order = "${request.json:$.id}" }
 
 [[response]] "#,
-        found: Found::Check { code: "P0206", place: "26" },
+        found: Found::Check { code: "P0206", place: "27" },
     },
     Mistake {
         what: "a token is asked for by some methods only",
@@ -303,7 +305,7 @@ when = 'request.method != "GET"'"#,
         file: CATALOGUE,
         find: r#""GET /catalogue/{*rest}""#,
         replace: r#""/orders/**""#,
-        found: Found::Check { code: "P0301", place: "2" },
+        found: Found::Check { code: "P0301", place: "policies/partners/orders.toml:2" },
     },
     Mistake {
         what: "a listener is misspelt",
@@ -376,7 +378,7 @@ when = 'request.method != "GET"'"#,
         file: SERVER,
         find: r#"# issuer = "https://"#,
         replace: r#"issuer = "http://"#,
-        found: Found::Check { code: "P0501", place: "6" },
+        found: Found::Check { code: "P0501", place: "5" },
     },
     Mistake {
         what: "an environment variable that nobody sets",
@@ -388,11 +390,11 @@ when = 'request.method != "GET"'"#,
     },
     Mistake {
         what: "tokens that live longer than the server allows",
-        template: TOKEN_SERVER,
+        template: GATEWAY,
         file: TOKEN,
         find: r#"lifetime = "1h""#,
-        replace: r#"lifetime = "90d""#,
-        found: Found::Check { code: "P0103", place: "26" },
+        replace: r#"lifetime = "2h""#,
+        found: Found::Check { code: "P0103", place: "25" },
     },
     Mistake {
         what: "the scope check is gone",
@@ -502,7 +504,7 @@ keep_credential = true"#,
         find: r#"listener    = "internal"
 "#,
         replace: "",
-        found: Found::Test("partners/orders: DELETE with orders:read orders:write orders:admin: 403"),
+        found: Found::Test("partners/orders: a reader reads; the API is told who it is, and not its token"),
     },
     Mistake {
         what: "what is internal asks for a scope that partners have",
@@ -564,5 +566,81 @@ keep_credential = true"#,
         find: r#"["client_secret_basic", "client_secret_post"]"#,
         replace: r#"["client_secret_basic"]"#,
         found: Found::Test("oauth/token: a token by client credentials, with the secret in the form"),
+    },
+    Mistake {
+        what: "a test case is deleted: who may read may write",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"    { method = "POST", scope = "orders:read", status = 403 },
+"#,
+        replace: "",
+        found: Found::Mutants("orders oauth.check-scope:asked POST emptied"),
+    },
+    Mistake {
+        what: "a test no longer looks at what the API gets",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"upstreams = { orders = [{ method = "GET", path = "/orders/1", headers = { x-client = "shop", authorization = false } }] }
+"#,
+        replace: "",
+        found: Found::Mutants("orders set-header:removed"),
+    },
+    Mistake {
+        what: "the test of the scope for deleting is deleted",
+        template: GATEWAY,
+        file: INTERNAL,
+        find: r#"[[test]]
+name    = "a partner that got this far is refused"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "partner", client = "shop", scope = "orders:read orders:write" }] }
+request = { path = "/orders/1", bearer = "partner" }
+expect  = { status = 403, reason = "insufficient_scope" }
+
+"#,
+        replace: "",
+        found: Found::Mutants("internal/orders oauth.check-scope:failure-inverted"),
+    },
+    Mistake {
+        what: "the test of too much scope is deleted",
+        template: TOKEN_SERVER,
+        file: TOKEN,
+        find: r#"[[test]]
+name    = "more scope than the client has is refused"
+given   = { clients = [{ id = "app", secret = "right", grants = ["client_credentials"], scope = "a" }] }
+request = { form = { grant_type = "client_credentials", scope = "a b" }, basic = ["app", "right"] }
+expect  = { status = 400, json = { "$.error" = "invalid_scope" } }
+
+"#,
+        replace: "",
+        found: Found::Mutants("oauth/token oauth.check-scope:failure-inverted"),
+    },
+    Mistake {
+        what: "the test of the limit is deleted",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[test]]
+name  = "each client has a limit of its own, and after a while there is room again"
+given = { clients = [{ id = "shop" }, { id = "kiosk" }], tokens = [{ token = "s", client = "shop", scope = "orders:read" }, { token = "k", client = "kiosk", scope = "orders:read" }], upstreams = { orders = {} } }
+
+[[test.step]]
+times   = 100
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200, headers = { ratelimit-policy = '"100-per-1s";q=100;w=1' } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 429, reason = "rate-limited", upstreams = { orders = [] } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "k" }
+expect  = { status = 200 }
+
+[[test.step]]
+advance = "10ms"
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200 }
+
+"#,
+        replace: "",
+        found: Found::Mutants("orders rate-limit:removed"),
     },
 ];

@@ -28,7 +28,7 @@ pub(crate) mod table;
 mod tests;
 
 pub use layout::Layout;
-pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
+pub use shared::{ListenerFacts, NamedPolicy, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
 

@@ -14,11 +14,25 @@ use super::{BuildContext, Filter, FilterConfig};
 pub trait ErasedFilter: Send + Sync {
     /// See [`Filter::run`].
     fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Outcome, Abort>>;
+    /// See [`Filter::weaknesses`].
+    fn weaknesses(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// See [`Filter::weaken`].
+    fn weaken(&mut self, _weakness: usize) {}
 }
 
 impl<F: Filter> ErasedFilter for F {
     fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Outcome, Abort>> {
         Box::pin(Filter::run(self, exchange))
+    }
+
+    fn weaknesses(&self) -> Vec<String> {
+        Filter::weaknesses(self)
+    }
+
+    fn weaken(&mut self, weakness: usize) {
+        Filter::weaken(self, weakness);
     }
 }
 

@@ -23,6 +23,17 @@ use crate::outcome::{Abort, Outcome};
 pub trait Filter: Send + Sync + 'static {
     /// Does its work on the exchange.
     fn run(&self, exchange: &mut Exchange) -> impl Future<Output = Result<Outcome, Abort>> + Send;
+
+    /// Ways in which its settings could ask for less without anybody seeing it, for `portcullis test --mutants`: `asked GET emptied`.
+    /// That the filter is left out, or ends the other way round, is tried of every filter.
+    fn weaknesses(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Makes it weaker in the way with this index; the second time it is as it was.
+    fn weaken(&mut self, weakness: usize) {
+        let _ = weakness;
+    }
 }
 
 /// A filter's settings, as they stand in a policy file.

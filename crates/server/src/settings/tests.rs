@@ -102,7 +102,7 @@ access = false
     assert_eq!(problems, [] as [&str; 0]);
     let node = settings.node;
     assert_eq!(node.listeners.len(), 2);
-    assert_eq!(node.listeners[0].on_error.as_deref(), Some("e"));
+    assert_eq!(node.listeners[0].on_error.as_ref().map(|policy| policy.name.as_str()), Some("e"));
     assert_eq!(node.values["b"].to_string(), "from outside");
     assert_eq!(node.values["c"].to_string(), "d");
     assert_eq!(node.values["n"], policy::Value::Int(5));

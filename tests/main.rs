@@ -20,6 +20,7 @@ mod introspect;
 mod lsp;
 mod lsp_recorded;
 mod metadata;
+mod mistakes;
 mod outage;
 mod own_tests;
 mod protect;

@@ -42,6 +42,8 @@ pub(super) struct Step {
     /// Which of several it is, from 1.
     pub(super) number: Option<usize>,
     pub(super) advance: Option<Duration>,
+    /// How often the request is sent.
+    pub(super) times: u32,
     /// What is otherwise since the step before.
     pub(super) given: Option<Given>,
     /// The policy that the request is for.

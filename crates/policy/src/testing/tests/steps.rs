@@ -87,6 +87,7 @@ fn steps_that_cannot_be_read_are_told_at_their_place() {
         ("[[test.step]]\nkeep = { 'a b' = 'text' }".into(), "7 P0115 `a b` is no name"),
         ("[[test.step]]\nkeep = { a = '$[' }".into(), "7 P0115 `$[` is no JSONPath"),
         ("[[test.step]]\nadvance = 'soon'\nkeep = { a = 'text' }".into(), "7 P0115 expected a duration"),
+        ("[[test.step]]\ntimes = 0\nkeep = { a = 'text' }".into(), "7 P0115 a request is not sent 0 times"),
         ("[[test.step]]\ngiven = 1\nkeep = { a = 'text' }".into(), "7 P0115 expected a table, found a whole number"),
         (
             "request = { text = '${keep.a}' }\nexpect = { status = 200 }".into(),

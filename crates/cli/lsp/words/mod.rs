@@ -44,7 +44,7 @@ pub(super) fn filter(uses: Option<&str>) -> Value {
             },
             "required": ["of"],
         }),
-        Some(name) => filters::LIBRARY.filter(name).map(|kind| Value::from((kind.schema)())).unwrap_or_default(),
+        Some(name) => policy::schema::settings(filters::LIBRARY, name).unwrap_or_default(),
         None => Value::Null,
     };
     let mut own = if own.is_object() { own } else { json!({}) };

@@ -590,3 +590,30 @@ fn what_is_offered_is_right() {
         assert!(unknown.is_empty(), "{path} {header}: {unknown:?}");
     }
 }
+
+#[test]
+fn lints_are_warnings_and_allowed_with_a_reason() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    editor.open("node.toml", NODE);
+    let told = editor.all_diagnostics("node.toml", 1);
+    assert!(told.contains(&String::from("warning P0703 1:0")), "{told:?}");
+    has(&offered(&mut editor, "node.toml", 2, "[allow]\n|"), &["unused-value", "missing-timeouts"], &[]);
+    editor.change("node.toml", 3, NODE);
+    let uri = editor.uri("node.toml");
+    let told = editor.wait_for("version 3", |m| m["params"]["uri"] == uri && m["params"]["version"] == 3);
+    let all = told["params"]["diagnostics"].as_array().unwrap();
+    let lint = all.iter().find(|told| told["code"] == "P0703").unwrap();
+    let params =
+        json!({ "textDocument": { "uri": uri }, "range": lint["range"], "context": { "diagnostics": [lint] } });
+    let actions = editor.ask("textDocument/codeAction", params);
+    let edit = &actions[0]["edit"]["changes"][&uri][0];
+    assert_eq!(edit["newText"], "[allow]\nunused-value = \"\"\n\n");
+    assert_eq!(edit["range"]["start"], json!({ "line": 0, "character": 0 }));
+    let text = format!("{}{NODE}", edit["newText"].as_str().unwrap());
+    editor.change("node.toml", 4, &text);
+    assert!(!editor.all_diagnostics("node.toml", 4).iter().all(|told| told.starts_with("warning")), "it has no reason");
+    editor.change("node.toml", 5, &text.replace("\"\"", "\"an example\""));
+    let told = editor.all_diagnostics("node.toml", 5);
+    assert!(told.iter().all(|told| told.starts_with("warning") && !told.contains("P0703")), "{told:?}");
+}

@@ -158,7 +158,7 @@ local function main()
   places = ask(orders, "textDocument/definition", behind(orders, 'policy = "gre'))
   expect("the policy is a file", #places == 1 and places[1].uri:find("greet.toml", 1, true), places)
   local symbols = ask(orders, "textDocument/documentSymbol", { textDocument = { uri = vim.uri_from_bufnr(orders) } })
-  expect("an outline", #symbols == 2 and symbols[2].name == "read", symbols)
+  expect("an outline", #symbols == 3 and symbols[2].name == "read", symbols)
 
   local function rename(at, name)
     at.newName = name

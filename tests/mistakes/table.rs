@@ -512,7 +512,7 @@ keep_credential = true"#,
         file: INTERNAL,
         find: r#"["orders:admin"]"#,
         replace: r#"["orders:write"]"#,
-        found: Found::Test("internal/orders: a partner that got this far is refused"),
+        found: Found::Check { code: "P0708", place: "policies/oauth/server.toml:9" },
     },
     Mistake {
         what: "the API gets a path that it does not know",
@@ -566,6 +566,176 @@ keep_credential = true"#,
         find: r#"["client_secret_basic", "client_secret_post"]"#,
         replace: r#"["client_secret_basic"]"#,
         found: Found::Test("oauth/token: a token by client credentials, with the secret in the form"),
+    },
+    Mistake {
+        what: "a route on which nothing decides who may pass",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[filter]]
+use = "oauth.validate-token"
+
+[[filter]]
+use     = "oauth.check-scope"
+by      = "${request.method}"
+asked   = { GET = ["orders:read"], POST = ["orders:write"] }      # a method without an entry is refused
+allowed = "${token.scopes}"
+
+[[filter]]
+use   = "rate-limit"
+key   = "${client.id}"
+limit = "100/1s"
+
+[[filter]]
+use = "set-header"
+set = { X-Client = "${client.id}" }                               # whatever a caller sent under this name is gone
+
+"#,
+        replace: "",
+        found: Found::Check { code: "P0704", place: "2" },
+    },
+    Mistake {
+        what: "a policy without a test",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[test]]
+name    = "no token: asked for one, and the API hears nothing of it"
+request = { path = "/orders/1" }
+expect  = { status = 401, headers = { www-authenticate = 'Bearer realm="api"', x-content-type-options = "nosniff" }, upstreams = { orders = [] } }
+
+[[test]]
+name    = "a reader reads; the API is told who it is, and not its token"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "reader", client = "shop", scope = "orders:read" }], upstreams = { orders = { json = { id = 1 } } } }
+request = { path = "/orders/1", bearer = "reader", headers = { x-client = "somebody else" } }
+
+[test.expect]
+status    = 200
+json      = { "$.id" = 1 }
+headers   = { x-content-type-options = "nosniff" }
+upstreams = { orders = [{ method = "GET", path = "/orders/1", headers = { x-client = "shop", authorization = false } }] }
+
+[[test]]
+name    = "${case.method} with ${case.scope}: ${case.status}"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "t", client = "shop", scope = "${case.scope}" }], upstreams = { orders = {} } }
+request = { method = "${case.method}", path = "/orders/1", bearer = "t" }
+expect  = { status = "${case.status}" }
+cases   = [
+    { method = "GET", scope = "orders:write", status = 403 },
+    { method = "POST", scope = "orders:write", status = 200 },
+    { method = "POST", scope = "orders:read", status = 403 },
+    { method = "DELETE", scope = "orders:read orders:write", status = 403 },     # nobody deletes
+]
+
+[[test]]
+name  = "each client has a limit of its own, and after a while there is room again"
+given = { clients = [{ id = "shop" }, { id = "kiosk" }], tokens = [{ token = "s", client = "shop", scope = "orders:read" }, { token = "k", client = "kiosk", scope = "orders:read" }], upstreams = { orders = {} } }
+
+[[test.step]]
+times   = 100
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200, headers = { ratelimit-policy = '"100-per-1s";q=100;w=1' } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 429, reason = "rate-limited", upstreams = { orders = [] } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "k" }
+expect  = { status = 200 }
+
+[[test.step]]
+advance = "10ms"
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200 }
+
+[[test]]
+name    = "an API that does not answer, a store that is down: a fault, never a way in"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "reader", client = "shop", scope = "orders:read" }], upstreams = { orders = { fail = "timeout" } }, stores = { access-token = "${case.store}" } }
+request = { path = "/orders/1", bearer = "reader" }
+expect  = { status = "${case.status}", outcome = "abort" }
+cases   = [{ store = "up", status = 504 }, { store = "down", status = 503 }]
+
+[[test]]
+name    = "what is not below /orders is not here"
+request = { path = "/other", bearer = "any" }
+expect  = { status = 404, reason = "not-found" }
+"#,
+        replace: "",
+        found: Found::Check { code: "P0705", place: "2" },
+    },
+    Mistake {
+        what: "a scope is misspelt where it is asked for",
+        template: GATEWAY,
+        file: CATALOGUE,
+        find: r#"["catalogue:read"]"#,
+        replace: r#"["catalogue:raed"]"#,
+        found: Found::Check { code: "P0707", place: "9" },
+    },
+    Mistake {
+        what: "a token is taken from the URL",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"use = "oauth.validate-token""#,
+        replace: r#"use = "oauth.validate-token"
+from = ["header", "query"]"#,
+        found: Found::Check { code: "P0709", place: "6" },
+    },
+    Mistake {
+        what: "an upstream without time limits",
+        template: PROTECT,
+        file: NODE,
+        find: r#"timeouts = { connect = "1s", first_byte = "10s", idle = "60s" }
+"#,
+        replace: "",
+        found: Found::Check { code: "P0710", place: "5" },
+    },
+    Mistake {
+        what: "an upstream that nothing uses any more",
+        template: PROTECT,
+        file: NODE,
+        find: "[upstream.orders]",
+        replace: r#"[upstream.old-orders]
+targets = ["http://127.0.0.1:9000"]
+timeouts = { connect = "1s", first_byte = "10s", idle = "60s" }
+
+[upstream.orders]"#,
+        found: Found::Check { code: "P0702", place: "5" },
+    },
+    Mistake {
+        what: "a value that nothing uses any more",
+        template: GATEWAY,
+        file: FAULTS,
+        find: r#", support = "${values.support}""#,
+        replace: "",
+        found: Found::Check { code: "P0703", place: "node.toml:9" },
+    },
+    Mistake {
+        what: "a store that nothing uses",
+        template: TOKEN_SERVER,
+        file: STORES,
+        find: r#"default = "local""#,
+        replace: r#"store.old-tokens = { kind = "access-token", source = "old" }
+source.old = { type = "sqlite", path = "var/old.db" }
+default = "local""#,
+        found: Found::Check { code: "P0701", place: "3" },
+    },
+    Mistake {
+        what: "tokens that live for a week",
+        template: TOKEN_SERVER,
+        file: TOKEN,
+        find: r#"lifetime = "1h""#,
+        replace: r#"lifetime = "7d""#,
+        found: Found::Check { code: "P0711", place: "25" },
+    },
+    Mistake {
+        what: "an admin address for the world",
+        template: PROTECT,
+        file: NODE,
+        find: "[upstream.orders]",
+        replace: r#"[admin]
+address = "0.0.0.0:8090"
+
+[upstream.orders]"#,
+        found: Found::Check { code: "P0713", place: "6" },
     },
     Mistake {
         what: "a test case is deleted: who may read may write",

@@ -98,7 +98,9 @@ Examples:
   portcullis test orders oauth/token               those of two policies
   portcullis test --filter \"wrong secret\"          those whose name has these words
   portcullis test orders --watch                   again whenever a file changes
-  portcullis test --junit results.xml              for a build server")]
+  portcullis test --junit results.xml              for a build server
+  portcullis test --coverage --min 100             which outcomes no test reaches
+  portcullis test --mutants orders                 which filters could be lost without a test noticing")]
     Test(TestArgs),
 
     /// Write the files in their one style: comments, order and meaning stay
@@ -213,6 +215,28 @@ pub(crate) struct TestArgs {
     /// Write the results to this file too, as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+
+    /// Tell which outcomes, cases and chains of the policies no test reaches
+    #[arg(long)]
+    pub(crate) coverage: bool,
+
+    /// Write the coverage to this file, as an LCOV tracefile
+    #[arg(long, value_name = "FILE")]
+    pub(crate) coverage_lcov: Option<PathBuf>,
+
+    /// Exit with 1 where the coverage is less than this
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) min: Option<f64>,
+
+    /// Change one thing in the policies at a time, and tell which changes no test notices
+    #[arg(long, conflicts_with_all = ["watch", "junit", "coverage", "coverage_lcov", "min"])]
+    pub(crate) mutants: bool,
+}
+
+/// 0 to 100.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| String::from("this is no number"))?;
+    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(String::from("a percentage is 0 to 100")) }
 }
 
 #[derive(Debug, Args)]

@@ -39,8 +39,7 @@ pub(crate) fn link(node: &NodeFacts, policies: &[Policy], names: &Names, problem
 }
 
 fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) -> Listener {
-    let mut find = |policy: &NamedPolicy, key: &str| {
-        let name = &policy.name;
+    let mut find = |NamedPolicy { name, place }: &NamedPolicy, key: &str| {
         let found = names.get(name).copied();
         if found.is_none() {
             let help = did_you_mean(name, names.keys().map(String::as_str))
@@ -49,7 +48,7 @@ fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) ->
             let message =
                 format!("`{key}` of the listener `{}` names the policy `{name}`, which does not exist", facts.name);
             let problem = Problem::error(code, message).with_help(help);
-            problems.push(match &policy.place {
+            problems.push(match place {
                 Some(place) => problem.at(place.clone()),
                 None => problem.nowhere(),
             });

@@ -53,12 +53,12 @@ pub struct ListenerFacts {
     pub on_error: Option<NamedPolicy>,
 }
 
-/// A policy that a file beside the policies names.
+/// A policy's name, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPolicy {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where it is named.
+    /// Where, for what is wrong with it.
     pub place: Option<Place>,
 }
 

@@ -91,12 +91,10 @@ fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerSet
         let instead = "terminate TLS before the gateway, and let this listener be reached from there only";
         keys.push(not_yet("TLS on a listener", instead).at(within.place(tls.name_span)));
     }
-    let policy =
-        |text: Spanned<&str>| NamedPolicy { name: text.value.to_owned(), place: Some(within.place(text.span)) };
-    let names = |texts: Option<Vec<Spanned<&str>>>| texts.into_iter().flatten().map(policy).collect();
-    let before = names(keys.texts("before"));
-    let after = names(keys.texts("after"));
-    let on_error = keys.text("on_error").map(policy);
+    let named = |text: Spanned<&str>| NamedPolicy { name: text.value.to_owned(), place: Some(within.place(text.span)) };
+    let before = keys.texts("before").into_iter().flatten().map(named).collect();
+    let after = keys.texts("after").into_iter().flatten().map(named).collect();
+    let on_error = keys.text("on_error").map(named);
     super::finish(keys, diagnostics);
     Some(ListenerSettings { name: name?, address: address?, before, after, on_error })
 }

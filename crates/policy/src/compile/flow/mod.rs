@@ -376,7 +376,7 @@ impl Flow<'_> {
         let mut ends = Ends::default();
         ends.failure.join(&failed);
         ends.abort.join(&failed);
-        for (kind, name) in &own.uses {
+        for (kind, name) in own.things() {
             let used = self.numbers.of(&format!(" used {kind} {}", name.value));
             if !state.proves(used) {
                 self.reached.entry(at).or_default().first_use = true;

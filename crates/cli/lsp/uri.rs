@@ -48,7 +48,9 @@ fn plain(path: &Path) -> PathBuf {
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
+            Component::ParentDir => {
+                plain.pop();
+            }
             other => plain.push(AsRef::<OsStr>::as_ref(&other)),
         }
     }

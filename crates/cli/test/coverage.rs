@@ -89,25 +89,21 @@ fn tell_missing(coverage: &Coverage, output: Output) {
     }
 }
 
-/// `FILE:LINE: NAME:WHAT`, a chain that never ran in one line.
+/// `FILE:LINE: NAME:WHAT` in the order of the lines, a chain that never ran in one line.
 fn missing_of(policy: &PolicyCoverage) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut missing: Vec<(usize, String)> = Vec::new();
     for chain in &policy.chains {
         let asked: Vec<(&StepCoverage, &Item)> = items(chain).collect();
         match (chain.runs(), asked.first()) {
-            (0, Some((first, _))) => {
-                let things = asked.len();
-                lines.push(format!("{}:{}: all of `{}` ({things})", policy.file, first.line, chain.chain));
-            }
+            (0, Some((first, _))) => missing.push((first.line, format!("all of `{}` ({})", chain.chain, asked.len()))),
             _ => {
-                let missing = asked.iter().filter(|(_, item)| item.reached == 0);
-                lines.extend(
-                    missing.map(|(step, item)| format!("{}:{}: {}:{}", policy.file, item.line, step.name, item.what)),
-                );
+                let unreached = asked.iter().filter(|(_, item)| item.reached == 0);
+                missing.extend(unreached.map(|(step, item)| (item.line, format!("{}:{}", step.name, item.what))));
             }
         }
     }
-    lines
+    missing.sort_by_key(|(line, _)| *line);
+    missing.into_iter().map(|(line, what)| format!("{}:{line}: {what}", policy.file)).collect()
 }
 
 fn items(chain: &ChainCoverage) -> impl Iterator<Item = (&StepCoverage, &Item)> {

@@ -23,6 +23,7 @@ pub mod outline;
 pub mod ports;
 pub mod reader;
 pub mod route;
+pub mod schema;
 pub mod selector;
 pub mod settings;
 pub mod testing;

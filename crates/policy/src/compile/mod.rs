@@ -28,9 +28,19 @@ pub(crate) mod table;
 mod tests;
 
 pub use layout::Layout;
+pub(crate) use policy::input_types;
 pub use shared::{ListenerFacts, NamedPolicy, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
+
+/// The keys that are known in the tables that the compiler takes apart by hand.
+#[cfg(test)]
+pub(crate) mod known {
+    pub(crate) use super::flow_words::{ANY, CALL, SWITCH};
+    pub(crate) use super::policy::KEYS as POLICY;
+    pub(crate) use super::step::{COMMON, FLOW_WORDS};
+    pub(crate) use crate::route::KEYS as ROUTE;
+}
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -13,7 +13,7 @@ use crate::settings::Spanned;
 use crate::value::Type;
 
 /// What may stand at the top of a policy file.
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "description",
     "route",
     "routes",
@@ -260,6 +260,11 @@ impl<'a> PolicyReader<'a> {
         }
         inputs
     }
+}
+
+/// The names of the types of `[input]`.
+pub(crate) fn input_types() -> Vec<&'static str> {
+    TYPES.iter().map(|(name, _)| *name).collect()
 }
 
 /// The types of `[input]`.

@@ -2,7 +2,7 @@
 //!
 //! A compiled program knows what can be reached: filters state how they can end ([`Endings`](crate::filter::Endings)), the rest
 //! follows from the chains (`compile/ends.rs`). Decision records say what was. What is counted, and what is not, is decided in
-//! `docs/decisions/0007-what-coverage-counts.md`.
+//! `docs/decisions/0008-what-coverage-counts.md`.
 
 mod lcov;
 mod reach;

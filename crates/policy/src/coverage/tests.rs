@@ -186,8 +186,12 @@ impl Filter for Last {
 
 #[test]
 fn a_filter_that_ends_as_it_does_not_state_is_found() {
-    const LIARS: Library =
-        Library { filters: &[&[FilterKind::of::<Liar>(), FilterKind::of::<Last>()]], attributes: &[], plain: &Plain };
+    const LIARS: Library = Library {
+        filters: &[&[FilterKind::of::<Liar>(), FilterKind::of::<Last>()]],
+        attributes: &[],
+        plain: &Plain,
+        lints: &[],
+    };
     let unstated = |end: &str| {
         let text = format!("route = '/'\n[[filter]]\nuse = 'liar'\nend = '{end}'\n[[filter]]\nuse = 'last'");
         let fixture = Fixture::new(LIARS).policy("p", &text);

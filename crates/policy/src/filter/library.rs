@@ -66,8 +66,12 @@ pub struct FilterKind {
     pub name: &'static str,
     /// What it makes of a policy.
     pub role: Role,
+    /// What the file it stands in says of it: its `//!` lines, as they stand there. Put in by [`filters!`](crate::filters).
+    pub docs: &'static str,
+    /// A later version brings it: known, and refused.
+    pub later: bool,
     /// Its settings' JSON Schema.
-    pub schema: fn() -> schemars::Schema,
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
     /// Reads its settings from a policy's table and compiles them.
     pub build: BuildFn,
 }
@@ -77,12 +81,22 @@ pub type BuildFn =
     fn(&Table, skip: &[&str], &dyn Outside, &mut BuildContext<'_>) -> Result<Box<dyn ErasedFilter>, Diagnostics>;
 
 impl FilterKind {
+    /// What its file says of it, as Markdown.
+    pub fn documentation(&self) -> String {
+        self.docs
+            .lines()
+            .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n")
+            .collect()
+    }
+
     /// The kind that this settings type is.
     pub const fn of<C: FilterConfig>() -> Self {
         FilterKind {
             name: C::TYPE,
             role: C::ROLE,
-            schema: || schemars::schema_for!(C),
+            docs: "",
+            later: false,
+            schema: C::json_schema,
             build: |table, skip, outside, cx| {
                 let (settings, mut found) = crate::reader::deserialize_known::<C>(cx.file(), table, skip, outside);
                 let Some(settings) = settings else { return Err(found) };
@@ -100,6 +114,54 @@ impl FilterKind {
             },
         }
     }
+}
+
+/// The table of a category's filters: the names of its modules, each with its `Settings`, and what the module's file says of itself.
+///
+/// ```ignore
+/// pub(crate) const FILTERS: &[FilterKind] = policy::filters![fail, require, set];
+/// ```
+#[macro_export]
+macro_rules! filters {
+    ($($module:ident),+ $(,)?) => {
+        &[$($crate::filter::FilterKind {
+            docs: {
+                const SOURCE: &str = include_str!(concat!(stringify!($module), ".rs"));
+                // A constant of its own, so that the program holds the documentation and not the source.
+                const DOCS: [u8; $crate::filter::docs_length(SOURCE)] = $crate::filter::docs_of(SOURCE);
+                match std::str::from_utf8(&DOCS) {
+                    Ok(docs) => docs,
+                    Err(_) => "",
+                }
+            },
+            ..$crate::filter::FilterKind::of::<$module::Settings>()
+        }),+]
+    };
+}
+
+/// How many bytes of a source file are the `//!` lines at its start.
+#[doc(hidden)]
+pub const fn docs_length(source: &str) -> usize {
+    let bytes = source.as_bytes();
+    let mut at = 0;
+    while at + 2 < bytes.len() && bytes[at] == b'/' && bytes[at + 1] == b'/' && bytes[at + 2] == b'!' {
+        while at < bytes.len() && bytes[at] != b'\n' {
+            at += 1;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// The `//!` lines at the start of a source file.
+#[doc(hidden)]
+pub const fn docs_of<const LENGTH: usize>(source: &str) -> [u8; LENGTH] {
+    let (bytes, mut docs, mut at) = (source.as_bytes(), [0; LENGTH], 0);
+    while at < LENGTH {
+        docs[at] = bytes[at];
+        at += 1;
+    }
+    docs
 }
 
 /// The filters and attributes that an engine is given.
@@ -124,6 +186,11 @@ impl Library {
     /// All filters.
     pub fn kinds(&self) -> impl Iterator<Item = &'static FilterKind> {
         self.filters.iter().flat_map(|category| category.iter())
+    }
+
+    /// The filters that do something: without those that a later version brings.
+    pub fn there(&self) -> impl Iterator<Item = &'static FilterKind> {
+        self.kinds().filter(|kind| !kind.later)
     }
 
     /// The attribute of this root name, with its index in [`attributes`](Self::attributes).

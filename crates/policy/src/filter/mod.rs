@@ -9,6 +9,8 @@ pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
 pub use ending::{Ending, Endings};
 pub use keep::Keeper;
 pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role};
+#[doc(hidden)]
+pub use library::{docs_length, docs_of};
 
 use std::future::Future;
 

@@ -10,6 +10,7 @@ mod harness;
 
 mod admin;
 mod bad_input;
+mod check_formats;
 mod cli;
 mod cli_records;
 mod cluster;

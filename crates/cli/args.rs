@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::shipped::Template;
 
@@ -82,7 +82,9 @@ Opens no data source. Exit code 1 on errors; warnings alone are 0.
 Examples:
   portcullis -c gateway check
   portcullis check --deny warnings                 for a build server
-  portcullis check --json | jq '.diagnostics[].code'")]
+  portcullis check --json | jq '.diagnostics[].code'
+  portcullis -c gateway check --format sarif > portcullis.sarif
+                                                   for a code host; paths are relative to the current folder")]
     Check(CheckArgs),
 
     /// Run the policies' own tests, the [[test]]s
@@ -179,6 +181,21 @@ pub(crate) struct CheckArgs {
     /// Do not run the policies' own tests
     #[arg(long)]
     pub(crate) no_tests: bool,
+
+    /// In which form [default: human]; `json` is what `--json` means
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<CheckFormat>,
+}
+
+/// The forms of what `check` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// Text, with the lines of the files.
+    Human,
+    /// One object with a list of what was found.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
 }
 
 #[derive(Debug, Args)]

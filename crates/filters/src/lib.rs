@@ -43,6 +43,7 @@ pub const LIBRARY: Library = Library {
     attributes: oauth::ATTRIBUTES,
     plain: &PlainAnswers,
     lints: oauth::LINTS,
+    settings: oauth::SETTINGS,
 };
 
 /// The filters that do something: those of later versions, which are known so that they can be refused, are left out.

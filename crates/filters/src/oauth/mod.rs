@@ -27,7 +27,10 @@ pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT,
 pub use lints::LINTS;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
 
-use policy::filter::FilterKind;
+use policy::filter::{FilterKind, SettingsCheck};
+
+/// The checks of this category's settings files.
+pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 
 /// The filters of this category.
 pub const FILTERS: &[FilterKind] = policy::filters![

@@ -136,6 +136,7 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     let (chains, said): (Vec<_>, Vec<build::PolicyEffects>) = built.unzip();
     let (layout, mut steps) = (builder.layout, builder.steps);
     problems.extend(builder.problems);
+    input.library.settings.iter().for_each(|check| problems.extend(check(&shared)));
     problems.extend(shared.settings_warnings());
 
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);

@@ -121,7 +121,7 @@ impl Shared<'_> {
     }
 
     /// Whether a setting of such a file lacks what it names outside. That was a warning, so something may stand in for it.
-    pub(crate) fn settings_lack(&self, path: &str, span: Span) -> bool {
+    pub fn settings_lack(&self, path: &str, span: Span) -> bool {
         let path = format!("policies/{path}");
         let within =
             |place: &Place| place.file.path == path && span.start <= place.span.start && place.span.end <= span.end;

@@ -191,6 +191,7 @@ fn a_filter_that_ends_as_it_does_not_state_is_found() {
         attributes: &[],
         plain: &Plain,
         lints: &[],
+        settings: &[],
     };
     let unstated = |end: &str| {
         let text = format!("route = '/'\n[[filter]]\nuse = 'liar'\nend = '{end}'\n[[filter]]\nuse = 'last'");

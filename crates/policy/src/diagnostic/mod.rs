@@ -2,11 +2,12 @@
 
 pub mod codes;
 mod render;
-
+mod sarif;
 mod source;
 
 pub use codes::Code;
 pub use render::{render, render_one, to_json};
+pub use sarif::to_sarif;
 pub use source::SourceFile;
 
 use std::fmt;

@@ -1,6 +1,7 @@
 //! The table of filters: explicit, one line a filter, no linker magic.
 
 use crate::attribute::Attribute;
+use crate::compile::Shared;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::{Exchange, Response};
 use crate::lint::RouteLint;
@@ -175,7 +176,12 @@ pub struct Library {
     pub plain: &'static dyn AnswerStyle,
     /// Lints that look at more than one filter.
     pub lints: &'static [RouteLint],
+    /// Checks of the library's own settings files, whether or not a filter reads them.
+    pub settings: &'static [SettingsCheck],
 }
+
+/// Finds what is wrong in one of the library's own settings files ([`Shared::settings_file`]).
+pub type SettingsCheck = fn(&Shared<'_>) -> Diagnostics;
 
 impl Library {
     /// The filter of this name.

@@ -8,7 +8,7 @@ mod library;
 pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
 pub use ending::{Ending, Endings};
 pub use keep::Keeper;
-pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role};
+pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role, SettingsCheck};
 #[doc(hidden)]
 pub use library::{docs_length, docs_of};
 

@@ -111,7 +111,7 @@ fn empty_program(shared: &Shared<'_>) -> Program {
         before: Vec::new(),
         after: Vec::new(),
         on_error: None,
-        router: Router::default(),
+        router: Arc::new(Router::default()),
     };
     Program {
         generation: 0,

@@ -31,14 +31,13 @@ pub struct Files {
 /// (`token.toml -> ..data/token.toml`, `..data -> ..2026_01_01`) each file counts once. A folder that changes while it
 /// is read is read again: what comes back belongs together.
 pub fn read_folder(root: &Path) -> Files {
-    let mut read = read_once(root);
+    let mut read = read_once(root, true);
     for _ in 1..ATTEMPTS {
         // The same identities, sizes and times before and after: nothing was swapped in between.
-        let again = read_once(root);
-        if again.seen == read.seen {
+        if read_once(root, false).seen == read.seen {
             break;
         }
-        read = again;
+        read = read_once(root, true);
     }
     let mut files = read.files;
     report_case_collisions(&mut files);
@@ -85,10 +84,12 @@ struct Seen {
 struct Reading {
     files: Files,
     seen: Vec<Seen>,
+    /// Whether files are read, or only looked at.
+    contents: bool,
 }
 
-fn read_once(root: &Path) -> Reading {
-    let mut reading = Reading::default();
+fn read_once(root: &Path, contents: bool) -> Reading {
+    let mut reading = Reading { contents, ..Reading::default() };
     if let Err(error) = fs::metadata(root).and_then(|_| fs::read_dir(root)) {
         let message = format!("the configuration folder `{}` cannot be read: {}", root.display(), plain(&error));
         reading.files.diagnostics.push(Problem::error(codes::UNREADABLE, message).nowhere());
@@ -154,7 +155,9 @@ impl Reading {
             );
         } else if !folder || path.ends_with(".toml") {
             self.saw(path, &metadata);
-            self.file(at, path, &metadata);
+            if self.contents {
+                self.file(at, path, &metadata);
+            }
         }
     }
 

@@ -27,8 +27,8 @@ use crate::diagnostic::{Place, SourceFile, Span};
 pub struct Document {
     /// The file, for places.
     pub file: Arc<SourceFile>,
-    /// Its root table.
-    pub root: Table,
+    /// Its root table: shared by all that parse the same file while one of them holds it.
+    pub root: Arc<Table>,
 }
 
 /// A value with its place.
@@ -55,8 +55,8 @@ pub enum NodeKind {
     Datetime(String),
     /// An array, or an array of tables.
     List(Vec<Node>),
-    /// A table, inline or not.
-    Table(Table),
+    /// A table, inline or not: whoever keeps it need not copy it.
+    Table(Arc<Table>),
 }
 
 /// A table: its entries in the order of the file.

@@ -14,4 +14,4 @@ mod table;
 mod tests;
 
 pub(crate) use spec::RouteSpec;
-pub(crate) use table::{Route, Router, Unmatched, ties};
+pub(crate) use table::{Route, Router, Tie, Unmatched};

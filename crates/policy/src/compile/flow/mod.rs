@@ -4,6 +4,7 @@
 //! and moves. What a step reads is judged by all states that reach it: set on none of them is an error, missing on some a
 //! warning. So what a policy is told depends on who calls it.
 
+mod ground;
 mod guard;
 mod report;
 mod routes;
@@ -19,9 +20,8 @@ use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
 use crate::diagnostic::Diagnostics;
 use crate::filter::{Answers, Effects};
-use state::{
-    Attribute, BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Numbers, Point, RESPONSE, State,
-};
+use ground::Ground;
+use state::{BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Point, RESPONSE, State};
 
 /// With so many states a chain is followed by itself; further ones are joined, which loses precision and saves time.
 const MOST_STATES: usize = 32;
@@ -39,12 +39,9 @@ struct Seen {
 }
 
 pub(crate) struct Flow<'a> {
+    ground: &'a Ground<'a>,
     policies: &'a [Policy],
     effects: &'a [&'a PolicyEffects],
-    numbers: Numbers,
-    /// The inputs that each policy declares, and all of them.
-    inputs: Vec<Vec<Attribute>>,
-    all_inputs: Vec<Attribute>,
     followed: HashMap<(PolicyId, ChainId, State), Rc<Ends>>,
     /// How many states a chain was followed with, and their join.
     entered: HashMap<(PolicyId, ChainId), (usize, State)>,
@@ -76,7 +73,8 @@ pub(crate) fn check(
     methods: &Methods,
     problems: &mut Diagnostics,
 ) {
-    let mut flow = Flow::new(policies, effects);
+    let ground = Ground::new(policies, effects);
+    let mut flow = Flow::new(&ground);
     flow.follow_listeners(listeners);
     flow.follow_unused(listeners);
     flow.report(listeners, problems);
@@ -84,18 +82,11 @@ pub(crate) fn check(
 }
 
 impl<'a> Flow<'a> {
-    fn new(policies: &'a [Policy], effects: &'a [&'a PolicyEffects]) -> Self {
-        let mut numbers = Numbers::new();
-        let mut number = |name: &String| numbers.of(&format!("input.{name}"));
-        let inputs: Vec<Vec<Attribute>> =
-            policies.iter().map(|policy| policy.inputs.keys().map(&mut number).collect()).collect();
-        let all_inputs = inputs.iter().flatten().copied().collect();
+    fn new(ground: &'a Ground<'a>) -> Self {
         Flow {
-            policies,
-            effects,
-            numbers,
-            inputs,
-            all_inputs,
+            ground,
+            policies: ground.policies,
+            effects: ground.effects,
             followed: HashMap::new(),
             entered: HashMap::new(),
             active: HashSet::new(),
@@ -112,8 +103,8 @@ impl Flow<'_> {
     /// What a called policy sees: its inputs, and none of its caller's.
     fn inputs(&self, id: PolicyId, state: &State) -> State {
         let mut state = state.clone();
-        self.all_inputs.iter().for_each(|input| state.unset(*input));
-        self.inputs[id].iter().for_each(|input| state.set(*input));
+        self.ground.all_inputs.iter().for_each(|input| state.unset(*input));
+        self.ground.inputs[id].iter().for_each(|input| state.set(*input));
         state
     }
 
@@ -248,16 +239,14 @@ impl Flow<'_> {
     }
 
     /// The state after a `when` that does not hold, and whether the filter may run at all.
-    fn left_out(&mut self, at: At, said: &StepEffects, state: &State) -> (Point, bool) {
+    fn left_out(&self, at: At, said: &StepEffects, state: &State) -> (Point, bool) {
         let mut out = state.clone();
         let Some(guards) = &self.guards else { return (Point(Some(out)), true) };
         let holds = said.by_method.as_ref().map(|by_method| by_method[guards.method.0]);
         if holds == Some(true) {
             return (Point::default(), true);
         }
-        let kind = &self.policies[at.0].chains[at.1].steps[at.2].uses.value;
-        let ran = self.numbers.of(&format!(" ran {kind}"));
-        guards.leave_out(at, holds == Some(false), &mut out, ran);
+        guards.leave_out(at, holds == Some(false), &mut out);
         (Point(Some(out)), holds.is_none())
     }
 
@@ -328,14 +317,11 @@ impl Flow<'_> {
         let mut ends = Ends::default();
         ends.failure.join(&failed);
         ends.abort.join(&failed);
-        own.removes.iter().for_each(|name| after.unset(self.numbers.of(name)));
-        own.writes.iter().for_each(|name| after.set(self.numbers.of(name)));
-        if own.authorizes && self.guards.is_some() {
-            let ran = self.numbers.of(&format!(" ran {kind}"));
-            after.set(ran);
-            if let Some(guards) = &self.guards {
-                guards.make_good(kind, &mut after);
-            }
+        let known = self.ground.known(at);
+        known.removes.iter().for_each(|number| after.unset(*number));
+        known.writes.iter().for_each(|number| after.set(*number));
+        if let (true, Some(guards)) = (own.authorizes, &self.guards) {
+            guards.make_good(kind, &mut after);
         }
         if own.answers != Answers::Never {
             ends.answered.join(&after.clone().with(RESPONSE));
@@ -385,7 +371,7 @@ impl Flow<'_> {
 
     /// After a call the caller sees its own inputs again.
     fn restore_inputs(&self, mut state: State, caller: &State) -> State {
-        for input in &self.all_inputs {
+        for input in &self.ground.all_inputs {
             state.unset(*input);
             if !caller.is_unknown() && caller.sure(*input) {
                 state.set(*input);
@@ -396,8 +382,9 @@ impl Flow<'_> {
 
     /// Notes what the step finds of what it reads.
     fn read(&mut self, at: At, first: usize, effects: &Effects, state: &mut State) {
-        for (index, read) in effects.reads.iter().enumerate() {
-            let number = self.numbers.of(&read.attribute);
+        let numbers = &self.ground.known(at).reads;
+        for index in 0..effects.reads.len() {
+            let number = numbers[first + index];
             let seen = self.reads.entry((at, first + index)).or_default();
             seen.there |= state.maybe(number);
             seen.lacking |= !state.sure(number);

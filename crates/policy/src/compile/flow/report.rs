@@ -127,10 +127,11 @@ impl Flow<'_> {
     fn report_unreached(&self, problems: &mut Diagnostics) {
         for (id, policy) in self.policies.iter().enumerate() {
             let named = named_chains(policy);
+            let incomplete = policy.is_incomplete();
             for (index, chain) in policy.chains.iter().enumerate() {
                 if !named.contains(&index) {
                     // It may be what a misspelt name was to lead to, or its own name is the problem.
-                    if policy.is_incomplete() || WORDS.contains(&chain.path.trim_start_matches("chain.")) {
+                    if incomplete || WORDS.contains(&chain.path.trim_start_matches("chain.")) {
                         continue;
                     }
                     let message = format!("nothing leads to {}", chain.title);

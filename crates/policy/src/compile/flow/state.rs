@@ -37,6 +37,11 @@ impl Numbers {
         Numbers(fixed.map(|(name, number)| (name.to_owned(), number)).into())
     }
 
+    /// The first number that is not given away.
+    pub(super) fn free(&self) -> Attribute {
+        self.0.len()
+    }
+
     pub(super) fn of(&mut self, name: &str) -> Attribute {
         if let Some(number) = self.0.get(name) {
             return *number;

@@ -73,14 +73,12 @@ pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnos
 
 /// The whole configuration, compiled.
 pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
-    let options = options.clone();
-    tasks::blocking(move || {
-        let keeper = Keeper::default();
-        let before =
-            Before { keeper: &keeper, clock: clock::environment().clock, generation: None, number: 1, bound: None };
-        Draft::new(Reading::new(&options, strict), &options, &before)
-    })
-    .await
+    // On this thread: the command has nothing else to do, and a thread of its own has memory of its own, which costs a fifth of
+    // the time.
+    let keeper = Keeper::default();
+    let before =
+        Before { keeper: &keeper, clock: clock::environment().clock, generation: None, number: 1, bound: None };
+    Draft::new(Reading::new(options, strict), options, &before)
 }
 
 /// The stores as the files map them. Policies are not looked at: records can be worked on while one is broken.

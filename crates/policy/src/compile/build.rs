@@ -62,8 +62,8 @@ impl<'a> Builder<'a> {
         let repeated_refused = style(policy, self.shared.library.plain).refuses_repeated_parameters();
         let mut built = Built { chains: Vec::new(), effects: Vec::new() };
         for chain in &policy.chains {
-            let mut steps = Vec::new();
-            let mut effects = Vec::new();
+            let mut steps = Vec::with_capacity(chain.steps.len());
+            let mut effects = Vec::with_capacity(chain.steps.len());
             for (index, step) in chain.steps.iter().enumerate() {
                 let mut said = StepEffects::default();
                 let place = Place { policy, chain, index, step, repeated_refused };

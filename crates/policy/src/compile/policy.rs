@@ -183,6 +183,7 @@ impl<'a> PolicyReader<'a> {
         if let Some(entry) = entry {
             match entry.value.as_list() {
                 Some(list) => {
+                    steps.reserve_exact(list.len());
                     for (i, node) in list.iter().enumerate() {
                         match &node.kind {
                             NodeKind::Table(table) => steps.extend(read_step(r, &self.linker, table, i + 1 == list.len())),

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::{Document, parse};
 use crate::diagnostic::{Code, Diagnostics, Place, Problem, SourceFile, Span, codes};
 
 /// A larger file is no configuration: it would only be a way to fill the memory.
@@ -51,6 +52,11 @@ impl Files {
         let mut files = Files { files: files.collect(), diagnostics: Diagnostics::new() };
         report_case_collisions(&mut files);
         files
+    }
+
+    /// All files that can be parsed. Whoever holds them for as long as the files are looked at saves the others from parsing again.
+    pub fn documents(&self) -> Vec<Document> {
+        self.files.values().filter_map(|file| parse(file).ok()).collect()
     }
 
     /// A hash of all paths and contents: two loads of equal files give the same, on every node and in every version.
@@ -205,7 +211,8 @@ impl Reading {
                 "a configuration file is a plain file, or a link to one",
             );
         }
-        let mut bytes = Vec::new();
+        // One more than there should be, so that its end is seen without another allocation.
+        let mut bytes = Vec::with_capacity(metadata.len().min(LARGEST) as usize + 1);
         if let Err(error) = File::open(at).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)) {
             return self.unreadable(path, &error);
         }

@@ -23,7 +23,7 @@ use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
-use policy::reader::{Files, read_folder};
+use policy::reader::{Document, Files, read_folder};
 use store::mapping::{Mapping, Opened};
 
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
@@ -41,6 +41,8 @@ use crate::upstream::{HttpUpstream, UpstreamSettings};
 /// The files at one instant, with the settings in them. Policies are not looked at yet.
 pub(crate) struct Reading {
     pub(crate) files: Arc<Files>,
+    /// Held until the load is over, so that no file is parsed twice.
+    _documents: Vec<Document>,
     outside: Arc<Recorder>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) diagnostics: Diagnostics,
@@ -73,6 +75,7 @@ impl Reading {
     /// Reads the folder. `strict`: whether a missing variable or secret file is an error (`run`) or a warning (`check`).
     pub(crate) fn new(options: &Options, strict: bool) -> Reading {
         let files = read_files(options);
+        let documents = files.documents();
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, options.admin, &*outside);
         diagnostics.extend(files.diagnostics.clone());
@@ -80,7 +83,7 @@ impl Reading {
             diagnostics.push(no_configuration(&options.dir).nowhere());
         }
         override_listeners(&mut settings, options);
-        Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
+        Reading { files: Arc::new(files), _documents: documents, outside, settings: Arc::new(settings), diagnostics }
     }
 }
 

@@ -48,6 +48,9 @@ impl Flow<'_> {
     /// Checks every policy with a route, method by method.
     pub(super) fn check_guards(&self, methods: &Methods, listeners: &[Listener], problems: &mut Diagnostics) {
         let guards = self.guarded_steps();
+        if guards.is_empty() {
+            return;
+        }
         let mut holes: BTreeMap<At, Holes> = BTreeMap::new();
         for id in (0..self.policies.len()).filter(|id| self.ground.is_routed(*id)) {
             let steps: Vec<At> =

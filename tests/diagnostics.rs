@@ -76,3 +76,65 @@ fn every_code_has_a_case_or_a_reason() {
         "without a case: {missing:?}; excused without need: {needless:?}"
     );
 }
+
+/// Pages without a mistake in files, each with the reason.
+const WITHOUT_FILES: &[(&str, &str)] = &[
+    ("P0001", "what cannot be read cannot be shown"),
+    ("P0003", "bytes that are no text cannot be shown"),
+    ("P0403", "said by a reload, of what the running node had before"),
+    ("P0404", "said by a start and by `store check`: `check` opens no source"),
+    ("P0405", "said by a program that was built without the driver"),
+    ("P0502", "said by a reload, of what the running node had before"),
+    ("P0503", "said by a reload, of what the running node had before"),
+    ("P0602", "said of tests that take longer than 2 s"),
+];
+
+/// The files of a part of a page: its ```toml blocks, each of which begins with its path.
+fn files(part: &str) -> Vec<(&str, &str)> {
+    let blocks = part.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let path = |block: &str| block.lines().next().and_then(|line| line.strip_prefix("# ")).map(str::len);
+    blocks.map(|block| (&block[2..2 + path(block).expect("a block begins with `# PATH`")], block)).collect()
+}
+
+/// What `check` says of these files: the codes, and whether it refuses them.
+fn codes_of(files: &[(&str, &str)]) -> (BTreeSet<String>, bool) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["check", "--json", "-c"])
+        .arg(folder.path())
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the program starts");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let found = said["diagnostics"].as_array().expect("a list");
+    let codes = found.iter().map(|one| one["code"].as_str().expect("a code").to_owned());
+    (codes.collect(), !output.status.success())
+}
+
+#[test]
+fn every_page_shows_its_mistake_and_its_cure() {
+    let excused: BTreeSet<_> = WITHOUT_FILES.iter().map(|(code, _)| *code).collect();
+    for (code, meaning) in codes::ALL {
+        let code = code.as_str();
+        let page = codes::explanation(code).expect("every code has a page");
+        let title = page.lines().next().unwrap_or_default().to_lowercase();
+        assert_eq!(title, format!("# {code}: {}", meaning.trim().trim_end_matches('.')).to_lowercase());
+        let (_, cure) = page.split_once("\n## The cure\n").unwrap_or_else(|| panic!("{code} has a cure"));
+        let Some((_, mistake)) = page.split_once("\n## The mistake\n") else {
+            assert!(excused.contains(code), "{code} shows a mistake");
+            assert!(page.contains("\n## When\n"), "{code} says when it arises");
+            continue;
+        };
+        assert!(!excused.contains(code), "{code} is excused without need");
+        let mistake = mistake.split("\n## The cure\n").next().unwrap_or_default();
+        let (found, _) = codes_of(&files(mistake));
+        assert!(found.contains(code), "{code}: the mistake is not found: {found:?}");
+        let (found, refused) = codes_of(&files(cure));
+        assert!(!found.contains(code) && !refused, "{code}: the cure is none: {found:?}");
+    }
+}

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Words that may stand below these places only.
 const WORDS: &[(&[&str], &[&str], &str)] = &[
     (
-        &["toml::", "toml_edit::"],
+        &["toml::", "toml_edit::", "toml_parser::"],
         &["crates/policy/src/reader/"],
         "files are read in one place, with places and the same errors",
     ),

@@ -40,6 +40,10 @@ pub(crate) struct Global {
     #[arg(short = 'c', long = "config", value_name = "DIR", default_value = ".", global = true)]
     pub(crate) dir: PathBuf,
 
+    /// Whether the folder was named.
+    #[arg(skip)]
+    pub(crate) dir_named: bool,
+
     /// Print JSON, and nothing else, on standard output; warnings go to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -94,6 +98,16 @@ Examples:
   portcullis test orders --watch                   again whenever a file changes
   portcullis test --junit results.xml              for a build server")]
     Test(TestArgs),
+
+    /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
+    #[command(after_help = "\
+Speaks over standard input and output; docs/editors.md says how editors start it.
+The configuration is the nearest folder above an opened file that has it among its files, or the one that -c names.
+It opens no data source and writes nothing; a policy's own tests run when it is saved.
+
+Example:
+  portcullis lsp                                   by the editor, not by hand")]
+    Lsp,
 
     /// Make a configuration: the shipped OAuth policies, stores on embedded SQLite, and what the template adds
     #[command(after_help = "\

@@ -13,7 +13,6 @@ const LATER: &[(&str, &str)] = &[
     ("explain", "each diagnostic says what would be right; docs/policies.md has the rest"),
     ("schema", "for the schema of a data source: `portcullis store schema`"),
     ("fmt", "any formatter for TOML keeps policies as they are"),
-    ("lsp", "`portcullis check` gives file, line and column; with `--json` for an editor"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
     ("user", "this version has clients only"),
     ("kps", "this version keeps no key property stores"),

@@ -10,6 +10,7 @@ mod init;
 mod later;
 mod log_lines;
 mod logs;
+mod lsp;
 mod output;
 mod outside;
 mod permute;
@@ -24,6 +25,7 @@ mod token;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command, Global};
@@ -42,9 +44,11 @@ fn main() -> ExitCode {
         let output = Output::new(permuted.iter().any(|arg| arg == "--json"));
         return ExitCode::from(output.failure(&failure));
     }
-    let cli = Cli::command()
-        .try_get_matches_from(std::iter::once(name).chain(permuted))
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = Cli::command().try_get_matches_from(std::iter::once(name).chain(permuted)).and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.dir_named = matches.value_source("dir") == Some(ValueSource::CommandLine);
+        Ok(cli)
+    });
     match cli {
         Ok(cli) => {
             let output = Output::new(cli.global.json);
@@ -65,6 +69,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Run(args) => run::run(global, &args, output),
         Command::Check(args) => check::run(global, &args, output),
         Command::Test(args) => test::run(global, &args, output),
+        Command::Lsp => lsp::run(global),
         Command::Init(args) => init::run(global, &args, output),
         Command::Reload(args) => reload::run(global, &args, output),
         Command::Status => status::run(global, output),

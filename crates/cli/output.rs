@@ -167,7 +167,7 @@ fn print(text: std::fmt::Arguments<'_>) {
 }
 
 /// Writes to standard error, where somebody reads it.
-fn print_aside(text: std::fmt::Arguments<'_>) {
+pub(crate) fn print_aside(text: std::fmt::Arguments<'_>) {
     let _ = write_all(io::stderr(), text);
 }
 

@@ -1,5 +1,6 @@
 //! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL.
 
+pub mod editor;
 pub mod folder;
 pub mod http;
 pub mod node;
@@ -8,6 +9,7 @@ pub mod program;
 pub mod upstream;
 pub mod wire;
 
+pub use editor::Editor;
 pub use folder::Folder;
 pub use http::{Request, Response};
 pub use node::Node;

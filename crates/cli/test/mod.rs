@@ -24,11 +24,11 @@ pub(crate) fn run(global: &Global, args: &TestArgs, output: Output) -> Ended {
             if let Err(failure) = told(&report, args, output) {
                 output.failure(&failure);
             }
-            output.note("waiting for a change of the files (Ctrl-C ends this)");
+            output.line("waiting for a change of the files (Ctrl-C ends this)");
             let changed = watch.changed().await;
             match changed.as_slice() {
-                [] => output.note("\nchanged: what the files name outside of the folder"),
-                files => output.note(format_args!("\nchanged: {}", shown(&files.join(", ")))),
+                [] => output.line("\nchanged: what the files name outside of the folder"),
+                files => output.line(format_args!("\nchanged: {}", shown(&files.join(", ")))),
             }
         }
     })?

@@ -34,7 +34,7 @@ mod traffic;
 pub use answer::{Detail, PlainAnswers};
 pub use stores::{STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
 
-use policy::filter::Library;
+use policy::filter::{FilterKind, Library};
 
 /// All filters of Portcullis, the attributes they set, and how policies without a style of their own are answered.
 pub const LIBRARY: Library = Library {
@@ -42,3 +42,8 @@ pub const LIBRARY: Library = Library {
     attributes: oauth::ATTRIBUTES,
     plain: &PlainAnswers,
 };
+
+/// The filters that do something: those of later versions, which are known so that they can be refused, are left out.
+pub fn there() -> impl Iterator<Item = &'static FilterKind> {
+    LIBRARY.kinds().filter(|kind| not_yet::FILTERS.iter().all(|later| later.name != kind.name))
+}

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod exchange;
 pub mod filter;
 pub mod outcome;
+pub mod outline;
 pub mod ports;
 pub mod reader;
 pub mod route;

@@ -16,6 +16,7 @@ mod idle;
 mod joined;
 mod listen;
 mod load;
+mod look;
 mod metrics;
 mod node;
 mod once;
@@ -31,6 +32,7 @@ mod tests;
 mod upstream;
 
 pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
+pub use look::{Look, look};
 pub use once::{check, log_settings, open_stores, store_check, store_migrate, store_purge};
 pub use options::{Host, Options, StartError, Started, StartedListener};
 pub use records::{Records, Stores};

@@ -43,6 +43,7 @@ const DEFAULT_REALM: &str = "oauth";
 pub(crate) struct Settings {
     /// The methods that are taken: `client_secret_basic`, `client_secret_post`, and `none` for public clients, which
     /// must be registered with it. Default: the first two.
+    #[schemars(extend("items" = { "type": "string", "enum": ["client_secret_basic", "client_secret_post", "none"] }))]
     methods: Option<Vec<Spanned<String>>>,
     /// The realm of the `WWW-Authenticate: Basic` challenge. Default: `oauth`.
     realm: Option<Spanned<String>>,

@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     by: Option<Dynamic<Arc<str>>>,
     /// `all`: every scope asked must be allowed. `any`: one is enough, and only what is allowed is granted. Default:
     /// `all`.
+    #[schemars(extend("enum" = ["all", "any"]))]
     r#match: Option<Spanned<String>>,
     /// The scopes that may be had: `${grant.scopes}` at an endpoint, `${token.scopes}` on a protected resource.
     allowed: Dynamic<Value>,

@@ -35,6 +35,7 @@ pub struct ServerSettings {
     /// Default: the URL of the listener, where the node has one only and that is on loopback.
     issuer: Option<Spanned<FromOutside>>,
     /// A set of stricter rules. There is only `default` yet.
+    #[schemars(extend("enum" = ["default"]))]
     profile: Option<Spanned<String>>,
     /// Upper bounds of lifetimes, whatever a policy says.
     #[serde(default)]

@@ -40,6 +40,7 @@ const DEFAULT_REALM: &str = "api";
 pub(crate) struct Settings {
     /// Where the token may stand: `header`, `form` (in the body, which is then read into memory), `query` (where logs
     /// and histories keep it). Default: `["header"]`.
+    #[schemars(extend("items" = { "type": "string", "enum": ["header", "form", "query"] }))]
     from: Option<Vec<Spanned<String>>>,
     /// The token must be for one of these; one that is for anybody does not do. Default: any.
     #[serde(default)]

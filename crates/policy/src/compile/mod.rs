@@ -15,11 +15,12 @@ mod layout;
 mod listeners;
 mod methods;
 mod model;
-mod policy;
+pub(crate) mod policy;
 mod probe;
 mod shared;
 mod sources;
 mod step;
+mod survey;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ mod tests;
 pub use layout::Layout;
 pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
+pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
 
 use std::sync::{Arc, Mutex};
 
@@ -65,6 +67,29 @@ pub struct Compiled {
 
 /// Compiles all policies: pure, no I/O but what `outside` does.
 pub fn compile(input: Input<'_>) -> Compiled {
+    compile_with(input, None)
+}
+
+/// [`compile`], and what an editor wants to know of the policies, right or wrong.
+pub fn survey(input: Input<'_>) -> (Compiled, Survey) {
+    let mut survey = Survey::default();
+    let compiled = compile_with(input, Some(&mut survey));
+    (compiled, survey)
+}
+
+/// The places of all names of chains and policies in a policy's filters, for the test that an editor sees the same.
+#[cfg(test)]
+pub(crate) fn links(input: Input<'_>, name: &str) -> Vec<crate::diagnostic::Span> {
+    let mut problems = Diagnostics::new();
+    let policies = sources::read(input.files, &mut problems).policies(input.library, &mut problems);
+    let policy = policies.iter().find(|policy| policy.name == name);
+    let steps = policy.into_iter().flat_map(|policy| &policy.chains).flat_map(|chain| &chain.steps);
+    let mut places: Vec<_> = steps.flat_map(|step| step.targets()).map(|(_, span, _)| span).collect();
+    places.sort();
+    places
+}
+
+fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     let mut problems = Diagnostics::new();
     let sources = sources::read(input.files, &mut problems);
     let policies = sources.policies(input.library, &mut problems);
@@ -96,7 +121,10 @@ pub fn compile(input: Input<'_>) -> Compiled {
     let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
     listeners::report_replaced(&listeners, &policies, &mut problems);
     cycles::check(&policies, &mut problems);
-    flow::check(&policies, &effects, &listeners, &methods, &mut problems);
+    let points = flow::check(&policies, &effects, &listeners, &methods, survey.is_some(), &mut problems);
+    if let Some(survey) = survey {
+        *survey = survey::of(&policies, &effects, &points);
+    }
 
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {

@@ -30,6 +30,9 @@ const KEYS: &[&str] = &[
     "test",
 ];
 
+/// The chains that the engine enters by itself, as they are written.
+pub(crate) const ENTERED: &[&str] = &["filter", "on_failure", "on_abort", "on_error", "response"];
+
 /// Words that stand where a chain's name may stand.
 pub(crate) const WORDS: &[&str] = &["continue", "fail"];
 
@@ -186,7 +189,9 @@ impl<'a> PolicyReader<'a> {
                     steps.reserve_exact(list.len());
                     for (i, node) in list.iter().enumerate() {
                         match &node.kind {
-                            NodeKind::Table(table) => steps.extend(read_step(r, &self.linker, table, i + 1 == list.len())),
+                            NodeKind::Table(table) => {
+                                steps.extend(read_step(r, &self.linker, table, i + 1 == list.len()))
+                            }
                             _ => r.wrong_type(&entry.name, node, &format!("a filter: write it as [[{path}]]")),
                         }
                     }

@@ -19,11 +19,24 @@ impl fmt::Display for Code {
     }
 }
 
+/// The page of a code, whatever the case it is written in: Markdown, with the mistake and its cure as files (or, where no file has
+/// it, when it arises). `None` where there is no such code.
+///
+/// ```
+/// assert!(policy::diagnostic::codes::explanation("p0107").unwrap().starts_with("# P0107: "));
+/// assert!(policy::diagnostic::codes::explanation("P9999").is_none());
+/// ```
+pub fn explanation(code: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(known, _)| known.as_str().eq_ignore_ascii_case(code)).map(|(_, page)| *page)
+}
+
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
         $($(#[doc = $doc])+ pub const $name: Code = Code($text);)+
         /// All codes with their one-line meaning, in order.
         pub const ALL: &[(Code, &str)] = &[$(($name, concat!($($doc),+))),+];
+        /// Each code's page. A code without one does not compile.
+        const PAGES: &[(Code, &str)] = &[$(($name, include_str!(concat!("explain/", $text, ".md")))),+];
     };
 }
 

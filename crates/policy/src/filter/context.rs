@@ -67,6 +67,8 @@ pub struct Effects {
     pub serves_options: bool,
     /// It decides who may pass (a `when` around it is suspicious).
     pub authorizes: bool,
+    /// The stores and upstreams it uses: their kind, and the name with its place (its own, where the name is a default).
+    pub uses: Vec<(String, Spanned<String>)>,
     /// What it tells other filters of the program (metadata).
     pub facts: Vec<(&'static str, Value)>,
     /// Warnings of its settings: a variable that is not set, where nothing is to run.
@@ -149,6 +151,7 @@ impl BuildContext<'_> {
         kind: &str,
         name: &Spanned<String>,
     ) -> Result<Arc<T>, Diagnostics> {
+        self.effects.uses.push((kind.to_owned(), name.clone()));
         let thing =
             self.shared.resources.get(kind, &name.value).map_err(|problem| problem.at(self.place(name.span)))?;
         thing.downcast::<T>().map_err(|_| {

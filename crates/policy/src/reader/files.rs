@@ -41,7 +41,7 @@ pub fn read_folder(root: &Path) -> Files {
         read = read_once(root, true);
     }
     let mut files = read.files;
-    report_case_collisions(&mut files);
+    files.report_case_collisions();
     files
 }
 
@@ -50,13 +50,32 @@ impl Files {
     pub fn from_texts<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Files {
         let files = texts.into_iter().map(|(path, text)| (path.to_owned(), Arc::new(SourceFile::new(path, text))));
         let mut files = Files { files: files.collect(), diagnostics: Diagnostics::new() };
-        report_case_collisions(&mut files);
+        files.report_case_collisions();
         files
     }
 
     /// All files that can be parsed. Whoever holds them for as long as the files are looked at saves the others from parsing again.
     pub fn documents(&self) -> Vec<Document> {
         self.files.values().filter_map(|file| parse(file).ok()).collect()
+    }
+
+    /// Lays texts over the files that were read, by path: what an editor has not saved yet. Each counts as the file's text,
+    /// also where there is no such file.
+    pub fn lay_over(&mut self, texts: &BTreeMap<String, Arc<SourceFile>>) {
+        let own = std::mem::take(&mut self.diagnostics).into_iter();
+        // What is wrong with a file on disk says nothing of the text that lies over it.
+        let covered = |path: &str| texts.contains_key(path);
+        self.diagnostics = own.filter(|d| !d.place.as_ref().is_some_and(|place| covered(&place.file.path))).collect();
+        for (path, file) in texts {
+            if file.text.len() as u64 > LARGEST {
+                let place = Place { file: Arc::new(SourceFile::new(path, "")), span: Span::default() };
+                self.diagnostics.push(too_large().at(place));
+                self.files.remove(path);
+            } else {
+                self.files.insert(path.clone(), file.clone());
+            }
+        }
+        self.report_case_collisions();
     }
 
     /// A hash of all paths and contents: two loads of equal files give the same, on every node and in every version.
@@ -217,15 +236,8 @@ impl Reading {
             return self.unreadable(path, &error);
         }
         if bytes.len() as u64 > LARGEST {
-            let message = format!("is larger than {} MiB", LARGEST >> 20);
-            return self.problem(
-                path,
-                String::new(),
-                0,
-                codes::NOT_TEXT,
-                message,
-                "this can hardly be a configuration file",
-            );
+            let place = Place { file: Arc::new(SourceFile::new(path, "")), span: Span::default() };
+            return self.files.diagnostics.push(too_large().at(place));
         }
         match String::from_utf8(bytes) {
             Ok(text) => {
@@ -247,19 +259,27 @@ fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// Two names that differ only in case are one name on some file systems: a configuration must mean the same everywhere.
-fn report_case_collisions(files: &mut Files) {
-    let mut folded: BTreeMap<String, &Arc<SourceFile>> = BTreeMap::new();
-    for (path, file) in &files.files {
-        match folded.get(&path.to_lowercase()) {
-            None => {
-                folded.insert(path.to_lowercase(), file);
-            }
-            Some(first) => {
-                let start = |file: &Arc<SourceFile>| Place { file: file.clone(), span: Span::default() };
-                let message = format!("`{path}` and `{}` differ only in case", first.path);
-                let problem = Problem::error(codes::NAME_COLLISION, message).with_help("give one of them another name");
-                files.diagnostics.push(problem.at(start(file)).with_related(start(first), "the other file"));
+fn too_large() -> Problem {
+    Problem::error(codes::NOT_TEXT, format!("is larger than {} MiB", LARGEST >> 20))
+        .with_help("this can hardly be a configuration file")
+}
+
+impl Files {
+    /// Two names that differ only in case are one name on some file systems: a configuration must mean the same everywhere.
+    fn report_case_collisions(&mut self) {
+        let mut folded: BTreeMap<String, &Arc<SourceFile>> = BTreeMap::new();
+        for (path, file) in &self.files {
+            match folded.get(&path.to_lowercase()) {
+                None => {
+                    folded.insert(path.to_lowercase(), file);
+                }
+                Some(first) => {
+                    let start = |file: &Arc<SourceFile>| Place { file: file.clone(), span: Span::default() };
+                    let message = format!("`{path}` and `{}` differ only in case", first.path);
+                    let problem =
+                        Problem::error(codes::NAME_COLLISION, message).with_help("give one of them another name");
+                    self.diagnostics.push(problem.at(start(file)).with_related(start(first), "the other file"));
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Reads files: all at one instant, each parsed with its spans kept. The only module that knows the `toml` crate.
+//! Reads files: all at one instant, each parsed with its spans kept. The only module that knows the `toml` crate and its lexer.
 //!
 //! A file becomes a [`Document`] of [`Node`]s. Whoever knows what a table means takes it apart with [`Keys`] (unknown
 //! keys are errors, with "did you mean"), or hands it to a serde type with [`deserialize`], whose errors keep the place.
@@ -8,6 +8,7 @@ mod files;
 mod keys;
 mod outside;
 mod parse;
+mod sketch;
 mod suggest;
 
 pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
@@ -16,6 +17,7 @@ pub use files::{Files, read_folder};
 pub use keys::Keys;
 pub use outside::{NoOutside, Outside, SecretError};
 pub use parse::parse;
+pub use sketch::{Section, Sketch, SketchEntry, SketchKind, SketchValue};
 pub use suggest::did_you_mean;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ mod resolve;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod vocabulary;
 
 pub use cel::Condition;
 pub use dynamic::Dynamic;

@@ -420,3 +420,26 @@ impl<'a> Name<'a> {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selector::vocabulary;
+
+    #[test]
+    fn every_word_is_explained() {
+        // Words of a later version are known, so that they can be refused.
+        let own = |words: &[&'static str]| -> Vec<&'static str> {
+            words.iter().copied().filter(|word| !["kps", "cert"].contains(word)).collect()
+        };
+        let explained = |root: &str| {
+            let root = vocabulary::ROOTS.iter().find(|known| known.name == root).unwrap();
+            root.fields.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        let roots: Vec<&str> = vocabulary::ROOTS.iter().map(|root| root.name).collect();
+        assert_eq!(roots, own(ROOTS));
+        for (root, words) in [("request", REQUEST), ("response", RESPONSE), ("failure", FAILURE)] {
+            assert_eq!(explained(root), own(words), "{root}");
+        }
+    }
+}

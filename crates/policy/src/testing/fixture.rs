@@ -126,6 +126,11 @@ impl Fixture {
 
     /// Compiles the policies.
     pub fn compile(&self) -> Compiled {
+        self.compile_by(compile)
+    }
+
+    /// Compiles as is, by this way to compile.
+    pub fn compile_by<T>(&self, compile: impl FnOnce(Input<'_>) -> T) -> T {
         let files = Files::from_texts(self.texts.iter().map(|(path, text)| (path.as_str(), text.as_str())));
         compile(Input {
             files: &files,

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use policy::diagnostic::Span;
 use policy::ports::{BoxFuture, Upstream, UpstreamError};
 use policy::settings::Spanned;
-use policy::testing::{Given, Named, Received};
+use policy::testing::{Given, Named, OrCase, Received};
 use policy::{Body, Diagnostics};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub enum GivenAnswers {
 #[serde(deny_unknown_fields)]
 pub struct GivenAnswer {
     /// Its status. Default: 200.
-    status: Option<Spanned<u16>>,
+    status: Option<OrCase<Spanned<u16>>>,
     /// Its headers.
     #[serde(default)]
     headers: Named<String>,
@@ -43,10 +43,9 @@ pub struct GivenAnswer {
     /// Text as its body.
     text: Option<String>,
     /// Nothing answers there: the same as `fail = "unreachable"`.
-    #[serde(default)]
-    down: bool,
+    down: Option<OrCase<bool>>,
     /// How it fails in place of an answer.
-    fail: Option<Fault>,
+    fail: Option<OrCase<Fault>>,
 }
 
 /// How an upstream fails.
@@ -174,7 +173,9 @@ impl Answer {
         if spec.json.is_some() && spec.text.is_some() {
             return Err(at(given, span, String::from("this answer has two bodies"), "`json` or `text`"));
         }
-        if let Some(fault) = spec.fail.or(spec.down.then_some(Fault::Unreachable)) {
+        let down = spec.down.is_some_and(|down| down.0);
+        let fault = spec.fail.map(|fail| fail.0).or(down.then_some(Fault::Unreachable));
+        if let Some(fault) = fault {
             if said {
                 let help = "a failure alone, or an answer without one";
                 return Err(at(given, span, String::from("this answers and fails at once"), help));
@@ -196,7 +197,7 @@ impl Answer {
             let name = HeaderName::from_bytes(name.value.as_bytes()).map_err(|_| bad())?;
             headers.insert(name, HeaderValue::from_str(&value.value).map_err(|_| bad())?);
         }
-        let status = match spec.status {
+        let status = match spec.status.map(|status| status.0) {
             None => StatusCode::OK,
             Some(status) => StatusCode::from_u16(status.value)
                 .map_err(|_| at(given, status.span, format!("{} is no status", status.value), "from 200 to 599"))?,

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, Span, codes};
 use policy::settings::{Duration, Literal, Spanned};
-use policy::testing::{Given, Named};
+use policy::testing::{Given, Named, OrCase};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::oauth::token::{Token, TokenKind};
@@ -37,7 +37,7 @@ pub struct GivenTable {
     pub(super) upstreams: Named<GivenAnswers>,
     /// Stores that are down, by their names: every request of theirs fails, as where the data source is gone.
     #[serde(default)]
-    pub(super) stores: Named<GivenStore>,
+    pub(super) stores: Named<OrCase<GivenStore>>,
     /// The time of the first request: `2026-01-01T00:00:00Z`, which is the default.
     now: Option<Spanned<String>>,
 }
@@ -56,7 +56,7 @@ pub struct GivenClient {
     /// The scopes that it may have, with a space between.
     scope: Option<Spanned<String>>,
     /// Whether it may do anything. Default: true.
-    enabled: Option<bool>,
+    enabled: Option<OrCase<bool>>,
     /// Which tokens it may introspect: `"any"`, or audiences. Default: its own.
     introspect: Option<Spanned<Literal>>,
     /// How it authenticates; default: in every way that the policy lists.
@@ -76,15 +76,14 @@ pub struct GivenToken {
     /// The resource owner.
     subject: Option<String>,
     /// How long it lives. Default: an hour.
-    lifetime: Option<Duration>,
+    lifetime: Option<OrCase<Duration>>,
     /// How long ago it was issued. Default: just now.
-    age: Option<Duration>,
+    age: Option<OrCase<Duration>>,
     /// Whom it is for.
     #[serde(default)]
     audience: Vec<String>,
-    /// Whether it was revoked.
-    #[serde(default)]
-    pub(super) revoked: bool,
+    /// Whether it was revoked. Default: false.
+    pub(super) revoked: Option<OrCase<bool>>,
 }
 
 /// Whether a store can be used.
@@ -120,7 +119,7 @@ pub(super) fn client(given: &Given, spec: &GivenClient, now: u64) -> Result<Clie
     Ok(Client {
         client_id: ClientId::new(spec.id.value.as_str()),
         client_name: None,
-        enabled: spec.enabled.unwrap_or(true),
+        enabled: spec.enabled.is_none_or(|enabled| enabled.0),
         grant_types: spec.grants.clone(),
         scope: scopes(given, spec.scope.as_ref())?,
         token_endpoint_auth_method: spec.auth_method.clone(),
@@ -138,7 +137,7 @@ pub(super) fn minted(
     random: [u8; 32],
     grant_id: GrantId,
 ) -> Result<(Token, AccessToken), Diagnostics> {
-    let seconds = |duration: Option<Duration>, default| duration.map_or(default, |d| d.0.as_secs());
+    let seconds = |duration: Option<OrCase<Duration>>, default| duration.map_or(default, |d| d.0.0.as_secs());
     let issued_at = now.saturating_sub(seconds(spec.age, 0));
     let expires_at = issued_at + seconds(spec.lifetime, LIFETIME);
     let record = AccessToken {

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use policy::Diagnostics;
-use policy::compile::{Input, NodeFacts, compile};
+use policy::compile::{Compiled, Input, NodeFacts, compile};
 use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
@@ -74,7 +74,13 @@ pub(crate) struct Before<'a> {
 impl Reading {
     /// Reads the folder. `strict`: whether a missing variable or secret file is an error (`run`) or a warning (`check`).
     pub(crate) fn new(options: &Options, strict: bool) -> Reading {
-        let files = read_files(options);
+        Reading::with_texts(options, strict, &BTreeMap::new())
+    }
+
+    /// The same with these texts laid over the files of the folder, by path.
+    pub(crate) fn with_texts(options: &Options, strict: bool, texts: &BTreeMap<String, Arc<SourceFile>>) -> Reading {
+        let mut files = read_files(options);
+        files.lay_over(texts);
         let documents = files.documents();
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, options.admin, &*outside);
@@ -131,7 +137,17 @@ fn override_listeners(settings: &mut Settings, options: &Options) {
 
 impl Draft {
     /// Compiles what was read: pure but for secret files. All problems are in `reading.diagnostics`.
-    pub(crate) fn new(mut reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+    pub(crate) fn new(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+        Draft::by(compile, reading, options, before)
+    }
+
+    /// The same by another way to compile.
+    pub(crate) fn by(
+        compile: impl FnOnce(Input<'_>) -> Compiled,
+        mut reading: Reading,
+        options: &Options,
+        before: &Before<'_>,
+    ) -> Draft {
         let settings = reading.settings.clone();
         let stores = open_nothing(&settings, options, before.generation);
         let upstreams = upstreams(&settings, before);

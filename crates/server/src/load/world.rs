@@ -152,7 +152,7 @@ impl TestWorld {
         let (token, record) = minted(given, spec, now, bytes, grant)?;
         for store in &self.tokens {
             store.insert(&token, &record).await.map_err(broken)?;
-            if spec.revoked {
+            if spec.revoked.is_some_and(|revoked| revoked.0) {
                 store.revoke(token.expose(), now).await.map_err(broken)?;
             }
         }
@@ -170,7 +170,7 @@ impl TestWorld {
         }
         for (name, state) in table.stores.into_entries() {
             match self.stores.get(&name.value) {
-                Some((_, slate)) => slate.set_down(state.value == GivenStore::Down),
+                Some((_, slate)) => slate.set_down(state.value.0 == GivenStore::Down),
                 None => return Err(unknown(given, "store", &name, self.stores.keys())),
             }
         }

@@ -65,3 +65,20 @@ async fn an_upstream_of_a_test_answers_what_the_test_says() {
     assert_eq!(failures[..2], [None, None], "{failures:?}");
     assert!(failures[2].as_ref().is_some_and(|f| f.contains("no upstream `v`")), "{failures:?}");
 }
+
+/// Editors and the reference say what each key means; they know it from here.
+#[test]
+fn every_key_of_what_is_given_says_what_it_means() {
+    let schema = schemars::schema_for!(crate::GivenTable).to_value();
+    let mut found = Vec::new();
+    let tables = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    for table in tables.filter_map(|table| table["properties"].as_object()) {
+        for (name, key) in table {
+            assert!(key["description"].is_string(), "`{name}` says nothing: {key}");
+            found.push(name.as_str());
+        }
+    }
+    for key in ["clients", "tokens", "upstreams", "stores", "now", "secret", "lifetime", "fail"] {
+        assert!(found.contains(&key), "no `{key}` in {found:?}");
+    }
+}

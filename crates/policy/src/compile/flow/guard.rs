@@ -53,8 +53,13 @@ impl Flow<'_> {
         }
         let mut holes: BTreeMap<At, Holes> = BTreeMap::new();
         for id in (0..self.policies.len()).filter(|id| self.ground.is_routed(*id)) {
-            let steps: Vec<At> =
-                self.reached_from(id, listeners).into_iter().flat_map(|id| guards.get(&id)).flatten().copied().collect();
+            let steps: Vec<At> = self
+                .reached_from(id, listeners)
+                .into_iter()
+                .flat_map(|id| guards.get(&id))
+                .flatten()
+                .copied()
+                .collect();
             if steps.is_empty() {
                 continue;
             }
@@ -104,7 +109,7 @@ impl Flow<'_> {
     }
 
     fn guards_for(&self, method: (usize, Method), steps: &[At]) -> Guards {
-        let mut free = self.ground.free..;
+        let mut free = self.ground.numbers.free()..;
         let mut number = || free.next().unwrap_or_default();
         let mut ran: Vec<(String, Attribute)> = Vec::new();
         let guard = |at: &At| {

@@ -21,7 +21,7 @@ use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
 use crate::diagnostic::Diagnostics;
 use crate::filter::{Answers, Effects};
 use ground::Ground;
-use state::{BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Point, RESPONSE, State};
+use state::{BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Numbers, Point, RESPONSE, State};
 
 /// With so many states a chain is followed by itself; further ones are joined, which loses precision and saves time.
 const MOST_STATES: usize = 32;
@@ -54,6 +54,24 @@ pub(crate) struct Flow<'a> {
     bare: Vec<(PolicyId, ChainId)>,
     /// Where only one method is followed, to see which filters it leaves out.
     guards: Option<guard::Guards>,
+    /// What is set where each step begins, and behind the last one of a chain; kept only for who asks.
+    points: Option<HashMap<At, State>>,
+}
+
+/// What is set where a step begins, joined over all ways to there.
+pub(super) struct Points {
+    states: HashMap<At, State>,
+    names: Numbers,
+}
+
+impl Points {
+    /// The attributes that are set where this step begins, each with whether that is sure on every way; `None` where nothing
+    /// leads there, or where nothing is known.
+    pub(super) fn at(&self, at: At) -> Option<BTreeMap<String, bool>> {
+        let state = self.states.get(&at).filter(|state| !state.is_unknown())?;
+        let set = self.names.all().filter(|(name, number)| !name.starts_with(' ') && state.maybe(*number));
+        Some(set.map(|(name, number)| (name.to_owned(), state.sure(number))).collect())
+    }
 }
 
 /// How a policy as a whole can end.
@@ -65,20 +83,24 @@ struct PolicyEnds {
     abort: Point,
 }
 
-/// Checks all policies.
+/// Checks all policies. With `keep_points`, what is set at each step comes back.
 pub(crate) fn check(
     policies: &[Policy],
     effects: &[&PolicyEffects],
     listeners: &[Listener],
     methods: &Methods,
+    keep_points: bool,
     problems: &mut Diagnostics,
-) {
+) -> Points {
     let ground = Ground::new(policies, effects);
     let mut flow = Flow::new(&ground);
+    flow.points = keep_points.then(HashMap::new);
     flow.follow_listeners(listeners);
     flow.follow_unused(listeners);
     flow.report(listeners, problems);
+    let states = flow.points.take().unwrap_or_default();
     flow.check_guards(methods, listeners, problems);
+    Points { states, names: ground.numbers }
 }
 
 impl<'a> Flow<'a> {
@@ -95,6 +117,7 @@ impl<'a> Flow<'a> {
             bodies: BTreeMap::new(),
             bare: Vec::new(),
             guards: None,
+            points: None,
         }
     }
 }
@@ -171,6 +194,7 @@ impl Flow<'_> {
             let Some(state) = here.0.take() else { return ends };
             let at = (policy, chain, index);
             self.reached.insert(at);
+            self.pass(at, &state);
             let done = self.follow_step(at, &state);
             here.join_point(&done.end.point);
             ends.answered.join_point(&done.answered);
@@ -189,12 +213,20 @@ impl Flow<'_> {
             }
         }
         if let Some(state) = here.0 {
+            self.pass((policy, chain, policies[policy].chains[chain].steps.len()), &state);
             if !state.sure(RESPONSE) {
                 ends.end.bare.insert((policy, chain));
             }
             ends.end.point.join(&state);
         }
         ends
+    }
+
+    /// Notes what is set here, for who asks.
+    fn pass(&mut self, at: At, state: &State) {
+        if let Some(points) = &mut self.points {
+            points.entry(at).and_modify(|known| known.join(state)).or_insert_with(|| state.clone());
+        }
     }
 
     /// Where a failure or a fault of a step leads.

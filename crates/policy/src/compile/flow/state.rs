@@ -42,6 +42,11 @@ impl Numbers {
         self.0.len()
     }
 
+    /// All names with their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Attribute)> {
+        self.0.iter().map(|(name, number)| (name.as_str(), *number))
+    }
+
     pub(super) fn of(&mut self, name: &str) -> Attribute {
         if let Some(number) = self.0.get(name) {
             return *number;

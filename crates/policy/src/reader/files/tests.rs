@@ -207,3 +207,24 @@ fn what_is_read_belongs_together() {
         assert_eq!(mixed, 0, "reads of two states at once");
     });
 }
+
+#[test]
+fn texts_lie_over_files() {
+    let folder = Folder::new();
+    folder.write("policies/a.toml", "on disk");
+    folder.write("policies/b.toml", b"\xff");
+    let mut files = read_folder(&folder.0);
+    assert!(files.diagnostics.has_errors());
+    let file = |path: &str, text: String| (path.to_owned(), Arc::new(SourceFile::new(path, text)));
+    let texts = [
+        file("policies/a.toml", "typed".into()),
+        file("policies/b.toml", "typed".into()),
+        file("policies/A.toml", "typed".into()),
+        file("policies/large.toml", "x".repeat(LARGEST as usize + 1)),
+    ];
+    files.lay_over(&texts.into());
+    assert_eq!(files.files.values().map(|file| file.text.as_str()).collect::<Vec<_>>(), ["typed"; 3]);
+    let problems: Vec<_> =
+        files.diagnostics.iter().map(|d| (d.problem.code, d.place.as_ref().unwrap().file.path.as_str())).collect();
+    assert_eq!(problems, [(codes::NOT_TEXT, "policies/large.toml"), (codes::NAME_COLLISION, "policies/a.toml")]);
+}

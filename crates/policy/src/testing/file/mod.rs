@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use self::read::{Reader, Subject};
 pub use self::table::{ExpectTable, ExpectedOutcome, ForwardedTable, RequestTable, StepTable, TestTable};
-pub use self::values::{Elsewhere, Expected, ExpectedHeader, ExpectedRecords, Named, OrCase, Texts};
+pub use self::values::{Elsewhere, Expected, ExpectedHeader, ExpectedRecords, Named, OrCase, Scalar, Texts};
 use super::model::Test;
 use crate::compile::policy_name;
 use crate::compile::table::Reporter;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::values::{Elsewhere, Expected, ExpectedHeader, ExpectedRecords, Named, OrCase, Texts};
+use super::values::{Elsewhere, Expected, ExpectedHeader, ExpectedRecords, Named, OrCase, Scalar, Texts};
 use crate::settings::{Duration, Method, Spanned, StatusCode};
 
 /// A test of a policy: what there is, a request, and what is to come of it; or several steps of that.
@@ -13,7 +13,7 @@ use crate::settings::{Duration, Method, Spanned, StatusCode};
 #[serde(deny_unknown_fields)]
 pub struct TestTable {
     /// What the test shows, in words. No two tests of a policy have the same.
-    pub(super) name: Spanned<String>,
+    pub(super) name: Spanned<Scalar>,
     /// What there is before the first request: clients, tokens, upstreams' answers, stores that are down, the time.
     #[serde(default)]
     #[allow(dead_code, reason = "the world that a test runs in reads it; it stands here for the schema")]
@@ -36,13 +36,13 @@ pub struct TestTable {
 #[serde(deny_unknown_fields)]
 pub struct StepTable {
     /// The clock goes forward by this before the request.
-    pub(super) advance: Option<Duration>,
+    pub(super) advance: Option<OrCase<Duration>>,
     /// What is otherwise since the step before: as on the test. Clients replace those of the same id, upstreams those of the same name.
     #[serde(default)]
     #[allow(dead_code, reason = "the world that a test runs in reads it; it stands here for the schema")]
     pub(super) given: Elsewhere,
     /// The policy that the request is for. Default: the policy that the test stands in.
-    pub(super) policy: Option<Spanned<String>>,
+    pub(super) policy: Option<Spanned<Scalar>>,
     /// The request. Method and path are those of the policy's first route where they are left out.
     pub(super) request: Option<RequestTable>,
     /// What is to come of it.
@@ -60,7 +60,7 @@ pub struct RequestTable {
     /// Default: the method of the policy's first route; without one, `GET`, or `POST` where there is a body.
     pub(super) method: Option<OrCase<Method>>,
     /// The path, perhaps with a query. Default: the path of the policy's first route.
-    pub(super) path: Option<Spanned<String>>,
+    pub(super) path: Option<Spanned<Scalar>>,
     /// Parameters of the query; a list repeats its name.
     #[serde(default)]
     pub(super) query: Named<Texts>,
@@ -72,11 +72,11 @@ pub struct RequestTable {
     /// JSON as the body.
     pub(super) json: Option<Spanned<Json>>,
     /// Text as the body.
-    pub(super) text: Option<Spanned<String>>,
+    pub(super) text: Option<Spanned<Scalar>>,
     /// A user and a password, or a client's id and secret, as HTTP Basic: `["app", "secret"]`.
-    pub(super) basic: Option<Spanned<Vec<String>>>,
+    pub(super) basic: Option<Spanned<Vec<Scalar>>>,
     /// A bearer token: the word of a token that is given, or the token itself.
-    pub(super) bearer: Option<Spanned<String>>,
+    pub(super) bearer: Option<Spanned<Scalar>>,
 }
 
 /// What is to come of a request. All of it must hold.
@@ -88,10 +88,10 @@ pub struct ExpectTable {
     /// How the policy ended.
     pub(super) outcome: Option<OrCase<ExpectedOutcome>>,
     /// The reason code of the refusal or fault that was answered, as the access log has it.
-    pub(super) reason: Option<Spanned<String>>,
+    pub(super) reason: Option<Spanned<Scalar>>,
     /// The last steps that ran, each with its outcome: `"NAME:outcome"`.
     #[serde(default)]
-    pub(super) path: Vec<Spanned<String>>,
+    pub(super) path: Vec<Spanned<Scalar>>,
     /// Headers of the answer.
     #[serde(default)]
     pub(super) headers: Named<ExpectedHeader>,
@@ -99,7 +99,7 @@ pub struct ExpectTable {
     #[serde(default)]
     pub(super) json: Named<Expected>,
     /// The whole body of the answer.
-    pub(super) text: Option<Spanned<String>>,
+    pub(super) text: Option<Spanned<Scalar>>,
     /// Values that a selector reads at the end of the run, without `${` and `}`: `"token.scopes"`, `"vars.tier"`.
     #[serde(default)]
     pub(super) attributes: Named<Expected>,
@@ -144,7 +144,7 @@ pub struct ForwardedTable {
     /// Its method.
     pub(super) method: Option<OrCase<Method>>,
     /// Its path; with the query, where a `?` stands in it.
-    pub(super) path: Option<Spanned<String>>,
+    pub(super) path: Option<Spanned<Scalar>>,
     /// Its headers.
     #[serde(default)]
     pub(super) headers: Named<ExpectedHeader>,
@@ -152,5 +152,5 @@ pub struct ForwardedTable {
     #[serde(default)]
     pub(super) json: Named<Expected>,
     /// Its whole body.
-    pub(super) text: Option<Spanned<String>>,
+    pub(super) text: Option<Spanned<Scalar>>,
 }

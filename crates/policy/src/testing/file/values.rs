@@ -11,6 +11,9 @@ use serde_json::Value as Json;
 
 use crate::settings::Spanned;
 
+/// A text that a case stands in for.
+const CASE: &str = r"^\$\{case\.[A-Za-z0-9_-]+\}$";
+
 /// A table whose names are the author's own, in the order of the file, with places.
 #[derive(Clone, Debug)]
 pub struct Named<T>(pub(in crate::testing) Vec<(Spanned<String>, Spanned<T>)>);
@@ -61,7 +64,56 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
         Cow::Owned(format!("Named{}", T::schema_name()))
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
+        let table = json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() });
+        json_schema!({ "anyOf": [table, { "type": "string", "pattern": CASE }] })
+    }
+}
+
+/// What a visitor makes of text, and of a number that stands where text may.
+macro_rules! written_like_text {
+    ($value:ty, $of:expr) => {
+        fn visit_str<E: Error>(self, text: &str) -> Result<$value, E> {
+            Ok($of(text.to_owned()))
+        }
+        fn visit_i64<E: Error>(self, value: i64) -> Result<$value, E> {
+            Ok($of(value.to_string()))
+        }
+        fn visit_f64<E: Error>(self, value: f64) -> Result<$value, E> {
+            Ok($of(value.to_string()))
+        }
+    };
+}
+
+/// Text, or a number, true or false that is written like it: what a case has under a name need not be text for that.
+#[derive(Clone, Debug)]
+pub struct Scalar(pub(in crate::testing) String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyScalar;
+        impl Visitor<'_> for AnyScalar {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            written_like_text!(Scalar, Scalar);
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+        }
+        deserializer.deserialize_any(AnyScalar)
+    }
+}
+
+impl JsonSchema for Scalar {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("TestText")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
     }
 }
 
@@ -77,16 +129,8 @@ impl<'de> Deserialize<'de> for Texts {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text, or a list of texts")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
-                Ok(Texts(vec![text.to_owned()]))
-            }
+            written_like_text!(Texts, |text| Texts(vec![text]));
             fn visit_bool<E: Error>(self, value: bool) -> Result<Texts, E> {
-                Ok(Texts(vec![value.to_string()]))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Texts, E> {
-                Ok(Texts(vec![value.to_string()]))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Texts, E> {
                 Ok(Texts(vec![value.to_string()]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts, A::Error> {
@@ -123,17 +167,9 @@ impl<'de> Deserialize<'de> for ExpectedHeader {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text, or false where the header is to be absent")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<ExpectedHeader, E> {
-                Ok(ExpectedHeader(Some(text.to_owned())))
-            }
+            written_like_text!(ExpectedHeader, |text| ExpectedHeader(Some(text)));
             fn visit_bool<E: Error>(self, value: bool) -> Result<ExpectedHeader, E> {
                 Ok(ExpectedHeader(value.then(|| value.to_string())))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<ExpectedHeader, E> {
-                Ok(ExpectedHeader(Some(value.to_string())))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<ExpectedHeader, E> {
-                Ok(ExpectedHeader(Some(value.to_string())))
             }
         }
         deserializer.deserialize_any(TextOrFalse)
@@ -243,7 +279,10 @@ impl JsonSchema for Elsewhere {
 /// It is put in before the value is read; what is said here is said to editors.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct OrCase<T>(pub(in crate::testing) T);
+pub struct OrCase<T>(
+    /// The value.
+    pub T,
+);
 
 impl<T: JsonSchema> JsonSchema for OrCase<T> {
     fn inline_schema() -> bool {
@@ -253,6 +292,6 @@ impl<T: JsonSchema> JsonSchema for OrCase<T> {
         Cow::Owned(format!("{}OrCase", T::schema_name()))
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "type": "string", "pattern": "^\\$\\{case\\.[A-Za-z0-9_-]+\\}$" }] })
+        json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "type": "string", "pattern": CASE }] })
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::Run;
 use super::world::Received;
-use crate::diagnostic::{Diagnostic, Diagnostics, codes};
+use crate::diagnostic::Diagnostics;
 use crate::engine::Explained;
 use crate::exchange::{Body, Exchange, Response};
 use crate::outcome::Reason;
@@ -69,14 +69,7 @@ impl Came {
 impl Run<'_> {
     /// The expected attributes, compiled: an unknown name is a mistake in the test.
     pub(super) fn probes(&self, test: &Test, step: &Step) -> Result<Vec<Getter<Value>>, Diagnostics> {
-        let mistake = |mut diagnostic: Diagnostic| {
-            diagnostic.problem.code = codes::BAD_TEST;
-            diagnostic
-        };
-        let probe = |(selector, _): &(_, _)| {
-            let probe = self.program.probe(&test.given.file, selector);
-            probe.map_err(|problems| problems.into_iter().map(mistake).collect::<Diagnostics>())
-        };
+        let probe = |(selector, _): &(_, _)| self.program.probe(&test.given.file, selector);
         step.expect.attributes.iter().map(probe).collect()
     }
 }

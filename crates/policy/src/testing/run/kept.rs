@@ -85,3 +85,46 @@ impl Keep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::engine::Explained;
+    use crate::selector::JsonPath;
+
+    fn came(body: &'static str) -> Came {
+        let header = |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        Came {
+            status: 302,
+            headers: HeaderMap::from_iter([
+                header("set-cookie", "a=1; Path=/"),
+                header("set-cookie", "sid = x.y=z ; HttpOnly"),
+                header("location", "https://app.example/cb?state=s&code=a%20b#end"),
+            ]),
+            body: body.into(),
+            decision: Explained { policy: None, steps: Vec::new(), outcome: "answered", refused: None },
+            attributes: Vec::new(),
+            received: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn whatever_an_answer_has_can_be_kept() {
+        let json = |path: &str| Keep::Json(JsonPath::parse(path).unwrap());
+        for (from, expected) in [
+            (json("$.a"), Some(Json::from(7))),
+            (json("$.b"), None),
+            (Keep::Header(header::LOCATION), Some("https://app.example/cb?state=s&code=a%20b#end".into())),
+            (Keep::Cookie("sid".into()), Some("x.y=z".into())),
+            (Keep::Cookie("id".into()), None),
+            (Keep::Location("code".into()), Some("a b".into())),
+            (Keep::Location("end".into()), None),
+            (Keep::Text, Some("{\"a\":7}".into())),
+        ] {
+            assert_eq!(from.find(&came("{\"a\":7}")), expected, "{}", from.absent());
+        }
+        assert_eq!(json("$.a").find(&came("no JSON")), None);
+    }
+}

@@ -108,10 +108,14 @@ impl Run<'_> {
     }
 }
 
-/// What is wrong with what is given, or with what is expected: a mistake in the test.
+/// The first problem; whatever it is, if the test did not fail, it is a mistake in it.
 fn first(problems: Diagnostics, test: &Test) -> Diagnostic {
     let unknown = || Problem::error(codes::BAD_TEST, "the test could not be arranged").at(test.place.clone());
-    problems.into_iter().next().unwrap_or_else(unknown)
+    let mut first = problems.into_iter().next().unwrap_or_else(unknown);
+    if first.problem.code != codes::TEST_FAILED {
+        first.problem.code = codes::BAD_TEST;
+    }
+    first
 }
 
 fn failure(test: &Test, step: &Step, differences: Vec<String>) -> Diagnostic {

@@ -124,7 +124,7 @@ cases = [
 fn cases_that_do_not_fit_are_told_at_their_place() {
     let body = "request = { form = { a = '${case.a}' } }\nexpect = { status = 200 }";
     for (test, expected) in [
-        (format!("{body}"), "6 P0115 there is no `case.a`: the test has no `cases`"),
+        (body.to_owned(), "6 P0115 there is no `case.a`: the test has no `cases`"),
         (format!("{body}\ncases = []"), "8 P0115 `cases` is to be a list of tables"),
         (format!("{body}\ncases = [{{ a = 1 }}, {{}}]"), "8 P0115 this case has no `a`"),
         (format!("{body}\ncases = [{{ a = 1, b = 2 }}]"), "8 P0115 no text of the test asks for `b`"),
@@ -151,4 +151,22 @@ fn cases_that_do_not_fit_are_told_at_their_place() {
         problems(&[("policies/p.toml", &format!("route = '/x'\n{same}"))]),
         ["2 P0115 two tests are called `n 1`"]
     );
+}
+
+/// Editors and the reference say what each key means; they know it from here.
+#[test]
+fn every_key_of_a_test_says_what_it_means() {
+    let schema = schemars::schema_for!(crate::testing::TestTable).to_value();
+    let mut found = Vec::new();
+    let tables = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    for table in tables.filter_map(|table| table["properties"].as_object()) {
+        for (name, key) in table {
+            assert!(key["description"].is_string(), "`{name}` says nothing: {key}");
+            found.push(name.as_str());
+        }
+    }
+    for key in ["name", "given", "cases", "step", "advance", "keep", "policy", "form", "bearer", "outcome", "upstreams"]
+    {
+        assert!(found.contains(&key), "no `{key}` in {found:?}");
+    }
 }

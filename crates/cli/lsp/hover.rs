@@ -1,0 +1,193 @@
+//! What something is.
+
+use gen_lsp_types::{Contents, Hover, MarkupContent, MarkupKind};
+use policy::diagnostic::{Span, codes};
+use policy::filter::FilterKind;
+use policy::outline::{Thing, steps, text};
+use policy::reader::Sketch;
+use policy::selector::vocabulary::ROOTS;
+use serde_json::Value;
+
+use super::completion::set_at;
+use super::definition::{Named, named_at, places};
+use super::ground::Ground;
+use super::schema::{Shape, doc_of};
+use super::spot::{Place, Spot, Way, Written, spot};
+use super::words::FLOW_WORDS;
+use super::{shapes, words};
+
+/// What stands at this byte of the file, explained.
+pub(super) fn hover(ground: &Ground<'_>, at: usize) -> Option<Hover> {
+    let sketch = Sketch::of(&ground.file.text);
+    let spot = spot(&ground.file.text, &sketch, at);
+    let said = named(ground, at)
+        .or_else(|| in_selector(ground, spot.as_ref()?, at))
+        .or_else(|| key_or_filter(ground, &sketch, spot.as_ref()?));
+    let problems = problems(ground, at);
+    let (span, text) = match (said, problems.is_empty()) {
+        (Some((span, text)), true) => (span, text),
+        (Some((span, text)), false) => (span, format!("{text}\n\n{}", problems.join("\n\n"))),
+        (None, false) => (Span { start: at, end: at }, problems.join("\n\n")),
+        (None, true) => return None,
+    };
+    let kind = if ground.client.markdown { MarkupKind::Markdown } else { MarkupKind::PlainText };
+    let contents = Contents::MarkupContent(MarkupContent { kind, value: text });
+    Some(Hover { contents, range: Some(ground.range(span)) })
+}
+
+/// What the codes of the diagnostics at this place mean.
+fn problems(ground: &Ground<'_>, at: usize) -> Vec<String> {
+    let Some(told) = ground.folder.published.get(&ground.path) else { return Vec::new() };
+    let lines = ground.lines(&ground.file);
+    let here = told.diagnostics.iter().filter(|told| {
+        let span = lines.span(told.range);
+        span.start <= at && at <= span.end
+    });
+    let code = |told: &gen_lsp_types::Diagnostic| match &told.code {
+        Some(gen_lsp_types::Code::String(code)) => Some(code.clone()),
+        _ => None,
+    };
+    // The page's title and what stands before its examples.
+    let meaning = |code: String| {
+        let page = codes::explanation(&code)?;
+        let said = page.split("\n## ").next().unwrap_or_default();
+        Some(said.trim_start_matches("# ").trim_end().to_owned())
+    };
+    let mut found: Vec<String> = here.filter_map(code).filter_map(meaning).collect();
+    found.dedup();
+    found
+}
+
+/// A name of something.
+fn named(ground: &Ground<'_>, at: usize) -> Option<(Span, String)> {
+    let named = named_at(ground, at)?;
+    let look = &ground.look;
+    let text = match named.thing {
+        Thing::Chain => chain(ground, &named)?,
+        Thing::Policy => policy(ground, &named.name)?,
+        Thing::Store => {
+            let kind = look.stores.get(&named.name)?;
+            format!("store `{}` of the kind `{kind}`", named.name)
+        }
+        Thing::Source => format!("data source `{}`, `{}`", named.name, look.sources.get(&named.name)?),
+        Thing::Upstream => format!("upstream `{}`", named.name),
+        Thing::Listener => format!("listener `{}`", named.name),
+        Thing::Value => format!("value `{}` = `{}`", named.name, look.values.get(&named.name)?),
+        Thing::Input => {
+            let of = ground.folder.policy(&ground.path)?.inputs.get(&named.name)?;
+            format!("input `{}`, {of}", named.name)
+        }
+        Thing::Variable => {
+            let places: usize = places(ground, &named).iter().map(|(_, mentions)| mentions.len()).sum();
+            format!("variable `vars.{}`, named in {places} places", named.name)
+        }
+    };
+    Some((named.span, text))
+}
+
+fn chain(ground: &Ground<'_>, named: &Named) -> Option<String> {
+    let sketch = Sketch::of(&ground.file.text);
+    let own = format!("chain.{}", named.name);
+    let steps: Vec<String> = steps(&sketch)
+        .into_iter()
+        .filter(|step| step.chain == own)
+        .filter_map(|step| Some(format!("- `{}`", step.name.or(step.uses)?.value)))
+        .collect();
+    (!steps.is_empty()).then(|| format!("chain `{}`\n\n{}", named.name, steps.join("\n")))
+}
+
+fn policy(ground: &Ground<'_>, name: &str) -> Option<String> {
+    let (_, path) = ground.policies().find(|(known, _)| *known == name)?;
+    let sketch = Sketch::of(&ground.files.get(path)?.text);
+    let entries = &sketch.sections.first()?.entries;
+    let mut said = format!("policy `{name}`");
+    for key in ["route", "description"] {
+        if let Some(text) = text(entries, key) {
+            said.extend(["\n\n", &if key == "route" { format!("`{}`", text.value) } else { text.value }]);
+        }
+    }
+    Some(said)
+}
+
+/// An attribute or another word of a selector or condition.
+fn in_selector(ground: &Ground<'_>, spot: &Spot, at: usize) -> Option<(Span, String)> {
+    let (Place::Value(Written::Text(inner)), Some(_)) = (&spot.place, &spot.step) else { return None };
+    let text = &ground.file.text[inner.start..inner.end];
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let at = at - inner.start;
+    let start = text[..at].rfind(|c| !is_name(c)).map_or(0, |before| before + 1);
+    let end = at + text[at..].find(|c: char| !is_name(c) || c == '.').unwrap_or(text.len() - at);
+    let name = text.get(start..end)?;
+    let span = Span { start: inner.start + start, end: inner.start + end };
+    let mut words = name.split('.');
+    let (root, field) = (words.next()?, words.next());
+    if let Some(known) = ROOTS.iter().find(|known| known.name == root) {
+        let doc = match field {
+            None => known.doc,
+            Some(field) => known.fields.iter().find(|(name, _)| *name == field).map(|(_, doc)| *doc)?,
+        };
+        return Some((span, format!("`{name}`: {doc}")));
+    }
+    let (_, attribute) = ground.library.attribute(root)?;
+    let set = match set_at(ground, spot) {
+        None => "",
+        Some(set) => match set.get(root) {
+            Some(true) => "\n\nset here on every way",
+            Some(false) => "\n\nset here on some ways only",
+            None => "\n\nnot set here",
+        },
+    };
+    let fields = attribute.fields();
+    let said = match field {
+        Some(field) => {
+            let (_, doc, of) = fields.into_iter().find(|(name, ..)| *name == field)?;
+            format!("`{name}` ({of}): {doc}")
+        }
+        None => {
+            let fields = fields.into_iter().map(|(name, doc, _)| format!("- `{name}`: {doc}"));
+            format!("attribute `{root}`\n\n{}", fields.collect::<Vec<_>>().join("\n"))
+        }
+    };
+    Some((span, format!("{said}{set}")))
+}
+
+/// A key, or the filter behind `use`.
+fn key_or_filter(ground: &Ground<'_>, sketch: &Sketch, spot: &Spot) -> Option<(Span, String)> {
+    match &spot.place {
+        Place::Value(Written::Text(inner)) if spot.step.is_some() && spot.way == [Way::Key(String::from("use"))] => {
+            let name = &ground.file.text[inner.start..inner.end];
+            Some((*inner, filter(name)?))
+        }
+        Place::Key { word, .. } => {
+            let schema = shapes::schema(ground, sketch, spot);
+            let key = ground.file.text.get(word.start..word.end)?.trim_matches(['"', '\'']);
+            let doc = doc_of(&shapes::follow(&schema, spot), key)?;
+            Some((*word, format!("`{key}`: {doc}")))
+        }
+        _ => None,
+    }
+}
+
+/// A filter, or a flow word.
+fn filter(name: &str) -> Option<String> {
+    if let Some((_, doc)) = FLOW_WORDS.iter().find(|(word, _)| *word == name) {
+        return Some(format!("`{name}`: {doc}\n\n{}", settings(&words::filter(Some(name)))));
+    }
+    filters::there().find(|kind| kind.name == name).map(filter_doc)
+}
+
+/// A filter and its settings.
+pub(super) fn filter_doc(kind: &FilterKind) -> String {
+    format!("`{}`\n\n{}", kind.name, settings(&Value::from((kind.schema)())))
+}
+
+fn settings(schema: &Value) -> String {
+    let keys = Shape::of(schema).keys();
+    let common = ["use", "name", "when", "on_failure", "on_abort", "on_success"];
+    let own = keys.into_iter().filter(|key| !common.contains(&key.name.as_str()));
+    let line = own.map(|key| {
+        let required = if key.required { " (required)" } else { "" };
+        format!("- `{}`{required}: {}", key.name, key.doc.replace('\n', " "))
+    });
+    line.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,86 @@
+//! `node.toml` and `stores/stores.toml`: their keys, each with what it is for.
+
+use serde_json::{Map, Value, json};
+
+/// A key: the keys that lead to it (`*` is any name, `[]` an item of a list), what it is for, and the words that it may have.
+type Key = (&'static str, &'static str, &'static [&'static str]);
+
+const BOTH: &[&str] = &["true", "false"];
+
+const ALLOW: Key = ("allow", "Lints that are silent in this file, each with a reason.", &[]);
+
+/// `node.toml`.
+pub(super) const NODE: &[Key] = &[
+    ("name", "The node's name: `${node.name}`. Default: the host's.", &[]),
+    ("cluster.nodes", "How many nodes share the stores.", &[]),
+    ("values.*", "What differs between environments: text, or `{ env = \"NAME\", default = \"...\" }`.", &[]),
+    ("listener.[].name", "Its name, for `listener` in policies.", &[]),
+    ("listener.[].address", "An IP address and a port: `\"0.0.0.0:8080\"`.", &[]),
+    ("listener.[].before", "Policies that run before every policy on it.", &[]),
+    ("listener.[].after", "Policies that run on every answer.", &[]),
+    ("listener.[].on_error", "The policy that answers what nothing took.", &[]),
+    ("admin.address", "The address for the commands. Default: `\"127.0.0.1:8090\"`.", &[]),
+    ("upstream.*.targets", "Where it is: `[\"http://127.0.0.1:9001\"]`.", &[]),
+    ("upstream.*.timeouts.connect", "How long a connection may take. Default: `\"3s\"`.", &[]),
+    ("upstream.*.timeouts.first_byte", "How long the answer may take to begin. Default: `\"30s\"`.", &[]),
+    ("upstream.*.timeouts.idle", "How long nothing may come in the middle of an answer. Default: `\"60s\"`.", &[]),
+    ("limits.body", "How much of a body a filter may read into memory. Default: `\"1MiB\"`.", &[]),
+    ("limits.headers", "How large a request's head may be. Default: `\"32KiB\"`.", &[]),
+    ("limits.connections", "How many connections may be open. Default: `20000`.", &[]),
+    ("limits.header_timeout", "How long a request's head may take. Default: `\"60s\"`.", &[]),
+    ("limits.body_timeout", "How long a client may send nothing in the middle of a body. Default: `\"60s\"`.", &[]),
+    ("limits.write_timeout", "How long a client may take nothing of its answer. Default: `\"60s\"`.", &[]),
+    ("limits.drain", "How long requests may take to finish when the node ends. Default: `\"30s\"`.", &[]),
+    ("log.format", "How log lines look. Default: `\"text\"`.", &["text", "json"]),
+    ("log.level", "From which level on. Default: `\"info\"`.", &["error", "warn", "info", "debug", "trace"]),
+    ("log.access", "Whether every request leaves a line. Default: `true`.", BOTH),
+    ("debug.generation_header", "Whether every answer names the generation that gave it. Default: `false`.", BOTH),
+    ALLOW,
+];
+
+/// `stores/stores.toml`.
+pub(super) const STORES: &[Key] = &[
+    ("default", "The data source of every store that names none.", &[]),
+    ("source.*.type", "What kind of data source it is.", &["sqlite", "postgres", "memory"]),
+    ("source.*.path", "The file (`sqlite`), relative to the configuration folder.", &[]),
+    ("source.*.synchronous", "How durable an answered write is (`sqlite`). Default: `\"full\"`.", &["full", "normal"]),
+    ("source.*.readers", "How many threads read, 1 to 64 (`sqlite`).", &[]),
+    ("source.*.busy_timeout", "How long a write waits for another process (`sqlite`). Default: `\"1s\"`.", &[]),
+    ("source.*.url", "Where it is (`postgres`), a secret: `{ env = \"OAUTH_DB_URL\" }`.", &[]),
+    ("source.*.max_connections", "The most connections of this node (`postgres`). Default: `16`.", &[]),
+    ("source.*.prepared_statements", "Whether statements go by name (`postgres`).", BOTH),
+    ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
+    ("store.*.source", "The data source that keeps its records.", &[]),
+    ("kps.*.source", "The data source that keeps its records.", &[]),
+    ("kps.*.key", "The field that records are found by.", &[]),
+    ALLOW,
+];
+
+/// A list of keys as a JSON Schema.
+pub(super) fn schema(keys: &[Key]) -> Value {
+    let mut root = json!({});
+    for (path, doc, words) in keys {
+        let mut node = &mut root;
+        for part in path.split('.') {
+            node = match part {
+                "*" => below(node, "additionalProperties"),
+                "[]" => below(node, "items"),
+                name => below(below(node, "properties"), name),
+            };
+        }
+        node["description"] = Value::from(*doc);
+        if *words == BOTH {
+            node["type"] = Value::from("boolean");
+        } else if !words.is_empty() {
+            node["enum"] = Value::from(*words);
+        }
+    }
+    root
+}
+
+fn below<'v>(node: &'v mut Value, name: &str) -> &'v mut Value {
+    if !node.is_object() {
+        *node = Value::Object(Map::new());
+    }
+    &mut node[name]
+}

@@ -1,0 +1,67 @@
+//! The words of selectors and conditions that the engine itself knows, explained. The filter library's attributes explain
+//! themselves ([`Attribute::fields`](crate::attribute::Attribute::fields)).
+
+/// A root of selectors: the first word of `${request.method}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Root {
+    /// The word.
+    pub name: &'static str,
+    /// What it stands for.
+    pub doc: &'static str,
+    /// What may stand behind it; empty where that is any name, or nothing.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+/// All roots of the engine.
+pub const ROOTS: &[Root] = &[
+    Root { name: "request", doc: "The request as it came.", fields: REQUEST },
+    Root {
+        name: "response",
+        doc: "The response, once there is one: after `proxy`, and in `[[response]]`.",
+        fields: RESPONSE,
+    },
+    Root { name: "path", doc: "A name of the route's path: `path.id` for `/orders/{id}`.", fields: &[] },
+    Root { name: "vars", doc: "A variable that `set` or another filter has set: `vars.NAME`.", fields: &[] },
+    Root {
+        name: "input",
+        doc: "An input that the policy declares under `[input]`, given by `call` with `with`.",
+        fields: &[],
+    },
+    Root { name: "failure", doc: "What failed, after an `on_failure` or in `[[on_failure]]`.", fields: FAILURE },
+    Root { name: "values", doc: "A value of `[values]` in node.toml: what differs between environments.", fields: &[] },
+    Root { name: "node", doc: "The node that runs the policy.", fields: &[("name", "The node's name.")] },
+    Root { name: "now", doc: "The time, in seconds since 1970.", fields: &[] },
+];
+
+const REQUEST: &[(&str, &str)] = &[
+    ("method", "The method: `GET`."),
+    ("path", "The path in its normal form, without the query."),
+    ("uri", "Path and query, as they were asked for."),
+    ("url", "Scheme, host, path and query."),
+    ("query_string", "The query, without the `?`."),
+    ("host", "The host that was asked for, with its port."),
+    ("scheme", "`http` or `https`."),
+    ("id", "The request's id, as the access log has it."),
+    ("content_type", "The media type of the body."),
+    ("header", "A header field: `request.header.NAME`, or `request.header[\"x-api-key\"]`."),
+    ("query", "A parameter of the query: `request.query.NAME`."),
+    ("form", "A parameter of a form in the body: `request.form.NAME`. Reads the body."),
+    ("cookie", "A cookie: `request.cookie.NAME`."),
+    ("body", "The body as text. Reads the body."),
+    ("json", "A part of a JSON body: `request.json:$.a.b` (JSONPath). Reads the body."),
+    ("client_ip", "The address that the connection came from."),
+];
+
+const RESPONSE: &[(&str, &str)] = &[
+    ("status", "The status code."),
+    ("header", "A header field: `response.header.NAME`."),
+    ("body", "The body as text. Reads the body."),
+    ("json", "A part of a JSON body: `response.json:$.a.b` (JSONPath). Reads the body."),
+];
+
+const FAILURE: &[(&str, &str)] = &[
+    ("reason", "The reason's code: `invalid_token`."),
+    ("message", "What went wrong, for people."),
+    ("filter", "The name of the filter that failed."),
+    ("status", "The status code that the built-in answer would have."),
+];

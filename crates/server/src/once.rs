@@ -78,7 +78,7 @@ pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
     let keeper = Keeper::default();
     let before =
         Before { keeper: &keeper, clock: clock::environment().clock, generation: None, number: 1, bound: None };
-    Draft::new(Reading::new(options, strict), options, &before)
+    Draft::rehearsal(Reading::new(options, strict), options, &before)
 }
 
 /// The stores as the files map them. Policies are not looked at: records can be worked on while one is broken.

@@ -15,7 +15,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use policy::Diagnostics;
 use policy::compile::{Compiled, Input, NodeFacts, compile};
@@ -34,6 +34,7 @@ pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
 use self::outside::Recorder;
 use self::resources::Things;
+use self::world::TestWorld;
 use crate::options::Options;
 use crate::settings::{self, ListenerSettings, Settings};
 use crate::upstream::{HttpUpstream, UpstreamSettings};
@@ -48,13 +49,17 @@ pub(crate) struct Reading {
     pub(crate) diagnostics: Diagnostics,
 }
 
+type Upstreams = BTreeMap<String, Arc<HttpUpstream>>;
+
 /// A generation to be: everything is compiled, nothing is opened.
 pub(crate) struct Draft {
     pub(crate) reading: Reading,
     pub(crate) stores: Arc<Opened>,
-    pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
+    pub(crate) upstreams: Upstreams,
     /// None where there are errors.
     pub(crate) program: Option<Arc<Program>>,
+    /// The tests' world, where the program was compiled against that: it is there for the first who runs tests.
+    world: Mutex<Option<TestWorld>>,
 }
 
 /// What a draft takes from the node that it is made for.
@@ -144,6 +149,33 @@ impl Draft {
     /// The same by another way to compile.
     pub(crate) fn by(
         compile: impl FnOnce(Input<'_>) -> Compiled,
+        reading: Reading,
+        options: &Options,
+        before: &Before<'_>,
+    ) -> Draft {
+        let things = |stores: &Opened, upstreams: &Upstreams| {
+            let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
+            let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
+            (Things { stores: named.collect(), upstreams: upstreams.collect() }, None)
+        };
+        Draft::with_things(things, compile, reading, options, before)
+    }
+
+    /// Compiled against the world of the files' own tests: for commands that serve nothing, and then run the tests. What is told of
+    /// the files is the same.
+    pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+        let things = |stores: &Opened, upstreams: &Upstreams| {
+            let stores: Vec<_> = stores.stores().map(|(name, kind, _)| (name.to_owned(), kind)).collect();
+            let upstreams: Vec<_> = upstreams.keys().cloned().collect();
+            let (world, things) = TestWorld::new(&stores, &upstreams);
+            (things, Some(world))
+        };
+        Draft::with_things(things, compile, reading, options, before)
+    }
+
+    fn with_things(
+        things: impl FnOnce(&Opened, &Upstreams) -> (Things, Option<TestWorld>),
+        compile: impl FnOnce(Input<'_>) -> Compiled,
         mut reading: Reading,
         options: &Options,
         before: &Before<'_>,
@@ -152,13 +184,7 @@ impl Draft {
         let stores = open_nothing(&settings, options, before.generation);
         let upstreams = upstreams(&settings, before);
         let facts = facts(&settings, before.bound);
-        let things = Things {
-            stores: stores
-                .stores()
-                .filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())))
-                .collect(),
-            upstreams: upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect(),
-        };
+        let (things, world) = things(&stores, &upstreams);
         let compiled = compile(Input {
             files: &reading.files,
             library: options.library,
@@ -171,7 +197,7 @@ impl Draft {
         reading.diagnostics.extend(compiled.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
-        Draft { reading, stores, upstreams, program }
+        Draft { reading, stores, upstreams, program, world: Mutex::new(world) }
     }
 }
 
@@ -193,7 +219,7 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
 }
 
 /// The upstreams: those whose settings stayed the same with their pools.
-fn upstreams(settings: &Settings, before: &Before<'_>) -> BTreeMap<String, Arc<HttpUpstream>> {
+fn upstreams(settings: &Settings, before: &Before<'_>) -> Upstreams {
     let upstream = |name: &str, settings: &UpstreamSettings| {
         let kept = before.generation.and_then(|g| g.upstreams.get(name)).filter(|u| u.settings() == settings);
         kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))

@@ -4,7 +4,7 @@
 //! a policy of its own, with a route and an answer where it shows none.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md", "docs/coming-from-oag.md"];
@@ -172,4 +172,40 @@ fn coming_from_oag_tells_what_is_there_and_what_is_not() {
         rows += 1;
     }
     assert!(rows > 20, "only {rows} rows were found");
+}
+
+/// What we show is in the style that we ask for: `portcullis fmt` changes no example.
+#[test]
+fn every_example_is_in_the_style() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut pages = vec![root.join("README.md")];
+    pages_below(&root.join("docs"), &mut pages);
+    pages_below(&root.join("examples"), &mut pages);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(["fmt", "--check"]).current_dir(folder.path());
+    let mut shown = 0;
+    for (number, page) in pages.iter().enumerate() {
+        let name = page.file_stem().unwrap_or_default().to_string_lossy();
+        for (line, block) in blocks(&fs::read_to_string(page).expect("a page")) {
+            let file = format!("{number}-{name}-line-{line}.toml");
+            fs::write(folder.path().join(&file), block).expect("a file");
+            command.arg(file);
+            shown += 1;
+        }
+    }
+    assert!(shown > 50, "only {shown} examples were found");
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn pages_below(folder: &Path, pages: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            pages_below(&path, pages);
+        } else if path.extension().is_some_and(|ending| ending == "md") {
+            pages.push(path);
+        }
+    }
 }

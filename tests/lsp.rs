@@ -126,6 +126,8 @@ fn completion_goes_by_what_is_set() {
     has(&offered(&mut editor, path, 3, &allowed("\"${token.|")), &["scopes"], &["method"]);
     has(&offered(&mut editor, path, 4, &allowed("\"${path.|}\"")), &["id"], &["name"]);
     has(&offered(&mut editor, path, 5, &allowed("\"${values.|")), &["domain"], &["id"]);
+    // Behind a character of several bytes.
+    has(&offered(&mut editor, path, 50, &allowed("\"${ü|")), &["token"], &[]);
     // Before anything is set.
     let first = ORDERS.replacen("use = \"oauth.validate-token\"\n", "use = \"oauth.validate-token\"\nwhen = \"|\n", 1);
     has(&offered(&mut editor, path, 6, &first), &["request", "path", "values"], &["token", "client", "vars"]);
@@ -212,6 +214,7 @@ fn hover_definition_and_references() {
         ("request.method", "requ|est.method", "The request"),
         ("GET = \"read\"", "GET = \"re|ad\"", "oauth.check-scope"),
         ("\"switch\"", "\"swi|tch\"", "fold_case"),
+        ("upstream = \"orders\"", "upstream = \"ord|ers\"", "targets = [\"http://127.0.0.1:9\"]"),
     ] {
         let said = hover(&ORDERS.replacen(from, to, 1));
         assert!(said.contains(expected), "{to}: {said}");
@@ -239,6 +242,9 @@ fn hover_definition_and_references() {
     assert_eq!(lines(editor.ask("textDocument/definition", place)), ["node.toml:3"]);
     let place = editor.at("policies/other.toml", &other.replace("\"orders\"", "\"ord|ers\""));
     assert_eq!(lines(editor.ask("textDocument/definition", place)), ["orders.toml:0"]);
+    let place = editor.at(path, &ORDERS.replace("GET = \"read\"", "GET = \"re|ad\""));
+    let marks = editor.ask("textDocument/documentHighlight", place);
+    assert_eq!(marks.as_array().unwrap().len(), 2, "{marks}");
     let symbols = editor.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": editor.uri(path) } }));
     let names: Vec<_> = symbols.as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["[[filter]]", "read"]);
@@ -393,6 +399,47 @@ fn the_conversation_survives_anything() {
     std::fs::rename(folder.path(), moved.at("gone")).unwrap();
     editor.change("policies/orders.toml", 99, ORDERS);
     assert_eq!(editor.diagnostics("policies/orders.toml", 99), ["P0109 16:11"]);
+    assert_eq!(editor.end(), 0);
+}
+
+/// Texts that somebody is in the middle of, wrecked at random but the same each time: every question has an answer.
+#[test]
+fn any_question_about_any_text() {
+    const PIECES: &[&str] = &[
+        "\"", "${", "}", "[", "]]", "{", "\n", " = ", ".", "ü𝄞", "\\", "#", "use = \"", "\"\"\"", "'", "\r",
+        "\u{feff}", "of = [",
+    ];
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    editor.open(path, ORDERS);
+    let mut seed = 7_u64;
+    let mut dice = |sides: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % sides
+    };
+    for version in 2..150 {
+        let mut text = ORDERS.to_owned();
+        for _ in 0..=dice(5) {
+            let at = text.floor_char_boundary(dice(text.len() + 1));
+            match dice(3) {
+                0 => text.truncate(at),
+                1 => text.insert_str(at, PIECES[dice(PIECES.len())]),
+                _ => drop(text.drain(at..text.floor_char_boundary(at + dice(30)).max(at))),
+            }
+        }
+        editor.change(path, version, &text);
+        let at = text.floor_char_boundary(dice(text.len() + 1));
+        let mut params = editor.at(path, &format!("{}|", &text[..at]));
+        params["newName"] = json!("other");
+        params["context"] = json!({ "includeDeclaration": true });
+        for method in ["completion", "hover", "definition", "references", "prepareRename", "rename", "documentSymbol"] {
+            let answer = editor.try_ask(&format!("textDocument/{method}"), params.clone());
+            // A renaming may be refused (-32803), and nothing else may be wrong.
+            let code = answer["error"]["code"].as_i64();
+            assert!(code.is_none_or(|code| code == -32803), "{method} at {at}: {answer}\n{text}");
+        }
+    }
     assert_eq!(editor.end(), 0);
 }
 

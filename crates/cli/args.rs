@@ -99,6 +99,17 @@ Examples:
   portcullis test --junit results.xml              for a build server")]
     Test(TestArgs),
 
+    /// Write the files in their one style: comments, order and meaning stay
+    #[command(after_help = "\
+Without FILE: all files of the configuration folder. A file with a syntax error is left as it is, and told.
+Exit code 1 where a file is no TOML, and with --check where one would change.
+
+Examples:
+  portcullis fmt                                   the folder you stand in
+  portcullis fmt --check                           for a build server: what would change, and nothing is written
+  portcullis fmt - < orders.toml                   to standard output: for an editor")]
+    Fmt(FmtArgs),
+
     /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
     #[command(after_help = "\
 Speaks over standard input and output; docs/editors.md says how editors start it.
@@ -185,6 +196,17 @@ pub(crate) struct TestArgs {
     /// Write the results to this file too, as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FmtArgs {
+    /// The files; `-` is standard input, to standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Write nothing: name the files that would change, and show how
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod client;
+mod fmt;
 mod init;
 mod later;
 mod log_lines;
@@ -69,6 +70,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Run(args) => run::run(global, &args, output),
         Command::Check(args) => check::run(global, &args, output),
         Command::Test(args) => test::run(global, &args, output),
+        Command::Fmt(args) => fmt::run(global, &args, output),
         Command::Lsp => lsp::run(global),
         Command::Init(args) => init::run(global, &args, output),
         Command::Reload(args) => reload::run(global, &args, output),

@@ -40,6 +40,13 @@ impl Output {
         }
     }
 
+    /// Text for people as it is, line ends and all; nothing with `--json`.
+    pub(crate) fn text(self, text: impl Display) {
+        if !self.json {
+            print(format_args!("{text}"));
+        }
+    }
+
     /// The answer for programs; nothing without `--json`.
     pub(crate) fn json(self, value: &impl Serialize) {
         if self.json {

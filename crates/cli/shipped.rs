@@ -36,6 +36,7 @@ const PARTNER_GATEWAY: &[File] = &[
     example!("partner-gateway", "policies/oauth/server.toml"),
     example!("partner-gateway", "policies/partners/catalogue.toml"),
     example!("partner-gateway", "policies/partners/orders.toml"),
+    example!("partner-gateway", "policies/shared/partner.test.toml"),
     example!("partner-gateway", "policies/shared/partner.toml"),
     example!("partner-gateway", "stores/stores.toml"),
 ];

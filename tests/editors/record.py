@@ -35,7 +35,7 @@ def note(to, body):
         # Of one machine and one moment.
         message["params"]["processId"] = None
         message["params"].pop("clientInfo", None)
-    line = json.dumps({"to": to, "message": message}, ensure_ascii=False, sort_keys=True)
+    line = json.dumps({"to": to, "message": message}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     with lock:
         record.write(line.replace(folder, "$FOLDER") + "\n")
         record.flush()

@@ -2,9 +2,9 @@
 
 use gen_lsp_types::{
     CodeActionKind, CodeActionOptions, CodeActionProvider, CompletionOptions, DefinitionProvider,
-    DocumentFormattingProvider, DocumentSymbolProvider, HoverProvider, InitializeResult, PositionEncodingKind,
-    ReferencesProvider, RenameOptions, RenameProvider, Save, ServerCapabilities, ServerInfo, TextDocumentSync,
-    TextDocumentSyncKind, TextDocumentSyncOptions,
+    DocumentFormattingProvider, DocumentHighlightProvider, DocumentSymbolProvider, HoverProvider, InitializeResult,
+    PositionEncodingKind, ReferencesProvider, RenameOptions, RenameProvider, Save, ServerCapabilities, ServerInfo,
+    TextDocumentSync, TextDocumentSyncKind, TextDocumentSyncOptions,
 };
 use serde_json::Value;
 
@@ -67,6 +67,7 @@ impl Client {
             hover_provider: Some(HoverProvider::Bool(true)),
             definition_provider: Some(DefinitionProvider::Bool(true)),
             references_provider: Some(ReferencesProvider::Bool(true)),
+            document_highlight_provider: Some(DocumentHighlightProvider::Bool(true)),
             document_symbol_provider: Some(DocumentSymbolProvider::Bool(true)),
             document_formatting_provider: super::format::THERE.then_some(DocumentFormattingProvider::Bool(true)),
             rename_provider: Some(RenameProvider::RenameOptions(RenameOptions {

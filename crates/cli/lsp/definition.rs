@@ -1,6 +1,6 @@
 //! Where a name is declared, and where it is used.
 
-use gen_lsp_types::Location;
+use gen_lsp_types::{DocumentHighlight, Location};
 use policy::compile::policy_name;
 use policy::diagnostic::Span;
 use policy::outline::{Mention, Thing};
@@ -54,6 +54,14 @@ pub(super) fn references(ground: &Ground<'_>, at: usize, declarations: bool) -> 
         ground.locations(&path, wanted.map(|mention| mention.span))
     });
     Some(found.collect())
+}
+
+/// The places of a name in the file itself.
+pub(super) fn highlight(ground: &Ground<'_>, at: usize) -> Option<Vec<DocumentHighlight>> {
+    let named = named_at(ground, at)?;
+    let own = places(ground, &named).into_iter().filter(|(path, _)| *path == ground.path);
+    let spans = own.flat_map(|(_, mentions)| mentions).map(|mention| mention.span);
+    Some(spans.map(|span| DocumentHighlight { range: ground.range(span), kind: None }).collect())
 }
 
 /// Every place where this thing is named, by file.

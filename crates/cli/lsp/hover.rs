@@ -8,13 +8,16 @@ use policy::reader::Sketch;
 use policy::selector::vocabulary::ROOTS;
 use serde_json::Value;
 
-use super::completion::set_at;
+use super::completion::{is_name, set_at};
 use super::definition::{Named, named_at, places};
 use super::ground::Ground;
 use super::schema::{Shape, doc_of};
 use super::spot::{Place, Spot, Way, Written, spot};
 use super::words::FLOW_WORDS;
 use super::{shapes, words};
+
+/// So many lines of a declaration are shown.
+const MOST_LINES: usize = 12;
 
 /// What stands at this byte of the file, explained.
 pub(super) fn hover(ground: &Ground<'_>, at: usize) -> Option<Hover> {
@@ -67,12 +70,13 @@ fn named(ground: &Ground<'_>, at: usize) -> Option<(Span, String)> {
         Thing::Policy => policy(ground, &named.name)?,
         Thing::Store => {
             let kind = look.stores.get(&named.name)?;
-            format!("store `{}` of the kind `{kind}`", named.name)
+            declared(ground, &named, &format!("store `{}` of the kind `{kind}`", named.name))
         }
-        Thing::Source => format!("data source `{}`, `{}`", named.name, look.sources.get(&named.name)?),
-        Thing::Upstream => format!("upstream `{}`", named.name),
-        Thing::Listener => format!("listener `{}`", named.name),
-        Thing::Value => format!("value `{}` = `{}`", named.name, look.values.get(&named.name)?),
+        Thing::Source => declared(ground, &named, &format!("data source `{}`", named.name)),
+        Thing::Upstream => declared(ground, &named, &format!("upstream `{}`", named.name)),
+        Thing::Listener => declared(ground, &named, &format!("listener `{}`", named.name)),
+        // As it is written: what a variable holds is nobody's to see.
+        Thing::Value => declared(ground, &named, &format!("value `{}`", named.name)),
         Thing::Input => {
             let of = ground.folder.policy(&ground.path)?.inputs.get(&named.name)?;
             format!("input `{}`, {of}", named.name)
@@ -83,6 +87,25 @@ fn named(ground: &Ground<'_>, at: usize) -> Option<(Span, String)> {
         }
     };
     Some((named.span, text))
+}
+
+/// With the lines that declare it, if there are any.
+fn declared(ground: &Ground<'_>, named: &Named, title: &str) -> String {
+    let places = places(ground, named);
+    let declaration = places.iter().find_map(|(path, mentions)| Some((path, mentions.iter().find(|m| m.declares)?)));
+    let Some((path, mention)) = declaration else { return title.to_owned() };
+    let Some(file) = ground.files.get(path) else { return title.to_owned() };
+    let sketch = Sketch::of(&file.text);
+    let section = &sketch.sections[sketch.section(mention.span.start)];
+    let entry = section.entries.iter().find(|entry| {
+        entry.key.iter().any(|word| word.span.start <= mention.span.start && mention.span.end <= word.span.end)
+    });
+    let span = match entry {
+        Some(entry) => entry.span,
+        None => Span { start: section.span.start, end: section.end },
+    };
+    let lines: Vec<&str> = file.text[span.start..span.end].trim_end().lines().take(MOST_LINES).collect();
+    format!("{title}\n\n```toml\n{}\n```", lines.join("\n"))
 }
 
 fn chain(ground: &Ground<'_>, named: &Named) -> Option<String> {
@@ -113,9 +136,8 @@ fn policy(ground: &Ground<'_>, name: &str) -> Option<String> {
 fn in_selector(ground: &Ground<'_>, spot: &Spot, at: usize) -> Option<(Span, String)> {
     let (Place::Value(Written::Text(inner)), Some(_)) = (&spot.place, &spot.step) else { return None };
     let text = &ground.file.text[inner.start..inner.end];
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let at = at - inner.start;
-    let start = text[..at].rfind(|c| !is_name(c)).map_or(0, |before| before + 1);
+    let start = text[..at].trim_end_matches(is_name).len();
     let end = at + text[at..].find(|c: char| !is_name(c) || c == '.').unwrap_or(text.len() - at);
     let name = text.get(start..end)?;
     let span = Span { start: inner.start + start, end: inner.start + end };

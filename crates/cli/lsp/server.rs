@@ -163,6 +163,7 @@ impl<W: Write> Server<W> {
                 let declarations = part(&params, "/context/includeDeclaration").unwrap_or(true);
                 answer(definition::references(&ground, position()?, declarations))
             }
+            Question::Highlight => answer(definition::highlight(&ground, position()?)),
             Question::PrepareRename => answer(rename::prepare(&ground, position()?)?),
             Question::Rename => {
                 let name: String = part(&params, "/newName")?;
@@ -351,6 +352,7 @@ enum Question {
     Hover,
     Definition,
     References,
+    Highlight,
     PrepareRename,
     Rename,
     Symbols,
@@ -365,6 +367,7 @@ impl Question {
             "textDocument/hover" => Question::Hover,
             "textDocument/definition" => Question::Definition,
             "textDocument/references" => Question::References,
+            "textDocument/documentHighlight" => Question::Highlight,
             "textDocument/prepareRename" => Question::PrepareRename,
             "textDocument/rename" => Question::Rename,
             "textDocument/documentSymbol" => Question::Symbols,

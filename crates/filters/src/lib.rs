@@ -30,6 +30,7 @@ mod reference;
 mod refusal;
 mod stores;
 mod traffic;
+mod upstreams;
 
 pub use answer::{Detail, PlainAnswers};
 pub use stores::{STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};

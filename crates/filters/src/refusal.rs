@@ -92,11 +92,13 @@ impl Refusal {
             let help = "add `challenge = \"Basic realm=\\\"orders\\\"\"` or the scheme that clients should use; use 403 where no credential would help";
             return Err(cx.error(at.span, "401 needs a `challenge` (RFC 9110, section 15.5.2)", help).into());
         }
+        let code = match wording.reason {
+            Some(reason) => checked_reason(reason, cx)?,
+            None => wording.code,
+        };
+        cx.fails(&[code]);
         Ok(Refusal {
-            code: match wording.reason {
-                Some(reason) => checked_reason(reason, cx)?,
-                None => wording.code,
-            },
+            code,
             status,
             message: wording.message.as_ref().map(|m| cx.dynamic(m)).transpose()?,
             otherwise: otherwise.into(),

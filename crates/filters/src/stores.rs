@@ -49,6 +49,8 @@ fn typed<T>(
 ) -> Result<Arc<T>, Diagnostics> {
     let own_name = kind_name(wanted);
     let name = name.clone().unwrap_or_else(|| Spanned { span: cx.own_place().span, value: own_name.to_owned() });
+    cx.aborts(&[STORE_UNAVAILABLE]);
+    cx.aborts_rarely(&[STORE_BROKEN]);
     let handle = cx.resource::<StoreHandle>(STORE, &name)?;
     pick(&handle).ok_or_else(|| {
         let is = kind_name(kind_of(&handle));

@@ -6,7 +6,7 @@
 //! use policy::{Field, Key, Value, value::Type};
 //! pub struct Client { id: String }
 //! pub static CLIENT: Key<Client> = Key::new("client", &[
-//!     Field { name: "id", doc: "The client's identifier.", of: Type::Text, get: |c| Some(Value::text(c.id.as_str())) },
+//!     Field { name: "id", doc: "The client's identifier.", of: Type::Text, optional: false, get: |c| Some(Value::text(c.id.as_str())) },
 //! ]);
 //! ```
 //!
@@ -33,6 +33,9 @@ pub struct Field<T: 'static> {
     pub doc: &'static str,
     /// The type of its value.
     pub of: Type,
+    /// It may be absent though the attribute is set. A filter that reads it then fails with `missing-value`, unless there is a
+    /// default.
+    pub optional: bool,
     /// Reads it; `None` is absent.
     pub get: fn(&T) -> Option<Value>,
 }
@@ -55,6 +58,8 @@ pub trait Attribute: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Name, documentation and type of each field.
     fn fields(&self) -> Vec<(&'static str, &'static str, Type)>;
+    /// Whether the field with this index may be absent though the attribute is set.
+    fn is_optional(&self, field: usize) -> bool;
     /// Reads the field with this index out of what a slot holds.
     fn read(&self, held: &(dyn Any + Send + Sync), field: usize) -> Option<Value>;
 }
@@ -66,6 +71,10 @@ impl<T: Send + Sync + 'static> Attribute for Key<T> {
 
     fn fields(&self) -> Vec<(&'static str, &'static str, Type)> {
         self.fields.iter().map(|f| (f.name, f.doc, f.of)).collect()
+    }
+
+    fn is_optional(&self, field: usize) -> bool {
+        self.fields[field].optional
     }
 
     fn read(&self, held: &(dyn Any + Send + Sync), field: usize) -> Option<Value> {

@@ -11,6 +11,7 @@
 
 pub mod attribute;
 pub mod compile;
+pub mod coverage;
 pub mod diagnostic;
 pub mod engine;
 pub mod exchange;

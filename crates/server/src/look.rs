@@ -29,8 +29,8 @@ pub struct Look {
     pub upstreams: Vec<String>,
     /// The listeners there are.
     pub listeners: Vec<String>,
-    /// The values of `[values]`, as policies see them.
-    pub values: BTreeMap<String, String>,
+    /// The names of the values of `[values]`.
+    pub values: Vec<String>,
 }
 
 /// Checks a folder with these texts laid over its files, by path. Opens no source, runs no test, writes nothing.
@@ -64,6 +64,6 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
         sources: settings.stores.types.clone(),
         upstreams: settings.node.upstreams.keys().cloned().collect(),
         listeners: settings.node.listeners.iter().map(|listener| listener.name.clone()).collect(),
-        values: settings.node.values.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        values: settings.node.values.keys().cloned().collect(),
     }
 }

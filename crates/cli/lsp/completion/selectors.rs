@@ -31,8 +31,13 @@ pub(super) fn open_at(ground: &Ground<'_>, spot: &Spot, inner: Span, at: usize) 
 
 /// The name that is being written: words with dots between.
 fn last_name(expression: &str) -> &str {
-    let start = expression.rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')));
-    start.map_or(expression, |at| &expression[at + 1..])
+    let rest = expression.trim_end_matches(is_name);
+    &expression[rest.len()..]
+}
+
+/// Whether it may stand in a name with dots.
+pub(in crate::lsp) fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
 /// What may follow this name.
@@ -42,8 +47,8 @@ fn offers(ground: &Ground<'_>, spot: &Spot, base: &str) -> Vec<Offer> {
     match words.as_slice() {
         [] => roots(ground, set.as_ref()),
         ["values"] => {
-            let values = ground.look.values.iter();
-            values.map(|(name, value)| offer(name, Some(value.clone()), "", 0)).collect()
+            // Their names only: what a variable of the environment holds is nobody's to see.
+            ground.look.values.iter().map(|name| offer(name, None, "A value of node.toml.", 0)).collect()
         }
         ["input"] => {
             let inputs = ground.folder.policy(&ground.path).into_iter().flat_map(|policy| &policy.inputs);

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use policy::outcome::MISSING_VALUE;
+use policy::outcome::{BAD_RESPONSE, MISSING_VALUE};
 use policy::selector::JsonPath as Path;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Slot, Value};
@@ -60,7 +60,13 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<JsonPath, Diagnostics> {
         match self.of {
             Of::Request => cx.reads_request_body(),
-            Of::Response => cx.reads_response_body(),
+            Of::Response => {
+                cx.reads_response_body();
+                cx.fails_rarely(&[BAD_RESPONSE]);
+            }
+        }
+        if self.required {
+            cx.fails(&[MISSING_VALUE]);
         }
         let mut problems = Diagnostics::new();
         if self.into.value.0.is_empty() {
@@ -71,7 +77,7 @@ impl FilterConfig for Settings {
         for (name, path) in &self.into.value.0 {
             match Path::parse(&path.value) {
                 Ok(parsed) => {
-                    let slot = cx.writes_var(&name.value);
+                    let slot = if self.required { cx.writes_var(&name.value) } else { cx.may_write_var(&name.value) };
                     takes.push(Take { slot, written: path.value.clone(), path: parsed });
                 }
                 Err(why) => {

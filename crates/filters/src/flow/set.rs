@@ -43,6 +43,7 @@ impl FilterConfig for Settings {
                 problems.push(cx.error(name.span, format!("`{}` is no name of a variable", name.value), help));
             }
             match cx.dynamic(value) {
+                Ok(getter) if getter.may_be_absent() => vars.push((cx.may_write_var(&name.value), getter)),
                 Ok(getter) => vars.push((cx.writes_var(&name.value), getter)),
                 Err(more) => problems.extend(more),
             }

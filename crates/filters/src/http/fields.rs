@@ -84,6 +84,7 @@ impl FieldValue {
     pub(crate) fn compile(setting: &Dynamic<String>, cx: &mut BuildContext<'_>) -> Result<Self, Diagnostics> {
         let getter = cx.dynamic(setting)?;
         let Some(text) = getter.constant() else {
+            cx.fails_rarely(&[BAD_HEADER_VALUE]);
             return Ok(FieldValue::Computed(getter));
         };
         match HeaderValue::from_bytes(text.as_bytes()) {

@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::exchange::{Body, Request, RequestBody};
-use policy::ports::{UPSTREAM, UpstreamError, UpstreamHandle};
+use policy::ports::UpstreamHandle;
 use policy::settings::Spanned;
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
@@ -36,15 +36,10 @@ use policy::{
 use super::fields;
 use super::forward;
 use crate::not_yet::NotYet;
+use crate::upstreams::{UpstreamExt, unanswered};
 
-/// No connection to the upstream, or it was closed before an answer.
-const UNREACHABLE: ReasonCode = ReasonCode::new("upstream-unreachable");
-/// The upstream was silent for too long.
-const TIMEOUT: ReasonCode = ReasonCode::new("upstream-timeout");
 /// The request's body was streamed to an upstream that gave no answer, and cannot be sent to another.
 const BODY_GONE: ReasonCode = ReasonCode::new("body-gone");
-/// The upstream's answer was no HTTP.
-const MALFORMED: ReasonCode = ReasonCode::new("upstream-malformed");
 
 /// `use = "proxy"`
 #[derive(Deserialize, JsonSchema)]
@@ -88,8 +83,12 @@ impl FilterConfig for Settings {
         };
         cx.streams_request_body();
         cx.sets_response();
+        cx.aborts_rarely(&[BODY_GONE]);
+        if self.host.is_some() {
+            cx.fails_rarely(&[fields::BAD_HEADER_VALUE]);
+        }
         Ok(Proxy {
-            upstream: cx.resource(UPSTREAM, upstream)?,
+            upstream: cx.upstream(upstream)?,
             rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
@@ -122,7 +121,7 @@ impl Filter for Proxy {
                 exchange.response = Some(Response { status: head.status, headers: head.headers, body });
                 Ok(Outcome::Success)
             }
-            Err(error) => unanswered(error),
+            Err(error) => unanswered(error).map(Outcome::Failure),
         }
     }
 }
@@ -193,18 +192,6 @@ fn encode_path(path: &str) -> Result<String, Reason> {
     Ok(out)
 }
 
-fn unanswered(error: UpstreamError) -> Result<Outcome, Abort> {
-    let message = error.to_string();
-    Err(match error {
-        UpstreamError::RequestBody(_) => {
-            return Ok(Outcome::Failure(Reason::bad_request(message)));
-        }
-        UpstreamError::Unreachable(_) => Abort::new(UNREACHABLE, StatusCode::BAD_GATEWAY, message),
-        UpstreamError::Timeout(_) => Abort::new(TIMEOUT, StatusCode::GATEWAY_TIMEOUT, message),
-        UpstreamError::Malformed(_) => Abort::new(MALFORMED, StatusCode::BAD_GATEWAY, message),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,18 +211,6 @@ mod tests {
         for path in ["", "a", "//a/../b", "/..", "/a/.", "/a/..;x/b", "/a\\..\\b"] {
             let refused = encode_path(path);
             assert_eq!(refused.map_err(|r| (r.code, r.status)), Err((BAD_REQUEST, StatusCode::BAD_REQUEST)), "{path}");
-        }
-    }
-
-    #[test]
-    fn every_way_to_get_no_answer_has_its_own_end() {
-        let abort = |error| unanswered(error).map_err(|a| (a.code.as_str(), a.status.as_u16())).map(|_| ());
-        assert_eq!(abort(UpstreamError::Unreachable(String::new())), Err(("upstream-unreachable", 502)));
-        assert_eq!(abort(UpstreamError::Timeout("first_byte")), Err(("upstream-timeout", 504)));
-        assert_eq!(abort(UpstreamError::Malformed(String::new())), Err(("upstream-malformed", 502)));
-        match unanswered(UpstreamError::RequestBody("reset".into())) {
-            Ok(Outcome::Failure(reason)) => assert_eq!(reason.status, StatusCode::BAD_REQUEST),
-            other => panic!("the client's fault is a failure, not {other:?}"),
         }
     }
 

@@ -66,6 +66,9 @@ impl FilterConfig for Settings {
         if problems.has_errors() {
             return Err(problems);
         }
+        if self.required.as_ref().is_some_and(|required| required.value) {
+            cx.fails(&[MISSING_VALUE]);
+        }
         Ok(RemoveHeader { of: self.of, names, required: self.required.as_ref().is_some_and(|r| r.value) })
     }
 }

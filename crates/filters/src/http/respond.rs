@@ -92,7 +92,10 @@ impl Settings {
                 let help = "an answer's status is 200 to 599";
                 Err(cx.error(setting.span(), "this is no status of an answer", help).into())
             }
-            None => Ok(Status::Computed(getter)),
+            None => {
+                cx.fails_rarely(&[WRONG_TYPE]);
+                Ok(Status::Computed(getter))
+            }
         }
     }
 

@@ -54,23 +54,32 @@ pub(crate) struct Issued {
 pub static CLIENT: Key<Client> = Key::new(
     "client",
     &[
-        Field { name: "id", doc: "Its identifier.", of: Type::Text, get: |c| Some(Value::Text(c.client_id.shared())) },
+        Field {
+            name: "id",
+            doc: "Its identifier.",
+            of: Type::Text,
+            optional: false,
+            get: |c| Some(Value::Text(c.client_id.shared())),
+        },
         Field {
             name: "name",
             doc: "Its name, for people.",
             of: Type::Text,
+            optional: true,
             get: |c| c.client_name.as_deref().map(Value::text),
         },
         Field {
             name: "scopes",
             doc: "The scopes it is registered for.",
             of: Type::List,
+            optional: false,
             get: |c| Some(list(&c.scope)),
         },
         Field {
             name: "grants",
             doc: "The grants it is registered for.",
             of: Type::List,
+            optional: false,
             get: |c| Some(Value::texts(c.grant_types.iter().map(String::as_str))),
         },
     ],
@@ -80,24 +89,39 @@ pub static CLIENT: Key<Client> = Key::new(
 pub static GRANT: Key<Grant> = Key::new(
     "grant",
     &[
-        Field { name: "kind", doc: "Its `grant_type`.", of: Type::Text, get: |g| Some(Value::text(g.kind)) },
+        Field {
+            name: "kind",
+            doc: "Its `grant_type`.",
+            of: Type::Text,
+            optional: false,
+            get: |g| Some(Value::text(g.kind)),
+        },
         Field {
             name: "subject",
             doc: "The resource owner; absent where the client acts for itself.",
             of: Type::Text,
+            optional: true,
             get: |g| g.subject.as_deref().map(Value::text),
         },
-        Field { name: "scopes", doc: "What may be granted at most.", of: Type::List, get: |g| Some(list(&g.scopes)) },
+        Field {
+            name: "scopes",
+            doc: "What may be granted at most.",
+            of: Type::List,
+            optional: false,
+            get: |g| Some(list(&g.scopes)),
+        },
         Field {
             name: "default_scopes",
             doc: "What is granted where nothing is asked.",
             of: Type::List,
+            optional: false,
             get: |g| Some(list(&g.default_scopes)),
         },
         Field {
             name: "offline",
             doc: "Whether a refresh token may be given.",
             of: Type::Bool,
+            optional: false,
             get: |g| Some(Value::Bool(g.offline)),
         },
     ],
@@ -111,43 +135,56 @@ pub static TOKEN: Key<AccessToken> = Key::new(
             name: "client_id",
             doc: "The client it was issued to.",
             of: Type::Text,
+            optional: false,
             get: |t| Some(Value::Text(t.client_id.shared())),
         },
         Field {
             name: "subject",
             doc: "The resource owner; absent for client credentials.",
             of: Type::Text,
+            optional: true,
             get: |t| t.subject.as_deref().map(Value::text),
         },
-        Field { name: "scopes", doc: "What it grants.", of: Type::List, get: |t| Some(list(&t.scope)) },
+        Field {
+            name: "scopes",
+            doc: "What it grants.",
+            of: Type::List,
+            optional: false,
+            get: |t| Some(list(&t.scope)),
+        },
         Field {
             name: "grant_type",
             doc: "The grant that it came from.",
             of: Type::Text,
+            optional: false,
             get: |t| Some(Value::text(t.grant_type.as_str())),
         },
         Field {
             name: "audience",
             doc: "Whom it is for; empty = anybody.",
             of: Type::List,
+            optional: false,
             get: |t| Some(Value::texts(t.audience.iter().map(String::as_str))),
         },
         Field {
             name: "issued_at",
             doc: "Unix seconds.",
             of: Type::Int,
+            optional: false,
             get: |t| i64::try_from(t.issued_at).ok().map(Value::Int),
         },
         Field {
             name: "expires_at",
             doc: "Unix seconds.",
             of: Type::Int,
+            optional: false,
             get: |t| i64::try_from(t.expires_at).ok().map(Value::Int),
         },
         Field {
             name: "properties",
             doc: "Extra properties kept with it.",
             of: Type::Map,
+            optional: false,
             get: |t| {
                 let pairs =
                     t.properties.iter().map(|(name, value)| (Arc::from(name.as_str()), Value::text(value.as_str())));
@@ -161,8 +198,20 @@ pub static TOKEN: Key<AccessToken> = Key::new(
 pub static SCOPES: Key<Granted> = Key::new(
     "scopes",
     &[
-        Field { name: "asked", doc: "What was asked for.", of: Type::List, get: |s| Some(list(&s.asked)) },
-        Field { name: "granted", doc: "What of it is granted.", of: Type::List, get: |s| Some(list(&s.granted)) },
+        Field {
+            name: "asked",
+            doc: "What was asked for.",
+            of: Type::List,
+            optional: false,
+            get: |s| Some(list(&s.asked)),
+        },
+        Field {
+            name: "granted",
+            doc: "What of it is granted.",
+            of: Type::List,
+            optional: false,
+            get: |s| Some(list(&s.granted)),
+        },
     ],
 );
 
@@ -174,12 +223,14 @@ pub static SUBJECT: Key<Subject> = Key::new(
             name: "id",
             doc: "The resource owner; the client where it acts for itself.",
             of: Type::Text,
+            optional: false,
             get: |s| Some(Value::Text(s.id.clone())),
         },
         Field {
             name: "is_client",
             doc: "Whether it is the client itself: an identifier of one may look like one of the other.",
             of: Type::Bool,
+            optional: false,
             get: |s| Some(Value::Bool(s.is_client)),
         },
     ],

@@ -29,7 +29,7 @@ use super::answers::ENDPOINT;
 use super::attributes::CLIENT;
 use super::live::unix_seconds;
 use super::request::{authorization, endpoint_form};
-use super::stop::{Stop, refused, settle};
+use super::stop::{Stop, refused, refuses, settle};
 use crate::StoreExt;
 
 /// The fact that a policy takes this client authentication method.
@@ -59,6 +59,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<AuthenticateClient, Diagnostics> {
         cx.reads_request_body();
         cx.authorizes();
+        refuses(cx, &[ErrorCode::InvalidClient, ErrorCode::InvalidRequest]);
         let methods = match &self.methods {
             Some(listed) => listed.iter().map(|method| known(method, cx)).collect::<Result<_, _>>()?,
             None => DEFAULT_METHODS.to_vec(),

@@ -28,7 +28,7 @@ use policy::settings::{Literal, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Value};
 
 use super::attributes::{GRANT, Grant, Granted, SCOPES};
-use super::stop::{Stop, refused, settle};
+use super::stop::{Stop, refused, refuses, settle};
 
 /// `use = "oauth.check-scope"`
 #[derive(Deserialize, JsonSchema)]
@@ -54,6 +54,7 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<CheckScope, Diagnostics> {
         cx.authorizes();
+        refuses(cx, &[ErrorCode::InvalidScope, ErrorCode::InsufficientScope]);
         Ok(CheckScope {
             asked: match &self.by {
                 Some(by) => Question::Table(cx.dynamic(by)?, table(&self.asked, cx)?),

@@ -12,6 +12,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::ErrorCode;
 use ::oauth::client_auth::Method;
 use ::oauth::token_endpoint::{CLIENT_CREDENTIALS, may_use_client_credentials};
 use policy::attribute::Slot;
@@ -21,7 +22,7 @@ use store::Client;
 
 use super::answers::ENDPOINT;
 use super::attributes::{CLIENT, GRANT, Grant};
-use super::stop::refused;
+use super::stop::{refused, refuses};
 
 /// The fact that a policy offers this grant.
 pub(super) const GRANT_TYPE: &str = "grant_type";
@@ -38,6 +39,7 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ClientCredentials, Diagnostics> {
         cx.authorizes();
+        refuses(cx, &[ErrorCode::UnauthorizedClient]);
         cx.publish(GRANT_TYPE, Value::text(CLIENT_CREDENTIALS));
         Ok(ClientCredentials { client: cx.reads(&CLIENT), grant: cx.writes(&GRANT) })
     }

@@ -19,7 +19,7 @@ use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, Filter
 
 use super::answers::ENDPOINT;
 use super::authenticate_client::basic_challenge;
-use super::stop::refused;
+use super::stop::{refused, refuses};
 
 const DEFAULT_REALM: &str = "oauth";
 
@@ -52,6 +52,7 @@ impl FilterConfig for Settings {
                 format!("use one of `{codes}`"),
             )
         })?;
+        refuses(cx, &[code]);
         let description = self.description.as_ref().map(|text| cx.dynamic(text)).transpose()?;
         Ok(Fail { code, description, realm: self.realm.clone().unwrap_or_else(|| DEFAULT_REALM.to_owned()) })
     }

@@ -14,6 +14,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::ErrorCode;
 use ::oauth::client_auth::Method;
 use ::oauth::introspection::{Active, Caller, Sees, answer};
 use policy::attribute::Slot;
@@ -27,7 +28,7 @@ use super::attributes::CLIENT;
 use super::live::{Live, unix_seconds};
 use super::metadata::ENDPOINT_FACT;
 use super::request::{endpoint_form, required};
-use super::stop::{Stop, settle};
+use super::stop::{Stop, refuses, settle};
 
 /// `use = "oauth.introspect"`
 #[derive(Deserialize, JsonSchema)]
@@ -47,6 +48,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Introspect, Diagnostics> {
         cx.reads_request_body();
         cx.answers(Answers::Always);
+        refuses(cx, &[ErrorCode::InvalidRequest]);
         cx.publish(ENDPOINT_FACT, Value::text("introspection_endpoint"));
         Ok(Introspect { live: Live::build(&self.store, &self.clients, cx)?, client: cx.reads(&CLIENT) })
     }

@@ -44,6 +44,7 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Metadata, Diagnostics> {
         cx.answers(Answers::Always);
+        cx.fails(&[NOT_FOUND]);
         let issuer = Server::read(cx)?.issuer(cx)?;
         Ok(Metadata { path: issuer.metadata_path(), issuer, document: OnceLock::new() })
     }

@@ -17,6 +17,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::ErrorCode;
 use ::oauth::revocation::decide;
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
@@ -29,7 +30,7 @@ use super::attributes::CLIENT;
 use super::live::unix_seconds;
 use super::metadata::ENDPOINT_FACT;
 use super::request::{endpoint_form, required};
-use super::stop::{Stop, settle};
+use super::stop::{Stop, refuses, settle};
 use crate::StoreExt;
 
 /// `use = "oauth.revoke-token"`
@@ -48,6 +49,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<RevokeToken, Diagnostics> {
         cx.reads_request_body();
         cx.answers(Answers::Always);
+        refuses(cx, &[ErrorCode::InvalidRequest, ErrorCode::UnauthorizedClient]);
         cx.publish(ENDPOINT_FACT, Value::text("revocation_endpoint"));
         Ok(RevokeToken { tokens: cx.access_tokens(&self.store)?, client: cx.reads(&CLIENT) })
     }

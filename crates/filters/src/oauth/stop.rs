@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use ::oauth::Error;
-use policy::{Abort, Outcome, Reason, ReasonCode};
+use ::oauth::{Error, ErrorCode};
+use policy::{Abort, BuildContext, Outcome, Reason, ReasonCode};
 use store::StoreError;
 
 /// Why a filter stops.
@@ -19,6 +19,11 @@ pub(super) fn refused(error: Error) -> Reason {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let message = error.description.as_ref().map_or_else(String::new, |text| text.as_str().to_owned());
     Reason::new(ReasonCode::new(error.code.as_str()), message).with_status(status).with_detail(error)
+}
+
+/// States that the filter can end in these errors.
+pub(super) fn refuses(cx: &mut BuildContext<'_>, codes: &[ErrorCode]) {
+    codes.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
 }
 
 /// How the filter ended.

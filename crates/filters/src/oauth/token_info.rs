@@ -24,7 +24,7 @@ use store::AccessToken;
 use super::answers::{ENDPOINT, json};
 use super::live::{Live, unix_seconds};
 use super::request::{ACCESS_TOKEN, endpoint_form, required};
-use super::stop::{Stop, refused, settle};
+use super::stop::{Stop, refused, refuses, settle};
 
 /// `use = "oauth.token-info"`
 #[derive(Deserialize, JsonSchema)]
@@ -47,6 +47,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<TokenInfo, Diagnostics> {
         cx.reads_request_body();
         cx.answers(Answers::Always);
+        refuses(cx, &[ErrorCode::InvalidRequest, ErrorCode::InvalidToken]);
         for name in &self.show {
             if NAMES.contains(&name.value.as_str()) {
                 let help = format!("`{}` are always told; keep the property under another name", NAMES.join("`, `"));

@@ -28,7 +28,7 @@ use super::answers::RESOURCE;
 use super::attributes::{CLIENT, SUBJECT, Subject, TOKEN};
 use super::live::{Live, unix_seconds};
 use super::request::{access_token, authorization, one_content_type, without_access_token};
-use super::stop::{Stop, refused, settle};
+use super::stop::{Stop, refused, refuses, settle};
 
 /// The request has no token. Not an OAuth code: RFC 6750, section 3.1, has none for it.
 const NO_TOKEN: ReasonCode = ReasonCode::new("no-token");
@@ -63,6 +63,8 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ValidateToken, Diagnostics> {
         cx.authorizes();
+        cx.fails(&[NO_TOKEN]);
+        refuses(cx, &[ErrorCode::InvalidToken, ErrorCode::InvalidRequest]);
         let places = match &self.from {
             Some(from) => from.iter().map(|place| known(place, cx)).collect::<Result<_, _>>()?,
             None => vec![Place::Header],

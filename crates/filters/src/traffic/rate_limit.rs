@@ -74,6 +74,7 @@ impl FilterConfig for Settings {
         let burst = bounded(&self.burst, "burst", 1..=1_000_000, cx)?.unwrap_or(self.limit.count);
         let keys = bounded(&self.keys, "keys", 128..=10_000_000, cx)?.unwrap_or(100_000) as usize;
         let per = u64::try_from(self.limit.per.as_nanos()).unwrap_or(u64::MAX);
+        cx.fails(&[RATE_LIMITED]);
         let gcra = Gcra::new(self.limit.count, per, burst);
         Ok(RateLimit {
             key: self.key.as_ref().map(|k| cx.dynamic(k)).transpose()?,

@@ -9,7 +9,9 @@ use super::model::{self, Node, PolicyId};
 use super::shared::Shared;
 use super::step::COMMON;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Span, codes};
-use crate::engine::model::{Action, Any, Argument, Call, Chain, Move, Step, StepInfo, Switch, Target};
+use crate::engine::model::{
+    Action, Any, Argument, BranchInfo, Call, Chain, Move, Outcomes, Step, StepInfo, Switch, Target,
+};
 use crate::filter::{AnswerStyle, BuildContext, Effects, Role};
 use crate::selector::{Condition, Dynamic, Getter};
 use crate::settings::{Literal, Spanned};
@@ -73,7 +75,7 @@ impl<'a> Builder<'a> {
                 }
                 effects.push(said);
             }
-            built.chains.push(Chain { steps });
+            built.chains.push(Chain { path: chain.path.as_str().into(), steps });
             built.effects.push(effects);
         }
         built
@@ -106,6 +108,9 @@ impl<'a> Builder<'a> {
         self.steps.push(StepInfo {
             name: Arc::from(place.step.title()),
             place: format!("{}:{}", at.file.path, at.line_column().0).into(),
+            branches: branches(place),
+            asked: Outcomes::default(),
+            stated: None,
         });
         let reads = |pick: fn(&Effects) -> bool| pick(&said.own) || said.when.as_ref().is_some_and(pick);
         Some(Step {
@@ -171,6 +176,33 @@ fn action(
         Node::Any(any) => Some(Action::Any(Any { of: any.of.iter().map(|(chain, _)| *chain).collect(), all: any.all })),
         Node::Broken => None,
     })
+}
+
+/// The ways that a flow word can take: see [`StepInfo::branches`].
+fn branches(place: &Place<'_>) -> Box<[BranchInfo]> {
+    let own = place.step.uses.span;
+    let branch = |name: String, span: Span| BranchInfo {
+        name: name.into(),
+        line: place.policy.place(span).line_column().0,
+        asked: false,
+    };
+    let target = |name: String, target: &model::Target| match target {
+        model::Target::Chain(_, span) | model::Target::Policy(_, span) => branch(name, *span),
+        model::Target::Continue | model::Target::Fail | model::Target::Unknown => branch(name, own),
+    };
+    match &place.step.node {
+        Node::Switch(switch) => {
+            let missing = switch.missing.as_ref().unwrap_or(&model::Target::Fail);
+            let named = switch.cases.iter().map(|(case, to)| target(format!("case {case}"), to));
+            let others = [target("else".into(), &switch.otherwise), target("missing".into(), missing)];
+            named.chain(others).collect()
+        }
+        Node::Any(any) => {
+            let chain = |chain: model::ChainId| place.policy.chains[chain].path.trim_start_matches("chain.");
+            any.of.iter().map(|(of, span)| branch(format!("of {}", chain(*of)), *span)).collect()
+        }
+        Node::Filter(_) | Node::Call(_) | Node::Broken => Box::default(),
+    }
 }
 
 fn dynamic(literal: &Spanned<Literal>, cx: &mut BuildContext<'_>) -> Result<Getter<Value>, Diagnostics> {

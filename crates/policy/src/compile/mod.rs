@@ -9,6 +9,7 @@
 
 mod build;
 mod cycles;
+mod ends;
 mod flow;
 mod flow_words;
 mod layout;
@@ -30,13 +31,14 @@ pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::diagnostic::Diagnostics;
 use crate::engine::{Program, model as compiled};
 use crate::filter::{Keeper, Library};
 use crate::ports::Resources;
-use crate::reader::{Files, Outside};
+use crate::reader::{Document, Files, Outside};
 
 /// What a compilation needs.
 #[derive(Clone, Copy)]
@@ -63,6 +65,9 @@ pub struct Compiled {
     pub program: Option<Arc<Program>>,
     /// All problems of all files, sorted.
     pub diagnostics: Diagnostics,
+    /// What stands below `policies/`, parsed, by path: for whoever reads the same files for something else. Those that cannot be
+    /// parsed are missing.
+    pub documents: BTreeMap<String, Document>,
 }
 
 /// Compiles all policies: pure, no I/O but what `outside` does.
@@ -111,27 +116,29 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         steps: Vec::new(),
         problems: Diagnostics::new(),
     };
-    let built: Vec<build::Built> = (0..policies.len()).map(|id| builder.policy(id)).collect();
-    let (layout, steps) = (builder.layout, builder.steps);
+    let built = (0..policies.len()).map(|id| builder.policy(id)).map(|built| (built.chains, built.effects));
+    let (chains, said): (Vec<_>, Vec<build::PolicyEffects>) = built.unzip();
+    let (layout, mut steps) = (builder.layout, builder.steps);
     problems.extend(builder.problems);
     problems.extend(shared.settings_warnings());
 
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);
-    let effects: Vec<&build::PolicyEffects> = built.iter().map(|built| &built.effects).collect();
+    let effects: Vec<&build::PolicyEffects> = said.iter().collect();
     let routers = listeners::routers(&listeners, &policies, &effects, &mut problems);
     listeners::report_replaced(&listeners, &policies, &mut problems);
     cycles::check(&policies, &mut problems);
-    let points = flow::check(&policies, &effects, &listeners, &methods, survey.is_some(), &mut problems);
+    let (points, proved) = flow::check(&policies, &effects, &listeners, &methods, survey.is_some(), &mut problems);
     if let Some(survey) = survey {
         *survey = survey::of(&policies, &effects, &points);
     }
 
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {
-        return Compiled { program: None, diagnostics };
+        return Compiled { program: None, diagnostics, documents: sources.documents };
     }
     let injected = listeners::injected(&listeners, &policies, &effects);
-    let policies = policies.iter().zip(built).zip(injected).map(|((policy, built), injected)| compiled::Policy {
+    let built = policies.iter().zip(chains).zip(&effects).zip(injected);
+    let policies = built.map(|(((policy, chains), effects), injected)| compiled::Policy {
         name: policy.name.clone(),
         on_failure: policy.on_failure,
         on_abort: policy.on_abort,
@@ -140,10 +147,11 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         style: build::style(policy, input.library.plain),
         paths: policy.routes.iter().map(|route| route.path.clone()).collect(),
         injected,
-        facts: built.effects.iter().flatten().flat_map(|step| step.own.facts.iter().cloned()).collect(),
-        chains: built.chains,
+        facts: effects.iter().flatten().flat_map(|step| step.own.facts.iter().cloned()).collect(),
+        chains,
     });
-    let policies = policies.collect();
+    let policies: Vec<compiled::Policy> = policies.collect();
+    ends::note(&policies, &effects, &proved, &mut steps);
     let (listeners, unbound) = listeners::compiled(listeners, routers);
     let program = Program {
         generation: input.generation,
@@ -155,5 +163,5 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         listeners,
         unbound,
     };
-    Compiled { program: Some(Arc::new(program)), diagnostics }
+    Compiled { program: Some(Arc::new(program)), diagnostics, documents: sources.documents }
 }

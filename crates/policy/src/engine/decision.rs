@@ -27,8 +27,27 @@ pub(crate) struct Record {
     pub(crate) outcome: StepOutcome,
     /// How many flow words it ran inside of.
     pub(crate) depth: u8,
+    /// Which way a flow word took.
+    pub(crate) branch: Branch,
     /// One more than an index into the reasons; 0 is none.
-    pub(crate) reason: u16,
+    pub(crate) reason: u8,
+}
+
+/// Which way a flow word took: a number from 1, in the order of [`StepInfo::branches`](super::model::StepInfo::branches). It has
+/// the one byte of a record that nothing else needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Branch(u8);
+
+impl Branch {
+    /// The way with this index; those beyond the 255th are not told apart, and count as none.
+    pub(crate) fn of(index: usize) -> Branch {
+        Branch(u8::try_from(index + 1).unwrap_or(0))
+    }
+
+    /// Its index.
+    pub(crate) fn index(self) -> Option<usize> {
+        usize::from(self.0).checked_sub(1)
+    }
 }
 
 /// How a step or a whole run ended.
@@ -76,7 +95,8 @@ impl Decision {
     /// Notes that a step begins; what it runs inside comes after it.
     pub(crate) fn begin(&mut self, step: u32) -> usize {
         if self.steps.len() < MOST {
-            self.steps.push(Record { nanos: 0, step, outcome: StepOutcome::Running, depth: self.depth, reason: 0 });
+            let (outcome, branch) = (StepOutcome::Running, Branch::default());
+            self.steps.push(Record { nanos: 0, step, outcome, depth: self.depth, branch, reason: 0 });
             self.steps.len() - 1
         } else {
             MOST
@@ -91,13 +111,25 @@ impl Decision {
         }
     }
 
-    fn reason(&mut self, reason: ReasonCode) -> u16 {
+    /// Notes which way a flow word takes.
+    pub(crate) fn take_branch(&mut self, record: usize, branch: Branch) {
+        if let Some(record) = self.steps.get_mut(record) {
+            record.branch = branch;
+        }
+    }
+
+    fn reason(&mut self, reason: ReasonCode) -> u8 {
         let known = self.reasons.iter().position(|known| *known == reason);
         let index = known.unwrap_or_else(|| {
             self.reasons.push(reason);
             self.reasons.len() - 1
         });
-        u16::try_from(index + 1).unwrap_or(0)
+        u8::try_from(index + 1).unwrap_or(0)
+    }
+
+    /// The reason of a record.
+    pub(crate) fn reason_of(&self, record: &Record) -> Option<ReasonCode> {
+        self.reasons.get(usize::from(record.reason).wrapping_sub(1)).copied()
     }
 
     /// The policy's index for metrics, where a route matched: an index into [`Program::policies`](super::Program::policies).
@@ -114,5 +146,20 @@ impl Decision {
     /// How the policy ended: `success`, `answered`, `failure`, `abort`.
     pub fn outcome(&self) -> &'static str {
         self.outcome.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_two_words_and_tells_255_ways() {
+        assert_eq!(size_of::<Record>(), 16);
+        assert_eq!(
+            (Branch::of(0).index(), Branch::of(254).index(), Branch::of(255).index()),
+            (Some(0), Some(254), None)
+        );
+        assert_eq!(Branch::default().index(), None);
     }
 }

@@ -41,7 +41,7 @@ impl Program {
             filter: self.steps.get(record.step as usize).map_or_else(String::new, |info| info.name.to_string()),
             place: place(record.step),
             outcome: record.outcome.as_str(),
-            reason: decision.reasons.get(usize::from(record.reason).wrapping_sub(1)).map(ToString::to_string),
+            reason: decision.reason_of(record).map(|reason| reason.to_string()),
             depth: record.depth,
             nanos: record.nanos,
         });

@@ -1,6 +1,6 @@
 //! Runs a compiled configuration: one request through its policy.
 
-mod decision;
+pub(crate) mod decision;
 mod explain;
 pub(crate) mod model;
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::decision::StepOutcome;
 use crate::filter::{AnswerStyle, ErasedFilter};
+use crate::outcome::ReasonCode;
 use crate::selector::{Condition, Getter};
 use crate::value::{Type, Value};
 
@@ -28,6 +30,8 @@ pub(crate) struct Policy {
 
 /// A chain.
 pub(crate) struct Chain {
+    /// As it stands in ids: `filter`, `chain.code`, `on_failure`.
+    pub(crate) path: Box<str>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -74,6 +78,18 @@ pub(crate) struct Switch {
     pub(crate) fold_case: bool,
 }
 
+impl Switch {
+    /// The branch of `else`; those before it are the cases.
+    pub(crate) fn else_branch(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// The branch of a value that is missing.
+    pub(crate) fn missing_branch(&self) -> usize {
+        self.cases.len() + 1
+    }
+}
+
 pub(crate) struct Call {
     pub(crate) target: Target,
     pub(crate) with: Vec<Argument>,
@@ -100,12 +116,66 @@ pub(crate) enum Target {
     Fail,
 }
 
-/// A step in words, for decision records.
+/// A step in words, and what is known of it: for decision records and coverage, and nothing that a run reads.
 pub(crate) struct StepInfo {
     /// `name`, else `use`.
     pub(crate) name: Arc<str>,
     /// `FILE:LINE`.
     pub(crate) place: Box<str>,
+    /// The ways that a flow word can take: the cases of a `switch` in their order, `else`, a missing value; the chains of `any`.
+    pub(crate) branches: Box<[BranchInfo]>,
+    /// The outcomes that tests are to show.
+    pub(crate) asked: Outcomes,
+    /// What a filter stated of itself; none of a flow word.
+    pub(crate) stated: Option<Stated>,
+}
+
+/// How a filter states that it can end.
+pub(crate) struct Stated {
+    /// Of success and answer, which it can.
+    pub(crate) outcomes: Outcomes,
+    /// The reasons of its failures and faults, rare ones included.
+    pub(crate) codes: Box<[ReasonCode]>,
+}
+
+/// One way that a flow word can take.
+pub(crate) struct BranchInfo {
+    /// `case client_credentials`, `else`, `missing`, `of bearer`.
+    pub(crate) name: Box<str>,
+    pub(crate) line: usize,
+    /// A test is to show it.
+    pub(crate) asked: bool,
+}
+
+/// A set of outcomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcomes(u8);
+
+impl Outcomes {
+    /// All that there are, in the order of reports.
+    pub(crate) const ALL: [StepOutcome; 5] =
+        [StepOutcome::Success, StepOutcome::Answered, StepOutcome::Failure, StepOutcome::Abort, StepOutcome::Skipped];
+
+    pub(crate) fn add(&mut self, outcome: StepOutcome) {
+        self.0 |= 1 << outcome as u8;
+    }
+
+    /// Adds it where that holds.
+    pub(crate) fn add_if(&mut self, holds: bool, outcome: StepOutcome) {
+        self.0 |= u8::from(holds) << outcome as u8;
+    }
+
+    pub(crate) fn has(self, outcome: StepOutcome) -> bool {
+        self.0 >> outcome as u8 & 1 == 1
+    }
+
+    pub(crate) fn join(&mut self, other: Outcomes) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = StepOutcome> {
+        Outcomes::ALL.into_iter().filter(move |outcome| self.has(*outcome))
+    }
 }
 
 /// A listener's own policies.

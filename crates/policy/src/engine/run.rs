@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::Program;
-use super::decision::StepOutcome;
+use super::decision::{Branch, StepOutcome};
 use super::model::{Action, Any, Call, Move, Policy, Step, Switch, Target};
 use crate::exchange::{Body, Exchange, FailureInfo, RequestBody};
 use crate::outcome::{Abort, MISSING_VALUE, NO_CASE, Outcome, Reason, WRONG_TYPE};
@@ -121,7 +121,7 @@ impl Program {
         }
         let Action::Filter(filter) = &step.action else {
             x.decision.depth = x.decision.depth.saturating_add(1);
-            let ended = self.run_flow_word(x, policy, step).await;
+            let ended = self.run_flow_word(x, policy, step, record).await;
             x.decision.depth = x.decision.depth.saturating_sub(1);
             return finish(x, record, began, ended);
         };
@@ -138,11 +138,17 @@ impl Program {
         finish(x, record, began, ended)
     }
 
-    fn run_flow_word<'a>(&'a self, x: &'a mut Exchange, policy: &'a Policy, step: &'a Step) -> BoxFuture<'a, Ended> {
+    fn run_flow_word<'a>(
+        &'a self,
+        x: &'a mut Exchange,
+        policy: &'a Policy,
+        step: &'a Step,
+        record: usize,
+    ) -> BoxFuture<'a, Ended> {
         match &step.action {
-            Action::Switch(switch) => Box::pin(self.run_switch(x, policy, step, switch)),
+            Action::Switch(switch) => Box::pin(self.run_switch(x, policy, step, switch, record)),
             Action::Call(call) => Box::pin(self.run_call(x, policy, step, call)),
-            Action::Any(any) => Box::pin(self.run_any(x, policy, step, any)),
+            Action::Any(any) => Box::pin(self.run_any(x, policy, step, any, record)),
             Action::Filter(_) => Box::pin(std::future::ready(Ended::Success)),
         }
     }
@@ -159,18 +165,31 @@ impl Program {
         Ok(())
     }
 
-    async fn run_switch(&self, x: &mut Exchange, policy: &Policy, step: &Step, switch: &Switch) -> Ended {
-        let target = match switch.on.get_optional(x) {
-            Ok(Some(value)) => switch.choose(&value),
-            Ok(None) => match switch.missing {
-                Some(target) => target,
-                None => return failure(Reason::missing("on"), step),
-            },
+    async fn run_switch(
+        &self,
+        x: &mut Exchange,
+        policy: &Policy,
+        step: &Step,
+        switch: &Switch,
+        record: usize,
+    ) -> Ended {
+        let value = match switch.on.get_optional(x) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(Reason::missing("on")),
+            Err(reason) => Err(reason),
+        };
+        let (target, branch) = match value {
+            Ok(value) => switch.choose(&value),
+            Err(reason) if reason.code != MISSING_VALUE => return failure(reason, step),
             Err(reason) => match switch.missing {
-                Some(target) if reason.code == MISSING_VALUE => target,
-                _ => return failure(reason, step),
+                Some(target) => (target, switch.missing_branch()),
+                None => {
+                    x.decision.take_branch(record, Branch::of(switch.missing_branch()));
+                    return failure(reason, step);
+                }
             },
         };
+        x.decision.take_branch(record, Branch::of(branch));
         self.run_target(x, policy, step, target, Vec::new()).await
     }
 
@@ -213,13 +232,16 @@ impl Program {
     }
 
     /// The first chain that succeeds. What a failed one set or edited is rolled back.
-    async fn run_any(&self, x: &mut Exchange, policy: &Policy, step: &Step, any: &Any) -> Ended {
+    async fn run_any(&self, x: &mut Exchange, policy: &Policy, step: &Step, any: &Any, record: usize) -> Ended {
         let before = x.snapshot();
         let mut failures: Option<Box<Failed>> = None;
-        for chain in &any.of {
+        for (index, chain) in any.of.iter().enumerate() {
             let failed = match Box::pin(self.run_chain(x, policy, *chain)).await {
                 Ended::Failure(failed) => failed,
-                ended => return ended,
+                ended => {
+                    x.decision.take_branch(record, Branch::of(index));
+                    return ended;
+                }
             };
             x.restore(&before);
             let absent = failed.reason.absent;
@@ -284,7 +306,8 @@ impl Step {
 }
 
 impl Switch {
-    fn choose(&self, value: &Value) -> Target {
+    /// Where a value leads, and the index of that branch.
+    fn choose(&self, value: &Value) -> (Target, usize) {
         let text;
         let wanted = match value {
             Value::Text(text) => text.as_ref(),
@@ -293,13 +316,17 @@ impl Switch {
                 &text
             }
         };
-        let found = if self.fold_case {
-            let wanted = wanted.to_lowercase();
-            self.cases.iter().find(|(case, _)| **case == *wanted)
+        let folded;
+        let wanted = if self.fold_case {
+            folded = wanted.to_lowercase();
+            &folded
         } else {
-            self.cases.iter().find(|(case, _)| **case == *wanted)
+            wanted
         };
-        found.map_or(self.otherwise, |(_, target)| *target)
+        match self.cases.iter().position(|(case, _)| **case == *wanted) {
+            Some(index) => (self.cases[index].1, index),
+            None => (self.otherwise, self.else_branch()),
+        }
     }
 }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::ending::Endings;
 use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::outcome::{BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ReasonCode};
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
@@ -49,6 +51,12 @@ pub struct Effects {
     pub reads: Vec<Read>,
     /// What it sets when it succeeds.
     pub writes: Vec<String>,
+    /// Of these, what may be absent nevertheless: a value that is absent on purpose.
+    pub leaves_absent: Vec<String>,
+    /// The failures that it can end in. Missing attributes come to them where the flow check does not prove that they are there.
+    pub failures: Endings,
+    /// The faults that it can end in.
+    pub faults: Endings,
     /// It needs the request's body in memory.
     pub reads_request_body: bool,
     /// It needs the response's body in memory.
@@ -140,6 +148,33 @@ impl BuildContext<'_> {
         slot
     }
 
+    /// The same where it may leave the variable absent though it succeeds.
+    pub fn may_write_var(&mut self, name: &str) -> Slot<Value> {
+        self.effects.leaves_absent.push(format!("vars.{name}"));
+        self.writes_var(name)
+    }
+
+    /// States failures that the filter can end in: what it decides, and what a request may lack. What it fails with since a
+    /// setting's selector has no value, or since the request's body cannot be read, is stated by who compiles or reads it.
+    pub fn fails(&mut self, codes: &[ReasonCode]) {
+        codes.iter().for_each(|code| self.effects.failures.add(*code, false));
+    }
+
+    /// States failures that take something out of the ordinary, so that no test of a policy has to show them.
+    pub fn fails_rarely(&mut self, codes: &[ReasonCode]) {
+        codes.iter().for_each(|code| self.effects.failures.add(*code, true));
+    }
+
+    /// States faults that the filter can end in.
+    pub fn aborts(&mut self, codes: &[ReasonCode]) {
+        codes.iter().for_each(|code| self.effects.faults.add(*code, false));
+    }
+
+    /// States faults that take something out of the ordinary, so that no test of a policy has to show them.
+    pub fn aborts_rarely(&mut self, codes: &[ReasonCode]) {
+        codes.iter().for_each(|code| self.effects.faults.add(*code, true));
+    }
+
     /// Compiles a setting; its selectors count as reads.
     pub fn dynamic<T: FromValue + Clone>(&mut self, setting: &Dynamic<T>) -> Result<Getter<T>, Diagnostics> {
         crate::selector::compile(setting, self)
@@ -206,12 +241,18 @@ impl BuildContext<'_> {
     /// Says that the filter needs the request's body in memory.
     pub fn reads_request_body(&mut self) {
         self.effects.reads_request_body = true;
+        self.fails_rarely(&[BODY_TOO_LARGE, BAD_REQUEST]);
     }
 
     /// Says that the filter needs the response's body in memory.
     pub fn reads_response_body(&mut self) {
         self.read("response", self.place.span, false);
+        self.holds_response_body();
+    }
+
+    pub(crate) fn holds_response_body(&mut self) {
         self.effects.reads_response_body = true;
+        self.aborts_rarely(&[BAD_RESPONSE]);
     }
 
     /// Says that the filter sends the request's body away.

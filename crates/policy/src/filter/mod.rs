@@ -1,10 +1,12 @@
 //! What a filter is, and the table of filters that the engine is given.
 
 mod context;
+mod ending;
 mod keep;
 mod library;
 
 pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
+pub use ending::{Ending, Endings};
 pub use keep::Keeper;
 pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role};
 

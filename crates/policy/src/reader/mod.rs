@@ -5,6 +5,7 @@
 
 mod de;
 mod files;
+mod format;
 mod keys;
 mod outside;
 mod parse;
@@ -14,6 +15,7 @@ mod suggest;
 pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
 pub(crate) use de::{deserialize_known, shown};
 pub use files::{Files, read_folder};
+pub use format::format;
 pub use keys::Keys;
 pub use outside::{NoOutside, Outside, SecretError};
 pub use parse::parse;

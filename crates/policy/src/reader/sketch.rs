@@ -1,6 +1,6 @@
 //! A tolerant reading, for editors: what a text says so far, however broken it is, with the place of every word.
 //!
-//! [`parse`](super::parse) gives the tree that a file means, or what is wrong with it. While somebody types, a text is
+//! [`parse`](super::parse()) gives the tree that a file means, or what is wrong with it. While somebody types, a text is
 //! wrong most of the time; a [`Sketch`] is then what there is to go by. It follows the lines: whatever stands unfinished
 //! ends where the next line begins something new.
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::JsonPath;
 use crate::attribute::Attribute;
 use crate::exchange::{Exchange, Form};
-use crate::outcome::Reason;
+use crate::outcome::{BAD_REQUEST, BAD_RESPONSE, Reason, ReasonCode};
 use crate::value::Value;
 
 /// What a name reads.
@@ -32,7 +32,7 @@ pub(crate) enum Accessor {
     Json(JsonQuery),
     ClientIp,
     PathParameter(Box<str>),
-    Attribute { slot: usize, attribute: &'static dyn Attribute, field: usize, tail: Tail },
+    Attribute { slot: usize, attribute: &'static dyn Attribute, field: usize, optional: bool, tail: Tail },
     Variable { slot: usize, tail: Tail },
     Input { name: Box<str>, tail: Tail },
     ResponseStatus,
@@ -109,7 +109,49 @@ impl Got<'_> {
     }
 }
 
+/// In which ways an accessor may have no value, though the attribute that it reads is there.
+pub(crate) struct Lacks {
+    /// The value may be absent; `true` where that is rare.
+    pub(crate) absent: Option<bool>,
+    /// What it is read from may be malformed.
+    pub(crate) malformed: Option<ReasonCode>,
+}
+
 impl Accessor {
+    /// In which ways it may have no value. That an attribute was set at all is for the flow check to know.
+    pub(crate) fn lacks(&self) -> Lacks {
+        let (absent, malformed) = match self {
+            Accessor::Header(_) | Accessor::Query(_) | Accessor::Form(_) | Accessor::Body | Accessor::ContentType => {
+                (Some(false), Some(BAD_REQUEST))
+            }
+            Accessor::Json(query) => ((!query.list).then_some(false), Some(BAD_REQUEST)),
+            Accessor::ResponseHeader(_) | Accessor::ResponseBody => (Some(false), Some(BAD_RESPONSE)),
+            Accessor::ResponseJson(query) => ((!query.list).then_some(false), Some(BAD_RESPONSE)),
+            Accessor::QueryString | Accessor::Cookie(_) => (Some(false), None),
+            Accessor::Attribute { optional, tail, .. } => ((*optional || !tail.is_empty()).then_some(false), None),
+            Accessor::Variable { tail, .. } => ((!tail.is_empty()).then_some(false), None),
+            // An input whose argument was absent on purpose.
+            Accessor::Input { tail, .. } => (Some(tail.is_empty()), None),
+            Accessor::Constant(_)
+            | Accessor::Method
+            | Accessor::Path
+            | Accessor::Uri
+            | Accessor::Url
+            | Accessor::Host
+            | Accessor::Scheme
+            | Accessor::Id
+            | Accessor::ClientIp
+            | Accessor::PathParameter(_)
+            | Accessor::ResponseStatus
+            | Accessor::FailureReason
+            | Accessor::FailureMessage
+            | Accessor::FailureFilter
+            | Accessor::FailureStatus
+            | Accessor::Now => (None, None),
+        };
+        Lacks { absent, malformed }
+    }
+
     /// What the client sends or the gateway always knows: where this is absent, the client has left it out.
     pub(crate) fn is_the_clients(&self) -> bool {
         match self {
@@ -175,7 +217,7 @@ impl Accessor {
                 let found = request.params.iter().find(|(parameter, _)| **parameter == **name);
                 found.and_then(|(_, value)| text(value))
             }
-            Accessor::Attribute { slot, attribute, field, tail } => exchange
+            Accessor::Attribute { slot, attribute, field, tail, .. } => exchange
                 .slots
                 .raw(*slot)
                 .and_then(|held| attribute.read(held, *field))

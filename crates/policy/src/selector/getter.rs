@@ -6,7 +6,7 @@ use super::plan::{Plan, Planned, plan};
 use crate::diagnostic::Diagnostics;
 use crate::exchange::Exchange;
 use crate::filter::BuildContext;
-use crate::outcome::{Reason, WRONG_TYPE};
+use crate::outcome::{MISSING_VALUE, Reason, WRONG_TYPE};
 use crate::value::{FromValue, Type, Value};
 
 /// A compiled [`Dynamic`]: a constant, or accessors and text that are evaluated per request without any look-up by name.
@@ -56,6 +56,14 @@ impl<T: FromValue + Clone> Getter<T> {
         }
     }
 
+    /// Whether the value may be absent on purpose.
+    pub fn may_be_absent(&self) -> bool {
+        match &self.0 {
+            Kind::Constant(_) => false,
+            Kind::Plan(plan) => plan.may_be_absent(),
+        }
+    }
+
     fn name(&self) -> &str {
         match &self.0 {
             Kind::Constant(_) => "",
@@ -93,7 +101,16 @@ pub(crate) fn compile<T: FromValue + Clone>(
         }
         Plan::List(_) | Plan::Table(_) if T::TYPE == Type::Text => refused(format!("a value that is {of}")),
         plan if !fits(T::TYPE, of) => refused(format!("{} that is {of}", plan_word(&plan))),
-        plan => Ok(Getter(Kind::Plan(plan))),
+        plan => {
+            if !always_fits(T::TYPE, of) {
+                cx.fails_rarely(&[WRONG_TYPE]);
+            }
+            if plan.may_be_absent() {
+                // Where the filter cannot do without.
+                cx.fails_rarely(&[MISSING_VALUE]);
+            }
+            Ok(Getter(Kind::Plan(plan)))
+        }
     }
 }
 
@@ -105,6 +122,15 @@ fn fits(wanted: Type, of: Type) -> bool {
         (Type::Float, Type::Int) => true,
         (Type::Map, Type::Text) => false,
         (_, Type::Text) => true,
+        (wanted, of) => wanted == of,
+    }
+}
+
+/// Whether every value of this type fits.
+fn always_fits(wanted: Type, of: Type) -> bool {
+    match (wanted, of) {
+        (Type::Any, _) => true,
+        (Type::Text, of) => !matches!(of, Type::Any | Type::Map),
         (wanted, of) => wanted == of,
     }
 }

@@ -83,6 +83,19 @@ impl Plan {
         }
     }
 
+    /// Whether its value may be absent on purpose.
+    pub(crate) fn may_be_absent(&self) -> bool {
+        match self {
+            Plan::One(lookup) => match &lookup.default {
+                Default::None => false,
+                Default::Absent => true,
+                Default::Plan(plan) => plan.may_be_absent(),
+            },
+            Plan::Cel(expression) => expression.may_be_null(),
+            Plan::Constant(_) | Plan::Text(_) | Plan::List(_) | Plan::Table(_) => false,
+        }
+    }
+
     /// What it is called in a failure.
     pub(crate) fn name(&self) -> &str {
         match self {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::JsonPath;
-use super::access::{Accessor, Inner, JsonQuery, Parameter, Tail};
+use super::access::{Accessor, Inner, JsonQuery, Lacks, Parameter, Tail};
 use crate::diagnostic::{Code, Diagnostics, Problem, Span, codes};
 use crate::filter::BuildContext;
+use crate::outcome::MISSING_VALUE;
 use crate::reader::did_you_mean;
 use crate::value::{Type, Value};
 
@@ -81,6 +82,16 @@ pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Reso
             "",
         ));
     }
+    let resolved = by_root(name, cx)?;
+    let Lacks { absent, malformed } = resolved.accessor.lacks();
+    if !name.optional {
+        absent.iter().for_each(|rare| cx.effects.failures.add(MISSING_VALUE, *rare));
+    }
+    cx.fails_rarely(malformed.as_slice());
+    Ok(resolved)
+}
+
+fn by_root(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     match name.root.0 {
         "request" => request(name, cx),
         "response" => response(name, cx),
@@ -149,12 +160,12 @@ fn response(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diag
         "header" => name.header(cx).map(|header| Resolved::text(Accessor::ResponseHeader(header))),
         "json" => {
             let (query, of) = name.json_query(cx)?;
-            cx.effects.reads_response_body = true;
+            cx.holds_response_body();
             Ok(Resolved::new(Accessor::ResponseJson(query), of))
         }
         _ => {
             name.tail(cx, 1, Type::Text)?;
-            cx.effects.reads_response_body = true;
+            cx.holds_response_body();
             Ok(Resolved::text(Accessor::ResponseBody))
         }
     }
@@ -260,7 +271,8 @@ fn attribute(root: &str, name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<R
     cx.read(root, name.span, name.optional);
     let slot = cx.layout.slot(root);
     let of = if tail.is_empty() { of } else { Type::Any };
-    Ok(Resolved::new(Accessor::Attribute { slot, attribute, field: index, tail }, of))
+    let optional = attribute.is_optional(index);
+    Ok(Resolved::new(Accessor::Attribute { slot, attribute, field: index, optional, tail }, of))
 }
 
 impl<'a> Name<'a> {

@@ -30,14 +30,21 @@ pub(super) struct Token {
 static TOKEN: Key<Token> = Key::new(
     "token",
     &[
-        Field { name: "scopes", doc: "", of: Type::List, get: |t| Some(Value::texts(t.scopes.iter().copied())) },
-        Field { name: "expires", doc: "", of: Type::Int, get: |t| Some(Value::Int(t.expires)) },
-        Field { name: "subject", doc: "", of: Type::Text, get: |t| t.subject.map(Value::text) },
-        Field { name: "active", doc: "", of: Type::Bool, get: |_| Some(Value::Bool(true)) },
+        Field {
+            name: "scopes",
+            doc: "",
+            of: Type::List,
+            optional: false,
+            get: |t| Some(Value::texts(t.scopes.iter().copied())),
+        },
+        Field { name: "expires", doc: "", of: Type::Int, optional: false, get: |t| Some(Value::Int(t.expires)) },
+        Field { name: "subject", doc: "", of: Type::Text, optional: true, get: |t| t.subject.map(Value::text) },
+        Field { name: "active", doc: "", of: Type::Bool, optional: false, get: |_| Some(Value::Bool(true)) },
         Field {
             name: "extra",
             doc: "",
             of: Type::Any,
+            optional: false,
             get: |_| Value::from_json(&serde_json::json!({ "a": { "b": [1, "x"] } })),
         },
     ],

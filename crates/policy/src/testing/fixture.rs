@@ -186,8 +186,13 @@ impl Fixture {
 }
 
 /// Reads an answer to its end.
+///
+/// # Panics
+/// Where a filter ended as it does not state (`BuildContext::fails` and the like): coverage and reference pages would be wrong.
 pub async fn read(program: &Program, served: Served) -> Ran {
     let Served { response, decision } = served;
+    let unstated: Vec<String> = program.unstated(&decision).iter().map(ToString::to_string).collect();
+    assert!(unstated.is_empty(), "{}", unstated.join("\n"));
     Ran {
         status: response.status.as_u16(),
         headers: response.headers,

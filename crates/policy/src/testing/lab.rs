@@ -50,7 +50,7 @@ pub(crate) fn policy(text: &str) -> Fixture {
 /// An attribute.
 pub(crate) static CLIENT: Key<String> = Key::new(
     "client",
-    &[Field { name: "id", doc: "Its id.", of: Type::Text, get: |id| Some(Value::text(id.as_str())) }],
+    &[Field { name: "id", doc: "Its id.", of: Type::Text, optional: false, get: |id| Some(Value::text(id.as_str())) }],
 );
 
 macro_rules! simple {
@@ -92,6 +92,7 @@ simple! {
         if own.always {
             cx.always_fails();
         }
+        cx.fails(&[ReasonCode::named(if own.reason.is_empty() { "refused" } else { &own.reason })]);
         None
     },
     |this, _x| {
@@ -114,6 +115,7 @@ simple! {
         if own.always {
             cx.always_fails();
         }
+        cx.aborts(&[ReasonCode::new("broken")]);
         None
     },
     |_this, _x| { Err(Abort::unavailable(ReasonCode::new("broken"), "it is broken")) }
@@ -192,7 +194,13 @@ simple! {
 
 simple! {
     /// Does anything that a filter can do.
-    Chance = "chance" {} |_own, cx| { cx.answers(Answers::Sometimes); None },
+    Chance = "chance" {}
+    |_own, cx| {
+        cx.answers(Answers::Sometimes);
+        cx.fails(&[ReasonCode::new("chance"), ReasonCode::new("absent")]);
+        cx.aborts(&[ReasonCode::new("broken")]);
+        None
+    },
     |_this, x| {
         let [chance] = x.random::<1>();
         match chance % 8 {
@@ -207,7 +215,7 @@ simple! {
 
 simple! {
     /// Sets the attribute `client`, or fails.
-    Seek = "seek" {} |_own, cx| { Some(cx.writes(&CLIENT)) },
+    Seek = "seek" {} |_own, cx| { cx.fails(&[ReasonCode::new("absent")]); Some(cx.writes(&CLIENT)) },
     |this, x| {
         let [chance] = x.random::<1>();
         if chance % 2 == 0 {

@@ -16,7 +16,7 @@ mod tests;
 
 pub use file::{
     Elsewhere, ExpectTable, Expected, ExpectedHeader, ExpectedOutcome, ExpectedRecords, ForwardedTable, Named, OrCase,
-    RequestTable, Scalar, StepTable, TestTable, Texts, tests,
+    RequestTable, Scalar, StepTable, TestTable, Texts, tests, tests_in,
 };
 pub use fixture::{Fixture, Plain, Ran, TestClock, TestRandom, block_on, read, request};
 pub use model::{Given, Test};

@@ -20,6 +20,8 @@ pub struct Test {
     pub name: String,
     /// Where it stands.
     pub place: Place,
+    /// The case that it was made for.
+    pub(super) case: Option<Place>,
     /// What there is before the first request.
     pub given: Given,
     pub(super) steps: Vec<Step>,
@@ -40,6 +42,8 @@ pub(super) struct Step {
     /// Which of several it is, from 1.
     pub(super) number: Option<usize>,
     pub(super) advance: Option<Duration>,
+    /// How often the request is sent.
+    pub(super) times: u32,
     /// What is otherwise since the step before.
     pub(super) given: Option<Given>,
     /// The policy that the request is for.

@@ -49,7 +49,7 @@ static UNCHANGED: LazyLock<Compile> = LazyLock::new(|| Arc::new(policy::compile:
 impl TestBed {
     /// What the files of a draft say, and what is wrong with their tests. Tests that are wrong are left out.
     pub(crate) fn new(draft: &Draft, options: &Options) -> (TestBed, Diagnostics) {
-        let (tests, problems) = policy::testing::tests(&draft.reading.files);
+        let (tests, problems) = policy::testing::tests_in(&draft.reading.files, &draft.documents);
         let world = draft.world.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ready = draft.program.clone().zip(world);
         let bed = TestBed {

@@ -60,6 +60,8 @@ pub(crate) struct Draft {
     pub(crate) program: Option<Arc<Program>>,
     /// The tests' world, where the program was compiled against that: it is there for the first who runs tests.
     world: Mutex<Option<TestWorld>>,
+    /// What stands below `policies/`, parsed.
+    documents: BTreeMap<String, Document>,
 }
 
 /// What a draft takes from the node that it is made for.
@@ -197,7 +199,7 @@ impl Draft {
         reading.diagnostics.extend(compiled.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
-        Draft { reading, stores, upstreams, program, world: Mutex::new(world) }
+        Draft { reading, stores, upstreams, program, world: Mutex::new(world), documents: compiled.documents }
     }
 }
 

@@ -27,7 +27,7 @@ use state::{BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Numb
 const MOST_STATES: usize = 32;
 
 /// A step of the program.
-type At = (PolicyId, ChainId, usize);
+pub(crate) type At = (PolicyId, ChainId, usize);
 
 /// What the states that reached a read have in common.
 #[derive(Clone, Copy, Default)]
@@ -38,6 +38,18 @@ struct Seen {
     lacking: bool,
 }
 
+/// What the flow proves of a step's own ends, for what tests are asked to show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// Something that it reads, and has no default for, may be absent.
+    pub(crate) lacking: bool,
+    /// It uses a store or upstream that no filter before it has surely used: its fault is not one of theirs.
+    pub(crate) first_use: bool,
+}
+
+/// What the flow proves, by step; a step that is not in it is never reached.
+pub(crate) type Proved = HashMap<At, Found>;
+
 pub(crate) struct Flow<'a> {
     ground: &'a Ground<'a>,
     policies: &'a [Policy],
@@ -46,7 +58,8 @@ pub(crate) struct Flow<'a> {
     /// How many states a chain was followed with, and their join.
     entered: HashMap<(PolicyId, ChainId), (usize, State)>,
     active: HashSet<(PolicyId, ChainId)>,
-    reached: HashSet<At>,
+    /// The steps that are reached, and what was found of each.
+    reached: Proved,
     /// By step, and by the read's place among its reads (those of `when` first).
     reads: BTreeMap<(At, usize), Seen>,
     /// By step that reads the request's body or sends it away.
@@ -91,7 +104,7 @@ pub(crate) fn check(
     methods: &Methods,
     keep_points: bool,
     problems: &mut Diagnostics,
-) -> Points {
+) -> (Points, Proved) {
     let ground = Ground::new(policies, effects);
     let mut flow = Flow::new(&ground);
     flow.points = keep_points.then(HashMap::new);
@@ -100,7 +113,8 @@ pub(crate) fn check(
     flow.report(listeners, problems);
     let states = flow.points.take().unwrap_or_default();
     flow.check_guards(methods, listeners, problems);
-    Points { states, names: ground.numbers }
+    let proved = flow.reached;
+    (Points { states, names: ground.numbers }, proved)
 }
 
 impl<'a> Flow<'a> {
@@ -112,7 +126,7 @@ impl<'a> Flow<'a> {
             followed: HashMap::new(),
             entered: HashMap::new(),
             active: HashSet::new(),
-            reached: HashSet::new(),
+            reached: HashMap::new(),
             reads: BTreeMap::new(),
             bodies: BTreeMap::new(),
             bare: Vec::new(),
@@ -193,7 +207,7 @@ impl Flow<'_> {
         for (index, step) in policies[policy].chains[chain].steps.iter().enumerate() {
             let Some(state) = here.0.take() else { return ends };
             let at = (policy, chain, index);
-            self.reached.insert(at);
+            self.reached.entry(at).or_default();
             self.pass(at, &state);
             let done = self.follow_step(at, &state);
             here.join_point(&done.end.point);
@@ -349,9 +363,16 @@ impl Flow<'_> {
         let mut ends = Ends::default();
         ends.failure.join(&failed);
         ends.abort.join(&failed);
-        let known = self.ground.known(at);
+        let ground = self.ground;
+        let known = ground.known(at);
+        for used in &known.uses {
+            if !state.proves(*used) {
+                self.reached.entry(at).or_default().first_use = true;
+            }
+            after.set(*used);
+        }
         known.removes.iter().for_each(|number| after.unset(*number));
-        known.writes.iter().for_each(|number| after.set(*number));
+        known.writes.iter().for_each(|write| ground.write(write, &mut after));
         if let (true, Some(guards)) = (own.authorizes, &self.guards) {
             guards.make_good(kind, &mut after);
         }
@@ -414,12 +435,16 @@ impl Flow<'_> {
 
     /// Notes what the step finds of what it reads.
     fn read(&mut self, at: At, first: usize, effects: &Effects, state: &mut State) {
-        let numbers = &self.ground.known(at).reads;
-        for index in 0..effects.reads.len() {
-            let number = numbers[first + index];
+        let ground = self.ground;
+        for (index, (read, number)) in effects.reads.iter().zip(&ground.known(at).reads[first..]).enumerate() {
+            let number = *number;
             let seen = self.reads.entry((at, first + index)).or_default();
             seen.there |= state.maybe(number);
             seen.lacking |= !state.sure(number);
+            let doubt = ground.doubts.get(&number).is_some_and(|doubt| !state.is_unknown() && state.maybe(*doubt));
+            if !read.optional && (doubt || !state.sure(number)) {
+                self.reached.entry(at).or_default().lacking = true;
+            }
         }
         if effects.reads_request_body {
             if !state.is_unknown() && !state.sure(BODY_HELD) {

@@ -141,7 +141,7 @@ impl Flow<'_> {
                     continue;
                 }
                 let unreached = (1..chain.steps.len()).find(|step| {
-                    !self.reached.contains(&(id, index, *step)) && self.reached.contains(&(id, index, step - 1))
+                    !self.reached.contains_key(&(id, index, *step)) && self.reached.contains_key(&(id, index, step - 1))
                 });
                 if let Some(step) = unreached {
                     let before = &chain.steps[step - 1];

@@ -116,6 +116,11 @@ impl State {
         self.unknown || self.sure.has(attribute)
     }
 
+    /// The same where "anything may be set" is no proof.
+    pub(super) fn proves(&self, attribute: Attribute) -> bool {
+        self.sure.has(attribute)
+    }
+
     pub(super) fn maybe(&self, attribute: Attribute) -> bool {
         self.unknown || self.maybe.has(attribute)
     }

@@ -26,7 +26,7 @@ use super::source::Source;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
 use crate::exchange::Exchange;
 use crate::filter::BuildContext;
-use crate::outcome::Reason;
+use crate::outcome::{MISSING_VALUE, Reason, WRONG_TYPE};
 use crate::settings::Spanned;
 use crate::value::{Type, Value};
 
@@ -68,6 +68,8 @@ pub(crate) struct Expression {
     variables: Vec<Variable>,
     /// Whether it has any, whose work must be bounded.
     loops: bool,
+    /// `null` stands in it: its value may be absent on purpose.
+    may_be_null: bool,
     /// The same in the form that is evaluated fastest, where it has one.
     quick: Option<Quick>,
 }
@@ -90,8 +92,14 @@ impl Expression {
         if !problems.is_empty() {
             return Err(problems);
         }
+        // What only shows when it is evaluated: a member that is not there, a sum of texts and numbers.
+        cx.fails_rarely(&[WRONG_TYPE, MISSING_VALUE]);
         let quick = Quick::of(&root);
-        Ok((Expression { root, variables, loops, quick }, of))
+        Ok((Expression { root, variables, loops, may_be_null: text.value.contains("null"), quick }, of))
+    }
+
+    pub(super) fn may_be_null(&self) -> bool {
+        self.may_be_null
     }
 
     /// Its value; `None` is `null`.

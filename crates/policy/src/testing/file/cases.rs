@@ -8,11 +8,11 @@ use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::reader::{Entry, Node, NodeKind, Table, did_you_mean};
 use crate::selector::Source;
 
-/// The table of each test that a `[[test]]` stands for: one, or one a case. Places stay those of the file.
-pub(super) fn expanded(file: &Arc<SourceFile>, test: &Table, problems: &mut Diagnostics) -> Vec<Table> {
+/// The table of each test that a `[[test]]` stands for: one, or one a case, with the case's place. Places stay those of the file.
+pub(super) fn expanded(file: &Arc<SourceFile>, test: &Table, problems: &mut Diagnostics) -> Vec<(Table, Option<Span>)> {
     let mut cases = Cases { file, used: BTreeSet::new(), names: BTreeSet::new(), case: None, problems };
     let Some(node) = test.get("cases") else {
-        return vec![cases.table(test)];
+        return vec![(cases.table(test), None)];
     };
     let Some(list) = cases.list(node) else { return Vec::new() };
     cases.names = list.iter().flat_map(|case| case.entries.iter().map(|entry| entry.name.clone())).collect();
@@ -25,7 +25,7 @@ pub(super) fn expanded(file: &Arc<SourceFile>, test: &Table, problems: &mut Diag
         if !own_names {
             number(&mut table, index + 1);
         }
-        table
+        (table, Some(case.span))
     });
     let tests = tests.collect();
     cases.report_unused(&list);

@@ -22,14 +22,19 @@ use crate::route::RouteSpec;
 /// All tests of all policies, in their own files or beside them in `NAME.test.toml`. What cannot be parsed at all is left out
 /// without a word: compiling tells of it.
 pub fn tests(files: &Files) -> (Vec<Test>, Diagnostics) {
+    let below = files.files.iter().filter(|(path, _)| path.starts_with("policies/") && path.ends_with(".toml"));
+    tests_in(files, &below.filter_map(|(path, file)| Some((path.clone(), parse(file).ok()?))).collect())
+}
+
+/// The same where the files are parsed already: [`Compiled::documents`](crate::compile::Compiled::documents).
+pub fn tests_in(files: &Files, documents: &BTreeMap<String, Document>) -> (Vec<Test>, Diagnostics) {
     let mut problems = Diagnostics::new();
-    let documents = documents(files);
     let subjects: BTreeMap<String, Subject> = documents
         .iter()
         .filter_map(|(path, document)| Some((policy_name(path)?.to_owned(), subject(document))))
         .collect();
     let mut tests = Vec::new();
-    for (path, document) in &documents {
+    for (path, document) in documents {
         let beside = path.strip_suffix(".test.toml").map(|stem| format!("{stem}.toml"));
         let Some(policy) = policy_name(beside.as_deref().unwrap_or(path)) else { continue };
         if let Some(owner) = &beside {
@@ -44,11 +49,6 @@ pub fn tests(files: &Files) -> (Vec<Test>, Diagnostics) {
         }
     }
     (tests, problems.sorted())
-}
-
-fn documents(files: &Files) -> BTreeMap<&str, Document> {
-    let below = files.files.iter().filter(|(path, _)| path.starts_with("policies/") && path.ends_with(".toml"));
-    below.filter_map(|(path, file)| Some((path.as_str(), parse(file).ok()?))).collect()
 }
 
 fn without_policy(file: &Arc<SourceFile>, policy: &str) -> crate::Diagnostic {
@@ -88,11 +88,11 @@ fn tests_of(
             problems.push(problem.at(document.place(node.span)));
             continue;
         };
-        for table in cases::expanded(&document.file, table, problems) {
-            let read = Reader::new(policy, subjects, document).test(&table);
-            let (test, found) = read;
+        for (table, case) in cases::expanded(&document.file, table, problems) {
+            let (test, found) = Reader::new(policy, subjects, document).test(&table);
             problems.extend(found);
-            let Some(test) = test else { continue };
+            let Some(mut test) = test else { continue };
+            test.case = case.map(|span| document.place(span));
             if !names.insert(test.name.clone()) {
                 let message = format!("two tests are called `{}`", test.name);
                 problems.push(Problem::error(codes::BAD_TEST, message).at(test.place.clone()));

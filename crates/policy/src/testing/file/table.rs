@@ -37,6 +37,8 @@ pub struct TestTable {
 pub struct StepTable {
     /// The clock goes forward by this before the request.
     pub(super) advance: Option<OrCase<Duration>>,
+    /// How often the request is sent, 1 to 10,000; each time is to go as expected. For limits. Default: 1.
+    pub(super) times: Option<Spanned<u32>>,
     /// What is otherwise since the step before: as on the test. Clients replace those of the same id, upstreams those of the same name.
     #[serde(default)]
     #[allow(dead_code, reason = "the world that a test runs in reads it; it stands here for the schema")]

@@ -34,7 +34,7 @@ pub struct Stage<W> {
 pub struct Verdict {
     /// Why it failed (`P0601`, at its place; `P0115` where it could not be carried out); `None` where it passed.
     pub failure: Option<Diagnostic>,
-    /// The decision records of its requests, in their order: one a step, as far as it came.
+    /// The decision records of its requests, in their order: one a request, as far as it came.
     pub decisions: Vec<Decision>,
 }
 
@@ -66,19 +66,21 @@ impl Run<'_> {
     async fn test(&mut self, test: &Test) -> Result<(), Diagnostics> {
         self.world.arrange(&test.given).await?;
         for step in &test.steps {
-            self.step(test, step).await?;
+            if let Some(by) = step.advance {
+                self.world.advance(by);
+            }
+            if let Some(given) = &step.given {
+                self.world.change(given).await?;
+            }
+            for _ in 0..step.times {
+                self.step(test, step).await?;
+            }
         }
         Ok(())
     }
 
     /// A failure is `P0601`, with all that was otherwise, what came, and the way it took.
     async fn step(&mut self, test: &Test, step: &Step) -> Result<(), Diagnostics> {
-        if let Some(by) = step.advance {
-            self.world.advance(by);
-        }
-        if let Some(given) = &step.given {
-            self.world.change(given).await?;
-        }
         let failed = |message: &str| Diagnostics::from(failure(test, step, vec![message.to_owned()]));
         let request = send::request(self, step).map_err(|why| failed(&why))?;
         let probes = self.probes(test, step)?;
@@ -122,11 +124,15 @@ fn failure(test: &Test, step: &Step, differences: Vec<String>) -> Diagnostic {
     let place: Place = step.place.clone();
     let at = step.number.map_or_else(String::new, |number| format!(" in step {number}"));
     let title = format!("the test `{}` failed{at}", test.name);
-    match differences.as_slice() {
+    let failure = match differences.as_slice() {
         [only] => Problem::error(codes::TEST_FAILED, format!("{title}: {only}")).at(place),
         several => {
             let problem = Problem::error(codes::TEST_FAILED, format!("{title}: {} things differ", several.len()));
             problem.at(place).with_note(several.join("\n"))
         }
+    };
+    match &test.case {
+        Some(case) => failure.with_related(case.clone(), "in this case"),
+        None => failure,
     }
 }

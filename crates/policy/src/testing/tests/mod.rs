@@ -127,6 +127,13 @@ fn what_comes_differently_is_told_with_the_way() {
     let elsewhere =
         failures(&format!("{POLICY}[[test]]\nname = 'n'\nrequest = {{ path = '/y' }}\nexpect = {{ status = 404 }}"));
     assert!(elsewhere[0].contains("the request was routed to no policy, not to `p`"), "{elsewhere:?}");
+    let nowhere = |path: &str| {
+        failures(&format!(
+            "{POLICY}[[test]]\nname = 'n'\nrequest = {{ path = '{path}' }}\nexpect = {{ reason = 'not-found' }}"
+        ))
+    };
+    assert_eq!(nowhere("/y"), [] as [&str; 0]);
+    assert!(nowhere("/x")[0].contains("nothing was refused, expected the reason `not-found`"));
     let broken =
         failures(&format!("{POLICY}[[test]]\nname = 'n'\ngiven = {{ broken = 1 }}\nexpect = {{ status = 200 }}"));
     assert_eq!(broken, ["P0115 arranged badly|"]);

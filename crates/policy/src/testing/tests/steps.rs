@@ -87,6 +87,7 @@ fn steps_that_cannot_be_read_are_told_at_their_place() {
         ("[[test.step]]\nkeep = { 'a b' = 'text' }".into(), "7 P0115 `a b` is no name"),
         ("[[test.step]]\nkeep = { a = '$[' }".into(), "7 P0115 `$[` is no JSONPath"),
         ("[[test.step]]\nadvance = 'soon'\nkeep = { a = 'text' }".into(), "7 P0115 expected a duration"),
+        ("[[test.step]]\ntimes = 0\nkeep = { a = 'text' }".into(), "7 P0115 a request is not sent 0 times"),
         ("[[test.step]]\ngiven = 1\nkeep = { a = 'text' }".into(), "7 P0115 expected a table, found a whole number"),
         (
             "request = { text = '${keep.a}' }\nexpect = { status = 200 }".into(),
@@ -116,6 +117,8 @@ cases = [
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("the test `n [2]` failed: the status is 200, expected 201|"), "{found:?}");
     assert!(found[1].starts_with("the test `n [3]` failed: `$.a` is \"xtrue\", expected \"xfalse\"|"), "{found:?}");
+    let place = crate::testing::tests(&crate::reader::Files::from_texts([("policies/p.toml", test)])).0[1].case.clone();
+    assert_eq!(place.unwrap().line_column(), (8, 3));
     let named = failures(&format!("{ECHO}{}", test.replace("name = 'n'", "name = 'with ${case.a}'")));
     assert!(named[0].starts_with("the test `with 2` failed"), "{named:?}");
 }

@@ -16,6 +16,9 @@ use crate::selector::JsonPath;
 use crate::settings::Spanned;
 use crate::testing::model::{Expect, Given, Step, Test};
 
+/// So often a step's request is sent at most: what a limit can need, and no more than a moment.
+const MOST_TIMES: u32 = 10_000;
+
 /// What a test must know of the policy that a request is for.
 pub(super) struct Subject {
     pub(super) routed: bool,
@@ -95,6 +98,7 @@ impl<'a> Reader<'a> {
             policy: self.policy.to_owned(),
             name: read.name.value.0,
             place: self.document.place(table.span),
+            case: None,
             given,
             steps,
         })
@@ -141,6 +145,7 @@ impl<'a> Reader<'a> {
         let request = self.request(span, step.request.unwrap_or_default(), subject.route.as_ref());
         let expect = step.expect.map_or_else(Expect::default, |expect| self.expect(expect.value));
         let keep = self.keep(step.keep);
+        let times = self.times(step.times);
         let idle = expect.is_empty() && keep.is_empty();
         if idle && !self.problems.has_errors() {
             let what = if number.is_some() { "step" } else { "test" };
@@ -154,6 +159,7 @@ impl<'a> Reader<'a> {
             place: self.document.place(span),
             number,
             advance: step.advance.map(|advance| advance.0.0),
+            times,
             given: None,
             policy: policy.to_owned(),
             routed: subject.routed,
@@ -162,6 +168,18 @@ impl<'a> Reader<'a> {
             expect,
             keep,
         })
+    }
+
+    fn times(&mut self, times: Option<Spanned<u32>>) -> u32 {
+        let Some(times) = times else { return 1 };
+        if !(1..=MOST_TIMES).contains(&times.value) {
+            self.error(
+                times.span,
+                format!("a request is not sent {} times", times.value),
+                format!("1 to {MOST_TIMES}"),
+            );
+        }
+        times.value
     }
 
     fn header_name(&mut self, name: &Spanned<String>) -> Option<HeaderName> {

@@ -1,7 +1,6 @@
 //! `portcullis check`: everything that is wrong with the files, at once.
 
-use policy::Diagnostics;
-use policy::diagnostic::{Severity, to_json};
+use policy::diagnostic::{Count, to_json};
 use serde_json::json;
 
 use crate::args::{CheckArgs, Global};
@@ -12,7 +11,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs, output: Output) -> Ended {
     global.refuse_admin()?;
     let options = server::Options { tests: !args.no_tests, ..global.options() };
     let found = block_on(server::check(&options))?;
-    let (errors, warnings) = count(&found);
+    let Count { errors, warnings } = found.count();
     let ok = errors == 0 && (warnings == 0 || args.deny.is_none());
     output.json(&json!({
         "ok": ok,
@@ -25,9 +24,4 @@ pub(crate) fn run(global: &Global, args: &CheckArgs, output: Output) -> Ended {
         output.line("all is well");
     }
     Ok(u8::from(!ok))
-}
-
-fn count(diagnostics: &Diagnostics) -> (usize, usize) {
-    let errors = diagnostics.iter().filter(|d| d.problem.severity == Severity::Error).count();
-    (errors, diagnostics.iter().count() - errors)
 }

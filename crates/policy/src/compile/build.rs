@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
         let at = place.policy.place(place.step.uses.span);
         self.steps.push(StepInfo {
             name: Arc::from(place.step.title()),
-            place: format!("{}:{}", at.file.path, at.line_column().0).into(),
+            place: format!("{}:{}", at.file.path, at.line()).into(),
             branches: branches(place),
             asked: Outcomes::default(),
             stated: None,
@@ -183,7 +183,7 @@ fn branches(place: &Place<'_>) -> Box<[BranchInfo]> {
     let own = place.step.uses.span;
     let branch = |name: String, span: Span| BranchInfo {
         name: name.into(),
-        line: place.policy.place(span).line_column().0,
+        line: place.policy.place(span).line(),
         asked: false,
     };
     let target = |name: String, target: &model::Target| match target {

@@ -39,6 +39,7 @@ use crate::engine::{Program, model as compiled};
 use crate::filter::{Keeper, Library};
 use crate::ports::Resources;
 use crate::reader::{Document, Files, Outside};
+use crate::selector::ParsedConditions;
 
 /// What a compilation needs.
 #[derive(Clone, Copy)]
@@ -106,8 +107,9 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         node: input.node,
         documents: &sources.documents,
         settings: Mutex::default(),
+        conditions: ParsedConditions::default(),
     };
-    let methods = methods::Methods::new(&policies, &shared);
+    let methods = methods::Methods::new(&policies, &shared, &mut problems);
     let mut builder = build::Builder {
         shared: &shared,
         policies: &policies,

@@ -51,6 +51,11 @@ impl SourceFile {
         (line, column)
     }
 
+    /// Line of a byte, from 1. Beyond the end it is the last.
+    pub fn line_of(&self, at: usize) -> usize {
+        self.lines().partition_point(|start| *start <= at)
+    }
+
     /// The line with this number, from 1, without its line end; empty where there is none.
     pub fn line(&self, number: usize) -> &str {
         let lines = self.lines();
@@ -71,7 +76,7 @@ impl SourceFile {
 
     fn lines(&self) -> &[usize] {
         self.lines.get_or_init(|| {
-            let after_breaks = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+            let after_breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
             std::iter::once(0).chain(after_breaks).collect()
         })
     }

@@ -13,6 +13,8 @@ mod slate;
 mod world;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -23,7 +25,7 @@ use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
-use policy::reader::{Document, Files, read_folder};
+use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
 
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
@@ -111,7 +113,8 @@ pub(crate) fn read_files(options: &Options) -> Files {
 
 /// The file of `--values` counts as one of the files, so that its change is a change. Its path is relative to the current folder.
 fn add_values(files: &mut Files, path: &Path) {
-    match std::fs::read_to_string(path) {
+    let read = File::open(path).and_then(read_bounded);
+    match read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("it is no UTF-8 text"))) {
         Ok(text) => {
             let file = SourceFile::new(path.display().to_string(), text);
             files.files.insert(String::from(settings::VALUES_FILE), Arc::new(file));

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use smallvec::SmallVec;
+
 use super::super::model::{ChainId, PolicyId};
 
 /// An attribute, numbered.
@@ -57,9 +59,9 @@ impl Numbers {
     }
 }
 
-/// A set of attributes.
+/// A set of attributes. Few policies have more than 128, and states are copied all the time.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct Set(Vec<u64>);
+struct Set(SmallVec<[u64; 2]>);
 
 impl Set {
     fn has(&self, attribute: Attribute) -> bool {

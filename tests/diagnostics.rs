@@ -87,6 +87,7 @@ const WITHOUT_FILES: &[(&str, &str)] = &[
     ("P0502", "said by a reload, of what the running node had before"),
     ("P0503", "said by a reload, of what the running node had before"),
     ("P0602", "said of tests that take longer than 2 s"),
+    ("P0712", "said of what a file beside the configuration has in it"),
 ];
 
 /// The files of a part of a page: its ```toml blocks, each of which begins with its path.

@@ -42,6 +42,7 @@ pub const LIBRARY: Library = Library {
     filters: &[flow::FILTERS, http::FILTERS, content::FILTERS, traffic::FILTERS, oauth::FILTERS, not_yet::FILTERS],
     attributes: oauth::ATTRIBUTES,
     plain: &PlainAnswers,
+    lints: oauth::LINTS,
 };
 
 /// The filters that do something: those of later versions, which are known so that they can be refused, are left out.

@@ -82,8 +82,12 @@ impl Random for NoRandom {
     }
 }
 
-const LIBRARY: Library =
-    Library { filters: &[&[FilterKind::of::<Work>(), FilterKind::of::<Done>()]], attributes: &[], plain: &Plain };
+const LIBRARY: Library = Library {
+    filters: &[&[FilterKind::of::<Work>(), FilterKind::of::<Done>()]],
+    attributes: &[],
+    plain: &Plain,
+    lints: &[],
+};
 
 fn main() -> std::io::Result<()> {
     let mut text = String::from("route = 'GET /orders/{id}'\n");

@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod exchange;
 pub mod filter;
+pub mod lint;
 pub mod outcome;
 pub mod outline;
 pub mod ports;

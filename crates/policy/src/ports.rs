@@ -67,6 +67,9 @@ impl fmt::Display for UpstreamError {
     }
 }
 
+/// The word for a value of `[values]`, among the things that filters use.
+pub const VALUE: &str = "value";
+
 /// The name under which upstreams are asked for in [`Resources`]: the thing is an [`UpstreamHandle`].
 pub const UPSTREAM: &str = "upstream";
 

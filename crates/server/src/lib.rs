@@ -11,9 +11,11 @@
 
 pub mod admin;
 mod clock;
+mod expiry;
 mod hop;
 mod idle;
 mod joined;
+mod lint;
 mod listen;
 mod load;
 mod look;

@@ -47,6 +47,7 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
     let draft = Draft::by(compile, Reading::with_texts(options, false, texts), options, &before);
     let kind = |kind| store::Kind::ALL.iter().find(|(k, _)| *k == kind).map_or("kps", |(_, name)| *name);
     let mut diagnostics = draft.reading.diagnostics;
+    diagnostics.extend(draft.lints);
     // Tests are read, and not run.
     diagnostics.extend(policy::testing::tests(&draft.reading.files).1);
     let settings = draft.reading.settings;

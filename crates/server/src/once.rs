@@ -17,11 +17,12 @@ pub fn log_settings(options: &Options) -> LogSettings {
     settings::log_settings(&options.dir)
 }
 
-/// All problems of the folder, sorted, those of its tests included unless `options.tests` is false. Opens no source. For a command
-/// that ends then: what was loaded stays in memory.
+/// All problems of the folder and what lints say of it, sorted, those of its tests included unless `options.tests` is false. Opens no source.
+/// For a command that ends then: what was loaded stays in memory.
 pub async fn check(options: &Options) -> Diagnostics {
     let mut draft = draft(options, false).await;
     let mut all = std::mem::take(&mut draft.reading.diagnostics);
+    all.extend(std::mem::take(&mut draft.lints));
     if draft.program.is_some() && options.tests {
         all.extend(run_tests(&draft, options, Gate::Check).await);
     }

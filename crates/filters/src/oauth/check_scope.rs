@@ -24,6 +24,7 @@ use ::oauth::bearer::Challenge;
 use ::oauth::scope::{Match, grant, suffices};
 use ::oauth::{Error, ErrorCode, Scopes};
 use policy::attribute::Slot;
+use policy::filter::Effects;
 use policy::settings::{Literal, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Value};
 
@@ -48,18 +49,37 @@ pub(crate) struct Settings {
     allowed: Dynamic<Value>,
 }
 
+/// The fact that these scopes are asked for; one for each of them. Where what is asked is computed, its value is no text.
+const ASKED_SCOPE: &str = "asked-scope";
+
+/// The scopes that a filter asks for by name.
+pub(super) fn asked_scopes(effects: &Effects) -> impl Iterator<Item = &str> {
+    facts(effects).filter_map(|value| value.as_text())
+}
+
+/// Whether a filter computes what it asks of a token.
+pub(super) fn asks_anything(effects: &Effects) -> bool {
+    facts(effects).any(|value| value.as_text().is_none())
+}
+
+fn facts(effects: &Effects) -> impl Iterator<Item = &Value> {
+    effects.facts.iter().filter(|(name, _)| *name == ASKED_SCOPE).map(|(_, value)| value)
+}
+
 impl FilterConfig for Settings {
     const TYPE: &'static str = "oauth.check-scope";
     type Filter = CheckScope;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<CheckScope, Diagnostics> {
         cx.authorizes();
+        let asked = match &self.by {
+            Some(by) => Question::Table(cx.dynamic(by)?, table(&self.asked, cx)?),
+            None => Question::One(Asked::compile(&self.asked, cx)?),
+        };
+        asked.publish(cx);
         refuses(cx, &[ErrorCode::InvalidScope, ErrorCode::InsufficientScope]);
         Ok(CheckScope {
-            asked: match &self.by {
-                Some(by) => Question::Table(cx.dynamic(by)?, table(&self.asked, cx)?),
-                None => Question::One(Asked::compile(&self.asked, cx)?),
-            },
+            asked,
             rule: rule(&self.r#match, cx)?,
             allowed: cx.dynamic(&self.allowed)?,
             grant: cx.reads_if_set(&GRANT),
@@ -80,6 +100,24 @@ pub(crate) struct CheckScope {
 enum Question {
     One(Asked),
     Table(Getter<Arc<str>>, Vec<(Arc<str>, Asked)>),
+}
+
+impl Question {
+    /// Tells lints what is asked.
+    fn publish(&self, cx: &mut BuildContext<'_>) {
+        let all: Vec<&Asked> = match self {
+            Question::One(asked) => vec![asked],
+            Question::Table(_, table) => table.iter().map(|(_, asked)| asked).collect(),
+        };
+        for asked in all {
+            match asked {
+                Asked::Fixed(fixed) => {
+                    fixed.asked.iter().for_each(|scope| cx.publish(ASKED_SCOPE, Value::Text(scope.clone())))
+                }
+                Asked::Computed(_) => cx.publish(ASKED_SCOPE, Value::Bool(true)),
+            }
+        }
+    }
 }
 
 /// Scopes known when the policy is loaded, in the form in which they are granted, or those of the request.

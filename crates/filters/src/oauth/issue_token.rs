@@ -24,6 +24,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -32,6 +33,7 @@ use serde::Deserialize;
 use ::oauth::GrantId;
 use ::oauth::token::{Token, TokenKind};
 use policy::attribute::Slot;
+use policy::diagnostic::codes;
 use policy::filter::Role;
 use policy::settings::{Duration, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason};
@@ -45,6 +47,9 @@ use super::stop::{Stop, settle};
 use crate::StoreExt;
 use crate::entries::Entries;
 use crate::not_yet::NotYet;
+
+/// Seconds: from a minute to a day.
+const USUAL_LIFETIMES: RangeInclusive<u64> = 60..=86_400;
 
 const DEFAULT_LIFETIME: Duration = Duration(std::time::Duration::from_secs(3600));
 
@@ -166,5 +171,11 @@ fn checked(lifetime: &Spanned<Duration>, cx: &mut BuildContext<'_>) -> Result<u6
         return Err(cx.error(lifetime.span, "a token lives at least a second", "write a lifetime such as `1h`").into());
     }
     Server::read(cx)?.bound(lifetime, cx)?;
+    if !USUAL_LIFETIMES.contains(&seconds) {
+        let message = format!("an access token that lives for {} is unusual", lifetime.value);
+        let help = "whoever finds a token uses it until it expires, and one that lives for less than a minute \
+                    is asked for with every call: `1h` suits most";
+        cx.lint(codes::LIFETIME, lifetime.span, message, help);
+    }
     Ok(seconds)
 }

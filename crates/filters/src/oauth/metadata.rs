@@ -45,8 +45,9 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Metadata, Diagnostics> {
         cx.answers(Answers::Always);
         cx.fails(&[NOT_FOUND]);
-        let issuer = Server::read(cx)?.issuer(cx)?;
-        Ok(Metadata { path: issuer.metadata_path(), issuer, document: OnceLock::new() })
+        let server = Server::read(cx)?;
+        let issuer = server.issuer(cx)?;
+        Ok(Metadata { path: issuer.metadata_path(), issuer, scopes: server.scopes(), document: OnceLock::new() })
     }
 }
 
@@ -54,6 +55,7 @@ impl FilterConfig for Settings {
 pub(crate) struct Metadata {
     issuer: Issuer,
     path: String,
+    scopes: Vec<String>,
     document: OnceLock<Bytes>,
 }
 
@@ -64,7 +66,8 @@ impl Filter for Metadata {
                 .with_status(StatusCode::NOT_FOUND);
             return Ok(Outcome::Failure(reason));
         }
-        let document = self.document.get_or_init(|| write(&self.issuer, &Facts::of(exchange.program()))).clone();
+        let document =
+            self.document.get_or_init(|| write(&self.issuer, &self.scopes, &Facts::of(exchange.program()))).clone();
         let mut response = Response::new(StatusCode::OK)
             .with_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_header(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
@@ -100,8 +103,9 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn write(issuer: &Issuer, facts: &Facts<'_>) -> Bytes {
+fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
     let mut document = Document::new(issuer);
+    document.list("scopes_supported", scopes.iter().map(String::as_str));
     for (policy, paths, name) in &facts.endpoints {
         // A URL in the document is one that a client can call as it stands.
         let Some(path) = paths.iter().find(|path| !path.contains(['{', '*'])) else { continue };
@@ -128,7 +132,7 @@ mod tests {
 
     fn written(facts: &Facts<'_>) -> Json {
         let issuer = Issuer::parse("https://login.example.com/tenant").expect("issuer");
-        serde_json::from_slice(&write(&issuer, facts)).expect("json")
+        serde_json::from_slice(&write(&issuer, &["orders:read".to_owned()], facts)).expect("json")
     }
 
     /// D37: what no loaded policy offers is not there.
@@ -153,6 +157,7 @@ mod tests {
             written(&facts),
             json!({
                 "issuer": "https://login.example.com/tenant",
+                "scopes_supported": ["orders:read"],
                 "token_endpoint": "https://login.example.com/api/oauth/token",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "grant_types_supported": ["client_credentials"],
@@ -161,6 +166,9 @@ mod tests {
             })
         );
         let nothing = Facts { endpoints: vec![], methods: vec![], grants: facts.grants.clone() };
-        assert_eq!(written(&nothing), json!({ "issuer": "https://login.example.com/tenant" }));
+        assert_eq!(
+            written(&nothing),
+            json!({ "issuer": "https://login.example.com/tenant", "scopes_supported": ["orders:read"] })
+        );
     }
 }

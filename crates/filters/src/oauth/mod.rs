@@ -9,6 +9,7 @@ mod client_credentials;
 mod fail;
 mod introspect;
 mod issue_token;
+mod lints;
 mod live;
 mod metadata;
 mod request;
@@ -23,6 +24,7 @@ mod validate_token;
 
 pub use answers::{ENDPOINT, RESOURCE};
 pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
+pub use lints::LINTS;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
 
 use policy::filter::FilterKind;

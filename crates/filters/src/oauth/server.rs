@@ -6,6 +6,9 @@
 //!
 //! [maximum_lifetime]
 //! access_token = "24h"
+//!
+//! [scopes]
+//! "orders:read" = "Read your orders"
 //! ```
 
 use std::sync::Arc;
@@ -13,12 +16,13 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use ::oauth::Issuer;
 use ::oauth::metadata::ISSUER_RULE;
+use ::oauth::{Issuer, Scopes};
 use policy::diagnostic::{Place, Problem, Span, codes};
 use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
 
+use crate::entries::Entries;
 use crate::not_yet::NotYet;
 
 /// The file, below `policies/`.
@@ -40,6 +44,10 @@ pub struct ServerSettings {
     /// Upper bounds of lifetimes, whatever a policy says.
     #[serde(default)]
     maximum_lifetime: MaximumLifetime,
+    /// The scopes there are, each with what it permits, for people. They are published (`scopes_supported`), and `check` tells of a
+    /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
+    #[serde(default)]
+    scopes: Entries<Spanned<String>>,
 }
 
 /// `[maximum_lifetime]`
@@ -54,6 +62,13 @@ pub struct MaximumLifetime {
     /// Of authorization codes: a later version.
     #[schemars(skip)]
     code: Option<NotYet>,
+}
+
+impl ServerSettings {
+    /// The names of the scopes that are declared, each with its place.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &Spanned<String>> {
+        self.scopes.0.iter().map(|(name, _)| name)
+    }
 }
 
 /// The settings, checked.
@@ -79,7 +94,22 @@ impl Server {
                     .into());
             }
         }
+        for scope in server.0.scopes() {
+            if Scopes::of([Arc::from(scope.value.as_str())]).is_none() {
+                return Err(Problem::error(codes::BAD_VALUE, format!("`{}` is no scope", scope.value))
+                    .with_help(
+                        "a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)",
+                    )
+                    .at(in_file(scope.span, cx))
+                    .into());
+            }
+        }
         Ok(server)
+    }
+
+    /// The scopes that are declared.
+    pub(super) fn scopes(&self) -> Vec<String> {
+        self.0.scopes().map(|scope| scope.value.clone()).collect()
     }
 
     /// Refuses a lifetime of access tokens beyond the maximum.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use ::oauth::bearer::{self, Attempt, Challenge, Missing, Place};
 use ::oauth::{Error, ErrorCode};
 use policy::attribute::Slot;
+use policy::diagnostic::codes;
 use policy::exchange::{HeaderEdit, RequestBody};
 use policy::filter::Role;
 use policy::settings::Spanned;
@@ -69,6 +70,10 @@ impl FilterConfig for Settings {
             Some(from) => from.iter().map(|place| known(place, cx)).collect::<Result<_, _>>()?,
             None => vec![Place::Header],
         };
+        if let Some(query) = self.from.iter().flatten().find(|place| place.value == "query") {
+            let help = "logs, histories and `Referer` keep what stands in a URL: take it from the header";
+            cx.lint(codes::CREDENTIALS_IN_QUERY, query.span, "a token is taken from the query", help);
+        }
         if places.contains(&Place::Form) {
             cx.reads_request_body();
         }

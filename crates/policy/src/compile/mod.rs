@@ -13,6 +13,7 @@ mod ends;
 mod flow;
 mod flow_words;
 mod layout;
+mod lint;
 mod listeners;
 mod methods;
 mod model;
@@ -31,12 +32,13 @@ pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use crate::diagnostic::Diagnostics;
 use crate::engine::{Program, model as compiled};
 use crate::filter::{Keeper, Library};
+use crate::lint::{Lints, RouteSubject};
 use crate::ports::Resources;
 use crate::reader::{Document, Files, Outside};
 use crate::selector::ParsedConditions;
@@ -66,6 +68,10 @@ pub struct Compiled {
     pub program: Option<Arc<Program>>,
     /// All problems of all files, sorted.
     pub diagnostics: Diagnostics,
+    /// What lints found, beside the problems; nothing where there was an error.
+    pub lints: Lints,
+    /// The stores, upstreams and values that filters use: the word for the kind, and the name.
+    pub used: BTreeSet<(String, String)>,
     /// What stands below `policies/`, parsed, by path: for whoever reads the same files for something else. Those that cannot be
     /// parsed are missing.
     pub documents: BTreeMap<String, Document>,
@@ -134,10 +140,21 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         *survey = survey::of(&policies, &effects, &points);
     }
 
+    let (of_filters, problems) = crate::lint::split(problems);
+    let mut lints = Lints::default();
+    lints.extend(of_filters);
+    let mut problems = problems;
+    sources.policy_documents().for_each(|document| problems.extend(lints.allow(document)));
     let diagnostics = problems.sorted();
     if diagnostics.has_errors() {
-        return Compiled { program: None, diagnostics, documents: sources.documents };
+        let (lints, used) = (Lints::default(), BTreeSet::new());
+        return Compiled { program: None, diagnostics, lints, used, documents: sources.documents };
     }
+    let routes = lint::routes(&policies, &effects, &listeners);
+    lints.extend(lint::of_routes(&routes, &policies, &sources));
+    let subject = RouteSubject { routes: &routes, shared: &shared };
+    input.library.lints.iter().for_each(|lint| lints.extend(lint(&subject)));
+    let used = lint::used(&effects);
     let injected = listeners::injected(&listeners, &policies, &effects);
     let built = policies.iter().zip(chains).zip(&effects).zip(injected);
     let policies = built.map(|(((policy, chains), effects), injected)| compiled::Policy {
@@ -165,5 +182,5 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         listeners,
         unbound,
     };
-    Compiled { program: Some(Arc::new(program)), diagnostics, documents: sources.documents }
+    Compiled { program: Some(Arc::new(program)), diagnostics, lints, used, documents: sources.documents }
 }

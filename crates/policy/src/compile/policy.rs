@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "on_error",
     "response",
     "test",
+    crate::lint::ALLOW,
 ];
 
 /// The chains that the engine enters by itself, as they are written.

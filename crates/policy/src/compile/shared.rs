@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Diagnostics, Place, Span, codes};
 use crate::filter::{Keeper, Library};
+use crate::lint::ALLOW;
 use crate::ports::Resources;
 use crate::reader::{Document, Outside, deserialize_with_warnings};
 use crate::selector::ParsedConditions;
@@ -94,11 +95,17 @@ impl Shared<'_> {
         if let Some(settings) = files.read.get(&key).and_then(|s| s.clone().downcast::<T>().ok()) {
             return Ok(Some(settings));
         }
-        let (settings, warnings) = deserialize_with_warnings::<T>(&document.file, &document.root, &[], self.outside)?;
+        let (settings, warnings) =
+            deserialize_with_warnings::<T>(&document.file, &document.root, &[ALLOW], self.outside)?;
         let settings = Arc::new(settings);
         files.read.insert(key, settings.clone());
         files.warnings.extend(warnings);
         Ok(Some(settings))
+    }
+
+    /// A place in such a file; `None` where there is no such file.
+    pub fn settings_place(&self, path: &str, span: Span) -> Option<Place> {
+        self.documents.get(&format!("policies/{path}")).map(|document| document.place(span))
     }
 
     /// Whether a setting of such a file lacks what it names outside. That was a warning, so something may stand in for it.

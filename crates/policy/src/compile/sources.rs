@@ -48,6 +48,18 @@ pub(crate) fn read(files: &Files, problems: &mut Diagnostics) -> Sources {
 }
 
 impl Sources {
+    /// The files in which lints may be allowed: the policies and the settings among them.
+    pub(crate) fn policy_documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.values().filter(|document| !document.file.path.ends_with(".test.toml"))
+    }
+
+    /// Whether a policy has tests, in its file or beside it.
+    pub(crate) fn has_tests(&self, policy: &Policy) -> bool {
+        let beside = format!("policies/{}.test.toml", policy.name);
+        let has = |path: &str| self.documents.get(path).is_some_and(|document| document.root.entry("test").is_some());
+        has(&policy.file.path) || has(&beside)
+    }
+
     /// Reads every policy; one whose file cannot be parsed is there, and broken.
     pub(crate) fn policies(&self, library: Library, problems: &mut Diagnostics) -> Vec<Policy> {
         let read = |(name, file): &(String, Arc<SourceFile>)| match self.documents.get(&file.path) {

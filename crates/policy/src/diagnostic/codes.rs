@@ -129,4 +129,32 @@ codes! {
     TEST_FAILED = "P0601";
     /// The tests of the policies did not finish in time.
     TESTS_SLOW = "P0602";
+    /// A store that no filter uses.
+    UNUSED_STORE = "P0701";
+    /// An upstream that no filter uses.
+    UNUSED_UPSTREAM = "P0702";
+    /// A value that no file uses.
+    UNUSED_VALUE = "P0703";
+    /// A route on which nothing decides who may pass.
+    ROUTE_WITHOUT_AUTHORIZATION = "P0704";
+    /// A route that no test tries.
+    ROUTE_WITHOUT_TEST = "P0705";
+    /// A route that issues tokens without authenticating the client.
+    TOKEN_ROUTE_WITHOUT_CLIENT = "P0706";
+    /// A scope is asked for that is not declared.
+    UNDECLARED_SCOPE = "P0707";
+    /// A declared scope that nothing asks for.
+    UNUSED_SCOPE = "P0708";
+    /// A credential is taken from the query.
+    CREDENTIALS_IN_QUERY = "P0709";
+    /// An upstream without time limits of its own.
+    MISSING_TIMEOUTS = "P0710";
+    /// A token's lifetime is unusually short or long.
+    LIFETIME = "P0711";
+    /// A certificate or token in the configuration has expired or soon will.
+    EXPIRES_SOON = "P0712";
+    /// The admin address can be reached from other machines.
+    OPEN_ADMIN = "P0713";
+    /// A lint is allowed where nothing needs it.
+    NEEDLESS_ALLOW = "P0714";
 }

@@ -75,7 +75,7 @@ pub struct Effects {
     pub serves_options: bool,
     /// It decides who may pass (a `when` around it is suspicious).
     pub authorizes: bool,
-    /// The stores and upstreams it uses: their kind, and the name with its place (its own, where the name is a default).
+    /// The stores, upstreams and values it uses: their kind, and the name with its place (its own, where the name is a default).
     pub uses: Vec<(String, Spanned<String>)>,
     /// What it tells other filters of the program (metadata).
     pub facts: Vec<(&'static str, Value)>,
@@ -212,7 +212,7 @@ impl BuildContext<'_> {
 
     /// A place in one of the library's own files, for what is wrong there; `None` where there is no such file.
     pub fn settings_place(&self, path: &str, span: Span) -> Option<Place> {
-        self.shared.documents.get(&format!("policies/{path}")).map(|document| document.place(span))
+        self.shared.settings_place(path, span)
     }
 
     /// What policies may know of the node they run on.

@@ -3,6 +3,7 @@
 use crate::attribute::Attribute;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::{Exchange, Response};
+use crate::lint::RouteLint;
 use crate::outcome::{Abort, Outcome, Reason};
 use crate::ports::BoxFuture;
 use crate::reader::{Outside, Table};
@@ -96,6 +97,8 @@ pub struct Library {
     pub attributes: &'static [&'static dyn Attribute],
     /// How policies without a role of their own are answered.
     pub plain: &'static dyn AnswerStyle,
+    /// Lints that look at more than one filter.
+    pub lints: &'static [RouteLint],
 }
 
 impl Library {

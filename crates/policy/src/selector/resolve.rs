@@ -7,7 +7,9 @@ use super::access::{Accessor, Inner, JsonQuery, Lacks, Parameter, Tail};
 use crate::diagnostic::{Code, Diagnostics, Problem, Span, codes};
 use crate::filter::BuildContext;
 use crate::outcome::MISSING_VALUE;
+use crate::ports::VALUE;
 use crate::reader::did_you_mean;
+use crate::settings::Spanned;
 use crate::value::{Type, Value};
 
 /// The roots that the engine itself knows; the filter library's attributes are more.
@@ -217,6 +219,7 @@ fn failure(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagn
 
 fn value(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
     let field = name.any_field(cx, "`values.partner_domain`")?;
+    cx.effects.uses.push((VALUE.to_owned(), Spanned { span: name.span, value: field.to_owned() }));
     let values = &cx.shared.node.values;
     let Some(value) = values.get(field) else {
         let help = match did_you_mean(field, values.keys().map(String::as_str)) {

@@ -50,7 +50,7 @@ static TOKEN: Key<Token> = Key::new(
     ],
 );
 
-const LIBRARY: Library = Library { filters: &[], attributes: &[&TOKEN as &dyn Attribute], plain: &Plain };
+const LIBRARY: Library = Library { filters: &[], attributes: &[&TOKEN as &dyn Attribute], plain: &Plain, lints: &[] };
 
 struct Nothing;
 impl Resources for Nothing {

@@ -34,9 +34,10 @@ pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
-use self::outside::Recorder;
+pub(crate) use self::outside::Recorder;
 use self::resources::Things;
 use self::world::TestWorld;
+use crate::lint;
 use crate::options::Options;
 use crate::settings::{self, ListenerSettings, Settings};
 use crate::upstream::{HttpUpstream, UpstreamSettings};
@@ -62,6 +63,8 @@ pub(crate) struct Draft {
     pub(crate) program: Option<Arc<Program>>,
     /// The tests' world, where the program was compiled against that: it is there for the first who runs tests.
     world: Mutex<Option<TestWorld>>,
+    /// What lints say, for whoever checks the files: a node that runs is told of problems only.
+    pub(crate) lints: Diagnostics,
     /// What stands below `policies/`, parsed.
     documents: BTreeMap<String, Document>,
 }
@@ -202,7 +205,15 @@ impl Draft {
         reading.diagnostics.extend(compiled.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
-        Draft { reading, stores, upstreams, program, world: Mutex::new(world), documents: compiled.documents }
+        let lints = match program {
+            Some(_) => {
+                let now = before.clock.unix_millis() / 1000;
+                lint::told(compiled.lints, &compiled.used, &reading.files, &settings, &reading.outside, now)
+            }
+            None => Diagnostics::new(),
+        };
+        let world = Mutex::new(world);
+        Draft { reading, stores, upstreams, program, world, lints, documents: compiled.documents }
     }
 }
 

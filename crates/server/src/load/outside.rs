@@ -60,6 +60,15 @@ impl Recorder {
         self.seen().keys().filter_map(path).collect()
     }
 
+    /// The variables that were asked for.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let name = |question: &Question| match question {
+            Question::Variable(name) => Some(name.clone()),
+            Question::File(_) | Question::Content(_) => None,
+        };
+        self.seen().keys().filter_map(name).collect()
+    }
+
     fn keep(&self, question: Question, answer: &Result<Vec<u8>, SecretError>) {
         self.seen().insert(question, hash(answer));
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use policy::Diagnostics;
 use policy::diagnostic::{Place, Problem, SourceFile, codes};
+use policy::lint::Lints;
 use policy::reader::{Document, Files, Outside, Table};
 
 pub(crate) use listener::ListenerSettings;
@@ -31,14 +32,17 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// `stores/stores.toml`.
     pub(crate) stores: StoreSettings,
+    /// What the files allow.
+    pub(crate) allows: Lints,
 }
 
 /// Reads both files, `admin` in place of the file's admin address, and the file of values that lies over `node.toml`'s. The settings are as good as can be, so that the
 /// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
 pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outside) -> (Settings, Diagnostics) {
-    let mut diagnostics = Diagnostics::new();
-    let (mut node, node_places) =
-        node::read(parsed(files, "node.toml", &mut diagnostics).as_ref(), admin, outside, &mut diagnostics);
+    let (mut diagnostics, mut allows) = (Diagnostics::new(), Lints::default());
+    let document = parsed(files, "node.toml", &mut diagnostics);
+    diagnostics.extend(document.as_ref().map(|document| allows.allow(document)).unwrap_or_default());
+    let (mut node, node_places) = node::read(document.as_ref(), admin, outside, &mut diagnostics);
     if let Some(document) = parsed(files, VALUES_FILE, &mut diagnostics) {
         values::overlay(&document, &mut node.values, outside, &mut diagnostics);
     }
@@ -46,11 +50,12 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
         Some(_) => parsed(files, "stores/stores.toml", &mut diagnostics),
         None => stores::built_in(),
     };
+    diagnostics.extend(stores.as_ref().map(|document| allows.allow(document)).unwrap_or_default());
     let stores = stores::read(stores.as_ref(), outside, &mut diagnostics);
     if node.cluster_nodes > 1 {
         stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
     }
-    (Settings { node, stores }, diagnostics)
+    (Settings { node, stores, allows }, diagnostics)
 }
 
 /// The file, parsed; nothing where there is none or where it is no TOML.

@@ -148,6 +148,7 @@ pub(super) fn read(
         node.log = log::read(within.inner(table.value), diagnostics);
     }
     refuse_later_parts(&mut keys);
+    keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
     (node, places)
 }

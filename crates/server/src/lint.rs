@@ -1,0 +1,111 @@
+//! Lints of `node.toml` and `stores/stores.toml`: what no filter uses, limits that nobody chose, what expires.
+
+use std::collections::BTreeSet;
+
+use policy::Diagnostics;
+use policy::diagnostic::{Problem, codes};
+use policy::lint::Lints;
+use policy::ports::{UPSTREAM, VALUE};
+use policy::reader::{Document, Entry, Files, parse};
+use store::Kind;
+
+use crate::expiry;
+use crate::load::Recorder;
+use crate::settings::Settings;
+
+/// The word for stores, among the things that filters use.
+const STORE: &str = "store";
+
+/// The time limits of an upstream.
+const TIMEOUTS: &[&str] = &["connect", "first_byte", "idle"];
+
+/// Everything that lints have to say of a configuration without errors, policies included.
+pub(crate) fn told(
+    of_policies: Lints,
+    used: &BTreeSet<(String, String)>,
+    files: &Files,
+    settings: &Settings,
+    outside: &Recorder,
+    unix_seconds: u64,
+) -> Diagnostics {
+    let mut lints = of_policies;
+    lints.join(settings.allows.clone());
+    for path in ["node.toml", "stores/stores.toml"] {
+        let Some(document) = files.files.get(path).and_then(|file| parse(file).ok()) else { continue };
+        let view = View { document: &document, used };
+        lints.extend(if path == "node.toml" { view.of_node(settings) } else { view.of_stores() });
+    }
+    lints.extend(expiry::lint(files, outside, unix_seconds));
+    lints.told()
+}
+
+struct View<'a> {
+    document: &'a Document,
+    used: &'a BTreeSet<(String, String)>,
+}
+
+impl View<'_> {
+    fn of_node(&self, settings: &Settings) -> Diagnostics {
+        let mut found: Diagnostics = self
+            .unused("upstream", UPSTREAM)
+            .map(|entry| {
+                let message = format!("nothing is sent to the upstream `{}`", entry.name);
+                let lint = Problem::warning(codes::UNUSED_UPSTREAM, message);
+                lint.with_help("take it out, or name it in a `proxy`").at(self.document.place(entry.name_span))
+            })
+            .chain(self.unused("values", VALUE).map(|entry| {
+                let message = format!("no file uses the value `{}`", entry.name);
+                let lint = Problem::warning(codes::UNUSED_VALUE, message);
+                let help = format!("take it out, or use it: `${{values.{}}}`", entry.name);
+                lint.with_help(help).at(self.document.place(entry.name_span))
+            }))
+            .chain(self.entries("upstream").filter_map(|entry| self.timeouts(entry)))
+            .collect();
+        if let Some(address) = self.document.root.get("admin").and_then(|admin| admin.as_table()?.get("address"))
+            && !settings.node.admin.ip().is_loopback()
+        {
+            let message = "the admin address can be reached from other machines, without TLS";
+            let help = "listen on loopback; from elsewhere reach it through ssh or a proxy that speaks TLS";
+            let lint = Problem::warning(codes::OPEN_ADMIN, message);
+            found.push(lint.with_help(help).at(self.document.place(address.span)));
+        }
+        found
+    }
+
+    fn of_stores(&self) -> Diagnostics {
+        // A store that is named after its kind says where that kind is kept, whoever comes to use it.
+        let named = self.unused("store", STORE).filter(|entry| Kind::named(&entry.name).is_none());
+        named
+            .map(|entry| {
+                let message = format!("no filter uses the store `{}`", entry.name);
+                let lint = Problem::warning(codes::UNUSED_STORE, message);
+                let help = format!("take it out, or name it in a filter: `store = \"{}\"`", entry.name);
+                lint.with_help(help).at(self.document.place(entry.name_span))
+            })
+            .collect()
+    }
+
+    fn timeouts(&self, entry: &Entry) -> Option<policy::Diagnostic> {
+        let timeouts = entry.value.as_table()?.get("timeouts").and_then(|timeouts| timeouts.as_table());
+        let said = |name: &&&str| timeouts.is_some_and(|table| table.entry(name).is_some());
+        let missing: Vec<&str> = TIMEOUTS.iter().filter(|name| !said(name)).copied().collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let message =
+            format!("the upstream `{}` does not say how long `{}` may take", entry.name, missing.join("`, `"));
+        let help = "the defaults are connect 3s, first_byte 30s, idle 60s: write what this API needs, \
+                    `timeouts = { connect = \"1s\", first_byte = \"10s\", idle = \"60s\" }`";
+        let lint = Problem::warning(codes::MISSING_TIMEOUTS, message);
+        Some(lint.with_help(help).at(self.document.place(entry.name_span)))
+    }
+
+    fn entries(&self, table: &str) -> impl Iterator<Item = &Entry> {
+        self.document.root.get(table).and_then(|node| node.as_table()).into_iter().flat_map(|table| &table.entries)
+    }
+
+    fn unused(&self, table: &str, kind: &'static str) -> impl Iterator<Item = &Entry> {
+        let used = self.used;
+        self.entries(table).filter(move |entry| !used.contains(&(kind.to_owned(), entry.name.clone())))
+    }
+}

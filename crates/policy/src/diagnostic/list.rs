@@ -1,6 +1,7 @@
 //! A list of diagnostics, bounded: a file of another kind, or ten thousand files with one mistake, fill neither the memory nor the screen.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Diagnostic, Severity, SourceFile};
@@ -13,7 +14,7 @@ const MOST: usize = 500;
 
 /// A list of diagnostics. Those of a file that already has many are counted and not kept, as are all that come after several hundred;
 /// one that says the same at the same place is the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// Those that are not kept.
@@ -132,6 +133,12 @@ fn key(file: &Arc<SourceFile>) -> FileKey {
     Arc::as_ptr(file) as FileKey
 }
 
+impl fmt::Debug for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
+}
+
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
         [diagnostic].into_iter().collect()
@@ -151,5 +158,56 @@ impl IntoIterator for Diagnostics {
     type IntoIter = std::vec::IntoIter<Diagnostic>;
     fn into_iter(self) -> Self::IntoIter {
         self.list.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Place, Problem, Span, codes};
+
+    fn file(path: &str) -> Arc<SourceFile> {
+        Arc::new(SourceFile::new(path, "x = 1\n"))
+    }
+
+    fn error(file: &Arc<SourceFile>, number: usize) -> Diagnostic {
+        let place = Place { file: file.clone(), span: Span::default() };
+        Problem::error(codes::BAD_VALUE, format!("number {number}")).at(place)
+    }
+
+    fn warning(file: &Arc<SourceFile>, number: usize) -> Diagnostic {
+        let mut warning = error(file, number);
+        warning.problem.severity = Severity::Warning;
+        warning
+    }
+
+    #[test]
+    fn a_file_of_mistakes_leaves_room_for_those_of_others() {
+        let (a, b) = (file("a"), file("b"));
+        let all: Diagnostics = (0..20_000).map(|number| error(&a, number)).chain([error(&b, 0)]).collect();
+        let kept: Vec<&str> = all.iter().map(|d| d.place.as_ref().unwrap().file.path.as_str()).collect();
+        assert_eq!((kept.len(), kept[MOST_OF_A_FILE]), (MOST_OF_A_FILE + 1, "b"));
+        assert_eq!(all.count(), Count { errors: 20_001, warnings: 0 });
+        assert_eq!(all.sorted().hidden(), Count { errors: 20_000 - MOST_OF_A_FILE, warnings: 0 });
+    }
+
+    #[test]
+    fn many_files_of_one_mistake_are_counted() {
+        let mut all = Diagnostics::new();
+        for number in 0..10_000 {
+            all.extend(warning(&file(&number.to_string()), 0).into());
+        }
+        assert_eq!((all.iter().count(), all.count().warnings), (MOST, 10_000));
+        assert!(!all.has_errors());
+        // The first error is seen, however many warnings came before it.
+        all.push(error(&file("late"), 0));
+        assert_eq!((all.iter().count(), all.has_errors()), (MOST + 1, true));
+    }
+
+    #[test]
+    fn what_is_said_twice_counts_once() {
+        let a = file("a");
+        let all: Diagnostics = [error(&a, 1), error(&a, 1), warning(&a, 1), error(&a, 2)].into_iter().collect();
+        assert_eq!(all.count(), Count { errors: 2, warnings: 1 });
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 /// So many segments may a pattern have: whoever walks the tree of routes may recurse.
-const MOST_SEGMENTS: usize = 64;
+const MOST_SEGMENTS: usize = 256;
 
 /// A parsed path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ mod tests {
             ("/{x}/{x}", "twice"),
             ("/a/../b", "`..`"),
             ("/a?b=c", "contains `?`"),
-            (&"/a".repeat(65), "more than 64 segments"),
+            (&"/a".repeat(257), "more than 256 segments"),
             ("/a/%ff", "UTF-8"),
         ] {
             let (message, _) = Pattern::parse(text).expect_err(text);

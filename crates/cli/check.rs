@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use policy::Diagnostics;
-use policy::diagnostic::{Severity, to_json, to_sarif};
+use policy::diagnostic::{Count, to_json, to_sarif};
 use serde_json::json;
 
 use crate::args::{CheckArgs, CheckFormat, Global};
@@ -16,7 +15,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs, output: Output) -> Ended {
     let format = format(global, args)?;
     let options = server::Options { tests: !args.no_tests, ..global.options() };
     let found = block_on(server::check(&options))?;
-    let (errors, warnings) = count(&found);
+    let Count { errors, warnings } = found.count();
     let ok = errors == 0 && (warnings == 0 || args.deny.is_none());
     match format {
         CheckFormat::Human if found.is_empty() => output.line("all is well"),
@@ -44,11 +43,6 @@ fn format(global: &Global, args: &CheckArgs) -> Result<CheckFormat, Failure> {
         }
         (format, false) => Ok(format.unwrap_or(CheckFormat::Human)),
     }
-}
-
-fn count(diagnostics: &Diagnostics) -> (usize, usize) {
-    let errors = diagnostics.iter().filter(|d| d.problem.severity == Severity::Error).count();
-    (errors, diagnostics.iter().count() - errors)
 }
 
 /// Where files are, seen from the current folder: build servers run commands at the root of the sources.

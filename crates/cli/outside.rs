@@ -4,7 +4,7 @@ use std::env::VarError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use policy::reader::{Outside, SecretError};
+use policy::reader::{Outside, SecretError, read_plain};
 
 /// The machine that we run on.
 pub(crate) struct Machine {
@@ -32,12 +32,17 @@ impl Outside for Machine {
     }
 
     fn file(&self, path: &str) -> Result<String, SecretError> {
-        let mut text = std::fs::read_to_string(self.dir.join(path)).map_err(|why| match why.kind() {
-            ErrorKind::NotFound => SecretError::Missing,
-            _ => SecretError::Unreadable(why.to_string()),
-        })?;
+        let mut text = String::from_utf8(self.content(path)?)
+            .map_err(|_| SecretError::Unreadable(String::from("it is no UTF-8 text")))?;
         text.truncate(without_end(&text).len());
         Ok(text)
+    }
+
+    fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
+        read_plain(&self.dir.join(path)).map_err(|why| match why.kind() {
+            ErrorKind::NotFound => SecretError::Missing,
+            _ => SecretError::Unreadable(why.to_string()),
+        })
     }
 }
 

@@ -28,7 +28,7 @@ def policy(number, tests):
         lines += ["[[filter]]", 'use  = "switch"', 'on   = "${request.header.x-version ?? 1}"', 'else = "current"', "",
                   "[filter.case]", '1 = "current"', '0 = "old"', ""]
     if number % 5 == 0:
-        lines += ["[[filter]]", 'use    = "require"', "that   = 'size(token.scopes) > 0 && client.id != \"blocked\"'",
+        lines += ["[[filter]]", 'use    = "require"', f"that   = 'size(token.scopes) > 0 && client.id != \"{team}-blocked\"'",
                   'reason = "blocked"', 'status = 403', ""]
     lines += ["[[filter]]", 'use      = "proxy"', f'upstream = "backend-{number % UPSTREAMS}"', ""]
     if number % 4 == 0:

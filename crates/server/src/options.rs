@@ -95,7 +95,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Refused(diagnostics) => {
-                write!(f, "the configuration is refused: {} problems", diagnostics.iter().count())
+                write!(f, "the configuration is refused: {} problems", diagnostics.count().all())
             }
             StartError::Failed { message, remedy } => write!(f, "{message}; {remedy}"),
         }

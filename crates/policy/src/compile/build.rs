@@ -64,8 +64,8 @@ impl<'a> Builder<'a> {
         let repeated_refused = style(policy, self.shared.library.plain).refuses_repeated_parameters();
         let mut built = Built { chains: Vec::new(), effects: Vec::new() };
         for chain in &policy.chains {
-            let mut steps = Vec::new();
-            let mut effects = Vec::new();
+            let mut steps = Vec::with_capacity(chain.steps.len());
+            let mut effects = Vec::with_capacity(chain.steps.len());
             for (index, step) in chain.steps.iter().enumerate() {
                 let mut said = StepEffects::default();
                 let place = Place { policy, chain, index, step, repeated_refused };
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
         let at = place.policy.place(place.step.uses.span);
         self.steps.push(StepInfo {
             name: Arc::from(place.step.title()),
-            place: format!("{}:{}", at.file.path, at.line_column().0).into(),
+            place: format!("{}:{}", at.file.path, at.line()).into(),
             branches: branches(place),
             asked: Outcomes::default(),
             stated: None,
@@ -183,7 +183,7 @@ fn branches(place: &Place<'_>) -> Box<[BranchInfo]> {
     let own = place.step.uses.span;
     let branch = |name: String, span: Span| BranchInfo {
         name: name.into(),
-        line: place.policy.place(span).line_column().0,
+        line: place.policy.place(span).line(),
         asked: false,
     };
     let target = |name: String, target: &model::Target| match target {

@@ -8,6 +8,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, codes};
 /// So many chains may lead to one another: it bounds the stack that a run and its checks need.
 pub(crate) const DEEPEST: usize = 64;
 
+/// So many loops are told: once these are mended, others may be gone.
+const MOST_LOOPS: usize = 20;
+
+/// So many references of a loop are shown.
+const MOST_SHOWN: usize = 12;
+
 type At = (PolicyId, ChainId);
 
 /// One reference from a chain to another.
@@ -35,17 +41,18 @@ struct Visit {
 /// Reports every loop, with all the references that make it.
 pub(crate) fn check(policies: &[Policy], problems: &mut Diagnostics) {
     let mut marks: HashMap<At, Mark> = HashMap::new();
+    let mut loops = 0;
     for (id, policy) in policies.iter().enumerate() {
         for chain in 0..policy.chains.len() {
             if !marks.contains_key(&(id, chain)) {
-                follow((id, chain), policies, &mut marks, problems);
+                follow((id, chain), policies, &mut marks, &mut loops, problems);
             }
         }
     }
 }
 
 /// Depth first, with a stack of its own: what is checked here may be deep.
-fn follow(from: At, policies: &[Policy], marks: &mut HashMap<At, Mark>, problems: &mut Diagnostics) {
+fn follow(from: At, policies: &[Policy], marks: &mut HashMap<At, Mark>, loops: &mut usize, problems: &mut Diagnostics) {
     let open = |at: At, marks: &mut HashMap<At, Mark>| {
         marks.insert(at, Mark::Open);
         Visit { at, edges: edges(at, policies), next: 0, depth: 1 }
@@ -70,7 +77,10 @@ fn follow(from: At, policies: &[Policy], marks: &mut HashMap<At, Mark>, problems
             Some(Mark::Open) => {
                 let to = edge.to;
                 let start = way.iter().position(|visit| visit.at == to).unwrap_or_default();
-                problems.push(loop_found(&way[start..], policies));
+                *loops += 1;
+                if *loops <= MOST_LOOPS {
+                    problems.push(loop_found(&way[start..], policies));
+                }
             }
             None => {
                 let to = edge.to;
@@ -111,7 +121,10 @@ fn loop_found(way: &[Visit], policies: &[Policy]) -> Diagnostic {
         let title = &policies[policy].chains[chain].title;
         if one_policy { title.clone() } else { format!("{title} of `{}`", policies[policy].name) }
     };
-    let mut names: Vec<String> = way.iter().map(|visit| title(visit.at)).collect();
+    let mut names: Vec<String> = way.iter().take(MOST_SHOWN).map(|visit| title(visit.at)).collect();
+    if way.len() > MOST_SHOWN {
+        names.push(String::from("..."));
+    }
     names.push(names[0].clone());
     let edge = |visit: &Visit| visit.edges[visit.next - 1].place.clone();
     let (last, before) = (&way[way.len() - 1], &way[..way.len() - 1]);
@@ -119,7 +132,7 @@ fn loop_found(way: &[Visit], policies: &[Policy]) -> Diagnostic {
         .with_help("a run must end: let one of these lead elsewhere")
         .at(edge(last))
         .with_label(format!("leads back to {}", names[0]));
-    for (visit, next) in before.iter().zip(&names[1..]) {
+    for (visit, next) in before.iter().zip(&names[1..]).take(MOST_SHOWN - 1) {
         diagnostic = diagnostic.with_related(edge(visit), format!("leads to {next}"));
     }
     diagnostic

@@ -1,5 +1,9 @@
 //! What listeners and policies have to do with each other: routes, the policies before and after every policy.
 
+use std::collections::{BTreeSet, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
 use http::HeaderName;
 
 use super::build::PolicyEffects;
@@ -10,7 +14,7 @@ use super::table::{did_you_mean, list};
 use crate::diagnostic::{Code, Diagnostics, Problem, codes};
 use crate::engine::model as compiled;
 use crate::filter::INJECTED_HEADER;
-use crate::route::{Route, Router, ties};
+use crate::route::{Route, Router, Tie};
 
 /// A listener with its policies linked.
 pub(crate) struct Listener {
@@ -87,21 +91,28 @@ pub(crate) fn report_replaced(listeners: &[Listener], policies: &[Policy], probl
     }
 }
 
-/// A router for each listener, and one for requests on a listener that is not known. Collisions are reported once.
+/// A router for each listener, and at last one for requests on a listener that is not known. Collisions are reported once.
 pub(crate) fn routers(
     listeners: &[Listener],
     policies: &[Policy],
     effects: &[&PolicyEffects],
     problems: &mut Diagnostics,
-) -> Vec<Router> {
-    let names = listeners.iter().map(|listener| Some(listener.name.as_str())).chain([None]);
-    names
-        .map(|listener| {
-            let routes = routes_of(listener, policies, effects);
-            report_ties(&routes, policies, problems);
-            Router::new(&routes)
-        })
-        .collect()
+) -> Vec<Arc<Router>> {
+    let mut router = |listener: Option<&str>| {
+        let (router, ties) = Router::new(&routes_of(listener, policies, effects));
+        report_ties(ties, policies, problems);
+        Arc::new(router)
+    };
+    let unbound = router(None);
+    let bound: HashSet<&str> =
+        policies.iter().filter_map(|policy| policy.listener.as_ref()).map(|listener| listener.value.as_str()).collect();
+    let own = listeners.iter().map(|listener| match bound.contains(listener.name.as_str()) {
+        true => router(Some(listener.name.as_str())),
+        // No policy is bound to it: its routes are those of all listeners.
+        false => unbound.clone(),
+    });
+    let own: Vec<Arc<Router>> = own.collect();
+    own.into_iter().chain([unbound]).collect()
 }
 
 fn routes_of<'a>(listener: Option<&str>, policies: &'a [Policy], effects: &[&PolicyEffects]) -> Vec<Route<'a>> {
@@ -117,55 +128,63 @@ fn routes_of<'a>(listener: Option<&str>, policies: &'a [Policy], effects: &[&Pol
     routes
 }
 
-fn report_ties(routes: &[Route<'_>], policies: &[Policy], problems: &mut Diagnostics) {
-    for tie in ties(routes) {
-        let (first, second) = (&routes[tie.first], &routes[tie.second]);
-        let (other, own) = (&policies[first.policy], &policies[second.policy]);
+fn report_ties(ties: Vec<Tie>, policies: &[Policy], problems: &mut Diagnostics) {
+    for Tie { first, second } in ties {
+        let (other, own) = (&policies[first.0], &policies[second.0]);
         let message = format!("{} and {} have routes that match the same requests", other.file.path, own.file.path);
         problems.push(
             Problem::error(codes::ROUTE_COLLISION, message)
                 .with_help(
                     "tell them apart by path, methods, host, headers or query, or bind them to different listeners",
                 )
-                .at(own.place(second.spec.span))
-                .with_label(format!("`{}` here", second.spec.path))
-                .with_related(other.place(first.spec.span), format!("`{}` here", first.spec.path)),
+                .at(own.place(second.1.span))
+                .with_label(format!("`{}` here", second.1.path))
+                .with_related(other.place(first.1.span), format!("`{}` here", first.1.path)),
         );
     }
 }
 
 /// For each policy, the request headers that a filter sets on any way from its route: those of the policy itself, of the
-/// policies that it runs, and of those that run before it.
+/// policies that it runs, and of those that run before it. There are no loops of policies here.
 pub(crate) fn injected(
     listeners: &[Listener],
     policies: &[Policy],
     effects: &[&PolicyEffects],
 ) -> Vec<Vec<HeaderName>> {
-    let of = |id: PolicyId| {
-        let policy = &policies[id];
-        let mut reached = vec![id];
-        match &policy.before {
-            Some(before) => reached.extend(before.iter().map(|(id, _)| *id)),
-            None => reached.extend(listeners.iter().flat_map(|listener| &listener.before)),
-        }
-        let mut next = 0;
-        while let Some(id) = reached.get(next).copied() {
-            for called in called_by(&policies[id]) {
-                if !reached.contains(&called) {
-                    reached.push(called);
-                }
-            }
-            next += 1;
-        }
-        let facts = reached.iter().flat_map(|id| effects[*id].iter().flatten()).flat_map(|step| &step.own.facts);
-        let names = facts.filter(|(fact, _)| *fact == INJECTED_HEADER).filter_map(|(_, name)| name.as_text());
-        let mut names: Vec<HeaderName> =
-            names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
-        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        names.dedup();
-        names
+    let mut known = vec![None; policies.len()];
+    let of: Vec<Headers<'_>> = (0..policies.len()).map(|id| below(id, policies, effects, &mut known)).collect();
+    let on_listeners: Vec<PolicyId> = listeners.iter().flat_map(|listener| &listener.before).copied().collect();
+    let all = |(id, policy): (PolicyId, &Policy)| {
+        let own = policy.before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
+        let before: &Vec<PolicyId> = own.as_ref().unwrap_or(&on_listeners);
+        let names: BTreeSet<&str> = before.iter().chain([&id]).flat_map(|id| of[*id].iter().copied()).collect();
+        names.into_iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect()
     };
-    (0..policies.len()).map(of).collect()
+    policies.iter().enumerate().map(all).collect()
+}
+
+type Headers<'e> = Rc<BTreeSet<&'e str>>;
+
+/// The headers that the policy and those below it set; worked out once for each.
+fn below<'e>(
+    id: PolicyId,
+    policies: &[Policy],
+    effects: &[&'e PolicyEffects],
+    known: &mut Vec<Option<Headers<'e>>>,
+) -> Headers<'e> {
+    if let Some(known) = &known[id] {
+        return known.clone();
+    }
+    let facts = effects[id].iter().flatten().flat_map(|step| &step.own.facts);
+    let mut headers: BTreeSet<&str> =
+        facts.filter(|(fact, _)| *fact == INJECTED_HEADER).filter_map(|(_, name)| name.as_text()).collect();
+    let called: BTreeSet<PolicyId> = called_by(&policies[id]).collect();
+    for called in called {
+        headers.extend(below(called, policies, effects, known).iter());
+    }
+    let headers = Rc::new(headers);
+    known[id] = Some(headers.clone());
+    headers
 }
 
 /// The policies that a policy runs.
@@ -180,7 +199,7 @@ pub(crate) fn called_by(policy: &Policy) -> impl Iterator<Item = PolicyId> {
 /// The listeners as the engine wants them.
 pub(crate) fn compiled(
     listeners: Vec<Listener>,
-    mut routers: Vec<Router>,
+    mut routers: Vec<Arc<Router>>,
 ) -> (Vec<compiled::Listener>, compiled::Listener) {
     let unbound = compiled::Listener {
         name: String::new(),

@@ -7,6 +7,7 @@ use http::Method;
 use super::layout::Layout;
 use super::model::{Policy, Switch};
 use super::shared::{NodeFacts, Shared};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, codes};
 use crate::engine::Program;
 use crate::exchange::{Body, Exchange, Request};
 use crate::ports::{Clock, Environment, Random};
@@ -17,6 +18,9 @@ use crate::settings::Literal;
 /// Stands for every method that no policy names.
 pub(crate) const OTHER: &str = "OTHER";
 
+/// So many methods may routes name: every condition on the method is tried with each. There are about forty, WebDAV's included.
+const MOST: usize = 100;
+
 /// The methods that conditions are tried with: the usual ones, those that routes name, and one that nobody names.
 pub(crate) struct Methods {
     pub(crate) all: Vec<Method>,
@@ -24,16 +28,23 @@ pub(crate) struct Methods {
 }
 
 impl Methods {
-    pub(crate) fn new(policies: &[Policy], shared: &Shared<'_>) -> Methods {
+    pub(crate) fn new(policies: &[Policy], shared: &Shared<'_>, problems: &mut Diagnostics) -> Methods {
         let usual =
             [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
         let mut all = usual.to_vec();
-        let named = policies.iter().flat_map(|policy| &policy.routes).flat_map(|route| &route.methods).cloned();
-        for method in named.chain(Method::from_bytes(OTHER.as_bytes())) {
-            if !all.contains(&method) {
-                all.push(method);
+        let named = policies.iter().flat_map(|policy| policy.routes.iter().map(move |route| (policy, route)));
+        let mut named =
+            named.flat_map(|(policy, route)| route.methods.iter().map(move |method| (policy, route, method)));
+        let too_many = named.find(|(_, _, method)| {
+            if !all.contains(method) {
+                all.push((*method).clone());
             }
+            all.len() > MOST
+        });
+        if let Some((policy, route, _)) = too_many {
+            problems.push(told_too_many(policy.place(route.span)));
         }
+        all.extend(Method::from_bytes(OTHER.as_bytes()).ok().filter(|other| !all.contains(other)));
         Methods { all, program: Arc::new(empty_program(shared)) }
     }
 
@@ -75,6 +86,12 @@ pub(crate) fn switch_case(switch: &Switch, method: &Method) -> Option<Option<usi
     Some(switch.cases.iter().position(|(case, _)| same(case)))
 }
 
+fn told_too_many(place: Place) -> Diagnostic {
+    Problem::error(codes::BAD_ROUTE, format!("the routes of all policies name more than {MOST} different methods"))
+        .with_help("a route without a method takes all of them")
+        .at(place)
+}
+
 /// All names in the expression are the method, or words of the language.
 fn about_method_alone(text: &str) -> bool {
     let names = names(text);
@@ -111,7 +128,7 @@ fn empty_program(shared: &Shared<'_>) -> Program {
         before: Vec::new(),
         after: Vec::new(),
         on_error: None,
-        router: Router::default(),
+        router: Arc::new(Router::default()),
     };
     Program {
         generation: 0,

@@ -51,6 +51,7 @@ use crate::filter::{Keeper, Library};
 use crate::lint::{Lints, RouteSubject};
 use crate::ports::Resources;
 use crate::reader::{Document, Files, Outside};
+use crate::selector::ParsedConditions;
 
 /// What a compilation needs.
 #[derive(Clone, Copy)]
@@ -122,8 +123,9 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         node: input.node,
         documents: &sources.documents,
         settings: Mutex::default(),
+        conditions: ParsedConditions::default(),
     };
-    let methods = methods::Methods::new(&policies, &shared);
+    let methods = methods::Methods::new(&policies, &shared, &mut problems);
     let mut builder = build::Builder {
         shared: &shared,
         policies: &policies,

@@ -25,7 +25,7 @@ pub(crate) struct Policy {
     pub(crate) file: Arc<SourceFile>,
     /// Its file could not be read or parsed: nothing below is known, and nothing is to be said of it twice.
     pub(crate) broken: bool,
-    pub(crate) routes: Vec<RouteSpec>,
+    pub(crate) routes: Vec<Arc<RouteSpec>>,
     /// It says a route, though perhaps none that could be read.
     pub(crate) has_route: bool,
     pub(crate) listener: Option<Spanned<String>>,
@@ -52,7 +52,7 @@ pub(crate) struct Chain {
 /// One filter or flow word of a chain.
 pub(crate) struct Step {
     /// The filter's table, for its own settings.
-    pub(crate) table: Table,
+    pub(crate) table: Arc<Table>,
     /// What stands behind `use`, with its place.
     pub(crate) uses: Spanned<String>,
     pub(crate) name: Option<String>,

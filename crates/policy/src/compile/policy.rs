@@ -1,13 +1,14 @@
 //! A policy file's tables become a [`Policy`]: parsing and linking in one pass, since all names are known beforehand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::model::{Chain, ChainId, Policy, PolicyId};
 use super::step::read_step;
 use super::table::{Reporter, did_you_mean, list};
 use crate::diagnostic::{Diagnostics, Place, Span, codes};
 use crate::filter::Library;
-use crate::reader::{Document, Entry, Table};
+use crate::reader::{Document, Entry, NodeKind, Table};
 use crate::route::RouteSpec;
 use crate::settings::Spanned;
 use crate::value::Type;
@@ -201,10 +202,13 @@ impl<'a> PolicyReader<'a> {
         if let Some(entry) = entry {
             match entry.value.as_list() {
                 Some(list) => {
+                    steps.reserve_exact(list.len());
                     for (i, node) in list.iter().enumerate() {
-                        match node.as_table() {
-                            Some(table) => steps.extend(read_step(r, &self.linker, table, i + 1 == list.len())),
-                            None => r.wrong_type(&entry.name, node, &format!("a filter: write it as [[{path}]]")),
+                        match &node.kind {
+                            NodeKind::Table(table) => {
+                                steps.extend(read_step(r, &self.linker, table, i + 1 == list.len()))
+                            }
+                            _ => r.wrong_type(&entry.name, node, &format!("a filter: write it as [[{path}]]")),
                         }
                     }
                 }
@@ -216,18 +220,20 @@ impl<'a> PolicyReader<'a> {
         Chain { title: title.to_owned(), path: path.to_owned(), span, steps }
     }
 
-    fn routes(&self, r: &mut Reporter<'_>) -> Vec<RouteSpec> {
+    fn routes(&self, r: &mut Reporter<'_>) -> Vec<Arc<RouteSpec>> {
         let (one, many) = (self.root.entry("route"), self.root.entry("routes"));
         if let (Some(_), Some(many)) = (one, many) {
             r.error(codes::BAD_ROUTE, many.name_span, "both `route` and `routes`", "write all of them in `routes`");
         }
         let mut routes = Vec::new();
         if let Some(entry) = one {
-            routes.extend(RouteSpec::read(r, &entry.value));
+            routes.extend(RouteSpec::read(r, &entry.value).map(Arc::new));
         }
         if let Some(entry) = many {
             match entry.value.as_list() {
-                Some(list) => routes.extend(list.iter().filter_map(|node| RouteSpec::read(r, node))),
+                Some(list) => {
+                    routes.extend(list.iter().filter_map(|node| RouteSpec::read(r, node)).map(Arc::new));
+                }
                 None => r.wrong_type("routes", &entry.value, "a list of routes"),
             }
         }

@@ -10,7 +10,7 @@ use crate::engine::Program;
 use crate::filter::{BuildContext, Effects, Keeper};
 use crate::ports::Resources;
 use crate::reader::NoOutside;
-use crate::selector::{Dynamic, Getter, compile};
+use crate::selector::{Dynamic, Getter, ParsedConditions, compile};
 use crate::settings::{Literal, Spanned};
 use crate::value::Value;
 
@@ -36,6 +36,7 @@ impl Program {
             node: &self.node,
             documents: &nothing,
             settings: Mutex::default(),
+            conditions: ParsedConditions::default(),
         };
         // Whatever gets a new slot here is beyond those of an exchange, and so absent.
         let mut layout = self.layout.clone();

@@ -11,6 +11,7 @@ use crate::filter::{Keeper, Library};
 use crate::lint::ALLOW;
 use crate::ports::Resources;
 use crate::reader::{Document, Outside, deserialize_with_warnings};
+use crate::selector::ParsedConditions;
 use crate::value::Value;
 
 /// What policies may know of the node they run on.
@@ -84,6 +85,8 @@ pub struct Shared<'a> {
     pub documents: &'a BTreeMap<String, Document>,
     /// Settings files already read: those of [`settings_file`](Self::settings_file).
     pub settings: Mutex<SettingsFiles>,
+    /// Conditions that were parsed: many policies have the same.
+    pub conditions: ParsedConditions,
 }
 
 /// Settings files that were read, and what was found in them.

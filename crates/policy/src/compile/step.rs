@@ -1,5 +1,7 @@
 //! One entry of a chain: the keys that every filter has, and which filter or flow word it is.
 
+use std::sync::Arc;
+
 use super::flow_words::{read_any, read_call, read_switch};
 use super::model::{ChainId, Move, Node, Step};
 use super::policy::Linker;
@@ -15,7 +17,7 @@ pub(crate) const COMMON: &[&str] = &["use", "name", "when", "on_failure", "on_ab
 pub(crate) const FLOW_WORDS: &[&str] = &["switch", "call", "any"];
 
 /// Reads one step; `last` says that it is the last of its chain.
-pub(crate) fn read_step(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table, last: bool) -> Option<Step> {
+pub(crate) fn read_step(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Arc<Table>, last: bool) -> Option<Step> {
     let Some(entry) = table.entry("use") else {
         r.missing_key(table.span, "use", "the filter", "`use = \"...\"` says which filter it is");
         return None;

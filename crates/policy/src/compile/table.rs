@@ -100,9 +100,12 @@ pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = 
     crate::reader::did_you_mean(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
-/// Names for a message, each in backticks, sorted as given.
+/// Names for a message, each in backticks, sorted as given; not all, where there are very many.
 pub(crate) fn list<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
-    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    const MOST: usize = 24;
+    let mut names = names.into_iter();
+    let mut quoted: Vec<String> = names.by_ref().take(MOST).map(|name| format!("`{name}`")).collect();
+    quoted.extend(names.next().map(|_| String::from("...")));
     quoted.join(", ")
 }
 

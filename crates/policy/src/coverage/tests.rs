@@ -3,8 +3,8 @@
 use crate::coverage::{Coverage, lcov};
 use crate::engine::Decision;
 use crate::filter::{Answers, BuildContext, Filter, FilterConfig, FilterKind, Library};
-use crate::testing::lab::policy;
-use crate::testing::{Fixture, Plain, block_on, request};
+use crate::testing::lab::{LAB, policy};
+use crate::testing::{Fixture, block_on, request};
 use crate::{Abort, Diagnostics, Exchange, Outcome, Reason, ReasonCode};
 
 /// What a policy on `/` asks for: `LINE NAME:WHAT`.
@@ -186,13 +186,7 @@ impl Filter for Last {
 
 #[test]
 fn a_filter_that_ends_as_it_does_not_state_is_found() {
-    const LIARS: Library = Library {
-        filters: &[&[FilterKind::of::<Liar>(), FilterKind::of::<Last>()]],
-        attributes: &[],
-        plain: &Plain,
-        lints: &[],
-        settings: &[],
-    };
+    const LIARS: Library = Library { filters: &[&[FilterKind::of::<Liar>(), FilterKind::of::<Last>()]], ..LAB };
     let unstated = |end: &str| {
         let text = format!("route = '/'\n[[filter]]\nuse = 'liar'\nend = '{end}'\n[[filter]]\nuse = 'last'");
         let fixture = Fixture::new(LIARS).policy("p", &text);

@@ -1,14 +1,19 @@
 //! Diagnostics: what is wrong with the files, where, and what would be right. All at once, never one by one.
 
 pub mod codes;
+mod list;
 mod render;
 mod sarif;
+mod shown;
 mod source;
 
 pub use codes::Code;
+pub use list::{Count, Diagnostics};
 pub use render::{render, render_one, to_json};
 pub use sarif::to_sarif;
 pub use source::SourceFile;
+
+use self::shown::readable;
 
 use std::fmt;
 use std::sync::Arc;
@@ -68,14 +73,10 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
 }
 
-/// A list of diagnostics.
-#[derive(Clone, Debug, Default)]
-pub struct Diagnostics(Vec<Diagnostic>);
-
 impl Problem {
     /// An error.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
-        Problem { code, severity: Severity::Error, message: message.into(), help: None }
+        Problem { code, severity: Severity::Error, message: readable(message.into()), help: None }
     }
 
     /// A warning.
@@ -85,7 +86,7 @@ impl Problem {
 
     /// With what would be right.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(readable(help.into()));
         self
     }
 
@@ -103,7 +104,7 @@ impl Problem {
 impl Diagnostic {
     /// With a word at the underlined place.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(readable(label.into()));
         self
     }
 
@@ -115,7 +116,7 @@ impl Diagnostic {
 
     /// With another place that matters.
     pub fn with_related(mut self, place: Place, word: impl Into<String>) -> Self {
-        self.related.push((place, word.into()));
+        self.related.push((place, readable(word.into())));
         self
     }
 }
@@ -124,6 +125,11 @@ impl Place {
     /// Line and column of its start, both from 1; the column counts characters.
     pub fn line_column(&self) -> (usize, usize) {
         self.file.line_column(self.span.start)
+    }
+
+    /// Line of its start, from 1: on a line of a megabyte, this is much less work than the column.
+    pub fn line(&self) -> usize {
+        self.file.line_of(self.span.start)
     }
 
     /// Another span of the same file.
@@ -143,68 +149,5 @@ impl fmt::Display for Place {
 impl From<std::ops::Range<usize>> for Span {
     fn from(range: std::ops::Range<usize>) -> Self {
         Span { start: range.start, end: range.end }
-    }
-}
-
-impl Diagnostics {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds one.
-    pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
-    }
-
-    /// Adds all of another list.
-    pub fn extend(&mut self, other: Diagnostics) {
-        self.0.extend(other.0);
-    }
-
-    /// Whether any is an error.
-    pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|d| d.problem.severity == Severity::Error)
-    }
-
-    /// Whether there are none at all.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.0.iter()
-    }
-
-    /// By file and place, repeated ones once: the order in which they are shown.
-    pub fn sorted(mut self) -> Self {
-        let key = |d: &Diagnostic| {
-            let place = d.place.as_ref();
-            (place.map(|p| p.file.path.clone()), place.map(|p| p.span), d.problem.code, d.problem.message.clone())
-        };
-        self.0.sort_by_cached_key(key);
-        self.0.dedup_by(|a, b| key(a) == key(b));
-        self
-    }
-}
-
-impl From<Diagnostic> for Diagnostics {
-    fn from(diagnostic: Diagnostic) -> Self {
-        Diagnostics(vec![diagnostic])
-    }
-}
-
-impl FromIterator<Diagnostic> for Diagnostics {
-    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
-        Diagnostics(diagnostics.into_iter().collect())
-    }
-}
-
-impl IntoIterator for Diagnostics {
-    type Item = Diagnostic;
-    type IntoIter = std::vec::IntoIter<Diagnostic>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }

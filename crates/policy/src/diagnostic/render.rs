@@ -7,7 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value as Json, json};
 
-use super::{Diagnostic, Diagnostics, Place, Severity, SourceFile, Span, codes};
+use super::{Count, Diagnostic, Diagnostics, Place, Severity, SourceFile, Span, codes};
 
 /// A longer line is cut around the word: nobody reads a line of a megabyte.
 const LONGEST_LINE: usize = 240;
@@ -31,7 +31,10 @@ pub fn render(diagnostics: &Diagnostics, color: bool) -> String {
         text.push_str(&one(diagnostic, &secrets, &renderer));
         text.push_str("\n\n");
     }
-    text.push_str(&count(diagnostics));
+    if diagnostics.hidden().all() > 0 {
+        text.push_str(&format!("not shown: {} more\n", counted(diagnostics.hidden())));
+    }
+    text.push_str(&counted(diagnostics.count()));
     text.push('\n');
     text
 }
@@ -165,9 +168,7 @@ impl Secrets {
     }
 }
 
-fn count(diagnostics: &Diagnostics) -> String {
-    let warnings = diagnostics.iter().filter(|d| d.problem.severity == Severity::Warning).count();
-    let errors = diagnostics.iter().count() - warnings;
+fn counted(Count { errors, warnings }: Count) -> String {
     let words = |count: usize, word: &str| match count {
         0 => None,
         1 => Some(format!("1 {word}")),

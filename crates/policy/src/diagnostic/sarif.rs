@@ -191,7 +191,7 @@ mod tests {
             .map(|code| Problem::error(code, "x").nowhere())
             .into_iter()
             .collect();
-        let log = to_sarif(&found, "1.2.3", |path| path.into());
+        let log = to_sarif(&found, "1.2.3", |path| PathBuf::from(path));
         let run = &log["runs"][0];
         let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
         assert_eq!(rules.iter().map(|r| r["id"].as_str().unwrap()).collect::<Vec<_>>(), ["P0002", "P0711"]);

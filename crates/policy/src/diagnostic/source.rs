@@ -1,7 +1,9 @@
 //! A file's text, and where its lines begin.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use crate::reader::Table;
 
 /// One file as it was read: its path relative to the configuration folder, and its text.
 pub struct SourceFile {
@@ -11,6 +13,24 @@ pub struct SourceFile {
     pub text: String,
     /// Where each line begins; found when first asked for, since most files have no problems.
     lines: OnceLock<Vec<usize>>,
+    pub(crate) tree: Tree,
+}
+
+/// What a file was parsed to, as long as somebody holds that: a load parses each file once, and a node that serves keeps no trees.
+#[derive(Default)]
+pub(crate) struct Tree(Mutex<Weak<Table>>);
+
+impl Tree {
+    /// The tree that somebody holds, else a new one.
+    pub(crate) fn get_or_parse<E>(&self, parse: impl FnOnce() -> Result<Table, E>) -> Result<Arc<Table>, E> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tree) = held.upgrade() {
+            return Ok(tree);
+        }
+        let tree = Arc::new(parse()?);
+        *held = Arc::downgrade(&tree);
+        Ok(tree)
+    }
 }
 
 impl SourceFile {
@@ -20,7 +40,7 @@ impl SourceFile {
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }
-        SourceFile { path: path.into(), text, lines: OnceLock::new() }
+        SourceFile { path: path.into(), text, lines: OnceLock::new(), tree: Tree::default() }
     }
 
     /// Line and column of a byte, both from 1; the column counts characters. Beyond the end it is the end.
@@ -29,6 +49,11 @@ impl SourceFile {
         let line = self.lines().partition_point(|start| *start <= at);
         let column = self.text[self.lines()[line - 1]..at].chars().count() + 1;
         (line, column)
+    }
+
+    /// Line of a byte, from 1. Beyond the end it is the last.
+    pub fn line_of(&self, at: usize) -> usize {
+        self.lines().partition_point(|start| *start <= at)
     }
 
     /// The line with this number, from 1, without its line end; empty where there is none.
@@ -51,7 +76,7 @@ impl SourceFile {
 
     fn lines(&self) -> &[usize] {
         self.lines.get_or_init(|| {
-            let after_breaks = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
+            let after_breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
             std::iter::once(0).chain(after_breaks).collect()
         })
     }

@@ -190,5 +190,6 @@ pub(crate) struct Listener {
     pub(crate) before: Vec<usize>,
     pub(crate) after: Vec<usize>,
     pub(crate) on_error: Option<usize>,
-    pub(crate) router: crate::route::Router,
+    /// Shared by all listeners that have the same routes.
+    pub(crate) router: Arc<crate::route::Router>,
 }

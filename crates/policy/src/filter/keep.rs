@@ -12,7 +12,14 @@ type Slot = (String, TypeId, u64);
 /// A registry of weak references, keyed by place and shape: a filter that is built anew at the same place with the same
 /// shape finds the state of its predecessor, as long as any generation that uses it lives.
 #[derive(Default)]
-pub struct Keeper(Mutex<HashMap<Slot, Weak<dyn Any + Send + Sync>>>);
+pub struct Keeper(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    states: HashMap<Slot, Weak<dyn Any + Send + Sync>>,
+    /// How many there may be until those that nobody uses any more are looked for.
+    most: usize,
+}
 
 impl Keeper {
     /// The state at this place with this shape, or what `make` makes.
@@ -21,13 +28,16 @@ impl Keeper {
         shape.hash(&mut hasher);
         let slot = (place.to_owned(), TypeId::of::<T>(), hasher.finish());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = kept.get(&slot).and_then(Weak::upgrade).and_then(|s| s.downcast::<T>().ok()) {
+        if let Some(state) = kept.states.get(&slot).and_then(Weak::upgrade).and_then(|s| s.downcast::<T>().ok()) {
             return state;
         }
-        kept.retain(|_, weak| weak.strong_count() > 0);
+        if kept.states.len() >= kept.most {
+            kept.states.retain(|_, weak| weak.strong_count() > 0);
+            kept.most = 2 * kept.states.len() + 16;
+        }
         let state = Arc::new(make());
         let erased: Arc<dyn Any + Send + Sync> = state.clone();
-        kept.insert(slot, Arc::downgrade(&erased));
+        kept.states.insert(slot, Arc::downgrade(&erased));
         state
     }
 }

@@ -14,7 +14,7 @@ mod suggest;
 
 pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
 pub(crate) use de::{deserialize_known, shown};
-pub use files::{Files, read_folder};
+pub use files::{Files, read_bounded, read_folder, read_plain};
 pub use format::format;
 pub use keys::Keys;
 pub use outside::{NoOutside, Outside, SecretError};
@@ -31,8 +31,8 @@ use crate::diagnostic::{Place, SourceFile, Span};
 pub struct Document {
     /// The file, for places.
     pub file: Arc<SourceFile>,
-    /// Its root table.
-    pub root: Table,
+    /// Its root table: shared by all that parse the same file while one of them holds it.
+    pub root: Arc<Table>,
 }
 
 /// A value with its place.
@@ -59,8 +59,8 @@ pub enum NodeKind {
     Datetime(String),
     /// An array, or an array of tables.
     List(Vec<Node>),
-    /// A table, inline or not.
-    Table(Table),
+    /// A table, inline or not: whoever keeps it need not copy it.
+    Table(Arc<Table>),
 }
 
 /// A table: its entries in the order of the file.

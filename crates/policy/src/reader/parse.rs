@@ -14,8 +14,13 @@ const DEEPEST: usize = 64;
 /// So many syntax errors of one file are told: after that they are most likely all consequences of the first.
 const MOST_ERRORS: usize = 20;
 
-/// Parses a file; all syntax errors that the parser can name at once.
+/// Parses a file; all syntax errors that the parser can name at once. What was parsed, and is still held by somebody, is not parsed again.
 pub fn parse(file: &Arc<SourceFile>) -> Result<Document, Diagnostics> {
+    let root = file.tree.get_or_parse(|| parse_tree(file))?;
+    Ok(Document { file: file.clone(), root })
+}
+
+fn parse_tree(file: &Arc<SourceFile>) -> Result<Table, Diagnostics> {
     let (root, errors) = DeTable::parse_recoverable(&file.text);
     let mut walk = Walk { file, diagnostics: Diagnostics::new(), told: 0 };
     for error in &errors {
@@ -23,7 +28,7 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<Document, Diagnostics> {
     }
     let root = walk.table(Span::default(), root.into_inner(), 0);
     if walk.diagnostics.is_empty() {
-        return Ok(Document { file: file.clone(), root });
+        return Ok(root);
     }
     Err(walk.diagnostics.sorted())
 }
@@ -115,7 +120,7 @@ impl Walk<'_> {
                 NodeKind::Bool(false)
             }
             DeValue::Array(list) => NodeKind::List(self.list(list, depth + 1)),
-            DeValue::Table(table) => NodeKind::Table(self.table(span, table, depth + 1)),
+            DeValue::Table(table) => NodeKind::Table(Arc::new(self.table(span, table, depth + 1))),
         };
         Node { span, kind }
     }

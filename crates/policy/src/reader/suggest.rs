@@ -6,14 +6,34 @@ const LONGEST: usize = 48;
 /// The candidate that the word most likely stands for, if any is near enough. Case and `_` for `-` count as nothing.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = folded(word)?;
-    let near = |candidate: &'a str| {
-        let other = folded(candidate)?;
-        let distance = distance(&word, &other);
+    let mut nearest: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let Some(other) = folded(candidate) else { continue };
         // A third of the letters may be wrong, and of a short word one.
-        (distance <= (word.len().max(other.len()) / 3).max(1) && distance < other.len())
-            .then_some((distance, candidate))
-    };
-    candidates.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+        let most = (word.len().max(other.len()) / 3).max(1);
+        let most = nearest.map_or(most, |(distance, _)| most.min(distance - 1));
+        if at_least(&word, &other) > most {
+            continue;
+        }
+        let distance = distance(&word, &other);
+        if distance <= most && distance < other.len() {
+            nearest = Some((distance, candidate));
+            // Nothing is nearer than the word itself, in another case.
+            if distance == 0 {
+                break;
+            }
+        }
+    }
+    nearest.map(|(_, candidate)| candidate)
+}
+
+/// The distance is never less than this, which is found in no time: among ten thousand names, few are worth a closer look.
+fn at_least(a: &[char], b: &[char]) -> usize {
+    let mut letters = [0i32; 64];
+    a.iter().for_each(|c| letters[*c as usize % 64] += 1);
+    b.iter().for_each(|c| letters[*c as usize % 64] -= 1);
+    let (more, less) = letters.iter().fold((0, 0), |(more, less), n| (more + n.max(&0), less - n.min(&0)));
+    more.max(less).unsigned_abs() as usize
 }
 
 fn folded(word: &str) -> Option<Vec<char>> {

@@ -16,4 +16,4 @@ mod tests;
 #[cfg(test)]
 pub(crate) use spec::KEYS;
 pub(crate) use spec::RouteSpec;
-pub(crate) use table::{Route, Router, Unmatched, ties};
+pub(crate) use table::{Route, Router, Tie, Unmatched};

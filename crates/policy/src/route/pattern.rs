@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+/// So many segments may a pattern have: whoever walks the tree of routes may recurse.
+const MOST_SEGMENTS: usize = 256;
+
 /// A parsed path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -42,6 +45,10 @@ impl Pattern {
         if let Some(bad) = text.chars().find(|c| "?# \t".contains(*c) || c.is_control()) {
             let help = "a path has no query and no spaces; the long form has `query = { name = \"value\" }`";
             return Err((format!("the path `{text}` contains `{}`", bad.escape_default()), help.into()));
+        }
+        if path.split('/').nth(MOST_SEGMENTS).is_some() {
+            let message = format!("the path has more than {MOST_SEGMENTS} segments");
+            return Err((message, "`/**` takes all paths below one, `{*rest}` what follows".into()));
         }
         let mut pattern = Pattern { segments: Vec::new(), tail: Tail::None };
         let mut parts = path.split('/').peekable();
@@ -157,6 +164,7 @@ mod tests {
             ("/{x}/{x}", "twice"),
             ("/a/../b", "`..`"),
             ("/a?b=c", "contains `?`"),
+            (&"/a".repeat(257), "more than 256 segments"),
             ("/a/%ff", "UTF-8"),
         ] {
             let (message, _) = Pattern::parse(text).expect_err(text);

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
@@ -39,7 +39,7 @@ struct Node {
 /// One route, at the node where its path ends. Candidates are sorted, the most specific first.
 struct Candidate {
     policy: usize,
-    spec: RouteSpec,
+    spec: Arc<RouteSpec>,
     names: SmallVec<[Arc<str>; 2]>,
     /// The policy has a filter that answers `OPTIONS`.
     options: bool,
@@ -67,34 +67,36 @@ type Segments<'a> = SmallVec<[Cow<'a, str>; 12]>;
 /// Segments of the request that stand for names: indices into its segments.
 type Captured = SmallVec<[usize; 4]>;
 
-/// Two routes that are equally specific and can match one request: indices into what was given.
+/// Two routes that are equally specific and can match one request: policy and route of each.
 pub(crate) struct Tie {
-    pub(crate) first: usize,
-    pub(crate) second: usize,
+    pub(crate) first: (usize, Arc<RouteSpec>),
+    pub(crate) second: (usize, Arc<RouteSpec>),
 }
 
 /// What a router is made from.
 pub(crate) struct Route<'a> {
     pub(crate) policy: usize,
-    pub(crate) spec: &'a RouteSpec,
+    pub(crate) spec: &'a Arc<RouteSpec>,
     pub(crate) options: bool,
 }
 
 impl Router {
-    /// Builds the tree.
-    pub(crate) fn new(routes: &[Route<'_>]) -> Router {
+    /// Builds the tree, and finds all pairs of routes that nobody can tell apart.
+    pub(crate) fn new(routes: &[Route<'_>]) -> (Router, Vec<Tie>) {
         let mut router = Router { nodes: vec![Node::default()] };
         for route in routes {
             router.insert(route);
         }
+        let mut ties = Vec::new();
         for node in &mut router.nodes {
             for candidates in [&mut node.here, &mut node.rest, &mut node.all] {
+                find_ties(candidates, &mut ties);
                 // Of two that are equal otherwise, the one that names HEAD is first asked for it.
                 let named = |spec: &RouteSpec| spec.methods.contains(&Method::HEAD);
                 candidates.sort_by_key(|candidate| Reverse((rank(&candidate.spec), named(&candidate.spec))));
             }
         }
-        router
+        (router, ties)
     }
 
     fn insert(&mut self, route: &Route<'_>) {
@@ -258,46 +260,29 @@ fn rank(spec: &RouteSpec) -> (bool, usize, bool) {
     (spec.host.is_some(), spec.headers.len() + spec.query.len(), !spec.methods.is_empty())
 }
 
-/// All pairs of routes that nobody can tell apart. Only routes whose paths have one shape are compared with each other.
-pub(crate) fn ties(routes: &[Route<'_>]) -> Vec<Tie> {
-    let mut by_shape: BTreeMap<Shape<'_>, Vec<usize>> = BTreeMap::new();
-    for (index, route) in routes.iter().enumerate() {
-        by_shape.entry(shape(route.spec)).or_default().push(index);
+/// The pairs among routes of one path, each route with the first that it ties with. Only those for one host can be equal.
+fn find_ties(candidates: &[Candidate], ties: &mut Vec<Tie>) {
+    let mut by_host: HashMap<Option<&str>, Vec<&Candidate>> = HashMap::new();
+    if candidates.len() < 2 {
+        return;
     }
-    let mut ties = Vec::new();
-    for alike in by_shape.values() {
-        for (nth, second) in alike.iter().enumerate() {
-            let first = alike[..nth].iter().find(|first| tie(routes[**first].spec, routes[*second].spec));
-            ties.extend(first.map(|first| Tie { first: *first, second: *second }));
+    for second in candidates {
+        let alike = by_host.entry(second.spec.host.as_deref()).or_default();
+        if let Some(first) = alike.iter().find(|first| tie(&first.spec, &second.spec)) {
+            let side = |candidate: &Candidate| (candidate.policy, candidate.spec.clone());
+            ties.push(Tie { first: side(first), second: side(second) });
         }
+        alike.push(second);
     }
-    ties
-}
-
-/// The host, the path with its names left out, and how it ends.
-type Shape<'a> = (Option<&'a str>, Vec<Option<&'a str>>, u8);
-
-fn shape(spec: &RouteSpec) -> Shape<'_> {
-    let segments = spec.pattern.segments.iter().map(|segment| match segment {
-        Segment::Literal(text) => Some(text.as_str()),
-        Segment::Name(_) => None,
-    });
-    let tail = match spec.pattern.tail {
-        Tail::None => 0,
-        Tail::Rest(_) => 1,
-        Tail::All => 2,
-    };
-    (spec.host.as_deref(), segments.collect(), tail)
 }
 
 fn tie(a: &RouteSpec, b: &RouteSpec) -> bool {
     let methods =
         a.methods.is_empty() && b.methods.is_empty() || a.methods.iter().any(|method| b.methods.contains(method));
-    let apart = |a: &[(String, String)], b: &[(String, String)]| {
-        a.iter().any(|(name, value)| b.iter().any(|(n, v)| n == name && v != value))
-    };
-    let headers = |spec: &RouteSpec| -> Vec<(String, String)> {
-        spec.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
-    };
-    rank(a) == rank(b) && methods && !apart(&headers(a), &headers(b)) && !apart(&a.query, &b.query)
+    rank(a) == rank(b) && methods && !apart(&a.headers, &b.headers) && !apart(&a.query, &b.query)
+}
+
+/// Some name is to have one value here and another one there.
+fn apart<N: PartialEq>(a: &[(N, String)], b: &[(N, String)]) -> bool {
+    a.iter().any(|(name, value)| b.iter().any(|(n, v)| n == name && v != value))
 }

@@ -1,30 +1,36 @@
 //! Which route takes which request.
 
+use std::sync::Arc;
+
 use http::Method;
 
-use super::{Route, RouteSpec, Router, Unmatched, ties};
+use super::{Route, RouteSpec, Router, Tie, Unmatched};
 use crate::compile::table::Reporter;
 use crate::diagnostic::{Diagnostics, SourceFile};
 use crate::reader::{Node, parse};
 use crate::testing::request;
 
 /// The routes of a TOML list, a policy each.
-fn specs(list: &str) -> Vec<RouteSpec> {
-    let file = std::sync::Arc::new(SourceFile::new("p.toml", format!("routes = {list}")));
+fn specs(list: &str) -> Vec<Arc<RouteSpec>> {
+    let file = Arc::new(SourceFile::new("p.toml", format!("routes = {list}")));
     let document = parse(&file).unwrap();
     let nodes = document.root.get("routes").and_then(Node::as_list).unwrap();
     let mut problems = Diagnostics::new();
     let mut r = Reporter { file: &file, problems: &mut problems };
-    let specs: Vec<RouteSpec> = nodes.iter().filter_map(|node| RouteSpec::read(&mut r, node)).collect();
+    let specs = nodes.iter().filter_map(|node| RouteSpec::read(&mut r, node)).map(Arc::new).collect();
     assert!(problems.is_empty(), "{problems:?}");
     specs
 }
 
-fn router(list: &str) -> Router {
+fn router_and_ties(list: &str) -> (Router, Vec<Tie>) {
     let specs = specs(list);
     let routes: Vec<Route<'_>> =
         specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
     Router::new(&routes)
+}
+
+fn router(list: &str) -> Router {
+    router_and_ties(list).0
 }
 
 /// The number of the route and its parameters, `405 ALLOW`, or `404`.
@@ -159,15 +165,11 @@ fn head_is_served_as_get_where_it_has_no_route_of_its_own() {
 
 #[test]
 fn paths_with_an_encoded_slash_are_no_ties() {
-    let specs = specs("['/a%2Fb', '/a/b', '/%7B%7D', '/{x}', '/%2F%2A%2A', '/**']");
-    let routes: Vec<Route<'_>> =
-        specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
-    assert!(ties(&routes).is_empty());
-    let specs = self::specs("['/a%2Fb', '/a%2fb', '/{x}/**', '/{y}/**', 'GET /c', 'PUT /c']");
-    let routes: Vec<Route<'_>> =
-        specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
-    let found: Vec<_> = ties(&routes).iter().map(|tie| (tie.first, tie.second)).collect();
-    assert_eq!(found, [(2, 3), (0, 1)]);
+    let (_, ties) = router_and_ties("['/a%2Fb', '/a/b', '/%7B%7D', '/{x}', '/%2F%2A%2A', '/**']");
+    assert!(ties.is_empty());
+    let (_, ties) = router_and_ties("['/a%2Fb', '/a%2fb', '/{x}/**', '/{y}/**', 'GET /c', 'PUT /c']");
+    let found: Vec<_> = ties.iter().map(|tie| (tie.first.0, tie.second.0)).collect();
+    assert_eq!(found, [(0, 1), (2, 3)]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod source;
 mod tests;
 pub mod vocabulary;
 
-pub use cel::Condition;
+pub use cel::{Condition, ParsedConditions};
 pub use dynamic::Dynamic;
 pub use getter::Getter;
 pub(crate) use getter::compile;

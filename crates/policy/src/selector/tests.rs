@@ -88,6 +88,7 @@ impl Bench {
             outside: &NoOutside,
             node: &node,
             documents: &BTreeMap::new(),
+            conditions: Default::default(),
             settings: Mutex::default(),
         };
         let inputs = BTreeMap::from([("message".to_owned(), Type::Text), ("count".to_owned(), Type::Int)]);

@@ -2,7 +2,7 @@
 //! upstreams that a world stands in for.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use policy::Diagnostics;
@@ -29,6 +29,8 @@ pub(crate) struct TestBed {
     library: Library,
     stores: Vec<(String, Kind)>,
     upstreams: Vec<String>,
+    /// Where the draft was compiled against a world already.
+    ready: Mutex<Option<Stage<TestWorld>>>,
 }
 
 /// How policies are compiled for tests: as the node does it, or with a change.
@@ -36,8 +38,10 @@ pub(crate) type Compile = Arc<dyn Fn(Input<'_>) -> Compiled + Send + Sync>;
 
 /// As the node does it.
 pub(crate) fn unchanged() -> Compile {
-    Arc::new(policy::compile::compile)
+    UNCHANGED.clone()
 }
+
+static UNCHANGED: LazyLock<Compile> = LazyLock::new(|| Arc::new(policy::compile::compile));
 
 impl TestBed {
     /// A stage's clock is set forward between tests, and comes to its end: 64 bits of nanoseconds.
@@ -46,7 +50,14 @@ impl TestBed {
     /// What the files of a draft say, and what is wrong with their tests. Tests that are wrong are left out.
     pub(crate) fn new(draft: &Draft, options: &Options) -> (TestBed, Diagnostics) {
         let (tests, problems) = policy::testing::tests_in(&draft.reading.files, &draft.documents);
+        let world = draft.world.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ready = draft.program.clone().zip(world);
         let bed = TestBed {
+            ready: Mutex::new(ready.map(|(program, world)| Stage {
+                program,
+                files: draft.reading.files.clone(),
+                world,
+            })),
             tests,
             files: draft.reading.files.clone(),
             outside: draft.reading.outside.clone(),
@@ -73,6 +84,15 @@ impl TestBed {
         match compiled.program {
             Some(program) => Ok(Stage { program, files: self.files.clone(), world }),
             None => Err(compiled.diagnostics),
+        }
+    }
+
+    /// The stage that is there already, else a new one.
+    fn first_stage(&self, compile: &Compile) -> Result<Stage<TestWorld>, Diagnostics> {
+        let ready = || self.ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match Arc::ptr_eq(compile, &UNCHANGED).then(ready).flatten() {
+            Some(stage) => Ok(stage),
+            None => self.stage(compile),
         }
     }
 
@@ -111,7 +131,7 @@ impl TestBed {
     /// One worker: it takes tests until there are none.
     async fn work(&self, queue: &Queue, compile: &Compile) -> Result<(), Diagnostics> {
         let clock = clock::environment().clock;
-        let mut stage = self.stage(compile)?;
+        let mut stage = self.first_stage(compile)?;
         let mut ran = 0;
         while let Some((place, test)) = queue.take() {
             if ran == Self::MOST_ON_A_STAGE {

@@ -13,9 +13,11 @@ mod slate;
 mod world;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use policy::Diagnostics;
 use policy::compile::{Compiled, Input, NodeFacts, compile};
@@ -23,7 +25,7 @@ use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
 use policy::ports::{Clock, Upstream};
-use policy::reader::{Document, Files, read_folder};
+use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
 
 pub(crate) use self::bed::{TestBed, unchanged};
@@ -44,18 +46,24 @@ use crate::upstream::{HttpUpstream, UpstreamSettings};
 /// The files at one instant, with the settings in them. Policies are not looked at yet.
 pub(crate) struct Reading {
     pub(crate) files: Arc<Files>,
+    /// Held until the load is over, so that no file is parsed twice.
+    _documents: Vec<Document>,
     outside: Arc<Recorder>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) diagnostics: Diagnostics,
 }
 
+type Upstreams = BTreeMap<String, Arc<HttpUpstream>>;
+
 /// A generation to be: everything is compiled, nothing is opened.
 pub(crate) struct Draft {
     pub(crate) reading: Reading,
     pub(crate) stores: Arc<Opened>,
-    pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
+    pub(crate) upstreams: Upstreams,
     /// None where there are errors.
     pub(crate) program: Option<Arc<Program>>,
+    /// The tests' world, where the program was compiled against that: it is there for the first who runs tests.
+    world: Mutex<Option<TestWorld>>,
     /// What lints say, for whoever checks the files: a node that runs is told of problems only.
     pub(crate) lints: Diagnostics,
     /// What stands below `policies/`, parsed.
@@ -86,6 +94,7 @@ impl Reading {
     pub(crate) fn with_texts(options: &Options, strict: bool, texts: &BTreeMap<String, Arc<SourceFile>>) -> Reading {
         let mut files = read_files(options);
         files.lay_over(texts);
+        let documents = files.documents();
         let outside = Arc::new(Recorder::new(options.outside.clone(), strict));
         let (mut settings, mut diagnostics) = settings::read(&files, options.admin, &*outside);
         diagnostics.extend(files.diagnostics.clone());
@@ -93,7 +102,7 @@ impl Reading {
             diagnostics.push(no_configuration(&options.dir).nowhere());
         }
         override_listeners(&mut settings, options);
-        Reading { files: Arc::new(files), outside, settings: Arc::new(settings), diagnostics }
+        Reading { files: Arc::new(files), _documents: documents, outside, settings: Arc::new(settings), diagnostics }
     }
 }
 
@@ -108,7 +117,8 @@ pub(crate) fn read_files(options: &Options) -> Files {
 
 /// The file of `--values` counts as one of the files, so that its change is a change. Its path is relative to the current folder.
 fn add_values(files: &mut Files, path: &Path) {
-    match std::fs::read_to_string(path) {
+    let read = File::open(path).and_then(read_bounded);
+    match read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("it is no UTF-8 text"))) {
         Ok(text) => {
             let file = SourceFile::new(path.display().to_string(), text);
             files.files.insert(String::from(settings::VALUES_FILE), Arc::new(file));
@@ -148,6 +158,33 @@ impl Draft {
     /// The same by another way to compile.
     pub(crate) fn by(
         compile: impl FnOnce(Input<'_>) -> Compiled,
+        reading: Reading,
+        options: &Options,
+        before: &Before<'_>,
+    ) -> Draft {
+        let things = |stores: &Opened, upstreams: &Upstreams| {
+            let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
+            let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
+            (Things { stores: named.collect(), upstreams: upstreams.collect() }, None)
+        };
+        Draft::with_things(things, compile, reading, options, before)
+    }
+
+    /// Compiled against the world of the files' own tests: for commands that serve nothing, and then run the tests. What is told of
+    /// the files is the same.
+    pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
+        let things = |stores: &Opened, upstreams: &Upstreams| {
+            let stores: Vec<_> = stores.stores().map(|(name, kind, _)| (name.to_owned(), kind)).collect();
+            let upstreams: Vec<_> = upstreams.keys().cloned().collect();
+            let (world, things) = TestWorld::new(&stores, &upstreams);
+            (things, Some(world))
+        };
+        Draft::with_things(things, compile, reading, options, before)
+    }
+
+    fn with_things(
+        things: impl FnOnce(&Opened, &Upstreams) -> (Things, Option<TestWorld>),
+        compile: impl FnOnce(Input<'_>) -> Compiled,
         mut reading: Reading,
         options: &Options,
         before: &Before<'_>,
@@ -156,13 +193,7 @@ impl Draft {
         let stores = open_nothing(&settings, options, before.generation);
         let upstreams = upstreams(&settings, before);
         let facts = facts(&settings, before.bound);
-        let things = Things {
-            stores: stores
-                .stores()
-                .filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())))
-                .collect(),
-            upstreams: upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect(),
-        };
+        let (things, world) = things(&stores, &upstreams);
         let compiled = compile(Input {
             files: &reading.files,
             library: options.library,
@@ -182,7 +213,8 @@ impl Draft {
             }
             None => Diagnostics::new(),
         };
-        Draft { reading, stores, upstreams, program, lints, documents: compiled.documents }
+        let world = Mutex::new(world);
+        Draft { reading, stores, upstreams, program, world, lints, documents: compiled.documents }
     }
 }
 
@@ -204,7 +236,7 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
 }
 
 /// The upstreams: those whose settings stayed the same with their pools.
-fn upstreams(settings: &Settings, before: &Before<'_>) -> BTreeMap<String, Arc<HttpUpstream>> {
+fn upstreams(settings: &Settings, before: &Before<'_>) -> Upstreams {
     let upstream = |name: &str, settings: &UpstreamSettings| {
         let kept = before.generation.and_then(|g| g.upstreams.get(name)).filter(|u| u.settings() == settings);
         kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))

@@ -132,6 +132,6 @@ pub(crate) fn log_settings(dir: &Path) -> LogSettings {
 }
 
 fn quick(dir: &Path) -> Option<Document> {
-    let text = std::fs::read_to_string(dir.join("node.toml")).ok()?;
+    let text = String::from_utf8(policy::reader::read_plain(&dir.join("node.toml")).ok()?).ok()?;
     policy::reader::parse(&Arc::new(SourceFile::new("node.toml", text))).ok()
 }

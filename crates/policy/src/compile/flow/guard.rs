@@ -7,11 +7,13 @@
 //! else is a warning: the way around the filter exists, and whether a request may take it cannot be seen from here.
 //! A way on which the request is refused is fine, also where the refusal is then answered with a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use http::Method;
 
+use super::super::listeners::called_by;
 use super::super::methods::{Methods, OTHER};
+use super::super::model::PolicyId;
 use super::state::{Attribute, State};
 use super::{At, Flow, Listener};
 use crate::diagnostic::{Diagnostics, Problem, codes};
@@ -21,6 +23,8 @@ pub(super) struct Guards {
     /// The method, as an index and itself.
     pub(super) method: (usize, Method),
     steps: Vec<Guard>,
+    /// For each kind among them: a filter of that kind ran.
+    ran: Vec<(String, Attribute)>,
 }
 
 /// One filter that decides who may pass, behind a `when`.
@@ -48,10 +52,20 @@ impl Flow<'_> {
             return;
         }
         let mut holes: BTreeMap<At, Holes> = BTreeMap::new();
-        for id in (0..self.policies.len()).filter(|id| !self.policies[*id].routes.is_empty()) {
+        for id in (0..self.policies.len()).filter(|id| self.ground.is_routed(*id)) {
+            let steps: Vec<At> = self
+                .reached_from(id, listeners)
+                .into_iter()
+                .flat_map(|id| guards.get(&id))
+                .flatten()
+                .copied()
+                .collect();
+            if steps.is_empty() {
+                continue;
+            }
             for method in methods.of(&self.policies[id]) {
-                let mut flow = Flow::new(self.policies, self.effects);
-                flow.guards = Some(flow.guards_for((method, methods.all[method].clone()), &guards));
+                let mut flow = Flow::new(self.ground);
+                flow.guards = Some(self.guards_for((method, methods.all[method].clone()), &steps));
                 let listeners = listeners.iter().map(Some).chain(listeners.is_empty().then_some(None));
                 for listener in listeners {
                     flow.note_holes(id, listener, &mut holes);
@@ -63,26 +77,50 @@ impl Flow<'_> {
         }
     }
 
-    fn guarded_steps(&self) -> Vec<At> {
-        let mut found = Vec::new();
+    /// By policy, the filters that decide who may pass and stand behind a `when`.
+    fn guarded_steps(&self) -> BTreeMap<PolicyId, Vec<At>> {
+        let mut found: BTreeMap<PolicyId, Vec<At>> = BTreeMap::new();
         for (policy, chains) in self.effects.iter().enumerate() {
             for (chain, steps) in chains.iter().enumerate() {
                 let guards = steps.iter().enumerate().filter(|(_, said)| said.own.authorizes && said.when.is_some());
-                found.extend(guards.map(|(step, _)| (policy, chain, step)));
+                for (step, _) in guards {
+                    found.entry(policy).or_default().push((policy, chain, step));
+                }
             }
         }
         found
     }
 
-    fn guards_for(&mut self, method: (usize, Method), steps: &[At]) -> Guards {
-        let guard = |at: &At| Guard {
-            at: *at,
-            kind: self.policies[at.0].chains[at.1].steps[at.2].uses.value.clone(),
-            skipped: self.numbers.of(&format!(" skipped {at:?}")),
-            doubted: self.numbers.of(&format!(" doubted {at:?}")),
+    /// The policies that can run for a request to this one: itself, those that it calls, and those before it.
+    fn reached_from(&self, id: PolicyId, listeners: &[Listener]) -> Vec<PolicyId> {
+        let mut reached = vec![id];
+        match &self.policies[id].before {
+            Some(own) => reached.extend(own.iter().map(|(id, _)| *id)),
+            None => reached.extend(listeners.iter().flat_map(|listener| &listener.before)),
+        }
+        let mut known = HashSet::new();
+        reached.retain(|id| known.insert(*id));
+        let mut next = 0;
+        while let Some(id) = reached.get(next).copied() {
+            reached.extend(called_by(&self.policies[id]).filter(|id| known.insert(*id)));
+            next += 1;
+        }
+        reached
+    }
+
+    fn guards_for(&self, method: (usize, Method), steps: &[At]) -> Guards {
+        let mut free = self.ground.numbers.free()..;
+        let mut number = || free.next().unwrap_or_default();
+        let mut ran: Vec<(String, Attribute)> = Vec::new();
+        let guard = |at: &At| {
+            let kind = &self.policies[at.0].chains[at.1].steps[at.2].uses.value;
+            if !ran.iter().any(|(known, _)| known == kind) {
+                ran.push((kind.clone(), number()));
+            }
+            Guard { at: *at, kind: kind.clone(), skipped: number(), doubted: number() }
         };
         let steps = steps.iter().map(guard).collect();
-        Guards { method, steps }
+        Guards { method, steps, ran }
     }
 
     fn note_holes(&mut self, id: usize, listener: Option<&Listener>, holes: &mut BTreeMap<At, Holes>) {
@@ -129,16 +167,23 @@ impl Flow<'_> {
 
 impl Guards {
     /// The filter is left out: for certain, or perhaps.
-    pub(super) fn leave_out(&self, at: At, certain: bool, state: &mut State, ran: Attribute) {
+    pub(super) fn leave_out(&self, at: At, certain: bool, state: &mut State) {
         if let Some(guard) = self.steps.iter().find(|guard| guard.at == at)
-            && !state.sure(ran)
+            && !self.ran(&guard.kind).is_some_and(|ran| state.sure(ran))
         {
             state.may_set(if certain { guard.skipped } else { guard.doubted });
         }
     }
 
+    fn ran(&self, kind: &str) -> Option<Attribute> {
+        self.ran.iter().find(|(known, _)| known == kind).map(|(_, ran)| *ran)
+    }
+
     /// A filter of this kind ran: whatever was left out of that kind is made good.
     pub(super) fn make_good(&self, kind: &str, state: &mut State) {
+        if let Some(ran) = self.ran(kind) {
+            state.set(ran);
+        }
         for guard in self.steps.iter().filter(|guard| guard.kind == kind) {
             state.unset(guard.skipped);
             state.unset(guard.doubted);

@@ -4,6 +4,7 @@
 //! and moves. What a step reads is judged by all states that reach it: set on none of them is an error, missing on some a
 //! warning. So what a policy is told depends on who calls it.
 
+mod ground;
 mod guard;
 mod report;
 mod routes;
@@ -19,9 +20,8 @@ use super::methods::{Methods, switch_case};
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Target};
 use crate::diagnostic::Diagnostics;
 use crate::filter::{Answers, Effects};
-use state::{
-    Attribute, BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Numbers, Point, RESPONSE, State,
-};
+use ground::Ground;
+use state::{BODILESS, BODY_GONE, BODY_HELD, BODY_TRIED, End, Ends, FAILURE, Numbers, Point, RESPONSE, State};
 
 /// With so many states a chain is followed by itself; further ones are joined, which loses precision and saves time.
 const MOST_STATES: usize = 32;
@@ -51,20 +51,15 @@ pub(crate) struct Found {
 pub(crate) type Proved = HashMap<At, Found>;
 
 pub(crate) struct Flow<'a> {
+    ground: &'a Ground<'a>,
     policies: &'a [Policy],
     effects: &'a [&'a PolicyEffects],
-    numbers: Numbers,
-    /// The inputs that each policy declares, and all of them.
-    inputs: Vec<Vec<Attribute>>,
-    all_inputs: Vec<Attribute>,
     followed: HashMap<(PolicyId, ChainId, State), Rc<Ends>>,
     /// How many states a chain was followed with, and their join.
     entered: HashMap<(PolicyId, ChainId), (usize, State)>,
     active: HashSet<(PolicyId, ChainId)>,
     /// The steps that are reached, and what was found of each.
     reached: Proved,
-    /// For attributes that a filter may have left absent although it says that it sets them: the number of that doubt.
-    doubts: HashMap<Attribute, Attribute>,
     /// By step, and by the read's place among its reads (those of `when` first).
     reads: BTreeMap<(At, usize), Seen>,
     /// By step that reads the request's body or sends it away.
@@ -110,34 +105,28 @@ pub(crate) fn check(
     keep_points: bool,
     problems: &mut Diagnostics,
 ) -> (Points, Proved) {
-    let mut flow = Flow::new(policies, effects);
+    let ground = Ground::new(policies, effects);
+    let mut flow = Flow::new(&ground);
     flow.points = keep_points.then(HashMap::new);
     flow.follow_listeners(listeners);
     flow.follow_unused(listeners);
     flow.report(listeners, problems);
     let states = flow.points.take().unwrap_or_default();
     flow.check_guards(methods, listeners, problems);
-    (Points { states, names: flow.numbers }, flow.reached)
+    let proved = flow.reached;
+    (Points { states, names: ground.numbers }, proved)
 }
 
 impl<'a> Flow<'a> {
-    fn new(policies: &'a [Policy], effects: &'a [&'a PolicyEffects]) -> Self {
-        let mut numbers = Numbers::new();
-        let mut number = |name: &String| numbers.of(&format!("input.{name}"));
-        let inputs: Vec<Vec<Attribute>> =
-            policies.iter().map(|policy| policy.inputs.keys().map(&mut number).collect()).collect();
-        let all_inputs = inputs.iter().flatten().copied().collect();
+    fn new(ground: &'a Ground<'a>) -> Self {
         Flow {
-            policies,
-            effects,
-            numbers,
-            inputs,
-            all_inputs,
+            ground,
+            policies: ground.policies,
+            effects: ground.effects,
             followed: HashMap::new(),
             entered: HashMap::new(),
             active: HashSet::new(),
             reached: HashMap::new(),
-            doubts: HashMap::new(),
             reads: BTreeMap::new(),
             bodies: BTreeMap::new(),
             bare: Vec::new(),
@@ -151,8 +140,8 @@ impl Flow<'_> {
     /// What a called policy sees: its inputs, and none of its caller's.
     fn inputs(&self, id: PolicyId, state: &State) -> State {
         let mut state = state.clone();
-        self.all_inputs.iter().for_each(|input| state.unset(*input));
-        self.inputs[id].iter().for_each(|input| state.set(*input));
+        self.ground.all_inputs.iter().for_each(|input| state.unset(*input));
+        self.ground.inputs[id].iter().for_each(|input| state.set(*input));
         state
     }
 
@@ -296,16 +285,14 @@ impl Flow<'_> {
     }
 
     /// The state after a `when` that does not hold, and whether the filter may run at all.
-    fn left_out(&mut self, at: At, said: &StepEffects, state: &State) -> (Point, bool) {
+    fn left_out(&self, at: At, said: &StepEffects, state: &State) -> (Point, bool) {
         let mut out = state.clone();
         let Some(guards) = &self.guards else { return (Point(Some(out)), true) };
         let holds = said.by_method.as_ref().map(|by_method| by_method[guards.method.0]);
         if holds == Some(true) {
             return (Point::default(), true);
         }
-        let kind = &self.policies[at.0].chains[at.1].steps[at.2].uses.value;
-        let ran = self.numbers.of(&format!(" ran {kind}"));
-        guards.leave_out(at, holds == Some(false), &mut out, ran);
+        guards.leave_out(at, holds == Some(false), &mut out);
         (Point(Some(out)), holds.is_none())
     }
 
@@ -376,21 +363,18 @@ impl Flow<'_> {
         let mut ends = Ends::default();
         ends.failure.join(&failed);
         ends.abort.join(&failed);
-        for (kind, name) in own.things() {
-            let used = self.numbers.of(&format!(" used {kind} {}", name.value));
-            if !state.proves(used) {
+        let ground = self.ground;
+        let known = ground.known(at);
+        for used in &known.uses {
+            if !state.proves(*used) {
                 self.reached.entry(at).or_default().first_use = true;
             }
-            after.set(used);
+            after.set(*used);
         }
-        own.removes.iter().for_each(|name| after.unset(self.numbers.of(name)));
-        own.writes.iter().for_each(|name| self.write(name, own.leaves_absent.contains(name), &mut after));
-        if own.authorizes && self.guards.is_some() {
-            let ran = self.numbers.of(&format!(" ran {kind}"));
-            after.set(ran);
-            if let Some(guards) = &self.guards {
-                guards.make_good(kind, &mut after);
-            }
+        known.removes.iter().for_each(|number| after.unset(*number));
+        known.writes.iter().for_each(|write| ground.write(write, &mut after));
+        if let (true, Some(guards)) = (own.authorizes, &self.guards) {
+            guards.make_good(kind, &mut after);
         }
         if own.answers != Answers::Never {
             ends.answered.join(&after.clone().with(RESPONSE));
@@ -402,20 +386,6 @@ impl Flow<'_> {
             ends.end.point.join(&after);
         }
         ends
-    }
-
-    /// The attribute is set; where it may have been left absent, a doubt stays.
-    fn write(&mut self, name: &str, may_be_absent: bool, state: &mut State) {
-        let number = self.numbers.of(name);
-        state.set(number);
-        match may_be_absent {
-            true => {
-                let doubt = self.numbers.of(&format!(" absent {name}"));
-                self.doubts.insert(number, doubt);
-                state.may_set(doubt);
-            }
-            false => self.doubts.get(&number).iter().for_each(|doubt| state.unset(**doubt)),
-        }
     }
 
     /// What a flow word runs, one of these.
@@ -454,7 +424,7 @@ impl Flow<'_> {
 
     /// After a call the caller sees its own inputs again.
     fn restore_inputs(&self, mut state: State, caller: &State) -> State {
-        for input in &self.all_inputs {
+        for input in &self.ground.all_inputs {
             state.unset(*input);
             if !caller.is_unknown() && caller.sure(*input) {
                 state.set(*input);
@@ -465,12 +435,13 @@ impl Flow<'_> {
 
     /// Notes what the step finds of what it reads.
     fn read(&mut self, at: At, first: usize, effects: &Effects, state: &mut State) {
-        for (index, read) in effects.reads.iter().enumerate() {
-            let number = self.numbers.of(&read.attribute);
+        let ground = self.ground;
+        for (index, (read, number)) in effects.reads.iter().zip(&ground.known(at).reads[first..]).enumerate() {
+            let number = *number;
             let seen = self.reads.entry((at, first + index)).or_default();
             seen.there |= state.maybe(number);
             seen.lacking |= !state.sure(number);
-            let doubt = self.doubts.get(&number).is_some_and(|doubt| !state.is_unknown() && state.maybe(*doubt));
+            let doubt = ground.doubts.get(&number).is_some_and(|doubt| !state.is_unknown() && state.maybe(*doubt));
             if !read.optional && (doubt || !state.sure(number)) {
                 self.reached.entry(at).or_default().lacking = true;
             }

@@ -1,6 +1,7 @@
 //! What the flow found, as diagnostics.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use super::super::listeners::{Listener, called_by};
 use super::super::model::{ChainId, MAIN, Policy, PolicyId, Target};
@@ -19,10 +20,12 @@ impl Flow<'_> {
     }
 
     fn report_reads(&self, problems: &mut Diagnostics) {
+        let setters = OnceCell::new();
         for ((at, index), seen) in &self.reads {
             let said = &self.effects[at.0][at.1][at.2];
-            let reads = said.when.iter().flat_map(|when| &when.reads).chain(&said.own.reads);
-            let Some(read) = reads.into_iter().nth(*index) else { continue };
+            let of_when = said.when.as_ref().map_or(&[][..], |when| &when.reads);
+            let read = of_when.get(*index).or_else(|| said.own.reads.get(index.saturating_sub(of_when.len())));
+            let Some(read) = read else { continue };
             if read.optional || !seen.lacking {
                 continue;
             }
@@ -34,11 +37,11 @@ impl Flow<'_> {
                     format!("`{name}` is read here, and only some of the ways to here set it"),
                 ),
             };
-            problems.push(problem.with_help(self.remedy(at.0, read, seen)).at(read.place.clone()));
+            problems.push(problem.with_help(self.remedy(at.0, read, seen, &setters)).at(read.place.clone()));
         }
     }
 
-    fn remedy(&self, policy: PolicyId, read: &Read, seen: &Seen) -> String {
+    fn remedy<'s>(&'s self, policy: PolicyId, read: &Read, seen: &Seen, setters: &OnceCell<Setters<'s>>) -> String {
         let name = read.attribute.as_str();
         let by_default = "give it a default: `${... ?? ...}`";
         match name {
@@ -59,29 +62,28 @@ impl Flow<'_> {
         if seen.there {
             return format!("set it on every way, or {by_default}");
         }
-        match self.setter(policy, name) {
+        match setter(setters.get_or_init(|| self.setters()), policy, name) {
             Some(setter) => format!("`{setter}` sets it: put that before; or {by_default}"),
             None => format!("set it before, or {by_default}"),
         }
     }
 
-    /// A filter of the program that sets this attribute: one of the policy that reads it, before any other.
-    fn setter(&self, reader: PolicyId, name: &str) -> Option<&str> {
-        let others = (0..self.policies.len()).filter(|policy| *policy != reader);
-        for policy in std::iter::once(reader).chain(others) {
-            let (policy, effects) = (&self.policies[policy], &self.effects[policy]);
+    /// Who sets which attribute.
+    fn setters(&self) -> Setters<'_> {
+        let mut setters = Setters::new();
+        for (id, (policy, effects)) in self.policies.iter().zip(self.effects).enumerate() {
             for (chain, steps) in policy.chains.iter().zip(effects.iter()) {
-                let found = chain
-                    .steps
-                    .iter()
-                    .zip(steps)
-                    .find(|(_, said)| said.own.writes.iter().any(|written| written == name));
-                if let Some((step, _)) = found {
-                    return Some(&step.uses.value);
+                for (step, said) in chain.steps.iter().zip(steps) {
+                    for written in &said.own.writes {
+                        let known = setters.entry(written).or_default();
+                        if known.last().is_none_or(|(last, _)| *last != id) {
+                            known.push((id, &step.uses.value));
+                        }
+                    }
                 }
             }
         }
-        None
+        setters
     }
 
     fn report_bodies(&self, problems: &mut Diagnostics) {
@@ -127,10 +129,11 @@ impl Flow<'_> {
     fn report_unreached(&self, problems: &mut Diagnostics) {
         for (id, policy) in self.policies.iter().enumerate() {
             let named = named_chains(policy);
+            let incomplete = policy.is_incomplete();
             for (index, chain) in policy.chains.iter().enumerate() {
                 if !named.contains(&index) {
                     // It may be what a misspelt name was to lead to, or its own name is the problem.
-                    if policy.is_incomplete() || WORDS.contains(&chain.path.trim_start_matches("chain.")) {
+                    if incomplete || WORDS.contains(&chain.path.trim_start_matches("chain.")) {
                         continue;
                     }
                     let message = format!("nothing leads to {}", chain.title);
@@ -196,6 +199,16 @@ impl Flow<'_> {
         let policy = &self.policies[at.0];
         policy.place(policy.chains[at.1].steps[at.2].uses.span)
     }
+}
+
+/// For each attribute the filters that set it: the first of each policy, in the order of the policies.
+type Setters<'s> = HashMap<&'s str, Vec<(PolicyId, &'s str)>>;
+
+/// A filter that sets this attribute: one of the policy that reads it, before any other.
+fn setter<'s>(setters: &Setters<'s>, reader: PolicyId, name: &str) -> Option<&'s str> {
+    let known = setters.get(name)?;
+    let own = known.binary_search_by_key(&reader, |(policy, _)| *policy).unwrap_or_default();
+    known.get(own).map(|(_, filter)| *filter)
 }
 
 /// The chains that some way of names leads to.

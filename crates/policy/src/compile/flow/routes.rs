@@ -84,31 +84,22 @@ impl Flow<'_> {
     }
 
     /// What a request brings along: the names in the paths of all routes are surely set.
-    fn entry(&mut self, id: PolicyId) -> State {
+    fn entry(&self, id: PolicyId) -> State {
         let mut point = Point::default();
-        for route in &self.policies[id].routes {
+        for (route, names) in self.policies[id].routes.iter().zip(&self.ground.paths[id]) {
             let mut state = State::default();
             if !route.methods.is_empty()
                 && route.methods.iter().all(|method| [Method::GET, Method::HEAD].contains(method))
             {
                 state.set(BODILESS);
             }
-            for name in route.pattern.names() {
-                state.set(self.numbers.of(&format!("path.{name}")));
-            }
+            names.iter().for_each(|name| state.set(*name));
             point.join(&state);
         }
         point.0.unwrap_or_default()
     }
 
-    fn copy_path_names(&mut self, from: &State, id: PolicyId, to: &mut State) {
-        for route in &self.policies[id].routes {
-            for name in route.pattern.names() {
-                let number = self.numbers.of(&format!("path.{name}"));
-                if from.sure(number) {
-                    to.set(number);
-                }
-            }
-        }
+    fn copy_path_names(&self, from: &State, id: PolicyId, to: &mut State) {
+        self.ground.paths[id].iter().flatten().filter(|name| from.sure(**name)).for_each(|name| to.set(*name));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use smallvec::SmallVec;
+
 use super::super::model::{ChainId, PolicyId};
 
 /// An attribute, numbered.
@@ -37,6 +39,11 @@ impl Numbers {
         Numbers(fixed.map(|(name, number)| (name.to_owned(), number)).into())
     }
 
+    /// The first number that is not given away.
+    pub(super) fn free(&self) -> Attribute {
+        self.0.len()
+    }
+
     /// All names with their numbers.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, Attribute)> {
         self.0.iter().map(|(name, number)| (name.as_str(), *number))
@@ -52,9 +59,9 @@ impl Numbers {
     }
 }
 
-/// A set of attributes.
+/// A set of attributes. Few policies have more than 128, and states are copied all the time.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-struct Set(Vec<u64>);
+struct Set(SmallVec<[u64; 2]>);
 
 impl Set {
     fn has(&self, attribute: Attribute) -> bool {

@@ -44,17 +44,20 @@ error[P0105]: there is no filter `respnd`
 
 #[test]
 fn counts() {
-    let error = || Problem::error(codes::SYNTAX, "x").nowhere();
-    let warning = || Problem::warning(codes::SYNTAX, "x").nowhere();
+    let error = |message: &str| Problem::error(codes::SYNTAX, message).nowhere();
+    let warning = |message: &str| Problem::warning(codes::SYNTAX, message).nowhere();
     for (diagnostics, expected) in [
-        (vec![error()], "1 error"),
-        (vec![error(), error(), warning()], "2 errors, 1 warning"),
-        (vec![warning(), warning()], "2 warnings"),
+        (vec![error("x")], "1 error"),
+        (vec![error("x"), error("y"), warning("x")], "2 errors, 1 warning"),
+        (vec![warning("x"), warning("y")], "2 warnings"),
     ] {
         let text = render(&diagnostics.into_iter().collect(), false);
         assert_eq!(text.lines().last(), Some(expected));
     }
     assert_eq!(render(&Diagnostics::new(), false), "");
+    let many = (0..20_000).map(|number| error(&number.to_string())).collect();
+    let text = render(&many, false);
+    assert!(text.ends_with("not shown: 19950 errors more\n20000 errors\n"), "{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cel::IdedExpr;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo};
-use regex::Regex;
+use regex::RegexBuilder;
 
 use super::DEEPEST;
 use super::functions::{self, LOOPS};
@@ -24,6 +24,9 @@ mod types;
 
 use self::names::Taken;
 use self::types::{is_operator, literal_type};
+
+/// A pattern that takes more memory once it is compiled (a repetition of repetitions) is refused.
+const LARGEST_PATTERN: usize = 1 << 20;
 
 pub(super) type Typed = (IdedExpr, Type);
 
@@ -238,7 +241,7 @@ impl<'c, 'b, 's> Rewrite<'c, 'b, 's> {
             );
             return (IdedExpr::default(), Type::Bool);
         };
-        let regex = match Regex::new(text.inner()) {
+        let regex = match RegexBuilder::new(text.inner()).size_limit(LARGEST_PATTERN).build() {
             Ok(regex) => regex,
             Err(error) => {
                 let why = error.to_string();

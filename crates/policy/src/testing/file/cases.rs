@@ -89,7 +89,7 @@ impl<'a> Cases<'a> {
             NodeKind::Text(text) => self.value(node.span, text),
             NodeKind::Datetime(text) => NodeKind::Text(text.clone()),
             NodeKind::List(list) => NodeKind::List(list.iter().map(|item| self.node(item)).collect()),
-            NodeKind::Table(table) => NodeKind::Table(self.table(table)),
+            NodeKind::Table(table) => NodeKind::Table(Arc::new(self.table(table))),
             plain => plain.clone(),
         };
         Node { span: node.span, kind }

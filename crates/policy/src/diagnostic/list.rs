@@ -1,0 +1,213 @@
+//! A list of diagnostics, bounded: a file of another kind, or ten thousand files with one mistake, fill neither the memory nor the screen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Diagnostic, Severity, SourceFile};
+
+/// So many of one file are kept: who mends these will see the rest next time.
+const MOST_OF_A_FILE: usize = 50;
+
+/// So many are kept altogether.
+const MOST: usize = 500;
+
+/// A list of diagnostics. Those of a file that already has many are counted and not kept, as are all that come after several hundred;
+/// one that says the same at the same place is the same.
+#[derive(Clone, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    /// Those that are not kept.
+    hidden: Count,
+    /// By file, the places in the list of those that are kept.
+    of_files: BTreeMap<FileKey, Vec<usize>>,
+}
+
+/// How many diagnostics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Errors.
+    pub errors: usize,
+    /// Warnings.
+    pub warnings: usize,
+}
+
+/// Where a file lies in memory: it stays there, since what is kept of it holds it.
+type FileKey = usize;
+
+impl Count {
+    fn add(&mut self, severity: Severity) {
+        match severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+        }
+    }
+
+    /// All of them.
+    pub fn all(self) -> usize {
+        self.errors + self.warnings
+    }
+}
+
+impl Diagnostics {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let place = diagnostic.place.as_ref();
+        let of_file = self.of_files.entry(place.map_or(0, |place| key(&place.file))).or_default();
+        let same = |kept: &Diagnostic| {
+            let span = |d: &Diagnostic| d.place.as_ref().map(|place| place.span);
+            kept.problem == diagnostic.problem && span(kept) == span(&diagnostic) && kept.related == diagnostic.related
+        };
+        if of_file.iter().any(|index| same(&self.list[*index])) {
+            return;
+        }
+        // An error is kept where the list is full of warnings: whoever sees no error must not be refused.
+        let first_error = diagnostic.problem.severity == Severity::Error && !has_error(&self.list);
+        if !first_error && (of_file.len() >= MOST_OF_A_FILE || self.list.len() >= MOST) {
+            return self.hidden.add(diagnostic.problem.severity);
+        }
+        of_file.push(self.list.len());
+        self.list.push(diagnostic);
+    }
+
+    /// Adds all of another list.
+    pub fn extend(&mut self, other: Diagnostics) {
+        self.hidden.errors += other.hidden.errors;
+        self.hidden.warnings += other.hidden.warnings;
+        other.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+
+    /// Whether any is an error.
+    pub fn has_errors(&self) -> bool {
+        self.hidden.errors > 0 || has_error(&self.list)
+    }
+
+    /// Whether there are none at all.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All that are kept.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// How many there were, the hidden ones included.
+    pub fn count(&self) -> Count {
+        let mut count = self.hidden;
+        self.list.iter().for_each(|diagnostic| count.add(diagnostic.problem.severity));
+        count
+    }
+
+    /// How many there were that are not kept.
+    pub fn hidden(&self) -> Count {
+        self.hidden
+    }
+
+    /// By file and place, repeated ones once: the order in which they are shown.
+    pub fn sorted(self) -> Self {
+        let key = |d: &Diagnostic| {
+            let place = d.place.as_ref();
+            (place.map(|p| p.file.path.clone()), place.map(|p| p.span), d.problem.code, d.problem.message.clone())
+        };
+        let mut list = self.list;
+        list.sort_by_cached_key(key);
+        list.dedup_by(|a, b| key(a) == key(b));
+        let mut sorted: Diagnostics = list.into_iter().collect();
+        sorted.hidden.errors += self.hidden.errors;
+        sorted.hidden.warnings += self.hidden.warnings;
+        sorted
+    }
+}
+
+fn has_error(list: &[Diagnostic]) -> bool {
+    list.iter().any(|diagnostic| diagnostic.problem.severity == Severity::Error)
+}
+
+fn key(file: &Arc<SourceFile>) -> FileKey {
+    Arc::as_ptr(file) as FileKey
+}
+
+impl fmt::Debug for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.list).finish()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        [diagnostic].into_iter().collect()
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
+        let mut all = Diagnostics::new();
+        diagnostics.into_iter().for_each(|diagnostic| all.push(diagnostic));
+        all
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Place, Problem, Span, codes};
+
+    fn file(path: &str) -> Arc<SourceFile> {
+        Arc::new(SourceFile::new(path, "x = 1\n"))
+    }
+
+    fn error(file: &Arc<SourceFile>, number: usize) -> Diagnostic {
+        let place = Place { file: file.clone(), span: Span::default() };
+        Problem::error(codes::BAD_VALUE, format!("number {number}")).at(place)
+    }
+
+    fn warning(file: &Arc<SourceFile>, number: usize) -> Diagnostic {
+        let mut warning = error(file, number);
+        warning.problem.severity = Severity::Warning;
+        warning
+    }
+
+    #[test]
+    fn a_file_of_mistakes_leaves_room_for_those_of_others() {
+        let (a, b) = (file("a"), file("b"));
+        let all: Diagnostics = (0..20_000).map(|number| error(&a, number)).chain([error(&b, 0)]).collect();
+        let kept: Vec<&str> = all.iter().map(|d| d.place.as_ref().unwrap().file.path.as_str()).collect();
+        assert_eq!((kept.len(), kept[MOST_OF_A_FILE]), (MOST_OF_A_FILE + 1, "b"));
+        assert_eq!(all.count(), Count { errors: 20_001, warnings: 0 });
+        assert_eq!(all.sorted().hidden(), Count { errors: 20_000 - MOST_OF_A_FILE, warnings: 0 });
+    }
+
+    #[test]
+    fn many_files_of_one_mistake_are_counted() {
+        let mut all = Diagnostics::new();
+        for number in 0..10_000 {
+            all.extend(warning(&file(&number.to_string()), 0).into());
+        }
+        assert_eq!((all.iter().count(), all.count().warnings), (MOST, 10_000));
+        assert!(!all.has_errors());
+        // The first error is seen, however many warnings came before it.
+        all.push(error(&file("late"), 0));
+        assert_eq!((all.iter().count(), all.has_errors()), (MOST + 1, true));
+    }
+
+    #[test]
+    fn what_is_said_twice_counts_once() {
+        let a = file("a");
+        let all: Diagnostics = [error(&a, 1), error(&a, 1), warning(&a, 1), error(&a, 2)].into_iter().collect();
+        assert_eq!(all.count(), Count { errors: 2, warnings: 1 });
+    }
+}

@@ -74,7 +74,7 @@ impl<'a> Asked<'a> {
 
 /// Percent with one digit, never rounded up: 100 is all of it.
 fn percent(reached: usize, all: usize) -> f64 {
-    if all == 0 { 100.0 } else { (reached * 1000 / all) as f64 / 10.0 }
+    (reached * 1000).checked_div(all).map_or(100.0, |promille| promille as f64 / 10.0)
 }
 
 fn tell_missing(coverage: &Coverage, output: Output) {

@@ -28,6 +28,8 @@ pub mod oauth;
 #[cfg(test)]
 mod reference;
 mod refusal;
+#[cfg(test)]
+mod stated;
 mod stores;
 mod traffic;
 mod upstreams;

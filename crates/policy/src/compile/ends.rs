@@ -42,9 +42,9 @@ pub(super) fn note(policies: &[Policy], effects: &[&PolicyEffects], proved: &Pro
     let mut known = Vec::with_capacity(steps.len());
     for (id, policy) in policies.iter().enumerate() {
         for (chain, built) in policy.chains.iter().enumerate() {
-            for index in 0..built.steps.len() {
+            for (index, (_, said)) in built.steps.iter().zip(&effects[id][chain]).enumerate() {
                 let found = proved.get(&(id, chain, index)).copied().unwrap_or_default();
-                known.push(Known { said: &effects[id][chain][index], found });
+                known.push(Known { said, found });
             }
         }
     }
@@ -60,16 +60,12 @@ pub(super) fn note(policies: &[Policy], effects: &[&PolicyEffects], proved: &Pro
 impl Follow<'_> {
     /// A policy from its main chain to the end of its handlers.
     fn policy(&mut self, id: PolicyId) -> Ways {
-        let mut ways = self.run(id, MAIN).of_run();
-        for (handler, may) in [(self.policies[id].on_failure, false), (self.policies[id].on_abort, true)] {
-            let (Some(handler), true) = (handler, if may { ways.abort } else { ways.failure }) else { continue };
-            if may {
-                ways.abort = false;
-            } else {
-                ways.failure = false;
-            }
-            let handled = self.run(id, handler).of_run();
-            ways.join(handled);
+        let (on_failure, on_abort) = (self.policies[id].on_failure, self.policies[id].on_abort);
+        let main = self.run(id, MAIN).of_run();
+        let mut ways =
+            Ways { failure: main.failure && on_failure.is_none(), abort: main.abort && on_abort.is_none(), ..main };
+        for handler in [on_failure.filter(|_| main.failure), on_abort.filter(|_| main.abort)].into_iter().flatten() {
+            ways.join(self.run(id, handler).of_run());
         }
         ways
     }
@@ -129,7 +125,10 @@ impl Follow<'_> {
             Action::Any(any) => self.any(id, step, any),
         };
         let handles_missing = matches!(&step.action, Action::Switch(Switch { missing: Some(_), .. }));
-        let own = said.own.failures.iter().any(|end| !end.rare && !(handles_missing && end.code == MISSING_VALUE));
+        let own = said.own.failures.iter().any(|end| {
+            let handled = handles_missing && end.code == MISSING_VALUE;
+            !end.rare && !handled
+        });
         let when = said.when.as_ref().is_some_and(|when| when.failures.are_for_tests());
         let own = own || when || found.lacking || said.own.always_fails && !ways.abort;
         ways.failure |= own;

@@ -41,6 +41,10 @@ pub(super) struct PolicyFile {
     on_error: Option<Vec<Filter>>,
     /// Tests of this policy, run by `portcullis test`, by `check`, and before a changed file takes effect.
     test: Option<Vec<TestTable>>,
+    /// Mutants that no test can notice (`portcullis test --mutants`), each with the reason: `"NAME:removed" = "why"`.
+    mutants: Option<BTreeMap<String, String>>,
+    /// Lints that are silent in this file, each with the reason: `unused-store = "why"`.
+    allow: Option<BTreeMap<String, String>>,
 }
 
 /// Tests of the policy that this file stands beside.

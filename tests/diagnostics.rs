@@ -20,6 +20,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("P0502", "said by a reload, of what the running node had before"),
     ("P0503", "said by a reload, of what the running node had before"),
     ("P0602", "said of tests that take longer than 2 s"),
+    ("P0603", "said by `test --mutants`"),
 ];
 
 fn cases() -> Vec<PathBuf> {
@@ -87,6 +88,7 @@ const WITHOUT_FILES: &[(&str, &str)] = &[
     ("P0502", "said by a reload, of what the running node had before"),
     ("P0503", "said by a reload, of what the running node had before"),
     ("P0602", "said of tests that take longer than 2 s"),
+    ("P0603", "said by `test --mutants`"),
     ("P0712", "said of what a file beside the configuration has in it"),
 ];
 

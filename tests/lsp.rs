@@ -326,6 +326,32 @@ fn renaming() {
 }
 
 #[test]
+fn formatting() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    let text = "route='/𝄞'   # ü\n\n\n\n[[filter]]\nuse = \"respond\"\ntext = 'x'\n";
+    editor.open(path, text);
+    let ask = json!({ "textDocument": { "uri": editor.uri(path) }, "options": { "tabSize": 2, "insertSpaces": true } });
+    let edits = editor.ask("textDocument/formatting", ask.clone());
+    // From the end to the start, by whole lines.
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for edit in edits.as_array().unwrap().iter().rev() {
+        let line = |end: &str| edit["range"][end]["line"].as_u64().unwrap() as usize;
+        assert_eq!((&edit["range"]["start"]["character"], &edit["range"]["end"]["character"]), (&json!(0), &json!(0)));
+        lines.splice(line("start")..line("end"), [edit["newText"].as_str().unwrap()]);
+    }
+    let formatted = lines.concat();
+    folder.write("formatted.toml", text);
+    folder.run(["fmt", "formatted.toml"]).code(0);
+    assert_eq!(formatted, folder.read("formatted.toml"));
+    editor.change(path, 2, &formatted);
+    assert_eq!(editor.ask("textDocument/formatting", ask.clone()), json!([]));
+    editor.change(path, 3, "a = [");
+    assert_eq!(editor.ask("textDocument/formatting", ask), Value::Null);
+}
+
+#[test]
 fn what_was_meant_is_offered() {
     let folder = shop();
     let text = ORDERS.replace("\"read\"", "\"raed\"").replace("oauth.validate-token", "oauth.validate-tokn");
@@ -425,7 +451,7 @@ fn any_question_about_any_text() {
             match dice(3) {
                 0 => text.truncate(at),
                 1 => text.insert_str(at, PIECES[dice(PIECES.len())]),
-                _ => drop(text.drain(at..text.floor_char_boundary(at + dice(30)).max(at))),
+                _ => text.replace_range(at..text.floor_char_boundary(at + dice(30)).max(at), ""),
             }
         }
         editor.change(path, version, &text);
@@ -563,4 +589,31 @@ fn what_is_offered_is_right() {
         let unknown: Vec<_> = unknown.filter(|message| message.contains("not known")).collect();
         assert!(unknown.is_empty(), "{path} {header}: {unknown:?}");
     }
+}
+
+#[test]
+fn lints_are_warnings_and_allowed_with_a_reason() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    editor.open("node.toml", NODE);
+    let told = editor.all_diagnostics("node.toml", 1);
+    assert!(told.contains(&String::from("warning P0703 1:0")), "{told:?}");
+    has(&offered(&mut editor, "node.toml", 2, "[allow]\n|"), &["unused-value", "missing-timeouts"], &[]);
+    editor.change("node.toml", 3, NODE);
+    let uri = editor.uri("node.toml");
+    let told = editor.wait_for("version 3", |m| m["params"]["uri"] == uri && m["params"]["version"] == 3);
+    let all = told["params"]["diagnostics"].as_array().unwrap();
+    let lint = all.iter().find(|told| told["code"] == "P0703").unwrap();
+    let params =
+        json!({ "textDocument": { "uri": uri }, "range": lint["range"], "context": { "diagnostics": [lint] } });
+    let actions = editor.ask("textDocument/codeAction", params);
+    let edit = &actions[0]["edit"]["changes"][&uri][0];
+    assert_eq!(edit["newText"], "[allow]\nunused-value = \"\"\n\n");
+    assert_eq!(edit["range"]["start"], json!({ "line": 0, "character": 0 }));
+    let text = format!("{}{NODE}", edit["newText"].as_str().unwrap());
+    editor.change("node.toml", 4, &text);
+    assert!(!editor.all_diagnostics("node.toml", 4).iter().all(|told| told.starts_with("warning")), "it has no reason");
+    editor.change("node.toml", 5, &text.replace("\"\"", "\"an example\""));
+    let told = editor.all_diagnostics("node.toml", 5);
+    assert!(told.iter().all(|told| told.starts_with("warning") && !told.contains("P0703")), "{told:?}");
 }

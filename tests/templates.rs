@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use crate::harness::upstream::{Upstream, values};
 use crate::harness::{Folder, Node, Request, portcullis};
 
-/// The template, in a folder of its own: nothing to warn of, and tests that pass.
+/// The template, in a folder of its own: nothing to warn of, in the one style, and tests that pass, reach everything and would
+/// notice the loss of anything.
 #[track_caller]
 fn made(template: &str) -> Folder {
     let folder = Folder::empty();
     portcullis(folder.path(), ["init", ".", "--template", template]).code(0);
     folder.run(["check", "--deny", "warnings"]).code(0).says("all is well");
-    folder.run(["test"]).code(0).says(", 0 failed");
+    folder.run(["fmt", "--check"]).code(0);
+    folder.run(["test", "--coverage", "--min", "100"]).code(0).says(", 0 failed");
+    folder.run(["test", "--mutants"]).code(0).says(" 0 survive");
     folder
 }
 

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::shipped::Template;
 
@@ -82,7 +82,9 @@ Opens no data source. Exit code 1 on errors; warnings alone are 0.
 Examples:
   portcullis -c gateway check
   portcullis check --deny warnings                 for a build server
-  portcullis check --json | jq '.diagnostics[].code'")]
+  portcullis check --json | jq '.diagnostics[].code'
+  portcullis -c gateway check --format sarif > portcullis.sarif
+                                                   for a code host; paths are relative to the current folder")]
     Check(CheckArgs),
 
     /// Run the policies' own tests, the [[test]]s
@@ -96,7 +98,9 @@ Examples:
   portcullis test orders oauth/token               those of two policies
   portcullis test --filter \"wrong secret\"          those whose name has these words
   portcullis test orders --watch                   again whenever a file changes
-  portcullis test --junit results.xml              for a build server")]
+  portcullis test --junit results.xml              for a build server
+  portcullis test --coverage --min 100             which outcomes no test reaches
+  portcullis test --mutants orders                 which filters could be lost without a test noticing")]
     Test(TestArgs),
 
     /// Write the files in their one style: comments, order and meaning stay
@@ -177,6 +181,21 @@ pub(crate) struct CheckArgs {
     /// Do not run the policies' own tests
     #[arg(long)]
     pub(crate) no_tests: bool,
+
+    /// In which form [default: human]; `json` is what `--json` means
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<CheckFormat>,
+}
+
+/// The forms of what `check` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// Text, with the lines of the files.
+    Human,
+    /// One object with a list of what was found.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
 }
 
 #[derive(Debug, Args)]
@@ -196,6 +215,28 @@ pub(crate) struct TestArgs {
     /// Write the results to this file too, as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+
+    /// Tell which outcomes, cases and chains of the policies no test reaches
+    #[arg(long)]
+    pub(crate) coverage: bool,
+
+    /// Write the coverage to this file, as an LCOV tracefile
+    #[arg(long, value_name = "FILE")]
+    pub(crate) coverage_lcov: Option<PathBuf>,
+
+    /// Exit with 1 where the coverage is less than this
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) min: Option<f64>,
+
+    /// Change one thing in the policies at a time, and tell which changes no test notices
+    #[arg(long, conflicts_with_all = ["watch", "junit", "coverage", "coverage_lcov", "min"])]
+    pub(crate) mutants: bool,
+}
+
+/// 0 to 100.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| String::from("this is no number"))?;
+    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(String::from("a percentage is 0 to 100")) }
 }
 
 #[derive(Debug, Args)]

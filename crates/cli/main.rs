@@ -14,6 +14,7 @@ mod logs;
 mod lsp;
 mod output;
 mod outside;
+mod paths;
 mod permute;
 mod reload;
 mod run;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
-use args::{Cli, Command, Global};
+use args::{CheckFormat, Cli, Command, Global};
 use output::{Failure, Output};
 use server::Records;
 use server::admin::{Client, ClientError};
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     });
     match cli {
         Ok(cli) => {
-            let output = Output::new(cli.global.json);
+            let output = Output::new(cli.global.json || cli.command.prints_json());
             let ended = dispatch(cli, output);
             ExitCode::from(ended.unwrap_or_else(|failure| output.failure(&failure)))
         }
@@ -78,6 +79,13 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Client(command) => client::run(global, command, output),
         Command::Token(command) => token::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
+    }
+}
+
+impl Command {
+    /// Whether its own options say that standard output is JSON.
+    fn prints_json(&self) -> bool {
+        matches!(self, Command::Check(args) if args.format == Some(CheckFormat::Json))
     }
 }
 

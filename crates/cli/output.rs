@@ -50,10 +50,15 @@ impl Output {
     /// The answer for programs; nothing without `--json`.
     pub(crate) fn json(self, value: &impl Serialize) {
         if self.json {
-            // Our own types have string keys only, so that this cannot fail; if it did, nothing must look like an answer.
-            let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            print(format_args!("{text}\n"));
+            self.document(value);
         }
+    }
+
+    /// A JSON document that was asked for by name, in a form of its own.
+    pub(crate) fn document(self, value: &impl Serialize) {
+        // Our own types have string keys only, so that this cannot fail; if it did, nothing must look like an answer.
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        print(format_args!("{text}\n"));
     }
 
     /// Something to know, beside the answer.

@@ -133,9 +133,18 @@ impl Editor {
         self.tell("textDocument/didChange", params);
     }
 
-    /// What the server says is wrong with this version of a file (`null`: with the file on the disk), in short.
+    /// What the server says is wrong with this version of a file (`null`: with the file on the disk), in short; but for lints, which
+    /// are no concern of most texts.
     #[track_caller]
     pub fn diagnostics(&mut self, path: &str, version: impl Into<Value>) -> Vec<String> {
+        let mut all = self.all_diagnostics(path, version);
+        all.retain(|told| !told.contains("P07"));
+        all
+    }
+
+    /// All that the server says of this version of a file.
+    #[track_caller]
+    pub fn all_diagnostics(&mut self, path: &str, version: impl Into<Value>) -> Vec<String> {
         let (uri, version) = (self.uri(path), version.into());
         let told = self.wait_for(&format!("diagnostics of {path} {version}"), |message| {
             let params = &message["params"];

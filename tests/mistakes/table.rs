@@ -19,10 +19,12 @@ pub(super) struct Mistake {
 /// Who finds a mistake.
 #[derive(Clone, Copy)]
 pub(super) enum Found {
-    /// `check --no-tests`, with this code, in this line of the file, or at `FILE:LINE`.
+    /// `check`, with this code, in this line of the file, or at `FILE:LINE`.
     Check { code: &'static str, place: &'static str },
     /// `test`: this one fails, and `check` has nothing to say.
     Test(&'static str),
+    /// `test --mutants`: this one survives, `POLICY MUTANT`, and neither of the others has anything to say.
+    Mutants(&'static str),
 }
 
 const ORDERS: &str = "policies/orders.toml";
@@ -50,7 +52,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
 "#,
         replace: r#"upstream = "orders
 "#,
-        found: Found::Check { code: "P0002", place: "25" },
+        found: Found::Check { code: "P0002", place: "24" },
     },
     Mistake {
         what: "a filter is misspelt",
@@ -66,7 +68,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         file: ORDERS,
         find: r#"use = "security-headers""#,
         replace: r#"use = "cors""#,
-        found: Found::Check { code: "P0004", place: "28" },
+        found: Found::Check { code: "P0004", place: "27" },
     },
     Mistake {
         what: "a setting is misspelt",
@@ -108,7 +110,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"client_credentials = "client-credentials"
 "#,
         replace: "",
-        found: Found::Check { code: "P0203", place: "31" },
+        found: Found::Check { code: "P0203", place: "29" },
     },
     Mistake {
         what: "a called policy is misspelt",
@@ -125,7 +127,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"with   = { api = "orders" }
 "#,
         replace: "",
-        found: Found::Check { code: "P0209", place: "15" },
+        found: Found::Check { code: "P0209", place: "16" },
     },
     Mistake {
         what: "an input of another type",
@@ -147,7 +149,7 @@ burst = 100
         replace: r#"use    = "call"
 policy = "partners/orders"
 "#,
-        found: Found::Check { code: "P0205", place: "8" },
+        found: Found::Check { code: "P0205", place: "policies/partners/orders.toml:16" },
     },
     Mistake {
         what: "a store is misspelt",
@@ -205,7 +207,7 @@ store = "clients""#,
         file: FAULTS,
         find: "${values.support}",
         replace: "${values.suport}",
-        found: Found::Check { code: "P0112", place: "11" },
+        found: Found::Check { code: "P0112", place: "10" },
     },
     Mistake {
         what: "two listeners have one name",
@@ -213,7 +215,7 @@ store = "clients""#,
         file: NODE,
         find: r#"name    = "internal""#,
         replace: r#"name    = "public""#,
-        found: Found::Check { code: "P0113", place: "18" },
+        found: Found::Check { code: "P0113", place: "17" },
     },
     Mistake {
         what: "a test's expectation is misspelt",
@@ -221,7 +223,7 @@ store = "clients""#,
         file: ORDERS,
         find: "expect  = { status = 404, reason",
         replace: "expect  = { staus = 404, reason",
-        found: Found::Check { code: "P0115", place: "90" },
+        found: Found::Check { code: "P0115", place: "89" },
     },
     Mistake {
         what: "the scopes are checked before there is a token",
@@ -253,7 +255,7 @@ methods = ["client_secret_basic", "client_secret_post"]
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0201", place: "28" },
+        found: Found::Check { code: "P0201", place: "20" },
     },
     Mistake {
         what: "the request goes nowhere",
@@ -265,7 +267,7 @@ upstream = "orders"
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0204", place: "18" },
+        found: Found::Check { code: "P0204", place: "19" },
     },
     Mistake {
         what: "a body is read after it was sent away",
@@ -278,7 +280,7 @@ of = "response"
 set = { x-order = "${request.json:$.id}" }
 
 [[response]] "#,
-        found: Found::Check { code: "P0206", place: "26" },
+        found: Found::Check { code: "P0206", place: "27" },
     },
     Mistake {
         what: "a token is asked for by some methods only",
@@ -303,7 +305,7 @@ when = 'request.method != "GET"'"#,
         file: CATALOGUE,
         find: r#""GET /catalogue/{*rest}""#,
         replace: r#""/orders/**""#,
-        found: Found::Check { code: "P0301", place: "2" },
+        found: Found::Check { code: "P0301", place: "policies/partners/orders.toml:2" },
     },
     Mistake {
         what: "a listener is misspelt",
@@ -376,7 +378,7 @@ when = 'request.method != "GET"'"#,
         file: SERVER,
         find: r#"# issuer = "https://"#,
         replace: r#"issuer = "http://"#,
-        found: Found::Check { code: "P0501", place: "6" },
+        found: Found::Check { code: "P0501", place: "5" },
     },
     Mistake {
         what: "an environment variable that nobody sets",
@@ -388,11 +390,11 @@ when = 'request.method != "GET"'"#,
     },
     Mistake {
         what: "tokens that live longer than the server allows",
-        template: TOKEN_SERVER,
+        template: GATEWAY,
         file: TOKEN,
         find: r#"lifetime = "1h""#,
-        replace: r#"lifetime = "90d""#,
-        found: Found::Check { code: "P0103", place: "26" },
+        replace: r#"lifetime = "2h""#,
+        found: Found::Check { code: "P0103", place: "25" },
     },
     Mistake {
         what: "the scope check is gone",
@@ -502,7 +504,7 @@ keep_credential = true"#,
         find: r#"listener    = "internal"
 "#,
         replace: "",
-        found: Found::Test("partners/orders: DELETE with orders:read orders:write orders:admin: 403"),
+        found: Found::Test("partners/orders: a reader reads; the API is told who it is, and not its token"),
     },
     Mistake {
         what: "what is internal asks for a scope that partners have",
@@ -510,7 +512,7 @@ keep_credential = true"#,
         file: INTERNAL,
         find: r#"["orders:admin"]"#,
         replace: r#"["orders:write"]"#,
-        found: Found::Test("internal/orders: a partner that got this far is refused"),
+        found: Found::Check { code: "P0708", place: "policies/oauth/server.toml:9" },
     },
     Mistake {
         what: "the API gets a path that it does not know",
@@ -564,5 +566,251 @@ keep_credential = true"#,
         find: r#"["client_secret_basic", "client_secret_post"]"#,
         replace: r#"["client_secret_basic"]"#,
         found: Found::Test("oauth/token: a token by client credentials, with the secret in the form"),
+    },
+    Mistake {
+        what: "a route on which nothing decides who may pass",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[filter]]
+use = "oauth.validate-token"
+
+[[filter]]
+use     = "oauth.check-scope"
+by      = "${request.method}"
+asked   = { GET = ["orders:read"], POST = ["orders:write"] }      # a method without an entry is refused
+allowed = "${token.scopes}"
+
+[[filter]]
+use   = "rate-limit"
+key   = "${client.id}"
+limit = "100/1s"
+
+[[filter]]
+use = "set-header"
+set = { X-Client = "${client.id}" }                               # whatever a caller sent under this name is gone
+
+"#,
+        replace: "",
+        found: Found::Check { code: "P0704", place: "2" },
+    },
+    Mistake {
+        what: "a policy without a test",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[test]]
+name    = "no token: asked for one, and the API hears nothing of it"
+request = { path = "/orders/1" }
+expect  = { status = 401, headers = { www-authenticate = 'Bearer realm="api"', x-content-type-options = "nosniff" }, upstreams = { orders = [] } }
+
+[[test]]
+name    = "a reader reads; the API is told who it is, and not its token"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "reader", client = "shop", scope = "orders:read" }], upstreams = { orders = { json = { id = 1 } } } }
+request = { path = "/orders/1", bearer = "reader", headers = { x-client = "somebody else" } }
+
+[test.expect]
+status    = 200
+json      = { "$.id" = 1 }
+headers   = { x-content-type-options = "nosniff" }
+upstreams = { orders = [{ method = "GET", path = "/orders/1", headers = { x-client = "shop", authorization = false } }] }
+
+[[test]]
+name    = "${case.method} with ${case.scope}: ${case.status}"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "t", client = "shop", scope = "${case.scope}" }], upstreams = { orders = {} } }
+request = { method = "${case.method}", path = "/orders/1", bearer = "t" }
+expect  = { status = "${case.status}" }
+cases   = [
+    { method = "GET", scope = "orders:write", status = 403 },
+    { method = "POST", scope = "orders:write", status = 200 },
+    { method = "POST", scope = "orders:read", status = 403 },
+    { method = "DELETE", scope = "orders:read orders:write", status = 403 },     # nobody deletes
+]
+
+[[test]]
+name  = "each client has a limit of its own, and after a while there is room again"
+given = { clients = [{ id = "shop" }, { id = "kiosk" }], tokens = [{ token = "s", client = "shop", scope = "orders:read" }, { token = "k", client = "kiosk", scope = "orders:read" }], upstreams = { orders = {} } }
+
+[[test.step]]
+times   = 100
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200, headers = { ratelimit-policy = '"100-per-1s";q=100;w=1' } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 429, reason = "rate-limited", upstreams = { orders = [] } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "k" }
+expect  = { status = 200 }
+
+[[test.step]]
+advance = "10ms"
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200 }
+
+[[test]]
+name    = "an API that does not answer, a store that is down: a fault, never a way in"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "reader", client = "shop", scope = "orders:read" }], upstreams = { orders = { fail = "timeout" } }, stores = { access-token = "${case.store}" } }
+request = { path = "/orders/1", bearer = "reader" }
+expect  = { status = "${case.status}", outcome = "abort" }
+cases   = [{ store = "up", status = 504 }, { store = "down", status = 503 }]
+
+[[test]]
+name    = "what is not below /orders is not here"
+request = { path = "/other", bearer = "any" }
+expect  = { status = 404, reason = "not-found" }
+"#,
+        replace: "",
+        found: Found::Check { code: "P0705", place: "2" },
+    },
+    Mistake {
+        what: "a scope is misspelt where it is asked for",
+        template: GATEWAY,
+        file: CATALOGUE,
+        find: r#"["catalogue:read"]"#,
+        replace: r#"["catalogue:raed"]"#,
+        found: Found::Check { code: "P0707", place: "9" },
+    },
+    Mistake {
+        what: "a token is taken from the URL",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"use = "oauth.validate-token""#,
+        replace: r#"use = "oauth.validate-token"
+from = ["header", "query"]"#,
+        found: Found::Check { code: "P0709", place: "6" },
+    },
+    Mistake {
+        what: "an upstream without time limits",
+        template: PROTECT,
+        file: NODE,
+        find: r#"timeouts = { connect = "1s", first_byte = "10s", idle = "60s" }
+"#,
+        replace: "",
+        found: Found::Check { code: "P0710", place: "5" },
+    },
+    Mistake {
+        what: "an upstream that nothing uses any more",
+        template: PROTECT,
+        file: NODE,
+        find: "[upstream.orders]",
+        replace: r#"[upstream.old-orders]
+targets = ["http://127.0.0.1:9000"]
+timeouts = { connect = "1s", first_byte = "10s", idle = "60s" }
+
+[upstream.orders]"#,
+        found: Found::Check { code: "P0702", place: "5" },
+    },
+    Mistake {
+        what: "a value that nothing uses any more",
+        template: GATEWAY,
+        file: FAULTS,
+        find: r#", support = "${values.support}""#,
+        replace: "",
+        found: Found::Check { code: "P0703", place: "node.toml:9" },
+    },
+    Mistake {
+        what: "a store that nothing uses",
+        template: TOKEN_SERVER,
+        file: STORES,
+        find: r#"default = "local""#,
+        replace: r#"store.old-tokens = { kind = "access-token", source = "old" }
+source.old = { type = "sqlite", path = "var/old.db" }
+default = "local""#,
+        found: Found::Check { code: "P0701", place: "3" },
+    },
+    Mistake {
+        what: "tokens that live for a week",
+        template: TOKEN_SERVER,
+        file: TOKEN,
+        find: r#"lifetime = "1h""#,
+        replace: r#"lifetime = "7d""#,
+        found: Found::Check { code: "P0711", place: "25" },
+    },
+    Mistake {
+        what: "an admin address for the world",
+        template: PROTECT,
+        file: NODE,
+        find: "[upstream.orders]",
+        replace: r#"[admin]
+address = "0.0.0.0:8090"
+
+[upstream.orders]"#,
+        found: Found::Check { code: "P0713", place: "6" },
+    },
+    Mistake {
+        what: "a test case is deleted: who may read may write",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"    { method = "POST", scope = "orders:read", status = 403 },
+"#,
+        replace: "",
+        found: Found::Mutants("orders oauth.check-scope:asked POST emptied"),
+    },
+    Mistake {
+        what: "a test no longer looks at what the API gets",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"upstreams = { orders = [{ method = "GET", path = "/orders/1", headers = { x-client = "shop", authorization = false } }] }
+"#,
+        replace: "",
+        found: Found::Mutants("orders set-header:removed"),
+    },
+    Mistake {
+        what: "the test of the scope for deleting is deleted",
+        template: GATEWAY,
+        file: INTERNAL,
+        find: r#"[[test]]
+name    = "a partner that got this far is refused"
+given   = { clients = [{ id = "shop" }], tokens = [{ token = "partner", client = "shop", scope = "orders:read orders:write" }] }
+request = { path = "/orders/1", bearer = "partner" }
+expect  = { status = 403, reason = "insufficient_scope" }
+
+"#,
+        replace: "",
+        found: Found::Mutants("internal/orders oauth.check-scope:failure-inverted"),
+    },
+    Mistake {
+        what: "the test of too much scope is deleted",
+        template: TOKEN_SERVER,
+        file: TOKEN,
+        find: r#"[[test]]
+name    = "more scope than the client has is refused"
+given   = { clients = [{ id = "app", secret = "right", grants = ["client_credentials"], scope = "a" }] }
+request = { form = { grant_type = "client_credentials", scope = "a b" }, basic = ["app", "right"] }
+expect  = { status = 400, json = { "$.error" = "invalid_scope" } }
+
+"#,
+        replace: "",
+        found: Found::Mutants("oauth/token oauth.check-scope:failure-inverted"),
+    },
+    Mistake {
+        what: "the test of the limit is deleted",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[test]]
+name  = "each client has a limit of its own, and after a while there is room again"
+given = { clients = [{ id = "shop" }, { id = "kiosk" }], tokens = [{ token = "s", client = "shop", scope = "orders:read" }, { token = "k", client = "kiosk", scope = "orders:read" }], upstreams = { orders = {} } }
+
+[[test.step]]
+times   = 100
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200, headers = { ratelimit-policy = '"100-per-1s";q=100;w=1' } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 429, reason = "rate-limited", upstreams = { orders = [] } }
+
+[[test.step]]
+request = { path = "/orders/1", bearer = "k" }
+expect  = { status = 200 }
+
+[[test.step]]
+advance = "10ms"
+request = { path = "/orders/1", bearer = "s" }
+expect  = { status = 200 }
+
+"#,
+        replace: "",
+        found: Found::Mutants("orders rate-limit:removed"),
     },
 ];

@@ -69,7 +69,7 @@ impl Client {
             references_provider: Some(ReferencesProvider::Bool(true)),
             document_highlight_provider: Some(DocumentHighlightProvider::Bool(true)),
             document_symbol_provider: Some(DocumentSymbolProvider::Bool(true)),
-            document_formatting_provider: super::format::THERE.then_some(DocumentFormattingProvider::Bool(true)),
+            document_formatting_provider: Some(DocumentFormattingProvider::Bool(true)),
             rename_provider: Some(RenameProvider::RenameOptions(RenameOptions {
                 prepare_provider: Some(true),
                 ..RenameOptions::default()

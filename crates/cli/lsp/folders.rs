@@ -57,13 +57,15 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Takes the outcome of a check.
-    pub(super) fn take(&mut self, look: Look) {
+    pub(super) fn take(&mut self, look: Look) -> Arc<Look> {
         let there = |name: &String| look.survey.policy(name).is_some();
         self.policies.retain(|name, _| there(name));
         for policy in look.survey.policies.iter().filter(|policy| !policy.broken) {
             self.policies.insert(policy.name.clone(), policy.clone());
         }
-        self.look = Some(Arc::new(look));
+        let look = Arc::new(look);
+        self.look = Some(look.clone());
+        look
     }
 
     /// What is known of the policy in this file, as it was when it could last be read.

@@ -27,6 +27,7 @@ mod uri;
 mod wire;
 mod words;
 mod worker;
+mod workspace;
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -38,6 +39,7 @@ use crate::output::{Failure, print_aside};
 use self::server::Server;
 use self::wire::Read_;
 use self::worker::Worker;
+use self::workspace::Workspace;
 
 /// So many messages are read ahead of the answers.
 const AHEAD: usize = 8;
@@ -65,7 +67,7 @@ pub(crate) fn run(global: &Global) -> Ended {
     if io::stdin().is_terminal() {
         log(format_args!("an editor is to speak here; Ctrl-C ends it"));
     }
-    let mut server = Server::new(io::stdout(), options, only, worker);
+    let mut server = Server::new(io::stdout(), Workspace::new(options, only, worker));
     for event in received {
         let code = match event {
             Event::Read(read) => server.take(read),

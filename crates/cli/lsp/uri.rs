@@ -1,11 +1,12 @@
 //! `file:` URIs and paths.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use gen_lsp_types::Uri;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+
+use crate::paths::plain;
 
 /// What is written with `%`: all that has a meaning in a URI, or none.
 const ESCAPED: &AsciiSet = &CONTROLS
@@ -40,19 +41,6 @@ pub(super) fn of(path: &Path) -> Uri {
     let mut text = String::from("file://");
     text.extend(percent_encode(path.as_os_str().as_bytes(), ESCAPED));
     Uri(text)
-}
-
-/// Without `.` and `..`: two ways to write one path are one document.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            other => plain.push(AsRef::<OsStr>::as_ref(&other)),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! `portcullis test`: the policies' own tests.
 
+mod coverage;
 mod junit;
+mod mutants;
 mod report;
+
+use std::path::Path;
 
 use server::{TestChoice, TestReport, TestWatch};
 
@@ -11,17 +15,21 @@ use crate::{Ended, block_on};
 
 pub(crate) fn run(global: &Global, args: &TestArgs, output: Output) -> Ended {
     global.refuse_admin()?;
+    let asked = coverage::Asked::of(args)?;
     let choice = TestChoice { policies: args.policies.clone(), text: args.filter.clone() };
     block_on(async {
+        if args.mutants {
+            return mutants::run(global, &choice, output).await;
+        }
         if !args.watch {
             let report = server::test(&global.options(), &choice).await;
-            return told(&report, args, output);
+            return told(&report, args, asked.as_ref(), &global.dir, output);
         }
         let mut watch = TestWatch::new(global.options());
         loop {
             let report = watch.run(&choice).await;
             // What is wrong now is mended in an editor, and looked at again.
-            if let Err(failure) = told(&report, args, output) {
+            if let Err(failure) = told(&report, args, asked.as_ref(), &global.dir, output) {
                 output.failure(&failure);
             }
             output.line("waiting for a change of the files (Ctrl-C ends this)");
@@ -35,7 +43,13 @@ pub(crate) fn run(global: &Global, args: &TestArgs, output: Output) -> Ended {
 }
 
 /// Tells what came of one run.
-fn told(report: &TestReport, args: &TestArgs, output: Output) -> Ended {
+fn told(
+    report: &TestReport,
+    args: &TestArgs,
+    coverage: Option<&coverage::Asked<'_>>,
+    dir: &Path,
+    output: Output,
+) -> Ended {
     if report.diagnostics.has_errors() {
         return Ok(output.refused(&report.diagnostics));
     }
@@ -44,7 +58,10 @@ fn told(report: &TestReport, args: &TestArgs, output: Output) -> Ended {
     if let Some(path) = &args.junit {
         junit::write(path, &report.tests)?;
     }
-    Ok(report::tell(&report.tests, output))
+    if let Some(coverage) = coverage {
+        coverage.write(report, dir)?;
+    }
+    Ok(report::tell(report, coverage, output))
 }
 
 /// A choice that fits nothing is a mistake, not a success.

@@ -3,21 +3,28 @@
 use policy::Diagnostics;
 use policy::diagnostic::to_json;
 use serde_json::{Value as Json, json};
-use server::TestOutcome;
+use server::{TestOutcome, TestReport};
 
+use super::coverage::{self, Asked};
 use crate::output::{Output, shown};
 
 /// Tells them, and gives the exit code.
-pub(super) fn tell(tests: &[TestOutcome], output: Output) -> u8 {
+pub(super) fn tell(report: &TestReport, coverage: Option<&Asked<'_>>, output: Output) -> u8 {
+    let tests = &report.tests;
     let failures: Diagnostics = tests.iter().filter_map(|test| test.failure.clone()).collect();
     let failed = failures.iter().count();
     let passed = tests.len() - failed;
-    output.json(&json!({
-        "ok": failed == 0,
+    let ok = failed == 0 && coverage.is_none_or(|coverage| coverage.suffices(report));
+    let mut told = json!({
+        "ok": ok,
         "passed": passed,
         "failed": failed,
         "tests": tests.iter().map(view).collect::<Vec<_>>(),
-    }));
+    });
+    if coverage.is_some() {
+        told["coverage"] = coverage::view(report);
+    }
+    output.json(&told);
     for test in tests {
         let word = if test.failure.is_some() { "FAILED" } else { "ok    " };
         output.line(format_args!("{word}  {}: {}", shown(&test.policy), shown(&test.name)));
@@ -26,7 +33,10 @@ pub(super) fn tell(tests: &[TestOutcome], output: Output) -> u8 {
         output.diagnostics(&failures);
     }
     output.line(format_args!("{passed} passed, {failed} failed"));
-    u8::from(failed > 0)
+    if let Some(coverage) = coverage {
+        coverage.tell(report, output);
+    }
+    u8::from(!ok)
 }
 
 fn view(test: &TestOutcome) -> Json {

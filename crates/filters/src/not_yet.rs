@@ -103,7 +103,14 @@ pub(crate) const FILTERS: &[FilterKind] = &{
 };
 
 const fn later(name: &'static str) -> FilterKind {
-    FilterKind { name, role: Role::Plain, schema: || json_schema!({ "type": "object" }), build: refuse }
+    FilterKind {
+        name,
+        role: Role::Plain,
+        docs: "",
+        later: true,
+        schema: |_| json_schema!({ "type": "object" }),
+        build: refuse,
+    }
 }
 
 /// One function for all of them: the table's own `use` says which it is.

@@ -79,7 +79,7 @@ fn section(page: &mut String, kind: &FilterKind, source: &str) {
     let mut first = docs.chars();
     let docs: String = first.next().map(char::to_uppercase).into_iter().flatten().chain(first).collect();
     let _ = write!(page, "\n### {}\n\n{docs}\n", kind.name);
-    let schema = Json::from((kind.schema)());
+    let schema = policy::schema::settings(LIBRARY, kind.name).unwrap_or_default();
     let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let settings = schema["properties"].as_object().filter(|settings| !settings.is_empty());
     let Some(settings) = settings else { return };

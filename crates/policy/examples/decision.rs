@@ -87,6 +87,7 @@ const LIBRARY: Library = Library {
     attributes: &[],
     plain: &Plain,
     lints: &[],
+    settings: &[],
 };
 
 fn main() -> std::io::Result<()> {

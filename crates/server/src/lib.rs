@@ -20,6 +20,7 @@ mod listen;
 mod load;
 mod look;
 mod metrics;
+mod mutants;
 mod node;
 mod once;
 mod options;
@@ -35,6 +36,7 @@ mod upstream;
 
 pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
 pub use look::{Look, look};
+pub use mutants::{Fate, MutantOutcome, MutantReport, mutants};
 pub use once::{check, log_settings, open_stores, store_check, store_migrate, store_purge};
 pub use options::{Host, Options, StartError, Started, StartedListener};
 pub use records::{Records, Stores};

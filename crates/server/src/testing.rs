@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::Diagnostics;
+use policy::coverage::{Coverage, Unstated};
 use policy::diagnostic::Diagnostic;
-use policy::engine::Decision;
+use policy::engine::{Decision, Program};
 use policy::reader::Files;
 
 use crate::load::{Draft, Fingerprint, read_files, run_chosen};
@@ -16,7 +17,7 @@ use crate::reload::FolderWatch;
 use crate::tasks;
 
 /// What `portcullis test` found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TestReport {
     /// What the load itself found; with an error among them no test ran.
     pub diagnostics: Diagnostics,
@@ -24,6 +25,10 @@ pub struct TestReport {
     pub tests: Vec<TestOutcome>,
     /// Policies that were asked for and have no test, or do not exist.
     pub untested: Vec<String>,
+    /// How much of the policies that are asked for these tests reach.
+    pub coverage: Coverage,
+    /// Filters that ended as they do not state: the coverage is not to be trusted there.
+    pub unstated: Vec<Unstated>,
 }
 
 /// One test that ran.
@@ -51,6 +56,21 @@ pub struct TestChoice {
 }
 
 impl TestReport {
+    /// Works out from the decision records what the tests reached.
+    fn measure(&mut self, program: &Program, choice: &TestChoice) {
+        let mut coverage = Coverage::new(program);
+        for decision in self.tests.iter().flat_map(|test| &test.decisions) {
+            coverage.add(decision);
+            for unstated in program.unstated(decision) {
+                if !self.unstated.contains(&unstated) {
+                    self.unstated.push(unstated);
+                }
+            }
+        }
+        coverage.policies.retain(|policy| choice.has_policy(&policy.policy));
+        self.coverage = coverage;
+    }
+
     /// Whether the load and every test went well.
     pub fn passed(&self) -> bool {
         !self.diagnostics.has_errors() && self.tests.iter().all(|t| t.failure.is_none())
@@ -58,10 +78,19 @@ impl TestReport {
 }
 
 impl TestChoice {
+    /// Whether this policy is asked for.
+    pub(crate) fn has_policy(&self, policy: &str) -> bool {
+        self.policies.is_empty() || self.policies.iter().any(|asked| asked == policy)
+    }
+
     /// Whether a test of this policy and name is asked for.
     pub(crate) fn has(&self, policy: &str, name: &str) -> bool {
-        let of_policy = self.policies.is_empty() || self.policies.iter().any(|asked| asked == policy);
-        of_policy && self.text.as_ref().is_none_or(|text| name.contains(text.as_str()))
+        self.has_policy(policy) && self.has_text(name)
+    }
+
+    /// Whether a test of this name is asked for, whatever its policy.
+    pub(crate) fn has_text(&self, name: &str) -> bool {
+        self.text.as_ref().is_none_or(|text| name.contains(text.as_str()))
     }
 }
 
@@ -71,13 +100,14 @@ pub async fn test(options: &Options, choice: &TestChoice) -> TestReport {
 }
 
 async fn run(draft: Draft, options: &Options, choice: &TestChoice) -> TestReport {
-    if draft.program.is_none() {
-        return TestReport { diagnostics: draft.reading.diagnostics, tests: Vec::new(), untested: Vec::new() };
-    }
+    let Some(program) = draft.program.clone() else {
+        return TestReport { diagnostics: draft.reading.diagnostics, ..TestReport::default() };
+    };
     let mut report = run_chosen(&draft, options, choice).await;
     let mut diagnostics = draft.reading.diagnostics;
     diagnostics.extend(std::mem::take(&mut report.diagnostics));
     report.diagnostics = diagnostics.sorted();
+    report.measure(&program, choice);
     report
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use gen_lsp_types::CompletionItemKind;
+use policy::diagnostic::{Code, codes};
+use policy::lint::LINTS;
 use policy::outline::Thing;
 use policy::reader::Sketch;
 
@@ -49,6 +51,7 @@ fn names(ground: &Ground<'_>, spot: &Spot, beside: &[String]) -> Vec<Offer> {
         ["test", "given" | "expect", "upstreams"] => {
             ground.look.upstreams.iter().map(|name| (name.clone(), String::from("upstream"))).collect()
         }
+        ["allow"] => return lints(beside),
         [.., "with"] => called(ground, spot),
         _ => Vec::new(),
     };
@@ -60,6 +63,20 @@ fn names(ground: &Ground<'_>, spot: &Spot, beside: &[String]) -> Vec<Offer> {
         ..Offer::default()
     };
     named.into_iter().filter(|(name, _)| !beside.contains(name)).map(offer).collect()
+}
+
+/// Lints, each with what it warns of. The reason is for a person to write: without one it is an error.
+fn lints(beside: &[String]) -> Vec<Offer> {
+    let lints = LINTS.iter().filter(|(_, name)| !beside.iter().any(|own| own == name));
+    let offer = |(code, name): &(Code, &str)| Offer {
+        label: (*name).to_owned(),
+        text: Some(format!("{name} = \"\"")),
+        kind: Some(CompletionItemKind::Property),
+        detail: Some(code.to_string()),
+        doc: codes::explanation(code.as_str()).and_then(|page| page.lines().next()).unwrap_or_default().to_owned(),
+        ..Offer::default()
+    };
+    lints.map(offer).collect()
 }
 
 /// The inputs of the policy that a `call` names.

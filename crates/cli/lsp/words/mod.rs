@@ -44,7 +44,7 @@ pub(super) fn filter(uses: Option<&str>) -> Value {
             },
             "required": ["of"],
         }),
-        Some(name) => filters::LIBRARY.filter(name).map(|kind| Value::from((kind.schema)())).unwrap_or_default(),
+        Some(name) => policy::schema::settings(filters::LIBRARY, name).unwrap_or_default(),
         None => Value::Null,
     };
     let mut own = if own.is_object() { own } else { json!({}) };
@@ -82,6 +82,7 @@ pub(super) fn file(kind: FileKind) -> Value {
                 "before": described("Policies that run before it, in place of its listener's."),
                 "input": described("What a `call` has to give: `message = \"string\"`."),
                 "allow": described("Lints that are silent in this file, each with a reason."),
+                "mutants": described("Mutants that no test can notice, each with the reason: `\"NAME:removed\" = \"why\"`."),
             },
         })),
         FileKind::Tests => with_tests(json!({ "properties": {} })),
@@ -102,6 +103,7 @@ pub(super) fn headers(kind: FileKind) -> &'static [(&'static str, bool, &'static
             ("on_error", true, "A filter of the chain that takes failures and faults."),
             ("input", false, "What a `call` has to give."),
             ("allow", false, "Lints that are silent in this file, each with a reason."),
+            ("mutants", false, "Mutants that no test can notice, each with the reason."),
             ("test", true, "A test of this policy."),
         ],
         FileKind::Tests => &[("test", true, "A test of the policy.")],

@@ -5,4 +5,4 @@ mod json_path;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = &[FilterKind::of::<json_path::Settings>()];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![json_path,];

@@ -8,9 +8,4 @@ mod unset;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = &[
-    FilterKind::of::<fail::Settings>(),
-    FilterKind::of::<require::Settings>(),
-    FilterKind::of::<set::Settings>(),
-    FilterKind::of::<unset::Settings>(),
-];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![fail, require, set, unset,];

@@ -11,10 +11,5 @@ mod set_header;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = &[
-    FilterKind::of::<proxy::Settings>(),
-    FilterKind::of::<remove_header::Settings>(),
-    FilterKind::of::<respond::Settings>(),
-    FilterKind::of::<security_headers::Settings>(),
-    FilterKind::of::<set_header::Settings>(),
-];
+pub(crate) const FILTERS: &[FilterKind] =
+    policy::filters![proxy, remove_header, respond, security_headers, set_header,];

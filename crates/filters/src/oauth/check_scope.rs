@@ -84,6 +84,7 @@ impl FilterConfig for Settings {
             allowed: cx.dynamic(&self.allowed)?,
             grant: cx.reads_if_set(&GRANT),
             scopes: cx.writes(&SCOPES),
+            spare: Asked::Fixed(Arc::new(Granted { asked: Scopes::NONE, granted: Scopes::NONE })),
         })
     }
 }
@@ -95,6 +96,8 @@ pub(crate) struct CheckScope {
     allowed: Getter<Value>,
     grant: Slot<Grant>,
     scopes: Slot<Granted>,
+    /// Nothing asked: what a mutant puts in the place of a list of the table.
+    spare: Asked,
 }
 
 enum Question {
@@ -129,6 +132,22 @@ enum Asked {
 impl Filter for CheckScope {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
         settle(self.check(exchange))
+    }
+
+    fn weaknesses(&self) -> Vec<String> {
+        match &self.asked {
+            Question::Table(_, table) => table.iter().map(|(name, _)| format!("asked {name} emptied")).collect(),
+            // Nothing asked of a token is the same as without the filter.
+            Question::One(_) => Vec::new(),
+        }
+    }
+
+    fn weaken(&mut self, weakness: usize) {
+        if let Question::Table(_, table) = &mut self.asked
+            && let Some((_, asked)) = table.get_mut(weakness)
+        {
+            std::mem::swap(asked, &mut self.spare);
+        }
     }
 }
 

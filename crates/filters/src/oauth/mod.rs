@@ -27,19 +27,22 @@ pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT,
 pub use lints::LINTS;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
 
-use policy::filter::FilterKind;
+use policy::filter::{FilterKind, SettingsCheck};
+
+/// The checks of this category's settings files.
+pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 
 /// The filters of this category.
-pub const FILTERS: &[FilterKind] = &[
-    FilterKind::of::<authenticate_client::Settings>(),
-    FilterKind::of::<client_credentials::Settings>(),
-    FilterKind::of::<check_scope::Settings>(),
-    FilterKind::of::<issue_token::Settings>(),
-    FilterKind::of::<token_response::Settings>(),
-    FilterKind::of::<validate_token::Settings>(),
-    FilterKind::of::<token_info::Settings>(),
-    FilterKind::of::<introspect::Settings>(),
-    FilterKind::of::<revoke_token::Settings>(),
-    FilterKind::of::<metadata::Settings>(),
-    FilterKind::of::<fail::Settings>(),
+pub const FILTERS: &[FilterKind] = policy::filters![
+    authenticate_client,
+    client_credentials,
+    check_scope,
+    issue_token,
+    token_response,
+    validate_token,
+    token_info,
+    introspect,
+    revoke_token,
+    metadata,
+    fail,
 ];

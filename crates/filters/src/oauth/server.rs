@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use ::oauth::metadata::ISSUER_RULE;
 use ::oauth::{Issuer, Scopes};
+use policy::compile::Shared;
 use policy::diagnostic::{Place, Problem, Span, codes};
 use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
@@ -69,6 +70,45 @@ impl ServerSettings {
     pub(super) fn scopes(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.scopes.0.iter().map(|(name, _)| name)
     }
+
+    /// All that is wrong in it. Where something `lacks` the variable that it names and that is but a warning, it is not wrong too.
+    fn problems(&self, lacks: impl Fn(Span) -> bool, place: impl Fn(Span) -> Place) -> Diagnostics {
+        let mut problems = Diagnostics::new();
+        if let Some(issuer) = &self.issuer
+            && Issuer::parse(&issuer.value.0).is_none()
+            && !lacks(issuer.span)
+        {
+            problems.push(no_issuer().at(place(issuer.span)));
+        }
+        if let Some(profile) = self.profile.as_ref().filter(|profile| profile.value != "default") {
+            let problem = Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value));
+            problems.push(problem.with_help("leave `profile` out").at(place(profile.span)));
+        }
+        let later = [("refresh_token", &self.maximum_lifetime.refresh_token), ("code", &self.maximum_lifetime.code)];
+        for (name, setting) in later.into_iter().filter_map(|(name, setting)| Some((name, setting.as_ref()?))) {
+            let problem = Problem::error(codes::NOT_YET, format!("`maximum_lifetime.{name}` is not there yet"));
+            let help = "leave it out: this version issues access tokens only";
+            problems.push(problem.with_help(help).at(place(setting.span())));
+        }
+        for scope in self.scopes().filter(|scope| Scopes::of([Arc::from(scope.value.as_str())]).is_none()) {
+            let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no scope", scope.value));
+            let help = "a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)";
+            problems.push(problem.with_help(help).at(place(scope.span)));
+        }
+        problems
+    }
+}
+
+/// What is wrong in the file, whether or not a filter reads it.
+pub(crate) fn check(shared: &Shared<'_>) -> Diagnostics {
+    match shared.settings_file::<ServerSettings>(FILE) {
+        Err(problems) => problems,
+        Ok(None) => Diagnostics::new(),
+        Ok(Some(settings)) => {
+            let place = |span| shared.settings_place(FILE, span).expect("a file that was read is there");
+            settings.problems(|span| shared.settings_lack(FILE, span), place)
+        }
+    }
 }
 
 /// The settings, checked.
@@ -77,34 +117,9 @@ pub(crate) struct Server(Arc<ServerSettings>);
 impl Server {
     /// Reads the file; what is wrong in it is told at its place there.
     pub(super) fn read(cx: &mut BuildContext<'_>) -> Result<Server, Diagnostics> {
-        let server = Server(cx.settings_file::<ServerSettings>(FILE)?.unwrap_or_default());
-        if let Some(profile) = server.0.profile.as_ref().filter(|profile| profile.value != "default") {
-            return Err(Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value))
-                .with_help("leave `profile` out")
-                .at(in_file(profile.span, cx))
-                .into());
-        }
-        let later =
-            [("refresh_token", &server.0.maximum_lifetime.refresh_token), ("code", &server.0.maximum_lifetime.code)];
-        for (name, setting) in later {
-            if let Some(setting) = setting {
-                return Err(Problem::error(codes::NOT_YET, format!("`maximum_lifetime.{name}` is not there yet"))
-                    .with_help("leave it out: this version issues access tokens only")
-                    .at(in_file(setting.span(), cx))
-                    .into());
-            }
-        }
-        for scope in server.0.scopes() {
-            if Scopes::of([Arc::from(scope.value.as_str())]).is_none() {
-                return Err(Problem::error(codes::BAD_VALUE, format!("`{}` is no scope", scope.value))
-                    .with_help(
-                        "a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)",
-                    )
-                    .at(in_file(scope.span, cx))
-                    .into());
-            }
-        }
-        Ok(server)
+        let settings = cx.settings_file::<ServerSettings>(FILE)?.unwrap_or_default();
+        let problems = settings.problems(|span| cx.settings_lack(FILE, span), |span| in_file(span, cx));
+        if problems.is_empty() { Ok(Server(settings)) } else { Err(problems) }
     }
 
     /// The scopes that are declared.
@@ -132,14 +147,8 @@ impl Server {
     /// The issuer: that of the file, else that of a node with one loopback listener. Never the `Host` of a request.
     pub(super) fn issuer(&self, cx: &BuildContext<'_>) -> Result<Issuer, Diagnostics> {
         if let Some(text) = &self.0.issuer {
-            // Where a variable is not set and that is but a warning, the rest is checked all the same.
             let given = if cx.settings_lack(FILE, text.span) { STAND_IN } else { &text.value.0 };
-            return Issuer::parse(given).ok_or_else(|| {
-                Problem::error(codes::ISSUER, "this is no issuer")
-                    .with_help(ISSUER_RULE)
-                    .at(in_file(text.span, cx))
-                    .into()
-            });
+            return Issuer::parse(given).ok_or_else(|| no_issuer().at(in_file(text.span, cx)).into());
         }
         cx.node().default_issuer.as_deref().and_then(Issuer::parse).ok_or_else(|| {
             let help = format!(
@@ -150,6 +159,10 @@ impl Server {
             problem.with_help(help).at(cx.own_place()).into()
         })
     }
+}
+
+fn no_issuer() -> Problem {
+    Problem::error(codes::ISSUER, "this is no issuer").with_help(ISSUER_RULE)
 }
 
 /// A place in the file; that of the filter where it cannot be told.

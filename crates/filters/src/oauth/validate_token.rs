@@ -80,6 +80,7 @@ impl FilterConfig for Settings {
         Ok(ValidateToken {
             places,
             audience: self.audience.clone(),
+            spare: Vec::new(),
             keep_credential: self.keep_credential,
             realm: self.realm.clone().unwrap_or_else(|| DEFAULT_REALM.to_owned()),
             live: Live::build(&self.store, &self.clients, cx)?,
@@ -94,6 +95,8 @@ impl FilterConfig for Settings {
 pub(crate) struct ValidateToken {
     places: Vec<Place>,
     audience: Vec<String>,
+    /// None: what a mutant puts in the place of the audience.
+    spare: Vec<String>,
     keep_credential: bool,
     realm: String,
     live: Live,
@@ -105,6 +108,14 @@ pub(crate) struct ValidateToken {
 impl Filter for ValidateToken {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
         settle(self.validate(exchange).await)
+    }
+
+    fn weaknesses(&self) -> Vec<String> {
+        if self.audience.is_empty() { Vec::new() } else { vec![String::from("audience emptied")] }
+    }
+
+    fn weaken(&mut self, _: usize) {
+        std::mem::swap(&mut self.audience, &mut self.spare);
     }
 }
 

@@ -7,4 +7,4 @@ mod rate_limit;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = &[FilterKind::of::<rate_limit::Settings>()];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![rate_limit,];

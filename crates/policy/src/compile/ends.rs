@@ -131,14 +131,19 @@ impl Follow<'_> {
         let handles_missing = matches!(&step.action, Action::Switch(Switch { missing: Some(_), .. }));
         let own = said.own.failures.iter().any(|end| !end.rare && !(handles_missing && end.code == MISSING_VALUE));
         let when = said.when.as_ref().is_some_and(|when| when.failures.are_for_tests());
-        ways.failure |= own || when || found.lacking || said.own.always_fails && !ways.abort;
+        let own = own || when || found.lacking || said.own.always_fails && !ways.abort;
+        ways.failure |= own;
+        let shown = match &step.action {
+            Action::Filter(_) => ways,
+            _ => ways.of_flow_word(own, step),
+        };
         let skipped = step.when.is_some();
         let mut asked = Outcomes::default();
         for (holds, outcome) in [
-            (ways.success, StepOutcome::Success),
-            (ways.answered, StepOutcome::Answered),
-            (ways.failure, StepOutcome::Failure),
-            (ways.abort, StepOutcome::Abort),
+            (shown.success, StepOutcome::Success),
+            (shown.answered, StepOutcome::Answered),
+            (shown.failure, StepOutcome::Failure),
+            (shown.abort, StepOutcome::Abort),
             (skipped, StepOutcome::Skipped),
         ] {
             asked.add_if(holds, outcome);
@@ -196,7 +201,7 @@ impl Follow<'_> {
 fn of_filter(own: &Effects, found: Found) -> Ways {
     // A thing that a filter before it has used is there: its fault cannot be shown here. A filter that only states faults may
     // end in them at any time.
-    let down = if own.uses.is_empty() { own.faults.are_for_tests() } else { found.first_use };
+    let down = if own.things().next().is_none() { own.faults.are_for_tests() } else { found.first_use };
     Ways {
         success: own.answers != Answers::Always && !own.always_fails,
         on_purpose: false,
@@ -222,6 +227,18 @@ impl Ways {
     /// A chain's ways as who runs it sees them.
     fn of_run(self) -> Ways {
         Ways { success: self.success || self.on_purpose, on_purpose: false, ..self }
+    }
+
+    /// What tests are to show of a flow word. The filters that it runs have theirs asked of them, once, whoever runs them; so of
+    /// these ways one is enough, and what the flow word itself makes of them: its own failure, and where it then goes.
+    fn of_flow_word(self, own_failure: bool, step: &Step) -> Ways {
+        Ways {
+            success: self.success,
+            on_purpose: false,
+            answered: self.answered && !self.success,
+            failure: self.failure && (own_failure || step.on_failure != Move::Up || !self.success && !self.answered),
+            abort: self.abort && (step.on_abort != Move::Up || !self.success && !self.answered && !self.failure),
+        }
     }
 
     fn join(&mut self, other: Ways) {

@@ -10,13 +10,20 @@ use crate::diagnostic::codes;
 use crate::reader::{Entry, Node, NodeKind, Table};
 use crate::settings::Spanned;
 
+/// The settings of `switch`.
+pub(crate) const SWITCH: &[&str] = &["on", "case", "else", "missing", "fold_case"];
+/// The settings of `call`.
+pub(crate) const CALL: &[&str] = &["policy", "chain", "with"];
+/// The settings of `any`.
+pub(crate) const ANY: &[&str] = &["of", "try"];
+
 fn known(own: &[&'static str]) -> Vec<&'static str> {
     COMMON.iter().chain(own).copied().collect()
 }
 
 /// `use = "switch"`.
 pub(crate) fn read_switch(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table) -> Option<Switch> {
-    r.unknown_keys(table, &known(&["on", "case", "else", "missing", "fold_case"]), "`switch`");
+    r.unknown_keys(table, &known(SWITCH), "`switch`");
     let fold_case = table.entry("fold_case").and_then(|entry| r.bool(entry)).unwrap_or(false);
     let on = table.entry("on");
     if on.is_none() {
@@ -98,7 +105,7 @@ fn read_target(r: &mut Reporter<'_>, linker: &Linker<'_>, what: &str, node: &Nod
 
 /// `use = "call"`.
 pub(crate) fn read_call(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table) -> Option<Call> {
-    r.unknown_keys(table, &known(&["policy", "chain", "with"]), "`call`");
+    r.unknown_keys(table, &known(CALL), "`call`");
     let (policy, chain, with) = (table.entry("policy"), table.entry("chain"), table.entry("with"));
     let target = match (policy, chain) {
         (Some(entry), None) => {
@@ -145,7 +152,7 @@ fn read_arguments(r: &mut Reporter<'_>, entry: &Entry) -> Vec<Argument> {
 
 /// `use = "any"`.
 pub(crate) fn read_any(r: &mut Reporter<'_>, linker: &Linker<'_>, table: &Table) -> Option<Any> {
-    r.unknown_keys(table, &known(&["of", "try"]), "`any`");
+    r.unknown_keys(table, &known(ANY), "`any`");
     let all = match table.entry("try").and_then(|entry| r.text(entry)) {
         Some(word) if word.value == "all" => true,
         Some(word) => {

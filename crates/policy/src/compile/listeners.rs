@@ -9,7 +9,7 @@ use http::HeaderName;
 use super::build::PolicyEffects;
 use super::model::{Policy, PolicyId, Target};
 use super::policy::Names;
-use super::shared::{ListenerFacts, NodeFacts};
+use super::shared::{ListenerFacts, NamedPolicy, NodeFacts};
 use super::table::{did_you_mean, list};
 use crate::diagnostic::{Code, Diagnostics, Problem, codes};
 use crate::engine::model as compiled;
@@ -43,7 +43,7 @@ pub(crate) fn link(node: &NodeFacts, policies: &[Policy], names: &Names, problem
 }
 
 fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) -> Listener {
-    let mut find = |name: &String, key: &str| {
+    let mut find = |NamedPolicy { name, place }: &NamedPolicy, key: &str| {
         let found = names.get(name).copied();
         if found.is_none() {
             let help = did_you_mean(name, names.keys().map(String::as_str))
@@ -51,7 +51,11 @@ fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) ->
             let code: Code = codes::UNKNOWN_POLICY;
             let message =
                 format!("`{key}` of the listener `{}` names the policy `{name}`, which does not exist", facts.name);
-            problems.push(Problem::error(code, message).with_help(help).nowhere());
+            let problem = Problem::error(code, message).with_help(help);
+            problems.push(match place {
+                Some(place) => problem.at(place.clone()),
+                None => problem.nowhere(),
+            });
         }
         found
     };

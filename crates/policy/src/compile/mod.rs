@@ -28,9 +28,19 @@ pub(crate) mod table;
 mod tests;
 
 pub use layout::Layout;
-pub use shared::{ListenerFacts, NodeFacts, SettingsFiles, Shared};
+pub(crate) use policy::input_types;
+pub use shared::{ListenerFacts, NamedPolicy, NodeFacts, SettingsFiles, Shared};
 pub use sources::policy_name;
 pub use survey::{ChainSurvey, PolicySurvey, StepSurvey, Survey};
+
+/// The keys that are known in the tables that the compiler takes apart by hand.
+#[cfg(test)]
+pub(crate) mod known {
+    pub(crate) use super::flow_words::{ANY, CALL, SWITCH};
+    pub(crate) use super::policy::KEYS as POLICY;
+    pub(crate) use super::step::{COMMON, FLOW_WORDS};
+    pub(crate) use crate::route::KEYS as ROUTE;
+}
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -128,6 +138,7 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     let (chains, said): (Vec<_>, Vec<build::PolicyEffects>) = built.unzip();
     let (layout, mut steps) = (builder.layout, builder.steps);
     problems.extend(builder.problems);
+    input.library.settings.iter().for_each(|check| problems.extend(check(&shared)));
     problems.extend(shared.settings_warnings());
 
     let listeners = listeners::link(input.node, &policies, &sources.names, &mut problems);

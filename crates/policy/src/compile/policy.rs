@@ -14,7 +14,7 @@ use crate::settings::Spanned;
 use crate::value::Type;
 
 /// What may stand at the top of a policy file.
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "description",
     "route",
     "routes",
@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "on_error",
     "response",
     "test",
+    "mutants",
     crate::lint::ALLOW,
 ];
 
@@ -94,6 +95,9 @@ pub(crate) fn read_policy(
     if let Some(entry) = root.entry("description") {
         r.text(entry);
     }
+    if let Some(mutants) = root.entry("mutants") {
+        check_mutants(r, mutants);
+    }
     let mut reader =
         PolicyReader { root, linker: Linker { library, policies: names, chains: BTreeMap::new() }, tables: Vec::new() };
     let handlers = reader.collect_chains(r);
@@ -116,6 +120,17 @@ pub(crate) fn read_policy(
         on_failure: handlers.on_failure,
         on_abort: handlers.on_abort,
         response: handlers.response,
+    }
+}
+
+/// `[mutants]`: which mutants no test can notice, and why. Whether they exist, `portcullis test --mutants` sees.
+fn check_mutants(r: &mut Reporter<'_>, entry: &Entry) {
+    for mutant in r.table(entry).iter().flat_map(|table| &table.entries) {
+        let Some(reason) = r.text(mutant) else { continue };
+        if reason.value.trim().is_empty() {
+            let message = format!("no reason is given for the mutant `{}`", mutant.name);
+            r.error(codes::BAD_VALUE, reason.span, message, "say why no test can notice it");
+        }
     }
 }
 
@@ -251,6 +266,11 @@ impl<'a> PolicyReader<'a> {
         }
         inputs
     }
+}
+
+/// The names of the types of `[input]`.
+pub(crate) fn input_types() -> Vec<&'static str> {
+    TYPES.iter().map(|(name, _)| *name).collect()
 }
 
 /// The types of `[input]`.

@@ -47,11 +47,26 @@ pub struct ListenerFacts {
     /// Its name.
     pub name: String,
     /// Policies that run before every policy on it.
-    pub before: Vec<String>,
+    pub before: Vec<NamedPolicy>,
     /// Policies that run on every answer.
-    pub after: Vec<String>,
+    pub after: Vec<NamedPolicy>,
     /// The policy that answers what nothing took.
-    pub on_error: Option<String>,
+    pub on_error: Option<NamedPolicy>,
+}
+
+/// A policy's name, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPolicy {
+    /// The name.
+    pub name: String,
+    /// Where, for what is wrong with it.
+    pub place: Option<Place>,
+}
+
+impl From<&str> for NamedPolicy {
+    fn from(name: &str) -> Self {
+        NamedPolicy { name: name.to_owned(), place: None }
+    }
 }
 
 /// What all filters of one compilation share.
@@ -109,7 +124,7 @@ impl Shared<'_> {
     }
 
     /// Whether a setting of such a file lacks what it names outside. That was a warning, so something may stand in for it.
-    pub(crate) fn settings_lack(&self, path: &str, span: Span) -> bool {
+    pub fn settings_lack(&self, path: &str, span: Span) -> bool {
         let path = format!("policies/{path}");
         let within =
             |place: &Place| place.file.path == path && span.start <= place.span.start && place.span.end <= span.end;

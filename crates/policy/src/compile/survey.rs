@@ -72,7 +72,7 @@ pub(super) fn of(policies: &[Policy], effects: &[&PolicyEffects], points: &Point
                 let set = (0..=chain.steps.len()).map(|step| points.at((id, number, step))).collect();
                 let steps = chain.steps.iter().zip(said).map(|(step, said)| StepSurvey {
                     uses: step.uses.value.clone(),
-                    things: said.own.uses.iter().map(|(kind, name)| (kind.clone(), name.value.clone())).collect(),
+                    things: said.own.things().map(|(kind, name)| (kind.clone(), name.value.clone())).collect(),
                 });
                 (chain.path.clone(), ChainSurvey { set, steps: steps.collect() })
             })

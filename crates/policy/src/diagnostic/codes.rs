@@ -129,6 +129,8 @@ codes! {
     TEST_FAILED = "P0601";
     /// The tests of the policies did not finish in time.
     TESTS_SLOW = "P0602";
+    /// An explanation of a mutant that explains nothing.
+    STALE_EXPLANATION = "P0603";
     /// A store that no filter uses.
     UNUSED_STORE = "P0701";
     /// An upstream that no filter uses.

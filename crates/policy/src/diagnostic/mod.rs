@@ -3,12 +3,14 @@
 pub mod codes;
 mod list;
 mod render;
+mod sarif;
 mod shown;
 mod source;
 
 pub use codes::Code;
 pub use list::{Count, Diagnostics};
 pub use render::{render, render_one, to_json};
+pub use sarif::to_sarif;
 pub use source::SourceFile;
 
 use self::shown::readable;

@@ -28,6 +28,13 @@ pub(crate) struct Policy {
     pub(crate) facts: Vec<(&'static str, Value)>,
 }
 
+impl Policy {
+    /// Its file, relative to the configuration folder.
+    pub(crate) fn file(&self) -> String {
+        format!("policies/{}.toml", self.name)
+    }
+}
+
 /// A chain.
 pub(crate) struct Chain {
     /// As it stands in ids: `filter`, `chain.code`, `on_failure`.
@@ -108,7 +115,7 @@ pub(crate) struct Any {
 }
 
 /// Where a flow word leads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Chain(usize),
     Policy(usize),
@@ -138,6 +145,13 @@ pub(crate) struct Stated {
     pub(crate) codes: Box<[ReasonCode]>,
 }
 
+impl StepInfo {
+    /// Its line in the policy's file.
+    pub(crate) fn line(&self) -> usize {
+        self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(1)
+    }
+}
+
 /// One way that a flow word can take.
 pub(crate) struct BranchInfo {
     /// `case client_credentials`, `else`, `missing`, `of bearer`.
@@ -156,8 +170,8 @@ impl Outcomes {
     pub(crate) const ALL: [StepOutcome; 5] =
         [StepOutcome::Success, StepOutcome::Answered, StepOutcome::Failure, StepOutcome::Abort, StepOutcome::Skipped];
 
-    pub(crate) fn add(&mut self, outcome: StepOutcome) {
-        self.0 |= 1 << outcome as u8;
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Adds it where that holds.
@@ -167,14 +181,6 @@ impl Outcomes {
 
     pub(crate) fn has(self, outcome: StepOutcome) -> bool {
         self.0 >> outcome as u8 & 1 == 1
-    }
-
-    pub(crate) fn join(&mut self, other: Outcomes) {
-        self.0 |= other.0;
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = StepOutcome> {
-        Outcomes::ALL.into_iter().filter(move |outcome| self.has(*outcome))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::outcome::{BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ReasonCode};
+use crate::ports::VALUE;
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
@@ -94,6 +95,13 @@ pub struct BuildContext<'a> {
     pub(crate) effects: Effects,
     pub(crate) inputs: &'a BTreeMap<String, Type>,
     pub(crate) repeated_refused: bool,
+}
+
+impl Effects {
+    /// The stores and upstreams among what it uses: what can be down.
+    pub(crate) fn things(&self) -> impl Iterator<Item = &(String, Spanned<String>)> {
+        self.uses.iter().filter(|(kind, _)| kind != VALUE)
+    }
 }
 
 impl BuildContext<'_> {

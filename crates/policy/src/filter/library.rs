@@ -1,6 +1,7 @@
 //! The table of filters: explicit, one line a filter, no linker magic.
 
 use crate::attribute::Attribute;
+use crate::compile::Shared;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::{Exchange, Response};
 use crate::lint::RouteLint;
@@ -14,11 +15,25 @@ use super::{BuildContext, Filter, FilterConfig};
 pub trait ErasedFilter: Send + Sync {
     /// See [`Filter::run`].
     fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Outcome, Abort>>;
+    /// See [`Filter::weaknesses`].
+    fn weaknesses(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// See [`Filter::weaken`].
+    fn weaken(&mut self, _weakness: usize) {}
 }
 
 impl<F: Filter> ErasedFilter for F {
     fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Outcome, Abort>> {
         Box::pin(Filter::run(self, exchange))
+    }
+
+    fn weaknesses(&self) -> Vec<String> {
+        Filter::weaknesses(self)
+    }
+
+    fn weaken(&mut self, weakness: usize) {
+        Filter::weaken(self, weakness);
     }
 }
 
@@ -52,8 +67,12 @@ pub struct FilterKind {
     pub name: &'static str,
     /// What it makes of a policy.
     pub role: Role,
+    /// What the file it stands in says of it: its `//!` lines, as they stand there. Put in by [`filters!`](crate::filters).
+    pub docs: &'static str,
+    /// A later version brings it: known, and refused.
+    pub later: bool,
     /// Its settings' JSON Schema.
-    pub schema: fn() -> schemars::Schema,
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
     /// Reads its settings from a policy's table and compiles them.
     pub build: BuildFn,
 }
@@ -63,12 +82,22 @@ pub type BuildFn =
     fn(&Table, skip: &[&str], &dyn Outside, &mut BuildContext<'_>) -> Result<Box<dyn ErasedFilter>, Diagnostics>;
 
 impl FilterKind {
+    /// What its file says of it, as Markdown.
+    pub fn documentation(&self) -> String {
+        self.docs
+            .lines()
+            .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n")
+            .collect()
+    }
+
     /// The kind that this settings type is.
     pub const fn of<C: FilterConfig>() -> Self {
         FilterKind {
             name: C::TYPE,
             role: C::ROLE,
-            schema: || schemars::schema_for!(C),
+            docs: "",
+            later: false,
+            schema: C::json_schema,
             build: |table, skip, outside, cx| {
                 let (settings, mut found) = crate::reader::deserialize_known::<C>(cx.file(), table, skip, outside);
                 let Some(settings) = settings else { return Err(found) };
@@ -88,6 +117,54 @@ impl FilterKind {
     }
 }
 
+/// The table of a category's filters: the names of its modules, each with its `Settings`, and what the module's file says of itself.
+///
+/// ```ignore
+/// pub(crate) const FILTERS: &[FilterKind] = policy::filters![fail, require, set];
+/// ```
+#[macro_export]
+macro_rules! filters {
+    ($($module:ident),+ $(,)?) => {
+        &[$($crate::filter::FilterKind {
+            docs: {
+                const SOURCE: &str = include_str!(concat!(stringify!($module), ".rs"));
+                // A constant of its own, so that the program holds the documentation and not the source.
+                const DOCS: [u8; $crate::filter::docs_length(SOURCE)] = $crate::filter::docs_of(SOURCE);
+                match std::str::from_utf8(&DOCS) {
+                    Ok(docs) => docs,
+                    Err(_) => "",
+                }
+            },
+            ..$crate::filter::FilterKind::of::<$module::Settings>()
+        }),+]
+    };
+}
+
+/// How many bytes of a source file are the `//!` lines at its start.
+#[doc(hidden)]
+pub const fn docs_length(source: &str) -> usize {
+    let bytes = source.as_bytes();
+    let mut at = 0;
+    while at + 2 < bytes.len() && bytes[at] == b'/' && bytes[at + 1] == b'/' && bytes[at + 2] == b'!' {
+        while at < bytes.len() && bytes[at] != b'\n' {
+            at += 1;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// The `//!` lines at the start of a source file.
+#[doc(hidden)]
+pub const fn docs_of<const LENGTH: usize>(source: &str) -> [u8; LENGTH] {
+    let (bytes, mut docs, mut at) = (source.as_bytes(), [0; LENGTH], 0);
+    while at < LENGTH {
+        docs[at] = bytes[at];
+        at += 1;
+    }
+    docs
+}
+
 /// The filters and attributes that an engine is given.
 #[derive(Clone, Copy)]
 pub struct Library {
@@ -99,7 +176,12 @@ pub struct Library {
     pub plain: &'static dyn AnswerStyle,
     /// Lints that look at more than one filter.
     pub lints: &'static [RouteLint],
+    /// Checks of the library's own settings files, whether or not a filter reads them.
+    pub settings: &'static [SettingsCheck],
 }
+
+/// Finds what is wrong in one of the library's own settings files ([`Shared::settings_file`]).
+pub type SettingsCheck = fn(&Shared<'_>) -> Diagnostics;
 
 impl Library {
     /// The filter of this name.
@@ -110,6 +192,11 @@ impl Library {
     /// All filters.
     pub fn kinds(&self) -> impl Iterator<Item = &'static FilterKind> {
         self.filters.iter().flat_map(|category| category.iter())
+    }
+
+    /// The filters that do something: without those that a later version brings.
+    pub fn there(&self) -> impl Iterator<Item = &'static FilterKind> {
+        self.kinds().filter(|kind| !kind.later)
     }
 
     /// The attribute of this root name, with its index in [`attributes`](Self::attributes).

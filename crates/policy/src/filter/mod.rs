@@ -8,7 +8,9 @@ mod library;
 pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
 pub use ending::{Ending, Endings};
 pub use keep::Keeper;
-pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role};
+pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role, SettingsCheck};
+#[doc(hidden)]
+pub use library::{docs_length, docs_of};
 
 use std::future::Future;
 
@@ -23,6 +25,17 @@ use crate::outcome::{Abort, Outcome};
 pub trait Filter: Send + Sync + 'static {
     /// Does its work on the exchange.
     fn run(&self, exchange: &mut Exchange) -> impl Future<Output = Result<Outcome, Abort>> + Send;
+
+    /// Ways in which its settings could ask for less without anybody seeing it, for `portcullis test --mutants`: `asked GET emptied`.
+    /// That the filter is left out, or ends the other way round, is tried of every filter.
+    fn weaknesses(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Makes it weaker in the way with this index; the second time it is as it was.
+    fn weaken(&mut self, weakness: usize) {
+        let _ = weakness;
+    }
 }
 
 /// A filter's settings, as they stand in a policy file.

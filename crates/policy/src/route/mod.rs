@@ -13,5 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use spec::KEYS;
 pub(crate) use spec::RouteSpec;
 pub(crate) use table::{Route, Router, Tie, Unmatched};

@@ -23,7 +23,7 @@ pub(crate) struct RouteSpec {
     pub(crate) query: Vec<(String, String)>,
 }
 
-const KEYS: &[&str] = &["path", "methods", "host", "headers", "query"];
+pub(crate) const KEYS: &[&str] = &["path", "methods", "host", "headers", "query"];
 
 impl RouteSpec {
     /// Reads a route; problems are reported.

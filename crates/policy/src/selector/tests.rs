@@ -50,7 +50,8 @@ static TOKEN: Key<Token> = Key::new(
     ],
 );
 
-const LIBRARY: Library = Library { filters: &[], attributes: &[&TOKEN as &dyn Attribute], plain: &Plain, lints: &[] };
+const LIBRARY: Library =
+    Library { filters: &[], attributes: &[&TOKEN as &dyn Attribute], plain: &Plain, lints: &[], settings: &[] };
 
 struct Nothing;
 impl Resources for Nothing {

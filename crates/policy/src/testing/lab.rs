@@ -41,6 +41,7 @@ pub(crate) const LAB: Library = Library {
     attributes: &[&CLIENT as &dyn Attribute],
     plain: &Plain,
     lints: &[],
+    settings: &[],
 };
 
 /// A fixture with them, and one policy on `/`.

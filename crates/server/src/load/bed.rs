@@ -33,9 +33,6 @@ pub(crate) struct TestBed {
     ready: Mutex<Option<Stage<TestWorld>>>,
 }
 
-/// A stage's clock is set forward between tests, and comes to its end: 64 bits of nanoseconds.
-const MOST_ON_A_STAGE: usize = 4_000;
-
 /// How policies are compiled for tests: as the node does it, or with a change.
 pub(crate) type Compile = Arc<dyn Fn(Input<'_>) -> Compiled + Send + Sync>;
 
@@ -47,6 +44,9 @@ pub(crate) fn unchanged() -> Compile {
 static UNCHANGED: LazyLock<Compile> = LazyLock::new(|| Arc::new(policy::compile::compile));
 
 impl TestBed {
+    /// A stage's clock is set forward between tests, and comes to its end: 64 bits of nanoseconds.
+    pub(crate) const MOST_ON_A_STAGE: usize = 4_000;
+
     /// What the files of a draft say, and what is wrong with their tests. Tests that are wrong are left out.
     pub(crate) fn new(draft: &Draft, options: &Options) -> (TestBed, Diagnostics) {
         let (tests, problems) = policy::testing::tests_in(&draft.reading.files, &draft.documents);
@@ -134,7 +134,7 @@ impl TestBed {
         let mut stage = self.first_stage(compile)?;
         let mut ran = 0;
         while let Some((place, test)) = queue.take() {
-            if ran == MOST_ON_A_STAGE {
+            if ran == Self::MOST_ON_A_STAGE {
                 stage = self.stage(compile)?;
                 ran = 0;
             }

@@ -45,8 +45,7 @@ pub(crate) async fn run_tests(draft: &Draft, options: &Options, gate: Gate) -> D
 
 /// The tests that are asked for, to their end.
 pub(crate) async fn run_chosen(draft: &Draft, options: &Options, choice: &TestChoice) -> TestReport {
-    let nothing = || TestReport { diagnostics: Diagnostics::new(), tests: Vec::new(), untested: Vec::new() };
-    run_within(None, usize::MAX, draft, options, choice).await.unwrap_or_else(nothing)
+    run_within(None, usize::MAX, draft, options, choice).await.unwrap_or_default()
 }
 
 /// All tests, with at most so many workers. `None` where they took too long.
@@ -73,5 +72,5 @@ async fn run_within(
             Err(problems) => diagnostics.extend(problems),
         }
     }
-    Some(TestReport { diagnostics, tests, untested })
+    Some(TestReport { diagnostics, tests, untested, ..TestReport::default() })
 }

@@ -28,6 +28,7 @@ use policy::ports::{Clock, Upstream};
 use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
 
+pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, left_behind};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
@@ -36,7 +37,7 @@ pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
-use self::world::TestWorld;
+pub(crate) use self::world::TestWorld;
 use crate::lint;
 use crate::options::Options;
 use crate::settings::{self, ListenerSettings, Settings};

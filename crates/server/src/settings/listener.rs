@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use policy::Diagnostics;
-use policy::compile::ListenerFacts;
+use policy::compile::{ListenerFacts, NamedPolicy};
 use policy::diagnostic::{Place, Problem, codes};
 use policy::reader::Keys;
 use policy::settings::Spanned;
@@ -22,11 +22,11 @@ pub(crate) struct ListenerSettings {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// Policies that run before every policy on it.
-    pub(crate) before: Vec<String>,
+    pub(crate) before: Vec<NamedPolicy>,
     /// Policies that run on every answer.
-    pub(crate) after: Vec<String>,
+    pub(crate) after: Vec<NamedPolicy>,
     /// The policy that answers what nothing took.
-    pub(crate) on_error: Option<String>,
+    pub(crate) on_error: Option<NamedPolicy>,
 }
 
 impl ListenerSettings {
@@ -91,10 +91,10 @@ fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<ListenerSet
         let instead = "terminate TLS before the gateway, and let this listener be reached from there only";
         keys.push(not_yet("TLS on a listener", instead).at(within.place(tls.name_span)));
     }
-    let names = |texts: Option<Vec<Spanned<&str>>>| texts.into_iter().flatten().map(|t| t.value.to_owned()).collect();
-    let before = names(keys.texts("before"));
-    let after = names(keys.texts("after"));
-    let on_error = keys.text("on_error").map(|policy| policy.value.to_owned());
+    let named = |text: Spanned<&str>| NamedPolicy { name: text.value.to_owned(), place: Some(within.place(text.span)) };
+    let before = keys.texts("before").into_iter().flatten().map(named).collect();
+    let after = keys.texts("after").into_iter().flatten().map(named).collect();
+    let on_error = keys.text("on_error").map(named);
     super::finish(keys, diagnostics);
     Some(ListenerSettings { name: name?, address: address?, before, after, on_error })
 }

@@ -2,7 +2,7 @@
 
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, codes};
-use policy::reader::Keys;
+use policy::reader::{Keys, did_you_mean};
 
 use super::Within;
 
@@ -33,6 +33,7 @@ impl Default for LogSettings {
     }
 }
 
+const FORMATS: [&str; 2] = ["text", "json"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSettings {
@@ -44,9 +45,8 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
             "json" => log.format = LogFormat::Json,
             other => {
                 let problem = Problem::error(codes::BAD_VALUE, format!("`{other}` is no format of log lines"));
-                keys.push(
-                    problem.with_help("`text` for people, or `json`: one object a line").at(within.place(format.span)),
-                );
+                let help = near_or(other, &FORMATS, "`text` for people, or `json`: one object a line");
+                keys.push(problem.with_help(help).at(within.place(format.span)));
             }
         }
     }
@@ -55,7 +55,8 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
             log.level = level.value.to_owned();
         } else {
             let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no log level", level.value));
-            keys.push(problem.with_help("one of error, warn, info, debug, trace").at(within.place(level.span)));
+            let help = near_or(level.value, &LEVELS, "one of error, warn, info, debug, trace");
+            keys.push(problem.with_help(help).at(within.place(level.span)));
         }
     }
     if let Some(access) = keys.bool("access") {
@@ -63,4 +64,12 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
     }
     super::finish(keys, diagnostics);
     log
+}
+
+/// The word that is likely meant, else what there is.
+fn near_or(word: &str, known: &[&str], all: &str) -> String {
+    match did_you_mean(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => all.to_owned(),
+    }
 }

@@ -4,6 +4,7 @@ mod listener;
 mod log;
 mod node;
 mod stores;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -56,6 +57,16 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
         stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
     }
     (Settings { node, stores, allows }, diagnostics)
+}
+
+/// The JSON Schema of `node.toml`.
+pub fn node_schema() -> serde_json::Value {
+    policy::schema::of::<tables::NodeFile>()
+}
+
+/// The JSON Schema of `stores/stores.toml`.
+pub fn stores_schema() -> serde_json::Value {
+    policy::schema::of::<tables::StoresFile>()
 }
 
 /// The file, parsed; nothing where there is none or where it is no TOML.

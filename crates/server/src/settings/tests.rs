@@ -102,7 +102,7 @@ access = false
     assert_eq!(problems, [] as [&str; 0]);
     let node = settings.node;
     assert_eq!(node.listeners.len(), 2);
-    assert_eq!(node.listeners[0].on_error.as_deref(), Some("e"));
+    assert_eq!(node.listeners[0].on_error.as_ref().map(|policy| policy.name.as_str()), Some("e"));
     assert_eq!(node.values["b"].to_string(), "from outside");
     assert_eq!(node.values["c"].to_string(), "d");
     assert_eq!(node.values["n"], policy::Value::Int(5));
@@ -278,4 +278,87 @@ fn an_upstream_may_not_point_at_the_admin_address_of_the_command_line_either() {
         found.iter().count()
     };
     assert_eq!((problems("127.0.0.1:2"), problems("127.0.0.1:3")), (1, 0));
+}
+
+/// What the reader says that it knows in a table: a key that it cannot know is put there.
+fn known(file: &str, before: &str) -> std::collections::BTreeSet<String> {
+    let text = format!("{before}\nzzzzzzzz = 1\n");
+    let texts = [(file, text.as_str())];
+    let (_, diagnostics) = read(&Files::from_texts(texts), None, &Variables(BTreeMap::new(), true));
+    let unknown = diagnostics.iter().find(|d| d.problem.message.contains("`zzzzzzzz`")).expect("it is told");
+    let help = unknown.problem.help.clone().unwrap_or_default();
+    let names: std::collections::BTreeSet<String> = help.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    // What a later version brings is known, and refused.
+    let later = |name: &String| {
+        let text = format!("{before}\n{name} = [1]\n");
+        let (_, found) = read(&Files::from_texts([(file, text.as_str())]), None, &Variables(BTreeMap::new(), true));
+        found.iter().any(|d| d.problem.code == codes::NOT_YET)
+    };
+    names.into_iter().filter(|name| !later(name)).collect()
+}
+
+#[test]
+fn schemas_have_the_keys_of_the_reader() {
+    let (node, stores) = (node_schema(), stores_schema());
+    let tables = [
+        ("node.toml", "", &node, ""),
+        ("node.toml", "[cluster]", &node, "ClusterTable"),
+        ("node.toml", "[[listener]]", &node, "ListenerTable"),
+        ("node.toml", "[admin]", &node, "AdminTable"),
+        ("node.toml", "[upstream.a]", &node, "UpstreamTable"),
+        ("node.toml", "[upstream.a.timeouts]", &node, "TimeoutsTable"),
+        ("node.toml", "[limits]", &node, "LimitsTable"),
+        ("node.toml", "[log]", &node, "LogTable"),
+        ("node.toml", "[debug]", &node, "DebugTable"),
+        ("stores/stores.toml", "", &stores, ""),
+        ("stores/stores.toml", "[store.clients]", &stores, "StoreTable"),
+        ("stores/stores.toml", "[kps.a]", &stores, "KpsTable"),
+    ];
+    let mut closed = 0;
+    for (file, before, schema, definition) in tables {
+        let schema = if definition.is_empty() { schema } else { &schema["definitions"][definition] };
+        let properties = schema["properties"].as_object().expect(definition);
+        assert_eq!(
+            properties.keys().cloned().collect::<std::collections::BTreeSet<_>>(),
+            known(file, before),
+            "{file} {before}"
+        );
+        for (key, setting) in properties {
+            assert!(setting["description"].as_str().is_some_and(|said| !said.is_empty()), "{file} {before} {key}");
+        }
+        closed += usize::from(schema["additionalProperties"] == false);
+    }
+    assert_eq!(closed, tables.len());
+    // No other table is there than those that were looked at, the sources' and the types of values.
+    let others = ["Duration", "ByteSize", "FromOutside", "Value"];
+    for name in node["definitions"].as_object().expect("definitions").keys() {
+        assert!(others.contains(&name.as_str()) || tables.iter().any(|(.., known)| known == name), "{name}");
+    }
+}
+
+/// What a schema says is the default is what the reader takes where the file says nothing.
+#[test]
+fn defaults_of_the_schema_are_those_of_the_reader() {
+    let schema = node_schema();
+    let mut text = String::new();
+    for (header, definition) in [
+        ("[limits]", "LimitsTable"),
+        ("[log]", "LogTable"),
+        ("[debug]", "DebugTable"),
+        ("[admin]", "AdminTable"),
+        ("[cluster]", "ClusterTable"),
+    ] {
+        text.push_str(&format!("{header}\n"));
+        for (key, setting) in schema["definitions"][definition]["properties"].as_object().expect(definition) {
+            text.push_str(&format!("{key} = {}\n", setting["default"]));
+        }
+    }
+    let (settings, problems) = read_texts(&text, "");
+    assert_eq!(problems, [] as [&str; 0], "{text}");
+    assert_eq!(settings.node, NodeSettings::default());
+    let timeouts = schema["definitions"]["TimeoutsTable"]["properties"].as_object().expect("timeouts");
+    let timeouts: Vec<_> = timeouts.iter().map(|(key, setting)| format!("{key} = {}", setting["default"])).collect();
+    let upstream =
+        |more: &str| read_texts(&format!("[upstream.a]\ntargets = [\"http://127.0.0.1:1\"]\n{more}"), "").0.node;
+    assert_eq!(upstream(&format!("timeouts = {{ {} }}", timeouts.join(", "))), upstream(""));
 }

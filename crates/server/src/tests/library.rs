@@ -25,6 +25,7 @@ pub(super) const LIBRARY: Library = Library {
     attributes: &[],
     plain: &Plain,
     lints: &[],
+    settings: &[],
 };
 
 /// Answers with a text.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::source::DataSource;
@@ -44,6 +45,17 @@ impl SourceSettings {
             "sqlite" => reader.read().map(SourceSettings::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" => reader.read().map(SourceSettings::Postgres),
+            _ => return None,
+        })
+    }
+
+    /// The JSON Schema of the settings of the kind `kind`; `None` where [`read`](Self::read) has none.
+    pub fn schema(kind: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(match kind {
+            "memory" => memory::Settings::json_schema(generator),
+            "sqlite" => sqlite::Settings::json_schema(generator),
+            #[cfg(feature = "postgres")]
+            "postgres" => postgres::Settings::json_schema(generator),
             _ => return None,
         })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
@@ -28,15 +29,16 @@ use statement::{Again, Statement, Statements};
 pub use url::Url;
 
 /// `[source.NAME] type = "postgres"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where it is, a secret: `{ env = "OAUTH_DB_URL" }` holding `postgres://user:password@host:5432/database`. Several hosts
     /// may be named (`host1,host2`, with `?target_session_attrs=read-write`); `?connect_timeout=2` is in seconds.
     pub url: Url,
-    /// The most connections that this node opens, 1 to 1000; default 16. All nodes' together must stay below the server's
+    /// The most connections that this node opens. All nodes' together must stay below the server's
     /// `max_connections`.
     #[serde(default = "sixteen", deserialize_with = "connections")]
+    #[schemars(range(min = 1, max = 1000))]
     pub max_connections: u32,
     /// Whether statements are prepared once a connection and used by name, which saves the server 40 % of a look-up.
     /// Default: where the node speaks to the server itself. Between the two a pooler in transaction mode (PgBouncer before 1.21)

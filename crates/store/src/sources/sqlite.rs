@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::answers::{Promise, promise};
@@ -30,25 +31,28 @@ mod tests;
 mod writer;
 
 /// `[source.NAME] type = "sqlite"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The file, relative to the configuration folder. It and missing folders above it are made, for this user alone.
     pub path: PathBuf,
-    /// How durable an answered write is. Default: `full`.
+    /// How durable an answered write is.
     #[serde(default)]
+    #[schemars(extend("default" = "full"))]
     pub synchronous: Synchronous,
     /// How many threads read, 1 to 64. Default: one a processor, at most 4.
     #[serde(default = "default_readers", deserialize_with = "readers")]
+    #[schemars(with = "Option<u8>", range(min = 1, max = 64))]
     pub readers: usize,
     /// How long a write waits for another process that holds the file, at most 1500ms, before it is tried once more and then
-    /// given up. Default: `1s`.
+    /// given up.
     #[serde(default = "default_busy_timeout", deserialize_with = "busy_timeout")]
+    #[schemars(with = "Option<String>", extend("default" = "1s"))]
     pub busy_timeout: Duration,
 }
 
 /// When SQLite syncs its log to the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
     /// Before each answer: what was answered survives a power failure.

@@ -42,6 +42,26 @@ fn server_toml() {
     }
 }
 
+/// A mistake in it must not wait for the first policy that would read it.
+#[test]
+fn server_toml_is_checked_whoever_reads_it_and_all_at_once() {
+    let text =
+        "issuer = \"ftp://x\"\nprofile = \"fapi\"\n[maximum_lifetime]\ncode = \"1m\"\n[scopes]\n\"a b\" = \"two\"\n";
+    let expected = [
+        "policies/oauth/server.toml:1:10: error[P0501]",
+        "policies/oauth/server.toml:2:11: error[P0004]",
+        "policies/oauth/server.toml:4:8: error[P0004]",
+        "policies/oauth/server.toml:6:1: error[P0103]",
+    ];
+    let alone = World::over(Arc::new(Memory::new())).fixture.file("policies/oauth/server.toml", text).problems();
+    assert_eq!(alone.len(), expected.len(), "{alone:?}");
+    assert!(alone.iter().zip(expected).all(|(problem, told)| problem.starts_with(told)), "{alone:?}");
+    let used = server(text).into_iter().filter(|problem| problem.starts_with("policies/oauth/server.toml"));
+    assert_eq!(used.collect::<Vec<_>>(), alone, "once, however many filters read it");
+    let misspelt = World::over(Arc::new(Memory::new())).fixture.file("policies/oauth/server.toml", "isuer = 'x'");
+    assert!(misspelt.problems()[0].starts_with("policies/oauth/server.toml:1:1: error[P0101]"));
+}
+
 /// The default lifetime is bounded too.
 #[test]
 fn a_lifetime_that_is_left_out_is_bounded_too() {

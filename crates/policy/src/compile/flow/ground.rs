@@ -102,7 +102,7 @@ impl Known {
             reads,
             writes,
             removes: own.removes.iter().map(|name| numbers.of(name)).collect(),
-            uses: own.uses.iter().map(|(kind, name)| numbers.of(&format!(" used {kind} {}", name.value))).collect(),
+            uses: own.things().map(|(kind, name)| numbers.of(&format!(" used {kind} {}", name.value))).collect(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct TestTable {
     /// The test once for each of these tables: `${case.NAME}` in its texts stands for what the case has under that name.
     #[serde(default)]
     #[allow(dead_code, reason = "cases are put in before a test is read; they stand here for the schema")]
-    cases: Vec<Elsewhere>,
+    cases: Vec<Named<Json>>,
 }
 
 /// One step of a test: what changed since the step before, a request, and what is to come of it.

@@ -1,8 +1,10 @@
 //! The URL of a server: a secret as a whole, since a password stands in it. What is wrong with one is said without quoting it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use oauth::Secret;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
@@ -19,6 +21,26 @@ impl<'de> Deserialize<'de> for Url {
             url.parse().map_err(serde::de::Error::custom)?;
         }
         Ok(url)
+    }
+}
+
+impl JsonSchema for Url {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("SecretUrl")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let named = |key: &str, what: &str| {
+            json_schema!({
+                "type": "object",
+                "properties": { key: { "type": "string", "description": what } },
+                "required": [key],
+                "additionalProperties": false,
+            })
+        };
+        json_schema!({
+            "description": "A secret, which stands outside the file: in an environment variable, or in a file of its own.",
+            "anyOf": [named("env", "The environment variable."), named("file", "The file, relative to the configuration folder.")],
+        })
     }
 }
 

@@ -1,0 +1,256 @@
+//! The tables of `node.toml` and `stores/stores.toml`, written down as types: for their JSON Schemas, and never read. The reader takes
+//! these files apart by hand, to tell all that is wrong at once; a test holds it and these tables to each other.
+
+#![allow(dead_code, reason = "they are never made: what they say is what may stand in a file")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use policy::settings::{ByteSize, Duration, FromOutside};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+use store::Kind;
+use store::sources::SourceSettings;
+
+/// Settings of a node. All of it is optional.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct NodeFile {
+    /// The node's name, `${node.name}` in policies. Default: the host's name.
+    name: Option<String>,
+    /// The nodes that share the stores.
+    cluster: Option<ClusterTable>,
+    /// What differs between environments, as `${values.NAME}` in every file: text, a number, true or false, a list, or
+    /// `{ env = "NAME", default = "..." }`.
+    values: Option<BTreeMap<String, Setting>>,
+    /// The addresses that requests come in on. Default: one, `default`, on `127.0.0.1:8080`.
+    listener: Option<Vec<ListenerTable>>,
+    /// The address for the commands: reload, status, metrics, health.
+    admin: Option<AdminTable>,
+    /// The servers behind the gateway, by their names.
+    upstream: Option<BTreeMap<String, UpstreamTable>>,
+    /// Sizes, connections, and how long clients may take.
+    limits: Option<LimitsTable>,
+    /// How log lines look.
+    log: Option<LogTable>,
+    /// Help for whoever looks for a mistake.
+    debug: Option<DebugTable>,
+}
+
+/// `[cluster]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ClusterTable {
+    /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
+    nodes: Option<u32>,
+}
+
+/// `[[listener]]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ListenerTable {
+    /// Its name, for `listener` in policies.
+    name: String,
+    /// An IP address and a port: `"0.0.0.0:8080"`, `"[::]:8080"`; port 0 is one that is free.
+    address: String,
+    /// Policies that run before every policy on it.
+    before: Option<Vec<String>>,
+    /// Policies that run on every answer, built-in ones included.
+    after: Option<Vec<String>>,
+    /// The policy that answers what nothing took.
+    on_error: Option<String>,
+}
+
+/// `[admin]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct AdminTable {
+    /// An IP address and a port; never for the world.
+    #[schemars(extend("default" = "127.0.0.1:8090"))]
+    address: Option<String>,
+}
+
+/// `[upstream.NAME]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct UpstreamTable {
+    /// Where it is: scheme, host and port, one of them: `["http://127.0.0.1:9001"]`, or `[{ env = "ORDERS_URL", default = "..." }]`.
+    targets: Vec<FromOutside>,
+    /// How long it is waited for.
+    timeouts: Option<TimeoutsTable>,
+}
+
+/// `timeouts` of an upstream.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TimeoutsTable {
+    /// How long a connection may take.
+    #[schemars(extend("default" = "3s"))]
+    connect: Option<Duration>,
+    /// How long the answer may take to begin, once the request is sent.
+    #[schemars(extend("default" = "30s"))]
+    first_byte: Option<Duration>,
+    /// How long nothing may come in the middle of an answer.
+    #[schemars(extend("default" = "60s"))]
+    idle: Option<Duration>,
+}
+
+/// `[limits]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct LimitsTable {
+    /// How much of a body a filter may read into memory, at most 1 GiB; more is answered with 413.
+    #[schemars(extend("default" = "1MiB"))]
+    body: Option<ByteSize>,
+    /// How large a request's head may be, 8 KiB to 1 MiB; more is answered with 431.
+    #[schemars(extend("default" = "32KiB"))]
+    headers: Option<ByteSize>,
+    /// How many connections may be open, of all listeners together.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 20_000))]
+    connections: Option<u32>,
+    /// How long a request's head may take, and how long a connection may lie idle.
+    #[schemars(extend("default" = "60s"))]
+    header_timeout: Option<Duration>,
+    /// How long a client may send nothing in the middle of a body.
+    #[schemars(extend("default" = "60s"))]
+    body_timeout: Option<Duration>,
+    /// How long a client may take nothing of its answer.
+    #[schemars(extend("default" = "60s"))]
+    write_timeout: Option<Duration>,
+    /// How long requests may take to finish when the node ends.
+    #[schemars(extend("default" = "30s"))]
+    drain: Option<Duration>,
+}
+
+/// `[log]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct LogTable {
+    /// How lines look: for people, or one JSON object each.
+    #[schemars(extend("enum" = ["text", "json"], "default" = "text"))]
+    format: Option<String>,
+    /// From which level on.
+    #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"], "default" = "info"))]
+    level: Option<String>,
+    /// Whether every request leaves a line (at `info`).
+    #[schemars(extend("default" = true))]
+    access: Option<bool>,
+}
+
+/// `[debug]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct DebugTable {
+    /// Whether every answer names the generation that gave it, in the header `x-portcullis-generation`.
+    #[schemars(extend("default" = false))]
+    generation_header: Option<bool>,
+}
+
+/// Which store keeps its records in which data source.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct StoresFile {
+    /// The data source of every store that names none.
+    default: String,
+    /// The data sources, by their names.
+    source: Option<BTreeMap<String, Source>>,
+    /// Stores that are not on the default, or that have a name of their own.
+    store: Option<BTreeMap<String, StoreTable>>,
+    /// Tables of the operator's own (key property stores): mapped and checked; no filter of this version reads them.
+    kps: Option<BTreeMap<String, KpsTable>>,
+}
+
+/// `[store.NAME]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StoreTable {
+    /// The kind of its records. Default: its name.
+    kind: Option<StoreKind>,
+    /// The data source that keeps its records. Default: `default`.
+    source: Option<String>,
+}
+
+/// `[kps.NAME]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct KpsTable {
+    /// The data source that keeps its records. Default: `default`.
+    source: Option<String>,
+    /// The field that records are found by.
+    key: String,
+}
+
+/// A value of `[values]`.
+struct Setting;
+
+impl JsonSchema for Setting {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Value")
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                generator.subschema_for::<FromOutside>(),
+                { "type": ["number", "boolean"] },
+                { "type": "array", "items": { "$ref": "#/definitions/Value" } },
+            ],
+        })
+    }
+}
+
+struct StoreKind;
+
+impl JsonSchema for StoreKind {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("StoreKind")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let kinds: Vec<_> = Kind::ALL.iter().map(|(_, name)| *name).collect();
+        json_schema!({ "enum": kinds })
+    }
+}
+
+/// `[source.NAME]`: its settings hang on its `type`.
+struct Source;
+
+impl JsonSchema for Source {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Source")
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        const TYPE: &str = "What kind of data source it is.";
+        let (mut types, mut each, mut all) = (Vec::new(), Vec::new(), json!({}));
+        for (name, _) in SourceSettings::KINDS {
+            let Some(schema) = SourceSettings::schema(name, generator) else { continue };
+            let mut schema = schema.to_value();
+            if let Some(properties) = schema["properties"].as_object() {
+                properties.iter().for_each(|(key, setting)| all[key] = setting.clone());
+            }
+            schema["properties"]["type"] = json!({ "description": TYPE, "const": name });
+            match schema["required"].as_array_mut() {
+                Some(required) => required.push(Value::from("type")),
+                None => schema["required"] = json!(["type"]),
+            }
+            let definition = format!("Source.{name}");
+            each.push(json!({
+                "if": { "properties": { "type": { "const": name } }, "required": ["type"] },
+                "then": { "$ref": format!("#/definitions/{definition}") },
+            }));
+            types.push(*name);
+            generator.definitions_mut().insert(definition, schema);
+        }
+        // Editors that know nothing of `if` offer these.
+        all["type"] = json!({ "description": TYPE, "type": "string", "enum": types });
+        json_schema!({
+            "description": "A data source.",
+            "type": "object",
+            "required": ["type"],
+            "properties": all,
+            "allOf": each,
+        })
+    }
+}

@@ -56,6 +56,11 @@ impl Output {
         }
     }
 
+    /// An answer that is JSON in any case.
+    pub(crate) fn plain_json(self, value: &impl Serialize) {
+        Output { json: true }.json(value);
+    }
+
     /// Something to know, beside the answer.
     pub(crate) fn note(self, text: impl Display) {
         print_aside(format_args!("{text}\n"));

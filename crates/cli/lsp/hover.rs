@@ -200,7 +200,11 @@ fn filter(name: &str) -> Option<String> {
 
 /// A filter and its settings.
 pub(super) fn filter_doc(kind: &FilterKind) -> String {
-    format!("`{}`\n\n{}", kind.name, settings(&policy::schema::settings(filters::LIBRARY, kind.name).unwrap_or_default()))
+    format!(
+        "`{}`\n\n{}",
+        kind.name,
+        settings(&policy::schema::settings(filters::LIBRARY, kind.name).unwrap_or_default())
+    )
 }
 
 fn settings(schema: &Value) -> String {

@@ -114,6 +114,29 @@ Examples:
   portcullis fmt - < orders.toml                   to standard output: for an editor")]
     Fmt(FmtArgs),
 
+    /// Explain a filter, attribute, setting, selector, diagnostic, or a policy of this configuration
+    #[command(after_help = "\
+Without WORD: everything that can be asked about. What is said of filters, settings and diagnostics is also in docs/reference/.
+
+Examples:
+  portcullis explain oauth.check-scope             a filter
+  portcullis explain oauth.check-scope.match       one of its settings
+  portcullis explain token.scopes                  an attribute
+  portcullis explain 'upstream.timeouts'           a setting of node.toml, stores.toml or server.toml
+  portcullis explain '${request.form.x ?? y}'      a selector
+  portcullis explain P0107                         a diagnostic
+  portcullis explain policies/oauth/token.toml     a policy, in plain words")]
+    Explain(ExplainArgs),
+
+    /// Print the JSON Schemas of the files, for editors
+    #[command(after_help = "\
+Draft 7, which Taplo and VS Code know. Without FILE and --out: which there are. docs/editors.md says how editors find them.
+
+Examples:
+  portcullis schema policy                         to standard output
+  portcullis schema --out .schemas                 all of them, where .taplo.toml expects them")]
+    Schema(JsonSchemaArgs),
+
     /// Serve an editor: diagnostics, completion, definitions, renaming (the Language Server Protocol)
     #[command(after_help = "\
 Speaks over standard input and output; docs/editors.md says how editors start it.
@@ -237,6 +260,39 @@ pub(crate) struct TestArgs {
 fn percent(text: &str) -> Result<f64, String> {
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| String::from("this is no number"))?;
     if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(String::from("a percentage is 0 to 100")) }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// What to explain
+    #[arg(value_name = "WORD")]
+    pub(crate) word: Option<String>,
+}
+
+/// A kind of file that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SchemaFile {
+    /// A policy: policies/**/*.toml
+    Policy,
+    /// Tests beside a policy: policies/**/*.test.toml
+    Tests,
+    /// node.toml
+    Node,
+    /// stores/stores.toml
+    Stores,
+    /// policies/oauth/server.toml
+    Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonSchemaArgs {
+    /// Which file's schema
+    #[arg(value_enum, value_name = "FILE")]
+    pub(crate) file: Option<SchemaFile>,
+
+    /// Write the schemas into this folder, in place of those that are there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

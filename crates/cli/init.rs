@@ -7,9 +7,10 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::Ended;
-use crate::args::{Global, InitArgs};
+use crate::args::{Global, InitArgs, SchemaFile};
 use crate::output::{Failure, Output};
 use crate::run::quoted;
+use crate::schema;
 
 pub(crate) fn run(global: &Global, args: &InitArgs, output: Output) -> Ended {
     global.refuse_admin()?;
@@ -25,13 +26,29 @@ pub(crate) fn run(global: &Global, args: &InitArgs, output: Output) -> Ended {
         write(&target.join(path), text)
             .map_err(|why| Failure::wrong(format!("`{}`: {why}", target.join(path).display())))?;
     }
-    let files: Vec<_> = files.iter().map(|(path, _)| *path).collect();
+    let mut files: Vec<_> = files.iter().map(|(path, _)| (*path).to_owned()).collect();
+    files.extend(for_editors(target)?);
     output.json(&json!({ "dir": target, "files": files }));
     let dir = quoted(&target.display().to_string());
     output.line(format_args!("made in {}:", target.display()));
     files.iter().for_each(|path| output.line(format_args!("  {path}")));
     output.line(format_args!("Next: portcullis -c {dir} run"));
     Ok(0)
+}
+
+/// Schemas, and where editors find them. They are no part of the configuration: what is there already stays, and stops nothing.
+fn for_editors(target: &Path) -> Result<Vec<String>, Failure> {
+    let schemas = SchemaFile::ALL.map(|file| (format!("{}/{}", schema::FOLDER, file.file_name()), schema::text(file)));
+    let taplo = (schema::TAPLO.0.to_owned(), schema::TAPLO.1.to_owned());
+    let mut written = Vec::new();
+    for (path, text) in [taplo].into_iter().chain(schemas) {
+        let at = target.join(&path);
+        if !is_there(&at) {
+            write(&at, &text).map_err(|why| Failure::wrong(format!("`{}`: {why}", at.display())))?;
+            written.push(path);
+        }
+    }
+    Ok(written)
 }
 
 /// Also true for a symbolic link that leads nowhere: it is somebody's.

@@ -10,8 +10,6 @@ const LATER: &[(&str, &str)] = &[
     ("trace", "the access log has each request's decision"),
     ("diff", "`portcullis reload` prints what changed"),
     ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
-    ("explain", "each diagnostic says what would be right; docs/policies.md has the rest"),
-    ("schema", "for the schema of a data source: `portcullis store schema`"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
     ("user", "this version has clients only"),
     ("kps", "this version keeps no key property stores"),

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod client;
+mod explain;
 mod fmt;
 mod init;
 mod later;
@@ -18,6 +19,7 @@ mod paths;
 mod permute;
 mod reload;
 mod run;
+mod schema;
 mod shipped;
 mod status;
 mod store_admin;
@@ -71,6 +73,8 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Run(args) => run::run(global, &args, output),
         Command::Check(args) => check::run(global, &args, output),
         Command::Test(args) => test::run(global, &args, output),
+        Command::Explain(args) => explain::run(global, &args, output),
+        Command::Schema(args) => schema::run(global, &args, output),
         Command::Fmt(args) => fmt::run(global, &args, output),
         Command::Lsp => lsp::run(global),
         Command::Init(args) => init::run(global, &args, output),

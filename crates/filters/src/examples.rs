@@ -8,7 +8,7 @@ use crate::fixture::world;
 use crate::{LIBRARY, not_yet};
 
 /// The module documentation of a file.
-pub(crate) fn module_docs(source: &str) -> String {
+fn module_docs(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n").collect()
 }
@@ -32,7 +32,7 @@ fn blocks(source: &str) -> Vec<String> {
 }
 
 /// All files below a folder.
-pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

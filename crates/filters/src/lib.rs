@@ -25,8 +25,6 @@ mod flow;
 mod http;
 mod not_yet;
 pub mod oauth;
-#[cfg(test)]
-mod reference;
 mod refusal;
 #[cfg(test)]
 mod stated;

@@ -93,20 +93,21 @@ const LATER: &[(&str, &str)] = &[
 
 /// The table of them, as filters whose build says no.
 pub(crate) const FILTERS: &[FilterKind] = &{
-    let mut kinds = [later(""); LATER.len()];
+    let mut kinds = [later("", ""); LATER.len()];
     let mut index = 0;
     while index < LATER.len() {
-        kinds[index] = later(LATER[index].0);
+        kinds[index] = later(LATER[index].0, LATER[index].1);
         index += 1;
     }
     kinds
 };
 
-const fn later(name: &'static str) -> FilterKind {
+/// What it says of itself is what does its work until then.
+const fn later(name: &'static str, docs: &'static str) -> FilterKind {
     FilterKind {
         name,
         role: Role::Plain,
-        docs: "",
+        docs,
         later: true,
         schema: |_| json_schema!({ "type": "object" }),
         build: refuse,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::build::PolicyEffects;
 use super::flow::Points;
 use super::model::Policy;
+use crate::filter::Effects;
 use crate::value::Type;
 
 /// All policies of a compilation, whether or not it came to a program.
@@ -47,6 +48,8 @@ pub struct StepSurvey {
     pub uses: String,
     /// The kind and name of the stores and upstreams that it takes.
     pub things: Vec<(String, String)>,
+    /// What it said of itself while it was built: nothing, where it could not be.
+    pub effects: Effects,
 }
 
 impl Survey {
@@ -73,6 +76,7 @@ pub(super) fn of(policies: &[Policy], effects: &[&PolicyEffects], points: &Point
                 let steps = chain.steps.iter().zip(said).map(|(step, said)| StepSurvey {
                     uses: step.uses.value.clone(),
                     things: said.own.things().map(|(kind, name)| (kind.clone(), name.value.clone())).collect(),
+                    effects: said.own.clone(),
                 });
                 (chain.path.clone(), ChainSurvey { set, steps: steps.collect() })
             })

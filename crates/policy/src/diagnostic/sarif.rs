@@ -187,8 +187,9 @@ mod tests {
 
     #[test]
     fn each_code_is_one_rule_in_order_with_its_page() {
-        let found: Diagnostics = [codes::LIFETIME, codes::SYNTAX, codes::LIFETIME]
-            .map(|code| Problem::error(code, "x").nowhere())
+        // Two of one code say different things: the same one would be told once.
+        let found: Diagnostics = [(codes::LIFETIME, "x"), (codes::SYNTAX, "x"), (codes::LIFETIME, "y")]
+            .map(|(code, message)| Problem::error(code, message).nowhere())
             .into_iter()
             .collect();
         let log = to_sarif(&found, "1.2.3", |path| PathBuf::from(path));

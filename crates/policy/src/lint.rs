@@ -9,6 +9,12 @@
 //! those of routes; a filter warns of its own settings while it is built ([`BuildContext::lint`](crate::BuildContext::lint)); what
 //! needs to see several filters, and is the library's own affair, is one of its [`RouteLint`]s.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::json;
+
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Problem, Span, codes};
 use crate::filter::Effects;
 use crate::reader::{Document, did_you_mean};
@@ -33,6 +39,26 @@ pub const LINTS: &[(Code, &str)] = &[
 
 /// The key of the table in which a file allows lints.
 pub const ALLOW: &str = "allow";
+
+/// `[allow]`, for schemas: the lints' names, each with a reason. [`Lints::allow`] reads it, and no settings type does.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct AllowTable {}
+
+impl JsonSchema for AllowTable {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Allow")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let lint = |(code, name): &(Code, &str)| {
+            let meaning = codes::ALL.iter().find(|(known, _)| known == code).map_or("", |(_, meaning)| meaning.trim());
+            let says = format!("{meaning} Say why it is meant.");
+            ((*name).to_owned(), json!({ "type": "string", "minLength": 1, "description": says }))
+        };
+        let lints: serde_json::Map<String, serde_json::Value> = LINTS.iter().map(lint).collect();
+        json_schema!({ "type": "object", "properties": lints, "additionalProperties": false })
+    }
+}
 
 /// The name of a lint; none where the code is an error's or another warning's.
 pub fn name(code: Code) -> Option<&'static str> {

@@ -20,6 +20,7 @@ use ::oauth::metadata::ISSUER_RULE;
 use ::oauth::{Issuer, Scopes};
 use policy::compile::Shared;
 use policy::diagnostic::{Place, Problem, Span, codes};
+use policy::lint::AllowTable;
 use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
 
@@ -49,6 +50,9 @@ pub struct ServerSettings {
     /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
     #[serde(default)]
     scopes: Entries<Spanned<String>>,
+    /// Lints that are silent in this file, each with the reason.
+    #[expect(dead_code, reason = "the engine reads it; here it is for the schema")]
+    allow: Option<AllowTable>,
 }
 
 /// `[maximum_lifetime]`

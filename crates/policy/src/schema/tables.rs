@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::lint::AllowTable;
 use crate::settings::{HeaderName, Literal, Method};
 use crate::testing::TestTable;
 
@@ -44,7 +45,7 @@ pub(super) struct PolicyFile {
     /// Mutants that no test can notice (`portcullis test --mutants`), each with the reason: `"NAME:removed" = "why"`.
     mutants: Option<BTreeMap<String, String>>,
     /// Lints that are silent in this file, each with the reason: `unused-store = "why"`.
-    allow: Option<BTreeMap<String, String>>,
+    allow: Option<AllowTable>,
 }
 
 /// Tests of the policy that this file stands beside.

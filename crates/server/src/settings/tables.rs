@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use policy::lint::AllowTable;
 use policy::settings::{ByteSize, Duration, FromOutside};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ pub(crate) struct NodeFile {
     log: Option<LogTable>,
     /// Help for whoever looks for a mistake.
     debug: Option<DebugTable>,
+    /// Lints that are silent in this file, each with the reason.
+    allow: Option<AllowTable>,
 }
 
 /// `[cluster]`
@@ -159,6 +162,8 @@ pub(crate) struct StoresFile {
     store: Option<BTreeMap<String, StoreTable>>,
     /// Tables of the operator's own (key property stores): mapped and checked; no filter of this version reads them.
     kps: Option<BTreeMap<String, KpsTable>>,
+    /// Lints that are silent in this file, each with the reason.
+    allow: Option<AllowTable>,
 }
 
 /// `[store.NAME]`

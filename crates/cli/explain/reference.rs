@@ -18,6 +18,7 @@ use crate::args::Cli;
 const NOTE: &str = "Written by `BLESS=1 cargo test --bin portcullis reference` from the program itself, which says the same to \
                     `portcullis explain`; a test holds it to that.\n";
 
+#[allow(clippy::disallowed_methods, reason = "BLESS is for the person who runs the test")]
 #[test]
 fn the_reference_is_what_explain_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference");

@@ -127,7 +127,8 @@ pub(crate) fn folder(bytes: &[u8]) {
 
 /// Tests beside a policy that has about everything.
 pub(crate) fn tests(bytes: &[u8]) {
-    const POLICY: &str = "route = 'POST /a/{b}'\n[[filter]]\nuse = 'respond'\ntext = '${path.b} ${request.form.x ?? y}'\n";
+    const POLICY: &str =
+        "route = 'POST /a/{b}'\n[[filter]]\nuse = 'respond'\ntext = '${path.b} ${request.form.x ?? y}'\n";
     let Some(text) = text(bytes) else { return };
     let files = Files::from_texts([("policies/a.toml", POLICY), ("policies/a.test.toml", text)]);
     let (_, problems) = policy::testing::tests(&files);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use portcullis_fuzz::{TARGETS, seeds};
 
 /// Random inputs for each target; FUZZ_ITERATIONS asks for more.
-const ITERATIONS: usize = 2_000;
+const ITERATIONS: usize = 1_000;
 
 /// A small generator (splitmix64), the same everywhere.
 struct Dice(u64);

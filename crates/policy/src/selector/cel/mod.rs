@@ -38,6 +38,12 @@ const LONGEST: usize = 4096;
 /// So deep may an expression be nested: whoever walks it may recurse.
 const DEEPEST: usize = 64;
 
+/// So deep may it be nested for the parser to run on any thread's stack: it takes up to 100 KB a level.
+const SHALLOW: usize = 8;
+
+/// The stack of a parser that is given what is deeper: twice what [`DEEPEST`] takes.
+const DEEP_STACK: usize = 16 * 1024 * 1024;
+
 /// A compiled CEL condition (`when`, `require.that`).
 pub struct Condition(Expression);
 
@@ -84,8 +90,8 @@ impl Expression {
     ) -> Result<(Expression, Type), Diagnostics> {
         let file = cx.file().clone();
         let source = Source::new(&file, text.span, &text.value);
-        shape::check(&text.value).map_err(|(range, message)| error(cx, &source, range, message))?;
-        let program = cx.shared.conditions.get_or_parse(&text.value).map_err(|problems| {
+        let depth = shape::check(&text.value).map_err(|(range, message)| error(cx, &source, range, message))?;
+        let program = cx.shared.conditions.get_or_parse(&text.value, depth).map_err(|problems| {
             problems.into_iter().map(|(range, message)| error(cx, &source, range, message)).collect::<Diagnostics>()
         })?;
         let mut rewrite = Rewrite::new(cx, &source, program.source_info());
@@ -127,29 +133,39 @@ fn error(cx: &BuildContext<'_>, source: &Source<'_>, range: Range, message: Stri
 pub struct ParsedConditions(Mutex<HashMap<String, Arc<cel::Program>>>);
 
 impl ParsedConditions {
-    fn get_or_parse(&self, text: &str) -> Result<Arc<cel::Program>, Vec<(Range, String)>> {
+    fn get_or_parse(&self, text: &str, depth: usize) -> Result<Arc<cel::Program>, Vec<(Range, String)>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(text) {
             return Ok(known.clone());
         }
-        let program = Arc::new(parse(text)?);
+        let program = Arc::new(parse(text, depth)?);
         known.insert(text.to_owned(), program.clone());
         Ok(program)
     }
 }
 
 /// Parses with the standard functions; macros are left as the calls they are written as, for [`rewrite`].
-fn parse(text: &str) -> Result<cel::Program, Vec<(Range, String)>> {
+fn parse(text: &str, depth: usize) -> Result<cel::Program, Vec<(Range, String)>> {
     // The generated parser indexes its tables without a check here and there: a panic on strange input is one more error.
-    let parsed = catch_unwind(AssertUnwindSafe(|| run::ENVIRONMENT.compile(text)));
+    let parsed = || catch_unwind(AssertUnwindSafe(|| run::ENVIRONMENT.compile(text)));
+    let parsed = if depth <= SHALLOW { Some(parsed()) } else { on_a_deep_stack(parsed) };
     match parsed {
-        Ok(Ok(program)) => Ok(program),
-        Ok(Err(errors)) => {
+        Some(Ok(Ok(program))) => Ok(program),
+        Some(Ok(Err(errors))) => {
             let told = errors.errors.into_iter().take(3);
             Err(told.map(|error| (at(text, error.pos), plain(&error.msg))).collect())
         }
-        Err(_) => Err(vec![(0..text.len(), String::from("this is no CEL expression"))]),
+        Some(Err(_)) => Err(vec![(0..text.len(), String::from("this is no CEL expression"))]),
+        None => Err(vec![(0..text.len(), String::from("the system gives no thread to parse so deep an expression"))]),
     }
+}
+
+/// What `work` gives, on a thread of its own; `None` where the system gives none.
+fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(DEEP_STACK);
+        builder.spawn_scoped(scope, work).ok()?.join().ok()
+    })
 }
 
 /// The character at this line and column, as the parser counts them: lines from 1, columns of characters from 1.

@@ -5,12 +5,12 @@ use super::{DEEPEST, LONGEST, Range};
 /// So many operators, dots and commas may an expression have: chains of them make the tree as deep as they are long.
 const MOST_OPERATORS: usize = 512;
 
-/// Refuses what would be too large or too deep for the parser's recursion.
-pub(super) fn check(text: &str) -> Result<(), (Range, String)> {
+/// How deep it is nested. Refuses what would be too large or too deep for whoever walks it.
+pub(super) fn check(text: &str) -> Result<usize, (Range, String)> {
     if text.len() > LONGEST {
         return Err((0..0, format!("this expression is longer than {LONGEST} characters")));
     }
-    let (mut depth, mut operators) = (0usize, 0usize);
+    let (mut depth, mut deepest, mut operators) = (0usize, 0usize, 0usize);
     let mut quote = None;
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -33,6 +33,7 @@ pub(super) fn check(text: &str) -> Result<(), (Range, String)> {
             (None, _) if c.is_ascii_punctuation() && c != '_' => operators += 1,
             _ => {}
         }
+        deepest = deepest.max(depth);
         if depth > DEEPEST {
             return Err((at..at + c.len_utf8(), String::from("this expression is nested too deeply")));
         }
@@ -40,5 +41,5 @@ pub(super) fn check(text: &str) -> Result<(), (Range, String)> {
             return Err((at..at + c.len_utf8(), format!("this expression has more than {MOST_OPERATORS} operators")));
         }
     }
-    Ok(())
+    Ok(deepest)
 }

@@ -194,6 +194,22 @@ fn sizes_are_bounded() {
 }
 
 #[test]
+fn as_deep_as_is_taken_needs_no_deep_stack() {
+    // What a thread of the server has at least; the generated parser needs more for these.
+    let thread = std::thread::Builder::new().stack_size(1024 * 1024);
+    let deep = thread.spawn(|| {
+        for (open, close) in [("(", ")"), ("size([", "])"), ("[", "]"), ("{1: ", "}"), ("true ? ", ""), ("vars.a[", "]")] {
+            let times = super::DEEPEST / open.matches(['(', '[', '{', '?']).count();
+            let _ = Bench::new().condition(&open.repeat(times));
+            let _ = Bench::new().condition(&format!("{}1{}", open.repeat(times), close.repeat(times)));
+        }
+        let whole = format!("{}true{}", "(".repeat(super::DEEPEST), ")".repeat(super::DEEPEST));
+        Bench::new().condition(&whole).map(|_| ()).map_err(|problems| told(&problems))
+    });
+    assert_eq!(deep.expect("a thread").join().expect("it does not end in a panic"), Ok(()));
+}
+
+#[test]
 fn an_evaluation_ends() {
     let mut bench = Bench::new();
     let mut exchange = bench.exchange();

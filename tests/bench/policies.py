@@ -35,7 +35,9 @@ def policy(number, tests):
         lines += ["[[chain.current]]", 'use = "set-header"', 'set = { X-Version = "1" }', "",
                   "[[chain.old]]", 'use = "set-header"', f'set = {{ X-Version = "0", X-Deprecated = "{team}" }}', ""]
     lines += ["[[response]]                    # on every answer, refusals included", 'use = "security-headers"', ""]
-    if tests:
+    if not tests:
+        lines += ["[allow]", 'route-without-test = "what is measured is the policy"', ""]
+    else:
         lines += ["[[test]]", 'name    = "no token: asked for one"', f'request = {{ path = "{base}" }}',
                   'expect  = { status = 401, path = ["oauth.validate-token:failure", "security-headers:success"] }', ""]
     return team, word, "\n".join(lines)

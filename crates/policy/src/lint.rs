@@ -10,6 +10,7 @@
 //! needs to see several filters, and is the library's own affair, is one of its [`RouteLint`]s.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -152,34 +153,28 @@ impl Lints {
 
     /// What no file allows, each with how it would be allowed; and what is allowed without need.
     pub fn told(self) -> Diagnostics {
-        let allows = |allow: &Allow, lint: &Diagnostic| {
-            let place = lint.place.as_ref();
-            allow.code == lint.problem.code && place.is_some_and(|place| place.file.path == allow.place.file.path)
-        };
-        let mut told: Diagnostics = self
-            .found
-            .iter()
-            .filter(|lint| !self.allows.iter().any(|allow| allows(allow, lint)))
-            .cloned()
-            .map(with_way_out)
-            .collect();
-        let quiet = |allow: &Allow| {
-            self.allows
-                .iter()
-                .any(|other| other.code == codes::NEEDLESS_ALLOW && other.place.file.path == allow.place.file.path)
-        };
-        for allow in &self.allows {
-            if allow.code != codes::NEEDLESS_ALLOW
-                && !quiet(allow)
-                && !self.found.iter().any(|lint| allows(allow, lint))
-            {
-                let message = format!("`{}` is allowed here, and nothing in this file needs it", allow.name);
-                let problem = Problem::warning(codes::NEEDLESS_ALLOW, message).with_help("take it out");
-                told.push(problem.at(allow.place.clone()));
-            }
-        }
-        told
+        let allowed: BTreeSet<(Code, &str)> =
+            self.allows.iter().map(|allow| (allow.code, allow.place.file.path.as_str())).collect();
+        let (needed, told): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+            self.found.iter().partition(|lint| subject(lint).is_some_and(|subject| allowed.contains(&subject)));
+        let needed: BTreeSet<(Code, &str)> = needed.into_iter().filter_map(subject).collect();
+        let needless = self.allows.iter().filter(|allow| {
+            let path = allow.place.file.path.as_str();
+            allow.code != codes::NEEDLESS_ALLOW
+                && !allowed.contains(&(codes::NEEDLESS_ALLOW, path))
+                && !needed.contains(&(allow.code, path))
+        });
+        let needless = needless.map(|allow| {
+            let message = format!("`{}` is allowed here, and nothing in this file needs it", allow.name);
+            Problem::warning(codes::NEEDLESS_ALLOW, message).with_help("take it out").at(allow.place.clone())
+        });
+        told.into_iter().cloned().map(with_way_out).chain(needless).collect()
     }
+}
+
+/// What a file would allow so that this is not told.
+fn subject(lint: &Diagnostic) -> Option<(Code, &str)> {
+    lint.place.as_ref().map(|place| (lint.problem.code, place.file.path.as_str()))
 }
 
 fn with_way_out(mut lint: Diagnostic) -> Diagnostic {
@@ -259,6 +254,18 @@ mod tests {
             lints.allow(&document("b.toml", "[allow]\nlifetime = 'long'\nneedless-allow = 'generated'\n")).is_empty()
         );
         assert_eq!(shown(&lints.told()), ["a.toml:2:1 P0714"]);
+    }
+
+    #[test]
+    fn however_many_files_allow_a_lint() {
+        let mut lints = Lints::default();
+        for number in 0..2_000 {
+            let document = document(&format!("{number}.toml"), "x = 1\n[allow]\nlifetime = 'short on purpose'\n");
+            assert!(lints.allow(&document).is_empty());
+            let place = document.place(Span { start: 0, end: 1 });
+            lints.extend(Problem::warning(codes::LIFETIME, "short").at(place).into());
+        }
+        assert_eq!(shown(&lints.told()), Vec::<String>::new());
     }
 
     #[test]

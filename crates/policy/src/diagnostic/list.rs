@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Diagnostic, Severity, SourceFile};
+use super::{Diagnostic, Severity, Span};
 
 /// So many of one file are kept: who mends these will see the rest next time.
 const MOST_OF_A_FILE: usize = 50;
@@ -12,15 +12,19 @@ const MOST_OF_A_FILE: usize = 50;
 /// So many are kept altogether.
 const MOST: usize = 500;
 
-/// A list of diagnostics. Those of a file that already has many are counted and not kept, as are all that come after several hundred;
-/// one that says the same at the same place is the same.
+/// A list of diagnostics. Errors of a file that already has many are counted and not kept, as are all that come after several hundred.
+/// Warnings are all kept until the list is sorted, since files may allow them; there are no more than the settings that were read. One
+/// that says the same at the same place is the same.
 #[derive(Clone, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// Those that are not kept.
     hidden: Count,
-    /// By file, the places in the list of those that are kept.
-    of_files: BTreeMap<FileKey, Vec<usize>>,
+    /// How many errors are kept, of all files and of each.
+    errors: usize,
+    errors_of: BTreeMap<FileKey, usize>,
+    /// By place, where in the list those of that place are.
+    at: BTreeMap<(FileKey, Span), Vec<usize>>,
 }
 
 /// How many diagnostics.
@@ -58,20 +62,22 @@ impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let place = diagnostic.place.as_ref();
-        let of_file = self.of_files.entry(place.map_or(0, |place| key(&place.file))).or_default();
-        let same = |kept: &Diagnostic| {
-            let span = |d: &Diagnostic| d.place.as_ref().map(|place| place.span);
-            kept.problem == diagnostic.problem && span(kept) == span(&diagnostic) && kept.related == diagnostic.related
-        };
-        if of_file.iter().any(|index| same(&self.list[*index])) {
+        let file = file_key(&diagnostic);
+        let here = self.at.entry((file, place.map(|place| place.span).unwrap_or_default())).or_default();
+        let same = |kept: &Diagnostic| kept.problem == diagnostic.problem && kept.related == diagnostic.related;
+        if here.iter().any(|index| same(&self.list[*index])) {
             return;
         }
-        // An error is kept where the list is full of warnings: whoever sees no error must not be refused.
-        let first_error = diagnostic.problem.severity == Severity::Error && !has_error(&self.list);
-        if !first_error && (of_file.len() >= MOST_OF_A_FILE || self.list.len() >= MOST) {
-            return self.hidden.add(diagnostic.problem.severity);
+        if diagnostic.problem.severity == Severity::Error {
+            let of_file = self.errors_of.entry(file).or_default();
+            if *of_file >= MOST_OF_A_FILE || self.errors >= MOST {
+                self.hidden.errors += 1;
+                return;
+            }
+            *of_file += 1;
+            self.errors += 1;
         }
-        of_file.push(self.list.len());
+        here.push(self.list.len());
         self.list.push(diagnostic);
     }
 
@@ -84,7 +90,7 @@ impl Diagnostics {
 
     /// Whether any is an error.
     pub fn has_errors(&self) -> bool {
-        self.hidden.errors > 0 || has_error(&self.list)
+        self.errors > 0
     }
 
     /// Whether there are none at all.
@@ -109,28 +115,38 @@ impl Diagnostics {
         self.hidden
     }
 
-    /// By file and place, repeated ones once: the order in which they are shown.
+    /// By file and place, repeated ones once: the order in which they are shown. Warnings have the room that errors leave.
     pub fn sorted(self) -> Self {
         let key = |d: &Diagnostic| {
             let place = d.place.as_ref();
             (place.map(|p| p.file.path.clone()), place.map(|p| p.span), d.problem.code, d.problem.message.clone())
         };
+        let (mut hidden, mut errors, mut of_files) = (self.hidden, self.errors, self.errors_of);
         let mut list = self.list;
         list.sort_by_cached_key(key);
         list.dedup_by(|a, b| key(a) == key(b));
+        list.retain(|diagnostic| {
+            if diagnostic.problem.severity == Severity::Error {
+                return true;
+            }
+            let of_file = of_files.entry(file_key(diagnostic)).or_default();
+            let room = *of_file < MOST_OF_A_FILE && errors < MOST;
+            if room {
+                *of_file += 1;
+                errors += 1;
+            } else {
+                hidden.warnings += 1;
+            }
+            room
+        });
         let mut sorted: Diagnostics = list.into_iter().collect();
-        sorted.hidden.errors += self.hidden.errors;
-        sorted.hidden.warnings += self.hidden.warnings;
+        sorted.hidden = hidden;
         sorted
     }
 }
 
-fn has_error(list: &[Diagnostic]) -> bool {
-    list.iter().any(|diagnostic| diagnostic.problem.severity == Severity::Error)
-}
-
-fn key(file: &Arc<SourceFile>) -> FileKey {
-    Arc::as_ptr(file) as FileKey
+fn file_key(diagnostic: &Diagnostic) -> FileKey {
+    diagnostic.place.as_ref().map_or(0, |place| Arc::as_ptr(&place.file) as FileKey)
 }
 
 impl fmt::Debug for Diagnostics {
@@ -164,7 +180,7 @@ impl IntoIterator for Diagnostics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::{Place, Problem, Span, codes};
+    use crate::diagnostic::{Place, Problem, SourceFile, codes};
 
     fn file(path: &str) -> Arc<SourceFile> {
         Arc::new(SourceFile::new(path, "x = 1\n"))
@@ -197,11 +213,21 @@ mod tests {
         for number in 0..10_000 {
             all.extend(warning(&file(&number.to_string()), 0).into());
         }
-        assert_eq!((all.iter().count(), all.count().warnings), (MOST, 10_000));
         assert!(!all.has_errors());
-        // The first error is seen, however many warnings came before it.
+        // Errors are seen, however many warnings came before them.
         all.push(error(&file("late"), 0));
-        assert_eq!((all.iter().count(), all.has_errors()), (MOST + 1, true));
+        let sorted = all.sorted();
+        assert_eq!((sorted.iter().count(), sorted.has_errors()), (MOST, true));
+        assert_eq!(sorted.count(), Count { errors: 1, warnings: 10_000 });
+        assert_eq!(sorted.clone().sorted().hidden(), sorted.hidden());
+    }
+
+    #[test]
+    fn warnings_are_all_kept_until_they_are_shown() {
+        let a = file("a");
+        let all: Diagnostics = (0..20_000).map(|number| warning(&a, number)).collect();
+        assert_eq!(all.iter().count(), 20_000);
+        assert_eq!(all.sorted().hidden(), Count { errors: 0, warnings: 20_000 - MOST_OF_A_FILE });
     }
 
     #[test]

@@ -198,7 +198,9 @@ fn as_deep_as_is_taken_needs_no_deep_stack() {
     // What a thread of the server has at least; the generated parser needs more for these.
     let thread = std::thread::Builder::new().stack_size(1024 * 1024);
     let deep = thread.spawn(|| {
-        for (open, close) in [("(", ")"), ("size([", "])"), ("[", "]"), ("{1: ", "}"), ("true ? ", ""), ("vars.a[", "]")] {
+        for (open, close) in
+            [("(", ")"), ("size([", "])"), ("[", "]"), ("{1: ", "}"), ("true ? ", ""), ("vars.a[", "]")]
+        {
             let times = super::DEEPEST / open.matches(['(', '[', '{', '?']).count();
             let _ = Bench::new().condition(&open.repeat(times));
             let _ = Bench::new().condition(&format!("{}1{}", open.repeat(times), close.repeat(times)));

@@ -54,7 +54,8 @@ def write(folder, count, tests=False):
     """Adds the policies and their upstreams to a configuration."""
     with open(folder / "node.toml", "a") as node:
         for number in range(UPSTREAMS):
-            node.write(f'\n[upstream.backend-{number}]\ntargets = ["http://127.0.0.1:{9000 + number}"]\n')
+            node.write(f'\n[upstream.backend-{number}]\ntargets = ["http://127.0.0.1:{9000 + number}"]\n'
+                       'timeouts = { connect = "1s", first_byte = "10s", idle = "30s" }\n')
     (folder / "policies" / "shared").mkdir()
     for number in range(SHARED):
         (folder / "policies" / "shared" / f"headers-{number}.toml").write_text(shared(number))

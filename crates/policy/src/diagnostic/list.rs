@@ -20,11 +20,18 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// Those that are not kept.
     hidden: Count,
-    /// How many errors are kept, of all files and of each.
+    /// How many errors are kept.
     errors: usize,
-    errors_of: BTreeMap<FileKey, usize>,
+    of_files: BTreeMap<FileKey, OfFile>,
+}
+
+/// What a list has of one file.
+#[derive(Clone, Default)]
+struct OfFile {
+    /// How many errors are kept.
+    errors: usize,
     /// By place, where in the list those of that place are.
-    at: BTreeMap<(FileKey, Span), Vec<usize>>,
+    at: BTreeMap<Span, Vec<usize>>,
 }
 
 /// How many diagnostics.
@@ -62,19 +69,18 @@ impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let place = diagnostic.place.as_ref();
-        let file = file_key(&diagnostic);
-        let here = self.at.entry((file, place.map(|place| place.span).unwrap_or_default())).or_default();
+        let of_file = self.of_files.entry(file_key(&diagnostic)).or_default();
+        let here = of_file.at.entry(place.map(|place| place.span).unwrap_or_default()).or_default();
         let same = |kept: &Diagnostic| kept.problem == diagnostic.problem && kept.related == diagnostic.related;
         if here.iter().any(|index| same(&self.list[*index])) {
             return;
         }
         if diagnostic.problem.severity == Severity::Error {
-            let of_file = self.errors_of.entry(file).or_default();
-            if *of_file >= MOST_OF_A_FILE || self.errors >= MOST {
+            if of_file.errors >= MOST_OF_A_FILE || self.errors >= MOST {
                 self.hidden.errors += 1;
                 return;
             }
-            *of_file += 1;
+            of_file.errors += 1;
             self.errors += 1;
         }
         here.push(self.list.len());
@@ -121,7 +127,9 @@ impl Diagnostics {
             let place = d.place.as_ref();
             (place.map(|p| p.file.path.clone()), place.map(|p| p.span), d.problem.code, d.problem.message.clone())
         };
-        let (mut hidden, mut errors, mut of_files) = (self.hidden, self.errors, self.errors_of);
+        let (mut hidden, mut shown) = (self.hidden, self.errors);
+        let mut of_files: BTreeMap<FileKey, usize> =
+            self.of_files.iter().map(|(file, of_file)| (*file, of_file.errors)).collect();
         let mut list = self.list;
         list.sort_by_cached_key(key);
         list.dedup_by(|a, b| key(a) == key(b));
@@ -130,10 +138,10 @@ impl Diagnostics {
                 return true;
             }
             let of_file = of_files.entry(file_key(diagnostic)).or_default();
-            let room = *of_file < MOST_OF_A_FILE && errors < MOST;
+            let room = *of_file < MOST_OF_A_FILE && shown < MOST;
             if room {
                 *of_file += 1;
-                errors += 1;
+                shown += 1;
             } else {
                 hidden.warnings += 1;
             }

@@ -66,14 +66,18 @@ pub(crate) fn format(bytes: &[u8]) {
 }
 
 /// A tree without its places, and without the order of its entries.
-fn tree(table: &Table) -> BTreeMap<&str, String> {
-    table.entries.iter().map(|entry| (entry.name.as_str(), shown(&entry.value))).collect()
+fn tree(table: &Table) -> String {
+    let entries: BTreeMap<&str, String> =
+        table.entries.iter().map(|entry| (entry.name.as_str(), shown(&entry.value))).collect();
+    // Not the map's own text: that would escape what is in it once more at each level.
+    let entries: Vec<String> = entries.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
+    format!("{{{}}}", entries.join(", "))
 }
 
 fn shown(node: &Node) -> String {
     match &node.kind {
-        NodeKind::List(items) => format!("{:?}", items.iter().map(shown).collect::<Vec<_>>()),
-        NodeKind::Table(table) => format!("{:?}", tree(table)),
+        NodeKind::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        NodeKind::Table(table) => tree(table),
         other => format!("{other:?}"),
     }
 }

@@ -92,9 +92,10 @@ const WITHOUT_FILES: &[(&str, &str)] = &[
     ("P0712", "said of what a file beside the configuration has in it"),
 ];
 
-/// The files of a part of a page: its ```toml blocks, each of which begins with its path.
+/// The files of a part of a page: its blocks, each of which begins with its path. One that is no TOML is marked as text.
 fn files(part: &str) -> Vec<(&str, &str)> {
-    let blocks = part.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let fences = part.split("```").skip(1).step_by(2);
+    let blocks = fences.filter_map(|block| block.strip_prefix("toml\n").or_else(|| block.strip_prefix("text\n")));
     let path = |block: &str| block.lines().next().and_then(|line| line.strip_prefix("# ")).map(str::len);
     blocks.map(|block| (&block[2..2 + path(block).expect("a block begins with `# PATH`")], block)).collect()
 }

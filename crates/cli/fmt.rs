@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &FmtArgs, output: Output) -> Ended {
 fn standard_input(args: &FmtArgs, output: Output) -> Ended {
     let text = match text_of(io::stdin(), 0, INPUT) {
         Ok(text) => text,
-        Err(problem) => return Ok(output.refused(&problem.into())),
+        Err(problems) => return Ok(output.refused(&problems)),
     };
     let formatted = match format(&Arc::new(SourceFile::new(INPUT, text.as_str()))) {
         Ok(formatted) => formatted,
@@ -94,8 +94,8 @@ impl Done {
         let failed = |why: io::Error| Failure::wrong(format!("`{name}`: {why}"));
         let text = match read_text(path, name) {
             Ok(text) => text,
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(problems) => {
+                self.problems.extend(problems);
                 return Ok(());
             }
         };

@@ -171,7 +171,7 @@ impl Reading {
             Ok(text) => {
                 self.files.files.insert(path.to_owned(), Arc::new(SourceFile::new(path, text)));
             }
-            Err(problem) => self.files.diagnostics.push(problem),
+            Err(problems) => self.files.diagnostics.extend(problems),
         }
     }
 }

@@ -136,12 +136,10 @@ fn chains_and_policies_that_lead_on_and_on() {
 /// However many problems there are, some are shown and all are counted.
 #[test]
 fn thousands_of_problems() {
-    let folders: [(&str, usize, &dyn Fn(usize) -> String); 2] =
-        [("empty files", 10_000, &|_| String::new()), ("files of one mistake", 20_000, &|_| String::from("= 1\n"))];
-    for (what, count, text) in folders {
+    for (what, count, text) in [("empty files", 10_000, ""), ("files of one mistake", 20_000, "= 1\n")] {
         let folder = Folder::empty();
         fs::create_dir(folder.at("policies")).unwrap();
-        (0..count).for_each(|n| fs::write(folder.at(&format!("policies/p{n:05}.toml")), text(n)).unwrap());
+        (0..count).for_each(|n| fs::write(folder.at(&format!("policies/p{n:05}.toml")), text).unwrap());
         let ran = run(&folder, &["check"]);
         assert!(ran.code == 1 && ran.stdout.contains("policies/p00000.toml:1:1"), "{what}");
         let end = ran.stdout.rsplit("\n\n").next().unwrap();

@@ -1,22 +1,25 @@
 //! `portcullis fmt`: the files in their one style.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use policy::Diagnostics;
 use policy::diagnostic::{SourceFile, to_json};
-use policy::reader::{format, read_folder};
+use policy::reader::{format, read_folder, read_text, text_of};
 use serde_json::json;
 use similar::TextDiff;
 
 use crate::Ended;
 use crate::args::{FmtArgs, Global};
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, shown};
 
 /// So many lines of a file's difference are shown.
 const MOST_LINES: usize = 40;
+
+/// A longer line is cut: nobody reads a line of a megabyte.
+const LONGEST_LINE: usize = 240;
 
 /// How standard input is named in diagnostics.
 const INPUT: &str = "standard input";
@@ -48,9 +51,10 @@ pub(crate) fn run(global: &Global, args: &FmtArgs, output: Output) -> Ended {
 }
 
 fn standard_input(args: &FmtArgs, output: Output) -> Ended {
-    let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes).map_err(|why| Failure::wrong(format!("{INPUT}: {why}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::wrong(format!("{INPUT} is no UTF-8 text")))?;
+    let text = match text_of(io::stdin(), 0, INPUT) {
+        Ok(text) => text,
+        Err(problems) => return Ok(output.refused(&problems)),
+    };
     let formatted = match format(&Arc::new(SourceFile::new(INPUT, text.as_str()))) {
         Ok(formatted) => formatted,
         Err(problems) => return Ok(output.refused(&problems)),
@@ -88,9 +92,15 @@ struct Done {
 impl Done {
     fn file(&mut self, name: &str, path: &Path, check: bool, output: Output) -> Result<(), Failure> {
         let failed = |why: io::Error| Failure::wrong(format!("`{name}`: {why}"));
+        let text = match read_text(path, name) {
+            Ok(text) => text,
+            Err(problems) => {
+                self.problems.extend(problems);
+                return Ok(());
+            }
+        };
         // A link stays one: what it leads to is formatted.
         let path = path.canonicalize().map_err(failed)?;
-        let text = fs::read_to_string(&path).map_err(failed)?;
         let formatted = match format(&Arc::new(SourceFile::new(name, text.as_str()))) {
             Ok(formatted) if formatted == text => return Ok(()),
             Ok(formatted) => formatted,
@@ -103,7 +113,7 @@ impl Done {
             output.line(difference(name, &text, &formatted));
         } else {
             replace(&path, &formatted).map_err(failed)?;
-            output.line(format_args!("{name}"));
+            output.line(shown(name));
         }
         self.changed.push(name.to_owned());
         Ok(())
@@ -114,11 +124,19 @@ impl Done {
 fn difference(name: &str, before: &str, after: &str) -> String {
     let all =
         TextDiff::from_lines(before, after).unified_diff().context_radius(1).header(name, "formatted").to_string();
-    let lines: Vec<_> = all.lines().collect();
-    match lines.len().saturating_sub(MOST_LINES) {
-        0 => all,
-        more => format!("{}\n... {more} more lines\n", lines[..MOST_LINES].join("\n")),
+    let more = all.split_terminator('\n').count().saturating_sub(MOST_LINES);
+    let mut shown: String = all.split_terminator('\n').take(MOST_LINES).map(line).collect();
+    if more > 0 {
+        shown.push_str(&format!("... {more} more lines\n"));
     }
+    shown
+}
+
+/// A line of a difference, fit for a terminal: who has carriage returns taken out of a file sees them.
+fn line(text: &str) -> String {
+    let end = text.floor_char_boundary(LONGEST_LINE);
+    let dots = if end < text.len() { "..." } else { "" };
+    format!("{}{dots}\n", shown(&text[..end]))
 }
 
 /// Puts another file in the place of this one, with its permissions: whoever reads it sees the old text or the new one.

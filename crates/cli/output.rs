@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use policy::Diagnostics;
-use policy::diagnostic::{render, to_json};
+use policy::diagnostic::{render, to_json, visible};
 use serde::Serialize;
 use serde_json::json;
 
@@ -135,15 +135,7 @@ pub(crate) fn color(stream: &impl IsTerminal) -> bool {
 
 /// Text from a record, fit for a terminal: what would move its cursor or colour it is written out.
 pub(crate) fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push(c),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
+    visible(text).into_owned()
 }
 
 /// Columns, each as wide as its widest cell; the last one is not padded.

@@ -12,7 +12,7 @@ use crate::output::{Output, shown};
 pub(super) fn tell(report: &TestReport, coverage: Option<&Asked<'_>>, output: Output) -> u8 {
     let tests = &report.tests;
     let failures: Diagnostics = tests.iter().filter_map(|test| test.failure.clone()).collect();
-    let failed = failures.iter().count();
+    let failed = tests.iter().filter(|test| test.failure.is_some()).count();
     let passed = tests.len() - failed;
     let ok = failed == 0 && coverage.is_none_or(|coverage| coverage.suffices(report));
     let mut told = json!({

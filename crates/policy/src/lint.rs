@@ -199,14 +199,7 @@ fn unknown(word: &str) -> Problem {
 
 /// Takes the lints out of what was found.
 pub(crate) fn split(found: Diagnostics) -> (Diagnostics, Diagnostics) {
-    found.into_iter().fold(Default::default(), |(mut lints, mut others): (Diagnostics, Diagnostics), one| {
-        if name(one.problem.code).is_some() {
-            lints.push(one)
-        } else {
-            others.push(one)
-        }
-        (lints, others)
-    })
+    found.partition(|one| name(one.problem.code).is_some())
 }
 
 impl crate::BuildContext<'_> {

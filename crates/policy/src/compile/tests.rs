@@ -17,7 +17,7 @@ fn problems(fixture: &Fixture) -> Vec<String> {
         };
         format!("{}{line} {code}", file.map_or(String::new(), |file| format!("{file} ")))
     };
-    fixture.compile().diagnostics.into_iter().map(short).collect()
+    fixture.compile().diagnostics.iter().cloned().map(short).collect()
 }
 
 /// The policy's text begins on line 2: `route` stands before it.

@@ -89,14 +89,33 @@ impl Diagnostics {
 
     /// Adds all of another list.
     pub fn extend(&mut self, other: Diagnostics) {
-        self.hidden.errors += other.hidden.errors;
-        self.hidden.warnings += other.hidden.warnings;
+        self.hide(other.hidden);
         other.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+
+    /// Each as another one. A list is no iterator to be taken apart: the count of those that are not kept would be lost.
+    pub fn map(self, change: impl FnMut(Diagnostic) -> Diagnostic) -> Self {
+        let mut changed: Diagnostics = self.list.into_iter().map(change).collect();
+        changed.hide(self.hidden);
+        changed
+    }
+
+    /// Those of which this holds, and the others. Those that are not kept count among the others.
+    pub fn partition(self, holds: impl FnMut(&Diagnostic) -> bool) -> (Self, Self) {
+        let (these, others): (Vec<_>, Vec<_>) = self.list.into_iter().partition(holds);
+        let mut others: Diagnostics = others.into_iter().collect();
+        others.hide(self.hidden);
+        (these.into_iter().collect(), others)
+    }
+
+    fn hide(&mut self, more: Count) {
+        self.hidden.errors += more.errors;
+        self.hidden.warnings += more.warnings;
     }
 
     /// Whether any is an error.
     pub fn has_errors(&self) -> bool {
-        self.errors > 0
+        self.errors > 0 || self.hidden.errors > 0
     }
 
     /// Whether there are none at all.
@@ -177,14 +196,6 @@ impl FromIterator<Diagnostic> for Diagnostics {
     }
 }
 
-impl IntoIterator for Diagnostics {
-    type Item = Diagnostic;
-    type IntoIter = std::vec::IntoIter<Diagnostic>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.list.into_iter()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +224,16 @@ mod tests {
         assert_eq!((kept.len(), kept[MOST_OF_A_FILE]), (MOST_OF_A_FILE + 1, "b"));
         assert_eq!(all.count(), Count { errors: 20_001, warnings: 0 });
         assert_eq!(all.sorted().hidden(), Count { errors: 20_000 - MOST_OF_A_FILE, warnings: 0 });
+    }
+
+    #[test]
+    fn what_is_not_kept_stays_counted_when_the_list_is_taken_apart() {
+        let (a, b) = (file("a"), file("b"));
+        let all = || (0..20_000).map(|number| error(&a, number)).chain([error(&b, 0)]).collect::<Diagnostics>();
+        let of_b = |d: &Diagnostic| d.place.as_ref().is_some_and(|place| place.file == b);
+        let (these, others) = all().partition(of_b);
+        assert_eq!((these.count().errors, others.count().errors), (1, 20_000));
+        assert_eq!(all().map(|d| d.with_label("x")).count().errors, 20_001);
     }
 
     #[test]

@@ -11,8 +11,10 @@ pub use codes::Code;
 pub use list::{Count, Diagnostics};
 pub use render::{render, render_one, to_json};
 pub use sarif::to_sarif;
+pub use shown::visible;
 pub use source::SourceFile;
 
+pub(crate) use self::shown::is_invisible;
 use self::shown::readable;
 
 use std::fmt;
@@ -76,7 +78,7 @@ pub struct Diagnostic {
 impl Problem {
     /// An error.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
-        Problem { code, severity: Severity::Error, message: readable(message.into()), help: None }
+        Problem { code, severity: Severity::Error, message: readable(&message.into()), help: None }
     }
 
     /// A warning.
@@ -86,7 +88,7 @@ impl Problem {
 
     /// With what would be right.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(readable(help.into()));
+        self.help = Some(readable(&help.into()));
         self
     }
 
@@ -104,7 +106,7 @@ impl Problem {
 impl Diagnostic {
     /// With a word at the underlined place.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(readable(label.into()));
+        self.label = Some(readable(&label.into()));
         self
     }
 
@@ -116,7 +118,7 @@ impl Diagnostic {
 
     /// With another place that matters.
     pub fn with_related(mut self, place: Place, word: impl Into<String>) -> Self {
-        self.related.push((place, readable(word.into())));
+        self.related.push((place, readable(&word.into())));
         self
     }
 }

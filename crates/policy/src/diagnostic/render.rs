@@ -7,6 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value as Json, json};
 
+use super::shown::{is_invisible, visible};
 use super::{Count, Diagnostic, Diagnostics, Place, Severity, SourceFile, Span, codes};
 
 /// A longer line is cut around the word: nobody reads a line of a megabyte.
@@ -15,7 +16,8 @@ const LONGEST_LINE: usize = 240;
 /// What stands in place of a secret that somebody wrote in clear.
 const MASK: &str = "\"***\"";
 
-/// Stands for the path until the text is rendered: the renderer counts columns in what it is shown, and a line may be cut.
+/// Stands for the path until the text is rendered: the renderer counts columns in what it is shown, and a line may be cut. Nothing else
+/// that is shown has these characters in it, since they are invisible.
 const PATH: &str = "\u{e000}\u{e001}";
 
 /// As text for a terminal (`color`) or a log; ends with a line that counts errors and warnings. Nothing at all where there
@@ -64,7 +66,7 @@ fn one(diagnostic: &Diagnostic, secrets: &Secrets, renderer: &Renderer) -> Strin
         group = shown(group, place, AnnotationKind::Context, Some(word), secrets);
     }
     for note in &diagnostic.notes {
-        group = group.element(Level::NOTE.message(note.as_str()));
+        group = group.element(Level::NOTE.message(visible(note)));
     }
     if let Some(help) = &diagnostic.problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
@@ -78,7 +80,7 @@ fn with_places<'a>(text: &str, places: impl Iterator<Item = &'a Place>) -> Strin
     let mut parts = text.split(PATH);
     let mut placed = parts.next().unwrap_or_default().to_owned();
     for (part, place) in parts.zip(places) {
-        placed.push_str(&place.to_string());
+        placed.push_str(&visible(&place.to_string()));
         placed.push_str(part.trim_start_matches([':', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']));
     }
     placed
@@ -113,7 +115,7 @@ impl Line {
         let within = |at: usize| file.boundary(at).saturating_sub(start).min(text.len());
         let word = within(place.span.start)..within(place.span.end.max(place.span.start));
         let line = Line { text: text.to_owned(), word };
-        line.masked(start, secrets.in_file(file)).cut()
+        line.masked(start, secrets.in_file(file)).cut().visible()
     }
 
     /// Without the secrets that stand in it.
@@ -146,6 +148,16 @@ impl Line {
         let word_end = self.word.end.min(to).max(self.word.start);
         let moved = |at: usize| at - from + before.len();
         Line { text: format!("{before}{}{after}", &self.text[from..to]), word: moved(self.word.start)..moved(word_end) }
+    }
+
+    /// With a sign for each character that nobody can see: so wide as one, that the columns stay. Those of ASCII have signs of
+    /// the renderer's.
+    fn visible(mut self) -> Line {
+        let sign = |c: char| if is_invisible(c) && !c.is_ascii() { char::REPLACEMENT_CHARACTER } else { c };
+        let shown = |text: &str| text.chars().map(sign).collect::<String>();
+        self.word = shown(&self.text[..self.word.start]).len()..shown(&self.text[..self.word.end]).len();
+        self.text = shown(&self.text);
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! All files of a configuration, read at one instant.
 
 mod names;
+mod text;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -9,9 +10,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use self::text::{of_file, too_large};
+pub use self::text::{read_text, text_of};
 use self::walk::read_once;
 use super::{Document, parse};
-use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, Span, codes};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
 /// A larger file is no configuration: it would only be a way to fill the memory.
 const LARGEST: u64 = 4 << 20;
@@ -84,14 +87,12 @@ impl Files {
     /// Lays texts over the files that were read, by path: what an editor has not saved yet. Each counts as the file's text,
     /// also where there is no such file.
     pub fn lay_over(&mut self, texts: &BTreeMap<String, Arc<SourceFile>>) {
-        let own = std::mem::take(&mut self.diagnostics).into_iter();
         // What is wrong with a file on disk says nothing of the text that lies over it.
-        let covered = |path: &str| texts.contains_key(path);
-        self.diagnostics = own.filter(|d| !d.place.as_ref().is_some_and(|place| covered(&place.file.path))).collect();
+        let covered = |d: &Diagnostic| d.place.as_ref().is_some_and(|place| texts.contains_key(&place.file.path));
+        (_, self.diagnostics) = std::mem::take(&mut self.diagnostics).partition(covered);
         for (path, file) in texts {
             if file.text.len() as u64 > LARGEST {
-                let place = Place { file: Arc::new(SourceFile::new(path, "")), span: Span::default() };
-                self.diagnostics.push(too_large().at(place));
+                self.diagnostics.push(of_file(path, too_large()));
                 self.files.remove(path);
             } else {
                 self.files.insert(path.clone(), file.clone());
@@ -115,11 +116,6 @@ impl Files {
         }
         hash
     }
-}
-
-fn too_large() -> Problem {
-    Problem::error(codes::NOT_TEXT, format!("is larger than {} MiB", LARGEST >> 20))
-        .with_help("this can hardly be a configuration file")
 }
 
 #[cfg(test)]

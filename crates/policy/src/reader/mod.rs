@@ -14,7 +14,7 @@ mod suggest;
 
 pub use de::{deserialize, deserialize_node, deserialize_with_warnings};
 pub(crate) use de::{deserialize_known, shown};
-pub use files::{Files, read_bounded, read_folder, read_plain};
+pub use files::{Files, read_bounded, read_folder, read_plain, read_text, text_of};
 pub use format::format;
 pub use keys::Keys;
 pub use outside::{NoOutside, Outside, SecretError};

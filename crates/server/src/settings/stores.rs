@@ -213,8 +213,8 @@ impl StoreSettings {
             None => diagnostics.push(unknown_type(kind.value).at(within.place(kind.span))),
         }
         // A store that comes to use it tells of what is missing, and so does `store check`.
-        let told = |warning: &Diagnostic| used || warning.problem.code != codes::MISSING_OUTSIDE;
-        diagnostics.extend(reader.warnings.into_iter().filter(told).collect());
+        let untold = |warning: &Diagnostic| !used && warning.problem.code == codes::MISSING_OUTSIDE;
+        diagnostics.extend(reader.warnings.partition(untold).1);
     }
 
     /// Checks that every name is there.

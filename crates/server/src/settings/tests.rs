@@ -29,7 +29,8 @@ fn read_texts(node: &str, stores: &str) -> (Settings, Vec<String>) {
     }
     let outside = Variables(BTreeMap::from([("SET", "from outside")]), true);
     let (settings, diagnostics) = read(&Files::from_texts(texts), None, &outside);
-    let shown = diagnostics.sorted().into_iter().map(|d| {
+    let diagnostics = diagnostics.sorted();
+    let shown = diagnostics.iter().map(|d| {
         let severity = if d.problem.severity == Severity::Error { "" } else { "warning " };
         let place = d.place.as_ref().map(ToString::to_string).unwrap_or_default();
         format!("{place} {severity}{} {}", d.problem.code, d.problem.message)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::Files;
-use crate::diagnostic::{Place, Problem, SourceFile, Span, codes};
+use crate::diagnostic::{Place, Problem, SourceFile, Span, codes, is_invisible};
 
 impl Files {
     /// Two names that differ only in case, or in how their letters are composed (`é` as one character or as two), are one name on
@@ -37,5 +37,5 @@ fn fold(path: &str) -> String {
 
 /// Whether a name may stand in messages, logs and metrics as it is.
 pub(super) fn is_clean(name: &str) -> bool {
-    !name.chars().any(char::is_control)
+    !name.contains(|c| c == '\n' || is_invisible(c))
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, SourceFile, codes};
 
 struct Folder(PathBuf);
 

@@ -1,14 +1,15 @@
 //! The walk over the folder: which files there are, and what they say.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::names::is_clean;
-use super::{Files, LARGEST, too_large};
-use crate::diagnostic::{Code, Place, Problem, SourceFile, Span, codes};
+use super::text::{self, of_file, plain};
+use super::{Files, LARGEST};
+use crate::diagnostic::{Code, Problem, SourceFile, codes};
 
 /// So large may all files be together: ten thousand policies are a fifth of it.
 const MOST_BYTES: u64 = 64 << 20;
@@ -18,9 +19,6 @@ const MOST_ENTRIES: usize = 100_000;
 
 /// So deep may folders stand in one another: the walk recurses.
 const DEEPEST: usize = 32;
-
-/// So much of a file that is no text is kept beside what comes before, to show it.
-const SHOWN: usize = 64;
 
 /// What tells one state of a file or folder from another.
 #[derive(PartialEq, Eq)]
@@ -62,13 +60,11 @@ pub(super) fn read_once(root: &Path, contents: bool) -> Reading {
 
 impl Reading {
     fn problem(&mut self, path: &str, code: Code, message: impl Into<String>, help: &str) {
-        let place = Place { file: Arc::new(SourceFile::new(path, "")), span: Span::default() };
-        self.files.diagnostics.push(Problem::error(code, message).with_help(help).at(place));
+        self.files.diagnostics.push(of_file(path, Problem::error(code, message).with_help(help)));
     }
 
     fn unreadable(&mut self, path: &str, error: &io::Error) {
-        let message = format!("cannot be read: {}", plain(error));
-        self.problem(path, codes::UNREADABLE, message, "make it readable for the gateway's user, or take it away");
+        self.files.diagnostics.push(of_file(path, text::unreadable(error)));
     }
 
     /// One file or folder. `above` are the folders it stands in, to refuse a loop of links.
@@ -157,7 +153,7 @@ impl Reading {
                 found => {
                     let path = format!("{path}/{}", name.to_string_lossy().escape_debug());
                     let message = match found {
-                        Some(_) => "the name of this file has a control character in it",
+                        Some(_) => "the name of this file has a character in it that nobody can see",
                         None => "the name of this file is no UTF-8",
                     };
                     self.problem(&path, codes::NOT_TEXT, message, "give it another name");
@@ -167,46 +163,15 @@ impl Reading {
     }
 
     fn file(&mut self, at: &Path, path: &str, metadata: &Metadata) {
-        // Opening a pipe would wait for ever.
-        if !metadata.is_file() {
-            let help = "a configuration file is a plain file, or a link to one";
-            return self.problem(path, codes::UNREADABLE, "is neither a file nor a folder", help);
-        }
         let size = metadata.len().min(LARGEST + 1);
-        if self.small_enough(path, size) && self.contents {
-            self.read(at, path, size as usize);
+        if !self.small_enough(path, size) || !self.contents {
+            return;
         }
-    }
-
-    fn read(&mut self, at: &Path, path: &str, size: usize) {
-        // One more than there should be, so that its end is seen without another allocation.
-        let mut bytes = Vec::with_capacity(size + 1);
-        if let Err(error) = File::open(at).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)) {
-            return self.unreadable(path, &error);
-        }
-        if bytes.len() as u64 > LARGEST {
-            let place = Place { file: Arc::new(SourceFile::new(path, "")), span: Span::default() };
-            return self.files.diagnostics.push(too_large().at(place));
-        }
-        match String::from_utf8(bytes) {
+        match text::read_text(at, path) {
             Ok(text) => {
                 self.files.files.insert(path.to_owned(), Arc::new(SourceFile::new(path, text)));
             }
-            Err(error) => {
-                let bad = error.utf8_error().valid_up_to();
-                let bytes = error.as_bytes();
-                // Enough to show the place: all up to it, for its line and column, and a little more.
-                let text = String::from_utf8_lossy(&bytes[..bytes.len().min(bad + SHOWN)]).into_owned();
-                let place = Place { file: Arc::new(SourceFile::new(path, text)), span: Span { start: bad, end: bad } };
-                let problem = Problem::error(codes::NOT_TEXT, "is no UTF-8 text").with_help("save it as UTF-8");
-                self.files.diagnostics.push(problem.at(place));
-            }
+            Err(problems) => self.files.diagnostics.extend(problems),
         }
     }
-}
-
-/// Without Rust's `(os error 13)`.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -113,7 +113,7 @@ impl Run<'_> {
 /// The first problem; whatever it is, if the test did not fail, it is a mistake in it.
 fn first(problems: Diagnostics, test: &Test) -> Diagnostic {
     let unknown = || Problem::error(codes::BAD_TEST, "the test could not be arranged").at(test.place.clone());
-    let mut first = problems.into_iter().next().unwrap_or_else(unknown);
+    let mut first = problems.iter().next().cloned().unwrap_or_else(unknown);
     if first.problem.code != codes::TEST_FAILED {
         first.problem.code = codes::BAD_TEST;
     }

@@ -53,11 +53,11 @@ impl<'a> Reader<'a> {
         };
         let test = test.filter(|_| !self.problems.has_errors());
         // Whatever it is, it is wrong with a test.
-        let told = self.problems.into_iter().map(|mut diagnostic| {
+        let told = self.problems.map(|mut diagnostic| {
             diagnostic.problem.code = codes::BAD_TEST;
             diagnostic
         });
-        (test, told.collect())
+        (test, told)
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {

@@ -300,7 +300,9 @@ struct Watching {
 
 impl Watching {
     fn start(folder: &Folder, args: &[&str]) -> Watching {
-        let mut command: Command = command(folder.path(), &[]);
+        // Where the tests run in the background of a shell, Control-C would be ignored.
+        let under = ["env", "--default-signal=INT"].map(String::from);
+        let mut command: Command = command(folder.path(), &under);
         let command = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (sender, lines) = channel();

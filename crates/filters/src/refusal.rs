@@ -19,6 +19,7 @@ macro_rules! settings_of_refusal {
             #[doc = concat!("The reason code, shown in decision records, logs, metrics and tests. Default: `", $code, "`.")]
             reason: Option<policy::settings::Spanned<String>>,
             /// The status of the built-in answer, 400 to 599. Default: 403.
+            #[schemars(range(min = 400, max = 599))]
             status: Option<policy::settings::Spanned<u16>>,
             /// For the log and `${failure.message}`; the client does not see it.
             message: Option<policy::Dynamic<String>>,

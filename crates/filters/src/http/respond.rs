@@ -36,6 +36,7 @@ const LARGEST_FILE: usize = 8 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The status, 200 to 599. Default: 200.
+    #[schemars(extend("minimum" = 200, "maximum" = 599))]
     status: Option<Dynamic<i64>>,
     /// Headers; a value that is absent on purpose (`${x ??}`) leaves its header out.
     #[serde(default)]

@@ -438,3 +438,11 @@ fn junit_holds_no_character_that_xml_has_not() {
     let xml = folder.read("results.xml");
     assert!(!xml.contains(['\u{fffe}', '\u{ffff}', '\u{1}']), "{xml}");
 }
+
+#[test]
+fn no_two_tests_of_a_policy_have_one_name_whichever_file_they_stand_in() {
+    let test = "[[test]]\nname = \"n\"\nrequest = { path = \"/orders/7\" }\nexpect = { status = 401 }\n";
+    let folder = orders(test);
+    folder.append("policies/orders.toml", test);
+    run(&folder).code(1).says("P0115").says("two tests are called `n`");
+}

@@ -370,3 +370,81 @@ fn a_watch_ends_by_control_c() {
     let ended = watching.child.wait().expect("it ends");
     assert!(!ended.success());
 }
+
+#[test]
+fn an_expectation_that_cannot_fail_is_a_mistake() {
+    let test = |rest: &str| {
+        format!(
+            "[[test]]\nname = \"n\"\ngiven = {{ ONE_TOKEN }}\nrequest = {{ path = \"/orders/7\", bearer = \"good\" }}\n{rest}\n"
+        )
+    };
+    for (rest, words) in [
+        ("expect = { status = 502, path = [] }", "`path` is empty, and every way ends so"),
+        ("expect = { attributes = { \"vars.teir\" = { absent = true } } }", "no policy sets `vars.teir`"),
+    ] {
+        run(&orders(&test(rest))).code(1).says("P0115").says(words);
+    }
+    let twice = test("expect = { status = 502 }")
+        .replace("ONE_TOKEN", "tokens = [{ token = \"t\", client = \"a\" }, { token = \"t\", client = \"b\" }]");
+    run(&orders(&twice)).code(1).says("P0115").says("token `t` is given twice");
+}
+
+#[test]
+fn what_a_step_is_given_may_be_kept_from_an_earlier_one() {
+    let tests = r#"
+[[test]]
+name  = "kept"
+given = { ONE_TOKEN }
+[[test.step]]
+given   = { upstreams = { orders = { text = "first" } } }
+request = { path = "/orders/7", bearer = "good" }
+expect  = { text = "first" }
+keep    = { word = "text" }
+[[test.step]]
+given   = { upstreams = { orders = { text = "again ${kept.word}" } } }
+request = { path = "/orders/7", bearer = "good" }
+expect  = { text = "again first" }
+"#;
+    run(&orders(tests)).code(0).says("1 passed, 0 failed");
+}
+
+/// A test that is sent something else than a node would hand to a policy proves nothing of a node.
+#[test]
+fn a_request_is_received_as_a_node_receives_it() {
+    let tests = r#"
+[[test]]
+name    = "one form of the path, and no word of a proxy that nobody trusts"
+given   = { ONE_TOKEN, upstreams = { orders = {} } }
+request = { path = "//%6frders/./7", bearer = "good", headers = { x-real-ip = "1.2.3.4", connection = "x-a", x-a = "1" } }
+expect  = { status = 200, attributes = { "request.header.x-real-ip" = { absent = true }, "request.header.x-a" = { absent = true } }, upstreams = { orders = [{ path = "/orders/7" }] } }
+"#;
+    run(&orders(tests)).code(0).says("1 passed, 0 failed");
+    for path in ["/orders/../x", "orders/7", "/orders/%zz"] {
+        let refused = run(&orders(&tests.replace("//%6frders/./7", path))).code(1);
+        refused.says("a node answers this request 400 (").says("before any policy sees it");
+    }
+}
+
+#[test]
+fn a_filter_that_fits_nothing_is_wrong_usage_for_mutants_too() {
+    let folder = orders("[[test]]\nname = \"n\"\nrequest = { path = \"/orders/7\" }\nexpect = { status = 401 }\n");
+    folder.run(["test", "--mutants", "--filter", "zzz"]).code(2).says("no test has that text in its name");
+}
+
+#[test]
+fn junit_holds_no_character_that_xml_has_not() {
+    let folder = orders(
+        "[[test]]\nname = \"a\\uFFFEb\\u0001c\"\nrequest = { path = \"/orders/7\" }\nexpect = { status = 402 }\n",
+    );
+    folder.run(["test", "orders", "--junit", "results.xml"]).code(1);
+    let xml = folder.read("results.xml");
+    assert!(!xml.contains(['\u{fffe}', '\u{ffff}', '\u{1}']), "{xml}");
+}
+
+#[test]
+fn no_two_tests_of_a_policy_have_one_name_whichever_file_they_stand_in() {
+    let test = "[[test]]\nname = \"n\"\nrequest = { path = \"/orders/7\" }\nexpect = { status = 401 }\n";
+    let folder = orders(test);
+    folder.append("policies/orders.toml", test);
+    run(&folder).code(1).says("P0115").says("two tests are called `n`");
+}

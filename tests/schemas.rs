@@ -13,6 +13,7 @@ const FREE: &[&str] = &[
     "asked",
     "attributes",
     "case",
+    "scopes",
     "cases",
     "chain",
     "form",

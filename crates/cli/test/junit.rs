@@ -15,8 +15,13 @@ pub(super) fn write(path: &Path, tests: &[TestOutcome]) -> Result<(), Failure> {
         Failure::wrong(format!("the results cannot be written to `{}`: {why}", path.display()))
             .with_help("`--junit` names a file in a folder that exists")
     };
-    let text = report(tests).to_string().map_err(|why| failed(why.to_string()))?;
-    std::fs::write(path, text).map_err(|why| failed(why.to_string()))
+    let xml = report(tests).to_string().map_err(|why| failed(why.to_string()))?;
+    std::fs::write(path, xml).map_err(|why| failed(why.to_string()))
+}
+
+/// Text as XML can hold it: of what XML 1.0 has no characters for, two are left standing by the writer.
+fn text(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 fn report(tests: &[TestOutcome]) -> Report {
@@ -41,12 +46,12 @@ fn case(test: &TestOutcome) -> TestCase {
         Some(failure) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_type(failure.problem.code.as_str());
-            status.set_message(failure.problem.message.as_str());
-            status.set_description(render_one(failure));
+            status.set_message(text(&failure.problem.message));
+            status.set_description(text(&render_one(failure)));
             status
         }
     };
-    let mut case = TestCase::new(test.name.as_str(), status);
+    let mut case = TestCase::new(text(&test.name), status);
     case.set_classname(test.policy.as_str());
     case.set_time(test.took);
     case

@@ -68,7 +68,7 @@ fn told(
 fn check_choice(report: &TestReport, args: &TestArgs) -> Result<(), Failure> {
     if let Some(unknown) = report.untested.first() {
         return Err(Failure::usage(format!("there is no test of a policy `{unknown}`"))
-            .with_help("a policy's name is its path below policies/ without .toml"));
+            .with_help("a policy's name is its path below policies/ without .toml; its tests stand in it, or in NAME.test.toml beside it"));
     }
     if report.tests.is_empty() && args.filter.is_some() {
         return Err(Failure::usage("no test has that text in its name"));

@@ -18,6 +18,9 @@ pub(super) async fn run(global: &Global, choice: &TestChoice, output: Output) ->
         return Err(Failure::usage(format!("there is no policy `{unknown}`"))
             .with_help("a policy's name is its path below policies/ without .toml"));
     }
+    if report.unmatched {
+        return Err(Failure::usage("no test has that text in its name"));
+    }
     output.diagnostics_aside(&report.diagnostics);
     if !report.failed.is_empty() {
         return Ok(failed(&report, output));

@@ -30,6 +30,8 @@ pub struct MutantReport {
     pub mutants: Vec<MutantOutcome>,
     /// Policies that no test reaches, of those that are asked for: their mutants are not tried.
     pub untested: Vec<String>,
+    /// No test has the text that is asked for in its name: nothing was tried.
+    pub unmatched: bool,
     /// Policies that are asked for and do not exist.
     pub unknown: Vec<String>,
 }
@@ -89,6 +91,10 @@ pub async fn mutants(options: &Options, choice: &TestChoice) -> MutantReport {
     // A policy that is called is tested by those that call it, so that all tests run, whatever policies are asked for.
     let tests = bed.tests.iter().enumerate().filter(|(_, test)| choice.has_text(&test.name)).map(|(index, _)| index);
     let tests: Vec<usize> = tests.collect();
+    report.unmatched = tests.is_empty() && choice.text.is_some();
+    if report.unmatched {
+        return report;
+    }
     let baseline = match bed.run(tests.clone(), &unchanged(), workers(), None).await {
         Ok(outcomes) => outcomes.unwrap_or_default(),
         Err(problems) => {

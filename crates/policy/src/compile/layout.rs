@@ -17,6 +17,16 @@ impl Layout {
         index
     }
 
+    /// Whether anything reads or sets this attribute.
+    pub(crate) fn has(&self, attribute: &str) -> bool {
+        self.0.contains_key(attribute)
+    }
+
+    /// The attributes that have a slot.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// How many slots there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, codes};
 use crate::engine::Program;
 use crate::filter::{BuildContext, Effects, Keeper};
 use crate::ports::Resources;
-use crate::reader::NoOutside;
+use crate::reader::{NoOutside, did_you_mean};
 use crate::selector::{Dynamic, Getter, ParsedConditions, compile};
 use crate::settings::{Literal, Spanned};
 use crate::value::Value;
@@ -51,6 +51,16 @@ impl Program {
         };
         let literal = Literal::Text(format!("${{{} ??}}", selector.value));
         let getter = compile(&Dynamic::new(Spanned::new(selector.span, literal)), &mut cx)?;
+        // A variable that no file sets is misspelt, and would be absent whatever the policies do.
+        let unset = cx.effects.reads.iter().map(|read| read.attribute.clone());
+        let mut unset = unset.filter(|name| name.starts_with("vars.") && !self.layout.has(name));
+        if let Some(name) = unset.next() {
+            let help = match did_you_mean(&name, self.layout.names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => String::from("a test that looks for it cannot fail: leave it out, or set it in a policy"),
+            };
+            return Err(cx.error(selector.span, format!("no policy sets `{name}`"), help).into());
+        }
         if cx.effects.reads.iter().any(|read| read.attribute == "response") {
             let help = "`status`, `headers`, `json` and `text` of `expect` are the answer's";
             return Err(cx.error(selector.span, "the response is gone at the end of the run", help).into());

@@ -17,4 +17,5 @@ pub(crate) use body::receive as receive_body;
 pub(crate) use connection::{Connections, Opened};
 pub(crate) use id::RequestIds;
 pub(crate) use listeners::{Listeners, Plan};
+pub(crate) use request::as_received;
 pub(crate) use stream::Stream;

@@ -67,9 +67,7 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
     check_target(&method, &uri)?;
     check_framing(&headers)?;
     let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
-    let path = path::normalise(uri.path()).map_err(|why| Refused::bad(why.message()))?;
-    hop::strip(&mut headers);
-    headers::strip_forged(&mut headers);
+    let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
     request.query = uri.query().map(str::to_owned);
     request.version = version;
@@ -79,6 +77,23 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
     request.listener = arrival.listener.clone();
     request.id = arrival.id;
     Ok(request)
+}
+
+/// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
+fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
+    let path = path::normalise(path).map_err(|why| Refused::bad(why.message()))?;
+    hop::strip(headers);
+    headers::strip_forged(headers);
+    Ok(path)
+}
+
+/// The same for the request of a policy's test, which comes over no connection. The words are for the test's author.
+pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
+    let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
+    check_target(&request.method, &http::Uri::default()).map_err(refused)?;
+    request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
+    request.host.make_ascii_lowercase();
+    Ok(())
 }
 
 fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::Diagnostics;
 use policy::ports::{BoxFuture, Clock, Environment, Random, Upstream};
 use policy::reader::{NoOutside, deserialize, did_you_mean};
 use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
+use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
 use store::oauth::{ClientId, GrantId};
 use store::source::Table;
@@ -19,6 +19,7 @@ use super::canned::Canned;
 use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
 use super::resources::Things;
 use super::slate::Slate;
+use crate::listen;
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
@@ -138,7 +139,10 @@ impl TestWorld {
             added.push(client.client_id);
         }
         lock(&self.given).extend(added);
-        for spec in &table.tokens {
+        for (index, spec) in table.tokens.iter().enumerate() {
+            if table.tokens[..index].iter().any(|before| before.token == spec.token) {
+                return Err(problem(given, &format!("token `{}` is given twice", spec.token)));
+            }
             self.put_token(given, spec, now).await?;
         }
         Ok(())
@@ -208,6 +212,11 @@ impl World for TestWorld {
 
     fn environment(&self) -> Environment {
         Environment { clock: self.clock.clone(), random: self.random.clone() }
+    }
+
+    fn receive(&self, request: &mut Request) -> Result<(), String> {
+        listen::as_received(request)
+            .map_err(|why| format!("a node answers this request {why} before any policy sees it"))
     }
 
     fn substitute(&self, text: &str) -> Option<String> {

@@ -34,6 +34,8 @@ pub fn tests_in(files: &Files, documents: &BTreeMap<String, Document>) -> (Vec<T
         .filter_map(|(path, document)| Some((policy_name(path)?.to_owned(), subject(document))))
         .collect();
     let mut tests = Vec::new();
+    // Of each policy: its tests stand in two files, and results are told by name alone.
+    let mut names = HashSet::new();
     for (path, document) in documents {
         let beside = path.strip_suffix(".test.toml").map(|stem| format!("{stem}.toml"));
         let Some(policy) = policy_name(beside.as_deref().unwrap_or(path)) else { continue };
@@ -45,7 +47,7 @@ pub fn tests_in(files: &Files, documents: &BTreeMap<String, Document>) -> (Vec<T
             report_other_keys(document, &mut problems);
         }
         if subjects.contains_key(policy) {
-            tests.extend(tests_of(policy, &subjects, document, &mut problems));
+            tests.extend(tests_of(policy, &subjects, document, &mut names, &mut problems));
         }
     }
     (tests, problems.sorted())
@@ -71,6 +73,7 @@ fn tests_of(
     policy: &str,
     subjects: &BTreeMap<String, Subject>,
     document: &Document,
+    names: &mut HashSet<(String, String)>,
     problems: &mut Diagnostics,
 ) -> Vec<Test> {
     let Some(entry) = document.root.entry("test") else { return Vec::new() };
@@ -80,7 +83,6 @@ fn tests_of(
         problems.push(problem.at(document.place(entry.value.span)));
         return Vec::new();
     };
-    let mut names = HashSet::new();
     let mut tests = Vec::new();
     for node in list {
         let Some(table) = node.as_table() else {
@@ -93,7 +95,7 @@ fn tests_of(
             problems.extend(found);
             let Some(mut test) = test else { continue };
             test.case = case.map(|span| document.place(span));
-            if !names.insert(test.name.clone()) {
+            if !names.insert((policy.to_owned(), test.name.clone())) {
                 let message = format!("two tests are called `{}`", test.name);
                 problems.push(Problem::error(codes::BAD_TEST, message).at(test.place.clone()));
             }

@@ -92,8 +92,7 @@ pub struct ExpectTable {
     /// The reason code of the refusal or fault that was answered, as the access log has it.
     pub(super) reason: Option<Spanned<Scalar>>,
     /// The last steps that ran, each with its outcome: `"NAME:outcome"`.
-    #[serde(default)]
-    pub(super) path: Vec<Spanned<Scalar>>,
+    pub(super) path: Option<Spanned<Vec<Spanned<Scalar>>>>,
     /// Headers of the answer.
     #[serde(default)]
     pub(super) headers: Named<ExpectedHeader>,

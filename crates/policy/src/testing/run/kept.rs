@@ -1,13 +1,15 @@
 //! What steps keep for later ones.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::header;
 use serde_json::Value as Json;
 
 use super::came::Came;
+use crate::reader::{Entry, Node, NodeKind, Table};
 use crate::testing::file::words::{Group, Piece, filled, pieces};
-use crate::testing::model::{Keep, Step};
+use crate::testing::model::{Given, Keep, Step};
 
 /// What was kept so far, by name.
 #[derive(Default)]
@@ -29,6 +31,26 @@ impl Kept {
     /// The text with kept values in it.
     pub(super) fn text(&self, text: &str) -> String {
         filled(text, Group::Kept, |name| self.0.get(name).map(plain))
+    }
+
+    /// What is given, with kept values in its texts. Places stay those of the file.
+    pub(super) fn given(&self, given: &Given) -> Given {
+        Given { file: given.file.clone(), table: self.table(&given.table) }
+    }
+
+    fn table(&self, table: &Table) -> Table {
+        let entry = |entry: &Entry| Entry { value: self.node(&entry.value), ..entry.clone() };
+        Table { span: table.span, entries: table.entries.iter().map(entry).collect() }
+    }
+
+    fn node(&self, node: &Node) -> Node {
+        let kind = match &node.kind {
+            NodeKind::Text(text) => NodeKind::Text(self.text(text)),
+            NodeKind::List(list) => NodeKind::List(list.iter().map(|item| self.node(item)).collect()),
+            NodeKind::Table(table) => NodeKind::Table(Arc::new(self.table(table))),
+            plain => plain.clone(),
+        };
+        Node { span: node.span, kind }
     }
 
     /// The value with kept values in its texts; one that is a whole text keeps its type.

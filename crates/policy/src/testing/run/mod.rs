@@ -70,7 +70,7 @@ impl Run<'_> {
                 self.world.advance(by);
             }
             if let Some(given) = &step.given {
-                self.world.change(given).await?;
+                self.world.change(&self.kept.given(given)).await?;
             }
             for _ in 0..step.times {
                 self.step(test, step).await?;

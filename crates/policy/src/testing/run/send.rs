@@ -52,6 +52,7 @@ pub(super) fn request(run: &Run<'_>, step: &Step) -> Result<Request, String> {
         }
         request.headers.append(name, value);
     }
+    run.world.receive(&mut request)?;
     Ok(request)
 }
 

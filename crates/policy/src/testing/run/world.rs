@@ -8,6 +8,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostics;
+use crate::exchange::Request;
 use crate::ports::{BoxFuture, Environment};
 use crate::testing::model::Given;
 
@@ -21,6 +22,8 @@ pub trait World: Send + Sync {
     fn advance(&self, by: Duration);
     /// The clock and the randomness.
     fn environment(&self) -> Environment;
+    /// Makes of a request what a node makes of it before any policy sees it; or says why a node refuses it.
+    fn receive(&self, request: &mut Request) -> Result<(), String>;
     /// What a word of the test stands for: the token that was made for it.
     fn substitute(&self, text: &str) -> Option<String>;
     /// What a store holds, each record as JSON; or why that cannot be told (there is no such store).

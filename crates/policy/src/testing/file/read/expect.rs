@@ -18,7 +18,7 @@ impl Reader<'_> {
             status: table.status.map(|status| status.0.0.as_u16()),
             outcome: table.outcome.map(|outcome| outcome.0),
             reason: table.reason.map(|reason| reason.value.0),
-            path: self.path(table.path),
+            path: table.path.map(|path| self.path(path)).unwrap_or_default(),
             message: self.message(table.headers, table.json, table.text),
             attributes: attributes.map(|(name, value)| (name, value.value.value().cloned())).collect(),
             stores: table.stores.0.into_iter().map(|(name, records)| (name, records.value)).collect(),
@@ -54,8 +54,13 @@ impl Reader<'_> {
         message
     }
 
-    fn path(&mut self, steps: Vec<Spanned<Scalar>>) -> Vec<String> {
+    fn path(&mut self, steps: Spanned<Vec<Spanned<Scalar>>>) -> Vec<String> {
         const OUTCOMES: &[&str] = &["success", "answered", "failure", "abort", "skipped"];
+        if steps.value.is_empty() {
+            let help = "the last filters that ran: path = [\"NAME:outcome\"]; or leave `path` out";
+            self.error(steps.span, "`path` is empty, and every way ends so", help);
+        }
+        let steps = steps.value;
         for step in &steps {
             let parts = step.value.0.rsplit_once(':');
             if !parts.is_some_and(|(name, outcome)| !name.is_empty() && OUTCOMES.contains(&outcome)) {

@@ -254,18 +254,23 @@ fn what_would_move_a_terminal() {
     refused("names of files", &named, "P0003", "policies/a\\u{202e}b.toml:1:1");
 }
 
-/// A secret that somebody wrote in clear is in no output.
+/// A secret that somebody wrote in clear is in no output, also where its name is misspelt or its line is no TOML.
 #[test]
 fn secrets_are_not_printed() {
     let folder = Folder::empty();
-    for source in [
-        "[source.d]\ntype = \"postgres\"\nurl = \"postgres://u:hunter2@h/db\"\nx = 1\n",
-        "[source]\nd = { type = \"postgres\", url = \"postgres://u:hunter2@h/db\", x = 1 }\n",
+    for (code, source) in [
+        ("P0005", "[source.d]\ntype = \"postgres\"\nurl = \"postgres://u:zebra77@h/db\"\nx = 1\n"),
+        ("P0005", "[source]\nd = { type = \"postgres\", url = \"postgres://u:zebra77@h/db\", x = 1 }\n"),
+        ("P0101", "[source.d]\ntype = \"postgres\"\nurll = \"postgres://u:zeb@ra77@h/db\"\n"),
+        ("P0101", "[source]\nd = { type = \"postgres\", urll = \"postgres://zebra77@h/db\" }\n"),
+        ("P0002", "[source.d]\ntype = \"postgres\"\nurl = \"postgres://u:zebra77@h/db\n"),
+        ("P0002", "[source.d]\ntype = \"postgres\"\nurl = postgres://u:zebra77@h/db\n"),
     ] {
         folder.write("stores/stores.toml", &format!("default = \"d\"\n{source}"));
-        for args in [&["check"][..], &["check", "--format", "json"], &["test"]] {
-            let ran = run(&folder, args).code(1).says("P0005").says("stores/stores.toml");
-            assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter2"), "{source}");
+        for args in [&["check"][..], &["check", "--format", "json"], &["check", "--format", "sarif"], &["test"]] {
+            let ran = run(&folder, args).code(1).says(code).says("stores/stores.toml");
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(!said.contains("zebra77") && !said.contains("ra77"), "{source}: {said}");
         }
     }
 }

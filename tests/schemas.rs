@@ -13,7 +13,6 @@ const FREE: &[&str] = &[
     "asked",
     "attributes",
     "case",
-    "scopes",
     "cases",
     "chain",
     "form",

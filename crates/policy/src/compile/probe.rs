@@ -49,6 +49,10 @@ impl Program {
             inputs: &BTreeMap::new(),
             repeated_refused: false,
         };
+        if selector.value.contains("??") {
+            let help = "name the attribute alone; where it may be absent, expect `{ absent = true }`";
+            return Err(cx.error(selector.span, "an expectation takes no `??`", help).into());
+        }
         let literal = Literal::Text(format!("${{{} ??}}", selector.value));
         let getter = compile(&Dynamic::new(Spanned::new(selector.span, literal)), &mut cx)?;
         // A variable that no file sets is misspelt, and would be absent whatever the policies do.

@@ -115,7 +115,7 @@ impl Line {
         let within = |at: usize| file.boundary(at).saturating_sub(start).min(text.len());
         let word = within(place.span.start)..within(place.span.end.max(place.span.start));
         let line = Line { text: text.to_owned(), word };
-        line.masked(start, secrets.in_file(file)).cut().visible()
+        line.masked(start, secrets.in_file(file)).without_passwords().cut().visible()
     }
 
     /// Without the secrets that stand in it.
@@ -123,16 +123,32 @@ impl Line {
         let end = start + self.text.len();
         // From the last to the first, so that the earlier ones stay where they are.
         for span in secrets.iter().rev().filter(|s| s.start < end && s.end > start) {
-            let hidden = span.start.max(start) - start..span.end.min(end) - start;
-            self.text.replace_range(hidden.clone(), MASK);
-            let moved = |at: usize| match at {
-                at if at >= hidden.end => at - hidden.len() + MASK.len(),
-                at if at > hidden.start => hidden.start + MASK.len(),
-                at => at,
-            };
-            self.word = moved(self.word.start)..moved(self.word.end);
+            self.replace(span.start.max(start) - start..span.end.min(end) - start, MASK);
         }
         self
+    }
+
+    /// Without the passwords of URLs, wherever they stand: in a line that is no TOML, or behind a misspelt name.
+    fn without_passwords(mut self) -> Line {
+        for (at, scheme) in self.text.clone().rmatch_indices("://") {
+            let from = at + scheme.len();
+            let authority = self.text[from..].split(['"', '\'', ' ', '\t']).next().unwrap_or_default();
+            if let Some(end) = authority.rfind('@') {
+                let start = authority[..end].find(':').map_or(0, |colon| colon + 1);
+                self.replace(from + start..from + end, "***");
+            }
+        }
+        self
+    }
+
+    fn replace(&mut self, hidden: Range<usize>, by: &str) {
+        self.text.replace_range(hidden.clone(), by);
+        let moved = |at: usize| match at {
+            at if at >= hidden.end => at - hidden.len() + by.len(),
+            at if at > hidden.start => hidden.start + by.len(),
+            at => at,
+        };
+        self.word = moved(self.word.start)..moved(self.word.end);
     }
 
     /// The part around the word, where the line is very long.

@@ -79,6 +79,7 @@ fn what_cannot_be_asked_is_a_mistake_in_the_test() {
         ("attributes = { 'vras.x' = 1 }", "`vras`"),
         ("attributes = { 'vars.x' = { absent = true } }", "no policy sets `vars.x`"),
         ("attributes = { 'vars.x' = 1 }", "no policy sets `vars.x`"),
+        ("attributes = { 'request.header.x ?? a' = 'a' }", "takes no `??`"),
         ("attributes = { '${vars.x}' = 1 }", "`${vars.x}` is no name of an attribute"),
         ("attributes = { 'response.status' = 200 }", "the response is gone at the end of the run"),
         ("stores = { wrods = 1 }", "there is no store `wrods`"),

@@ -8,6 +8,9 @@ use serde_json::Value as Json;
 /// A longer query is refused: it could only be a mistake, or an attack on the parser.
 const LONGEST: usize = 1024;
 
+/// So deep may brackets stand in one another: the parser tries its rules again at each, which takes five times as long a level.
+const DEEPEST: usize = 8;
+
 /// A JSONPath query, parsed when a policy is loaded.
 #[derive(Clone, Debug)]
 pub struct JsonPath {
@@ -30,6 +33,9 @@ impl JsonPath {
         }
         if !text.starts_with('$') {
             return Err(String::from("it does not begin with `$`"));
+        }
+        if depth(text) > DEEPEST {
+            return Err(format!("its brackets stand more than {DEEPEST} deep in one another"));
         }
         let query = parse_json_path(text).map_err(|error| plain(&error.to_string()))?;
         Ok(JsonPath { steps: single(&query), query })
@@ -58,6 +64,26 @@ impl JsonPath {
             None => self.find(json).first().copied(),
         }
     }
+}
+
+/// How deep brackets stand in one another, those in quotes left out.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let (mut quote, mut escaped) = (None, false);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '(') => depth += 1,
+            (None, ']' | ')') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn single(query: &JpQuery) -> Option<Box<[Step]>> {
@@ -113,6 +139,7 @@ mod tests {
             ("$.a.b[*]", false, "[1,2,{\"c\":\"x\"}]"),
             ("$..c", false, "[\"x\"]"),
             ("$.a.b[?@.c == 'x'].c", false, "[\"x\"]"),
+            ("$.a.b[?((((((@.c == ']]]'))) || (@.c == '\\')))'))))]", false, "[]"),
             ("$.a.b[1:]", false, "[2,{\"c\":\"x\"}]"),
         ] {
             let path = JsonPath::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -132,6 +159,8 @@ mod tests {
             format!("${}", ".a".repeat(1 << 19)),
             format!("$[?{}", "(".repeat(1000)),
             format!("${}", "[?@".repeat(300)),
+            // Half an hour of the parser's time.
+            format!("${}", "[?match(@".repeat(14)),
         ] {
             assert!(JsonPath::parse(&text).is_err());
         }

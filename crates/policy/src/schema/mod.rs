@@ -1,7 +1,7 @@
 //! JSON Schemas of our files, for editors, reference pages and `portcullis schema`.
 //!
 //! They are made of the types that read the files: a filter's own settings, a test's own tables. The keys that the engine takes apart
-//! by hand stand in [`tables`], and a test holds them to the lists by which it does.
+//! by hand stand in `tables`, and a test holds them to the lists by which it does.
 //!
 //! Draft 7, since that is what Taplo (and with it VS Code) validates by. A filter's settings hang on its `use` by `if` and `then`:
 //! what is wrong is then told of that filter, and not of all of them.

@@ -18,7 +18,7 @@ enum Kind<T> {
 }
 
 impl<T: FromValue + Clone> Getter<T> {
-    /// The value; a missing one is [`MISSING_VALUE`](crate::outcome::MISSING_VALUE), one that does not fit
+    /// The value; a missing one is [`MISSING_VALUE`], one that does not fit
     /// [`WRONG_TYPE`].
     pub fn get(&self, exchange: &Exchange) -> Result<T, Reason> {
         match self.get_optional(exchange)? {

@@ -105,15 +105,12 @@ impl HttpUpstream {
         let mut request = Request::from_parts(parts, sent);
         self.prepare(&mut request);
         let limit = self.settings.timeouts.first_byte;
-        let mut retry = None;
-        if let Some((mut link, rested)) = self.pool.take(self.clock.monotonic_nanos()) {
-            if rested {
-                retry = second_copy(&request);
-            }
+        if let Some(mut link) = self.pool.take() {
+            let retry = second_copy(&request);
             match link.send(request, limit, watch.as_deref()).await {
                 Ok(head) => return self.answer(head, link).await,
-                // The upstream closed the connection while it lay idle: once more on a fresh one, where that cannot do
-                // anything twice.
+                // The upstream closed the connection while it lay idle, or right behind its last answer: once more on a fresh
+                // one, where that cannot do anything twice.
                 Err(SendError::Broken(mut broken)) if !broken.error.is_parse() => {
                     match broken.unsent.take().or(retry) {
                         Some(again) => request = again,

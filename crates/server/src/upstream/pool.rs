@@ -10,10 +10,6 @@ const MOST: usize = 512;
 /// For how long a connection may lie idle, in nanoseconds: 30 s, less than the time after which servers commonly close.
 const LONGEST: u64 = 30_000_000_000;
 
-/// From when on a connection counts as rested, in nanoseconds: 1 ms. Under load none does, so that the copy of the request costs
-/// nothing where it would count; and an upstream that closes after its answer unannounced has mostly done so by then.
-const RESTED: u64 = 1_000_000;
-
 /// The pool. The lock is held for a push or a pop, never across an await. `now` is monotonic nanoseconds.
 #[derive(Default)]
 pub(super) struct Pool(Mutex<Vec<Idle>>);
@@ -24,12 +20,12 @@ struct Idle {
 }
 
 impl Pool {
-    /// An open connection that nobody uses, and whether it rested: then the upstream may be about to close it.
-    pub(super) fn take(&self, now: u64) -> Option<(Box<Link>, bool)> {
+    /// An open connection that nobody uses. The upstream may be about to close it.
+    pub(super) fn take(&self) -> Option<Box<Link>> {
         loop {
             let mut idle = self.idle().pop()?;
             if idle.link.is_idle() {
-                return Some((idle.link, now.saturating_sub(idle.since) > RESTED));
+                return Some(idle.link);
             }
         }
     }

@@ -172,8 +172,10 @@ async fn a_connection_that_was_closed_while_idle_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_rested_connection_that_closes_under_a_request_is_tried_once_more_where_that_is_safe() {
-    for (method, again) in [(Method::GET, true), (Method::POST, false)] {
+async fn a_kept_connection_that_closes_under_a_request_is_tried_once_more_where_that_is_safe() {
+    for (method, rest, again) in
+        [(Method::GET, 0, true), (Method::GET, 150, true), (Method::POST, 0, false), (Method::POST, 150, false)]
+    {
         let scripted = Scripted::new().await;
         let server = async {
             let mut first = scripted.accept().await;
@@ -189,7 +191,7 @@ async fn a_rested_connection_that_closes_under_a_request_is_tried_once_more_wher
         };
         let client = async {
             text(scripted.upstream.send(get("/")).await.unwrap()).await;
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(rest)).await;
             let request = Request::builder().method(method.clone()).uri("/").body(Body::Empty).unwrap();
             assert_eq!(scripted.upstream.send(request).await.is_ok(), again, "{method}");
         };

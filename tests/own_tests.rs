@@ -159,6 +159,8 @@ expect  = { status = 401 }
         ("upstreams = { orders = [{ json = 1, text = \"x\" }] }", "this answer has two bodies"),
         ("upstreams = { orders = { stauts = 200 } }", "did you mean `status`?"),
         ("now = \"soon\"", "`soon` is no time"),
+        ("clients = [{ id = \"a\", grants = [\"client_credential\"] }]", "did you mean `client_credentials`?"),
+        ("clients = [{ id = \"a\", auth_method = \"basic\" }]", "`basic` is no way to authenticate a client"),
     ] {
         let test = format!(
             "[[test]]\nname = 'n'\ngiven = {{ {given} }}\nrequest = {{ path = '/orders/7' }}\nexpect = {{ status = 401 }}"

@@ -15,6 +15,8 @@ use store::record::{ClientSecret, Introspects};
 use store::{AccessToken, Client};
 
 use super::canned::GivenAnswers;
+use crate::admin::api::Refusal;
+use crate::records::{check_grant, check_known_method};
 
 /// The time of tests that name none: 2026-01-01T00:00:00Z.
 const NOW: u64 = 1_767_225_600;
@@ -52,7 +54,7 @@ pub struct GivenClient {
     secret: Option<String>,
     /// The grants that it may use.
     #[serde(default)]
-    grants: Vec<String>,
+    grants: Vec<Spanned<String>>,
     /// The scopes that it may have, with a space between.
     scope: Option<Spanned<String>>,
     /// Whether it may do anything. Default: true.
@@ -60,7 +62,7 @@ pub struct GivenClient {
     /// Which tokens it may introspect: `"any"`, or audiences. Default: its own.
     introspect: Option<Spanned<Literal>>,
     /// How it authenticates; default: in every way that the policy lists.
-    auth_method: Option<String>,
+    auth_method: Option<Spanned<String>>,
 }
 
 /// A token that was issued.
@@ -115,14 +117,21 @@ impl GivenTable {
 pub(super) fn client(given: &Given, spec: &GivenClient, now: u64) -> Result<Client, Diagnostics> {
     // The hash of generated secrets, whatever the test calls its secret: Argon2 would make tests slow.
     let hash = |secret: &String| credential::hash_generated(&Secret::new(secret.clone()));
+    let refused = |span, refusal: Refusal| at(given, span, refusal.message, &refusal.help.unwrap_or_default());
+    for grant in &spec.grants {
+        check_grant(&grant.value).map_err(|refusal| refused(grant.span, refusal))?;
+    }
+    if let Some(method) = &spec.auth_method {
+        check_known_method(&method.value).map_err(|refusal| refused(method.span, refusal))?;
+    }
     let secrets = spec.secret.iter().map(|secret| ClientSecret { hash: hash(secret), expires_at: None }).collect();
     Ok(Client {
         client_id: ClientId::new(spec.id.value.as_str()),
         client_name: None,
         enabled: spec.enabled.is_none_or(|enabled| enabled.0),
-        grant_types: spec.grants.clone(),
+        grant_types: spec.grants.iter().map(|grant| grant.value.clone()).collect(),
         scope: scopes(given, spec.scope.as_ref())?,
-        token_endpoint_auth_method: spec.auth_method.clone(),
+        token_endpoint_auth_method: spec.auth_method.as_ref().map(|method| method.value.clone()),
         secrets,
         introspect: introspects(given, spec.introspect.as_ref())?,
         created_at: now,

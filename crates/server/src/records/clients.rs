@@ -185,7 +185,8 @@ fn checked_id(id: &str) -> Result<ClientId, Refusal> {
     Err(invalid("a client id has from 1 to 256 visible ASCII characters", "leave it out, and one is made"))
 }
 
-fn check_grant(grant: &str) -> Result<(), Refusal> {
+/// A grant that a client can be registered for, or why it is none.
+pub(crate) fn check_grant(grant: &str) -> Result<(), Refusal> {
     if GRANTS.contains(&grant) {
         return Ok(());
     }
@@ -196,13 +197,21 @@ fn check_grant(grant: &str) -> Result<(), Refusal> {
     Err(invalid(format!("`{grant}` is no grant type"), help))
 }
 
+/// A way to authenticate that a client can be held to, or why it is none.
+pub(crate) fn check_known_method(method: &str) -> Result<(), Refusal> {
+    if METHODS.contains(&method) {
+        return Ok(());
+    }
+    let known = format!("one of {}; leave it out for all that the policy lists", METHODS.join(", "));
+    Err(match LATER_METHODS.contains(&method) {
+        true => invalid(format!("`{method}` is not there yet in this version"), known),
+        false => invalid(format!("`{method}` is no way to authenticate a client"), known),
+    })
+}
+
 fn check_method(request: &AddClient, public: bool) -> Result<(), Refusal> {
-    if let Some(method) = request.token_endpoint_auth_method.as_deref().filter(|method| !METHODS.contains(method)) {
-        let known = format!("one of {}; leave it out for all that the policy lists", METHODS.join(", "));
-        return Err(match LATER_METHODS.contains(&method) {
-            true => invalid(format!("`{method}` is not there yet in this version"), known),
-            false => invalid(format!("`{method}` is no way to authenticate a client"), known),
-        });
+    if let Some(method) = request.token_endpoint_auth_method.as_deref() {
+        check_known_method(method)?;
     }
     if public && request.client_secret.is_some() {
         return Err(invalid("a public client has no secret", "leave out the secret, or `none`"));

@@ -9,6 +9,7 @@ use policy::ports::Environment;
 use store::mapping::Opened;
 use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
+pub(crate) use self::clients::{check_grant, check_known_method};
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
     RotateClient, TokenView,

@@ -12,7 +12,7 @@ use gen_lsp_types::{
 use policy::diagnostic::Span;
 use policy::reader::Sketch;
 
-pub(super) use self::selectors::{is_name, set_at};
+pub(super) use self::selectors::{expression, is_name, set_at};
 use super::ground::Ground;
 use super::spot::{Place, Written, spot};
 

@@ -617,3 +617,83 @@ fn lints_are_warnings_and_allowed_with_a_reason() {
     let told = editor.all_diagnostics("node.toml", 5);
     assert!(told.iter().all(|told| told.starts_with("warning") && !told.contains("P0703")), "{told:?}");
 }
+
+/// Editors that watch files tell of a save twice; and another file may be opened meanwhile.
+#[test]
+fn failed_tests_are_shown_until_the_next_change() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/hello.toml";
+    let text = "route = \"/hello\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n[[test]]\nname = \"it greets\"\n\
+                request = {}\nexpect = { text = \"HELLO\" }\n";
+    folder.write(path, text);
+    editor.open(path, text);
+    editor.tell("textDocument/didSave", json!({ "textDocument": { "uri": editor.uri(path) } }));
+    editor.tell("workspace/didChangeWatchedFiles", json!({ "changes": [] }));
+    editor.open("node.toml", NODE);
+    let uri = editor.uri("node.toml");
+    // The last check of these has told what it has to tell.
+    editor.wait_for("the other file", |m| m["params"]["uri"] == uri && m["params"]["version"] == 1);
+    let hover = json!({ "textDocument": { "uri": editor.uri(path) }, "position": { "line": 4, "character": 3 } });
+    let said = editor.ask("textDocument/hover", hover)["contents"]["value"].as_str().unwrap_or_default().to_owned();
+    assert!(said.contains("P0601"), "{said}");
+}
+
+/// While one file is no TOML, the others are as right as they were.
+#[test]
+fn a_broken_file_is_the_only_one_that_is_wrong() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let text = folder.read("policies/oauth/revoke.toml");
+    editor.open("policies/oauth/revoke.toml", &text);
+    // Its tests are of `oauth/revoke` too.
+    editor.open("policies/oauth/token.toml", &folder.read("policies/oauth/token.toml"));
+    assert_eq!(editor.diagnostics("policies/oauth/token.toml", 1), [""; 0]);
+    editor.change("policies/oauth/revoke.toml", 2, &format!("[{text}"));
+    editor.change("policies/oauth/token.toml", 2, &folder.read("policies/oauth/token.toml"));
+    assert_eq!(editor.diagnostics("policies/oauth/token.toml", 2), [""; 0]);
+}
+
+#[test]
+fn a_word_outside_of_a_selector_is_a_word() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    for (version, (inner, expected)) in
+        [("${tok|en.scopes}", true), ("the tok|en", false), ("$${tok|en}", false), ("${token.scopes} tok|en", false)]
+            .into_iter()
+            .enumerate()
+    {
+        let text = ORDERS.replace("${token.scopes}", inner);
+        editor.open(path, ORDERS);
+        editor.change(path, version as i32 + 2, &text.replace('|', ""));
+        let place = editor.at(path, &text);
+        let said = editor.ask("textDocument/hover", place)["contents"]["value"].to_string();
+        assert_eq!(said.contains("attribute `token`"), expected, "{inner}: {said}");
+    }
+}
+
+/// An editor names files by the way that it came to them.
+#[test]
+fn a_folder_behind_a_link() {
+    let (folder, links) = (shop(), Folder::empty());
+    let link = links.path().canonicalize().unwrap().join("link");
+    std::os::unix::fs::symlink(folder.path().canonicalize().unwrap(), &link).unwrap();
+    for args in [&["-c", "link"][..], &[]] {
+        let mut editor = Editor::start(links.path(), args);
+        editor.ask("initialize", json!({ "capabilities": {} }));
+        editor.root = format!("file://{}", link.display());
+        editor.open("policies/orders.toml", &ORDERS.replace("\"read\"", "\"raed\""));
+        assert_eq!(editor.diagnostics("policies/orders.toml", 1), ["P0106 12:6"], "{args:?}");
+    }
+}
+
+/// A policy may have the name of another file of the configuration.
+#[test]
+fn a_policy_that_is_called_node() {
+    let folder = shop();
+    folder.write("policies/team/node.toml", "");
+    let mut editor = Editor::begin(folder.path());
+    editor.open("policies/team/node.toml", "route = \"/team\"\n[[filter]]\nuse = \"respnd\"\n");
+    assert_eq!(editor.diagnostics("policies/team/node.toml", 1), ["P0105 2:6"]);
+}

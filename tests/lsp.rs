@@ -299,6 +299,7 @@ fn renaming() {
         (&chain, "two words"),
         (&chain, ""),
         (&policy, "oauth/token"),
+        (&policy, "orders"),
         (&policy, "OAuth/Token"),
         (&policy, "oauth/server"),
         (&policy, "../up"),
@@ -628,7 +629,9 @@ fn failed_tests_are_shown_until_the_next_change() {
                 request = {}\nexpect = { text = \"HELLO\" }\n";
     folder.write(path, text);
     editor.open(path, text);
-    editor.tell("textDocument/didSave", json!({ "textDocument": { "uri": editor.uri(path) } }));
+    let uri = editor.uri(path);
+    editor.tell("textDocument/didSave", json!({ "textDocument": { "uri": uri } }));
+    editor.wait_for("the failed test", |m| m["params"]["uri"] == uri && m.to_string().contains("P0601"));
     editor.tell("workspace/didChangeWatchedFiles", json!({ "changes": [] }));
     editor.open("node.toml", NODE);
     let uri = editor.uri("node.toml");
@@ -696,4 +699,40 @@ fn a_policy_that_is_called_node() {
     let mut editor = Editor::begin(folder.path());
     editor.open("policies/team/node.toml", "route = \"/team\"\n[[filter]]\nuse = \"respnd\"\n");
     assert_eq!(editor.diagnostics("policies/team/node.toml", 1), ["P0105 2:6"]);
+}
+
+/// Wherever a file has its `[allow]`, the lint goes there, and comments stay with what they are of.
+#[test]
+fn a_lint_is_allowed_where_others_are() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let uri = editor.uri("node.toml");
+    editor.open("node.toml", NODE);
+    let new = "unused-value = \"\"";
+    for (version, (before, expected)) in [
+        ("[allow] # why\n", format!("[allow] # why\n{new}\n")),
+        ("allow.x = \"y\" # why\n", format!("allow.x = \"y\" # why\nallow.{new}\n")),
+        ("# A node.\n\n# What differs.\n", format!("# A node.\n\n[allow]\n{new}\n\n# What differs.\n")),
+        ("allow = { x = \"y\" }\n", String::new()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = format!("{before}{NODE}");
+        editor.change("node.toml", version as i32 + 2, &text);
+        let range = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 0, "character": 0 } });
+        let lint = json!({ "range": range, "code": "P0703", "message": "no file uses it" });
+        let context = json!({ "diagnostics": [lint] });
+        let params = json!({ "textDocument": { "uri": uri }, "range": range, "context": context });
+        let actions = editor.ask("textDocument/codeAction", params);
+        let edit = &actions[0]["edit"]["changes"][&uri][0];
+        let written = edit["newText"].as_str().map_or_else(String::new, |new| {
+            let place = |of: &str| edit["range"]["start"][of].as_u64().unwrap() as usize;
+            let line: usize = text.split_inclusive('\n').take(place("line")).map(str::len).sum();
+            let mut text = text.clone();
+            text.insert_str(line + place("character"), new);
+            text.strip_suffix(NODE).unwrap().to_owned()
+        });
+        assert_eq!(written, expected, "{before}");
+    }
 }

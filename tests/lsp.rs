@@ -163,6 +163,7 @@ fn completion_of_keys_and_names() {
     has(&ask(&ORDERS.replace("asked =", "match = \"|\"\nasked =")), &["all", "any"], &[]);
     has(&ask(&add("store = |")), &["access-token", "partner-tokens"], &["clients"]);
     has(&ask(&ORDERS.replace("upstream = \"orders\"", "upstream = \"|")), &["orders"], &["read"]);
+    has(&ask(&ORDERS.replace("upstream = \"orders\"", "upstream = or|")), &["orders"], &["read"]);
     has(&ask(&ORDERS.replace("GET = \"read\"", "GET = \"|\"")), &["read"], &["continue", "orders"]);
     has(&ask(&ORDERS.replace("else = \"fail\"", "else = \"|\"")), &["read", "continue", "fail"], &[]);
     has(&ask(&ORDERS.replace("GET = \"read\"", "GET = { call = \"|\" }")), &["oauth/token"], &["orders", "read"]);
@@ -734,5 +735,38 @@ fn a_lint_is_allowed_where_others_are() {
             text.strip_suffix(NODE).unwrap().to_owned()
         });
         assert_eq!(written, expected, "{before}");
+    }
+}
+
+/// What is offered takes the place of what is there.
+#[test]
+fn what_is_taken_stands_where_it_was_asked_for() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    editor.open(path, ORDERS);
+    for (version, (before, label, expected)) in [
+        ("[[ch|", "[[chain.read]]", "[[chain.read]]"),
+        ("[[chain.|]] # more", "[[chain.read]]", "[[chain.read]] # more"),
+        ("[|]", "[[filter]]", "[[filter]]"),
+        ("use = pro|", "proxy", "use = \"proxy\""),
+        ("use = \"pro|xy\"", "proxy", "use = \"proxy\""),
+        ("upstr|eam = 1", "upstream", "upstream = 1"),
+        ("upstr|", "upstream", "upstream = "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let above = ORDERS.replace("upstream = \"orders\"\n", "");
+        let (above, below) = above.split_once("\n[[chain.read]]").unwrap();
+        let text = format!("{above}{before}\n[[chain.read]]{below}");
+        editor.change(path, version as i32 + 2, &text.replacen('|', "", 1));
+        let list = editor.ask("textDocument/completion", editor.at(path, &text));
+        let offer = list["items"].as_array().unwrap().iter().find(|item| item["label"] == label);
+        let edit = &offer.unwrap_or_else(|| panic!("{label} at {before}: {list}"))["textEdit"];
+        let place = |end: &str| edit["range"][end]["character"].as_u64().unwrap() as usize;
+        let mut line = before.replacen('|', "", 1);
+        line.replace_range(place("start")..place("end"), edit["newText"].as_str().unwrap());
+        assert_eq!(line, expected, "{before}");
     }
 }

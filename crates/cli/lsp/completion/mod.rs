@@ -36,7 +36,7 @@ pub(super) fn complete(ground: &Ground<'_>, at: usize) -> CompletionList {
     let (span, offers) = match spot(text, &sketch, at) {
         None => (Span { start: at, end: at }, Vec::new()),
         Some(spot) => match &spot.place {
-            Place::Header(inner) => (*inner, keys::headers(ground, &sketch)),
+            Place::Header(whole) => (*whole, keys::headers(ground, &sketch)),
             Place::Key { word, beside, assigned } => {
                 let begins = Span { start: word.start, end: if *assigned { word.end } else { at } };
                 (begins, keys::keys(ground, &sketch, &spot, beside, *assigned))

@@ -88,6 +88,11 @@ fn all_kinds_of_files_are_checked() {
         ("stores/stores.toml", "default = \"no\"\n", "P0401 0:10"),
         ("policies/oauth/server.toml", "isuer = 1\n", "P0101 0:0"),
         ("policies/oauth/token.test.toml", "[[test]]\nname = \"x\"\nrequest = 1\nexpect = {}\n", "P0115 2:10"),
+        (
+            "policies/oauth/token.test.toml",
+            "[[test]]\nname = \"x\"\ngiven = { cliens = [] }\nexpect = { status = 400 }\n",
+            "P0115 2:10",
+        ),
         ("policies/new.toml", "[[filter]]\nuse = \"respnd\"\n", "P0105 1:6"),
     ] {
         let before = folder.read("node.toml");

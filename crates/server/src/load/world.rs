@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use policy::Diagnostics;
 use policy::ports::{BoxFuture, Clock, Environment, Random, Upstream};
-use policy::reader::{NoOutside, deserialize, did_you_mean};
+use policy::reader::did_you_mean;
 use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
 use serde_json::{Map, Value as Json};
@@ -80,7 +80,7 @@ impl TestWorld {
         self.clear()
             .await
             .map_err(|why| problem(given, &format!("the stores of the test could not be cleared: {why}")))?;
-        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        let table = GivenTable::read(given)?;
         self.clock.set_unix_millis(table.now(given)? * 1_000);
         self.put(given, table).await
     }
@@ -101,7 +101,7 @@ impl TestWorld {
     }
 
     async fn change_some(&self, given: &Given) -> Result<(), Diagnostics> {
-        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        let table = GivenTable::read(given)?;
         if let Some(now) = table.now_span() {
             let help = "`advance = \"1h\"` sets the clock forward";
             return Err(at(given, now, String::from("the time cannot be set in a step"), help));

@@ -88,6 +88,11 @@ fn all_kinds_of_files_are_checked() {
         ("stores/stores.toml", "default = \"no\"\n", "P0401 0:10"),
         ("policies/oauth/server.toml", "isuer = 1\n", "P0101 0:0"),
         ("policies/oauth/token.test.toml", "[[test]]\nname = \"x\"\nrequest = 1\nexpect = {}\n", "P0115 2:10"),
+        (
+            "policies/oauth/token.test.toml",
+            "[[test]]\nname = \"x\"\ngiven = { cliens = [] }\nexpect = { status = 400 }\n",
+            "P0115 2:10",
+        ),
         ("policies/new.toml", "[[filter]]\nuse = \"respnd\"\n", "P0105 1:6"),
     ] {
         let before = folder.read("node.toml");
@@ -163,6 +168,7 @@ fn completion_of_keys_and_names() {
     has(&ask(&ORDERS.replace("asked =", "match = \"|\"\nasked =")), &["all", "any"], &[]);
     has(&ask(&add("store = |")), &["access-token", "partner-tokens"], &["clients"]);
     has(&ask(&ORDERS.replace("upstream = \"orders\"", "upstream = \"|")), &["orders"], &["read"]);
+    has(&ask(&ORDERS.replace("upstream = \"orders\"", "upstream = or|")), &["orders"], &["read"]);
     has(&ask(&ORDERS.replace("GET = \"read\"", "GET = \"|\"")), &["read"], &["continue", "orders"]);
     has(&ask(&ORDERS.replace("else = \"fail\"", "else = \"|\"")), &["read", "continue", "fail"], &[]);
     has(&ask(&ORDERS.replace("GET = \"read\"", "GET = { call = \"|\" }")), &["oauth/token"], &["orders", "read"]);
@@ -299,6 +305,7 @@ fn renaming() {
         (&chain, "two words"),
         (&chain, ""),
         (&policy, "oauth/token"),
+        (&policy, "orders"),
         (&policy, "OAuth/Token"),
         (&policy, "oauth/server"),
         (&policy, "../up"),
@@ -616,4 +623,155 @@ fn lints_are_warnings_and_allowed_with_a_reason() {
     editor.change("node.toml", 5, &text.replace("\"\"", "\"an example\""));
     let told = editor.all_diagnostics("node.toml", 5);
     assert!(told.iter().all(|told| told.starts_with("warning") && !told.contains("P0703")), "{told:?}");
+}
+
+/// Editors that watch files tell of a save twice; and another file may be opened meanwhile.
+#[test]
+fn failed_tests_are_shown_until_the_next_change() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/hello.toml";
+    let text = "route = \"/hello\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n[[test]]\nname = \"it greets\"\n\
+                request = {}\nexpect = { text = \"HELLO\" }\n";
+    folder.write(path, text);
+    editor.open(path, text);
+    let uri = editor.uri(path);
+    editor.tell("textDocument/didSave", json!({ "textDocument": { "uri": uri } }));
+    editor.wait_for("the failed test", |m| m["params"]["uri"] == uri && m.to_string().contains("P0601"));
+    editor.tell("workspace/didChangeWatchedFiles", json!({ "changes": [] }));
+    editor.open("node.toml", NODE);
+    let uri = editor.uri("node.toml");
+    // The last check of these has told what it has to tell.
+    editor.wait_for("the other file", |m| m["params"]["uri"] == uri && m["params"]["version"] == 1);
+    let hover = json!({ "textDocument": { "uri": editor.uri(path) }, "position": { "line": 4, "character": 3 } });
+    let said = editor.ask("textDocument/hover", hover)["contents"]["value"].as_str().unwrap_or_default().to_owned();
+    assert!(said.contains("P0601"), "{said}");
+}
+
+/// While one file is no TOML, the others are as right as they were.
+#[test]
+fn a_broken_file_is_the_only_one_that_is_wrong() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let text = folder.read("policies/oauth/revoke.toml");
+    editor.open("policies/oauth/revoke.toml", &text);
+    // Its tests are of `oauth/revoke` too.
+    editor.open("policies/oauth/token.toml", &folder.read("policies/oauth/token.toml"));
+    assert_eq!(editor.diagnostics("policies/oauth/token.toml", 1), [""; 0]);
+    editor.change("policies/oauth/revoke.toml", 2, &format!("[{text}"));
+    editor.change("policies/oauth/token.toml", 2, &folder.read("policies/oauth/token.toml"));
+    assert_eq!(editor.diagnostics("policies/oauth/token.toml", 2), [""; 0]);
+}
+
+#[test]
+fn a_word_outside_of_a_selector_is_a_word() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    for (version, (inner, expected)) in
+        [("${tok|en.scopes}", true), ("the tok|en", false), ("$${tok|en}", false), ("${token.scopes} tok|en", false)]
+            .into_iter()
+            .enumerate()
+    {
+        let text = ORDERS.replace("${token.scopes}", inner);
+        editor.open(path, ORDERS);
+        editor.change(path, version as i32 + 2, &text.replace('|', ""));
+        let place = editor.at(path, &text);
+        let said = editor.ask("textDocument/hover", place)["contents"]["value"].to_string();
+        assert_eq!(said.contains("attribute `token`"), expected, "{inner}: {said}");
+    }
+}
+
+/// An editor names files by the way that it came to them.
+#[test]
+fn a_folder_behind_a_link() {
+    let (folder, links) = (shop(), Folder::empty());
+    let link = links.path().canonicalize().unwrap().join("link");
+    std::os::unix::fs::symlink(folder.path().canonicalize().unwrap(), &link).unwrap();
+    for args in [&["-c", "link"][..], &[]] {
+        let mut editor = Editor::start(links.path(), args);
+        editor.ask("initialize", json!({ "capabilities": {} }));
+        editor.root = format!("file://{}", link.display());
+        editor.open("policies/orders.toml", &ORDERS.replace("\"read\"", "\"raed\""));
+        assert_eq!(editor.diagnostics("policies/orders.toml", 1), ["P0106 12:6"], "{args:?}");
+    }
+}
+
+/// A policy may have the name of another file of the configuration.
+#[test]
+fn a_policy_that_is_called_node() {
+    let folder = shop();
+    folder.write("policies/team/node.toml", "");
+    let mut editor = Editor::begin(folder.path());
+    editor.open("policies/team/node.toml", "route = \"/team\"\n[[filter]]\nuse = \"respnd\"\n");
+    assert_eq!(editor.diagnostics("policies/team/node.toml", 1), ["P0105 2:6"]);
+}
+
+/// Wherever a file has its `[allow]`, the lint goes there, and comments stay with what they are of.
+#[test]
+fn a_lint_is_allowed_where_others_are() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let uri = editor.uri("node.toml");
+    editor.open("node.toml", NODE);
+    let new = "unused-value = \"\"";
+    for (version, (before, expected)) in [
+        ("[allow] # why\n", format!("[allow] # why\n{new}\n")),
+        ("allow.x = \"y\" # why\n", format!("allow.x = \"y\" # why\nallow.{new}\n")),
+        ("# A node.\n\n# What differs.\n", format!("# A node.\n\n[allow]\n{new}\n\n# What differs.\n")),
+        ("allow = { x = \"y\" }\n", String::new()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = format!("{before}{NODE}");
+        editor.change("node.toml", version as i32 + 2, &text);
+        let range = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 0, "character": 0 } });
+        let lint = json!({ "range": range, "code": "P0703", "message": "no file uses it" });
+        let context = json!({ "diagnostics": [lint] });
+        let params = json!({ "textDocument": { "uri": uri }, "range": range, "context": context });
+        let actions = editor.ask("textDocument/codeAction", params);
+        let edit = &actions[0]["edit"]["changes"][&uri][0];
+        let written = edit["newText"].as_str().map_or_else(String::new, |new| {
+            let place = |of: &str| edit["range"]["start"][of].as_u64().unwrap() as usize;
+            let line: usize = text.split_inclusive('\n').take(place("line")).map(str::len).sum();
+            let mut text = text.clone();
+            text.insert_str(line + place("character"), new);
+            text.strip_suffix(NODE).unwrap().to_owned()
+        });
+        assert_eq!(written, expected, "{before}");
+    }
+}
+
+/// What is offered takes the place of what is there.
+#[test]
+fn what_is_taken_stands_where_it_was_asked_for() {
+    let folder = shop();
+    let mut editor = Editor::begin(folder.path());
+    let path = "policies/orders.toml";
+    editor.open(path, ORDERS);
+    for (version, (before, label, expected)) in [
+        ("[[ch|", "[[chain.read]]", "[[chain.read]]"),
+        ("[[chain.|]] # more", "[[chain.read]]", "[[chain.read]] # more"),
+        ("[|]", "[[filter]]", "[[filter]]"),
+        ("use = pro|", "proxy", "use = \"proxy\""),
+        ("use = \"pro|xy\"", "proxy", "use = \"proxy\""),
+        ("upstr|eam = 1", "upstream", "upstream = 1"),
+        ("upstr|", "upstream", "upstream = "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let above = ORDERS.replace("upstream = \"orders\"\n", "");
+        let (above, below) = above.split_once("\n[[chain.read]]").unwrap();
+        let text = format!("{above}{before}\n[[chain.read]]{below}");
+        editor.change(path, version as i32 + 2, &text.replacen('|', "", 1));
+        let list = editor.ask("textDocument/completion", editor.at(path, &text));
+        let offer = list["items"].as_array().unwrap().iter().find(|item| item["label"] == label);
+        let edit = &offer.unwrap_or_else(|| panic!("{label} at {before}: {list}"))["textEdit"];
+        let place = |end: &str| edit["range"][end]["character"].as_u64().unwrap() as usize;
+        let mut line = before.replacen('|', "", 1);
+        line.replace_range(place("start")..place("end"), edit["newText"].as_str().unwrap());
+        assert_eq!(line, expected, "{before}");
+    }
 }

@@ -46,14 +46,33 @@ fn allowed(ground: &Ground<'_>, told: Diagnostic) -> Option<CodeAction> {
     let text = &ground.file.text;
     let sketch = Sketch::of(text);
     let is_allow = |section: &&Section| matches!(section.header.as_slice(), [only] if only.value == lint::ALLOW);
-    let (at, new_text) = match (sketch.sections.iter().find(is_allow), sketch.sections.get(1)) {
-        (Some(allow), _) => (allow.span.end, format!("\n{name} = \"\"")),
+    let allow = lint::ALLOW;
+    let dotted =
+        sketch.sections[0].entries.iter().find(|entry| entry.key.first().is_some_and(|key| key.value == allow));
+    let (at, new_text) = match (sketch.sections.iter().find(is_allow), dotted, sketch.sections.get(1)) {
+        (Some(table), ..) => (line_end(text, table.span.end), format!("\n{name} = \"\"")),
+        (None, Some(dotted), _) if dotted.key.len() > 1 => {
+            (line_end(text, dotted.span.end), format!("\n{allow}.{name} = \"\""))
+        }
+        // In an inline table it is for a person to write.
+        (None, Some(_), _) => return None,
         // Before the first table: what stands without one is before that.
-        (None, Some(first)) => (first.span.start, format!("[{}]\n{name} = \"\"\n\n", lint::ALLOW)),
-        (None, None) => (text.len(), format!("\n[{}]\n{name} = \"\"\n", lint::ALLOW)),
+        (None, None, Some(first)) => (comment_above(text, first.span.start), format!("[{allow}]\n{name} = \"\"\n\n")),
+        (None, None, None) => (text.len(), format!("\n[{allow}]\n{name} = \"\"\n")),
     };
     let edit = TextEdit { range: ground.range(Span { start: at, end: at }), new_text };
     Some(fix(ground, format!("allow `{name}` in this file, with a reason"), told, edit))
+}
+
+/// The end of the line that a place stands in: behind its comment.
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find(['\n', '\r']).map_or(text.len(), |end| at + end)
+}
+
+/// Where the comment begins that stands right above a table, or the table itself.
+fn comment_above(text: &str, at: usize) -> usize {
+    let lines = text[..at].split_inclusive('\n').rev();
+    at - lines.take_while(|line| line.starts_with('#')).map(str::len).sum::<usize>()
 }
 
 fn fix(ground: &Ground<'_>, title: String, told: Diagnostic, edit: TextEdit) -> CodeAction {

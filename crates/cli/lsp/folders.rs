@@ -1,6 +1,6 @@
 //! The configuration folders that open files belong to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub(super) struct Folder {
     pub(super) look: Option<Arc<Look>>,
     /// What the last check that could read the policy knew of it.
     policies: BTreeMap<String, PolicySurvey>,
+    /// Policies that were saved since the last change of a text: their tests are run with every check.
+    pub(super) saved: BTreeSet<String>,
     /// A file of it was open.
     pub(super) was_open: bool,
     /// What it was told that has no place in a file.
@@ -75,20 +77,25 @@ impl Folder {
 }
 
 /// Finds the folder that a file belongs to, and its path in it: the nearest one upwards that has the file among its
-/// configuration's. With `only`, no other folder is looked at.
+/// configuration's. With `only`, no other folder is looked at, by whatever links the client comes to it.
 pub(super) fn find(file: &Path, only: Option<&Path>) -> Option<(PathBuf, String)> {
     let within = |root: &Path| {
         let path = file.strip_prefix(root).ok()?.to_str()?.to_owned();
         FileKind::of(&path).map(|_| (root.to_owned(), path))
     };
     match only {
-        Some(root) => within(root),
-        // `policies/stores/stores.toml` is a policy: a folder of this name is no root.
-        None => file
-            .ancestors()
-            .skip(1)
-            .filter(|root| !root.ends_with("policies") && !root.ends_with("stores"))
-            .find_map(within),
+        Some(only) => {
+            let is_it = |root: &&Path| *root == only || root.canonicalize().is_ok_and(|real| real == only);
+            file.ancestors().skip(1).find(is_it).and_then(within)
+        }
+        None => {
+            // `policies/stores/stores.toml` is a policy: a folder of this name is no root.
+            let named = |root: &&Path| !root.ends_with("policies") && !root.ends_with("stores");
+            let found: Vec<_> = file.ancestors().skip(1).filter(named).filter_map(within).collect();
+            // `policies/team/node.toml` is one too: what has policies of its own is a root before what has none.
+            let nearest = found.iter().find(|(root, _)| root.join("policies").is_dir()).or(found.first());
+            nearest.cloned()
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use policy::reader::Sketch;
 use policy::selector::vocabulary::ROOTS;
 use serde_json::Value;
 
-use super::completion::{is_name, set_at};
+use super::completion::{expression, is_name, set_at};
 use super::definition::{Named, named_at, places};
 use super::ground::Ground;
 use super::schema::{Shape, doc_of};
@@ -134,7 +134,9 @@ fn policy(ground: &Ground<'_>, name: &str) -> Option<String> {
 
 /// An attribute or another word of a selector or condition.
 fn in_selector(ground: &Ground<'_>, spot: &Spot, at: usize) -> Option<(Span, String)> {
-    let (Place::Value(Written::Text(inner)), Some(_)) = (&spot.place, &spot.step) else { return None };
+    let Place::Value(Written::Text(inner)) = &spot.place else { return None };
+    // Elsewhere a word is a word.
+    expression(ground, spot, *inner, at)?;
     let text = &ground.file.text[inner.start..inner.end];
     let at = at - inner.start;
     let start = text[..at].trim_end_matches(is_name).len();

@@ -81,7 +81,8 @@ fn check_policy(ground: &Ground<'_>, old: &str, name: &str) -> Result<(), Refuse
         return Err(Refused::new(format!("`{name}` can be no policy: a file of this name is something else")));
     }
     // Names that differ only in case are one on some file systems.
-    let taken = ground.policies().find(|(other, _)| *other != old && other.eq_ignore_ascii_case(name));
+    let differs = |other: &str| other != old || old == name;
+    let taken = ground.policies().find(|(other, _)| differs(other) && other.eq_ignore_ascii_case(name));
     match taken {
         Some((other, _)) => Err(Refused::new(format!("there is a policy `{other}` already"))),
         None if !ground.client.renames_files => {

@@ -26,7 +26,7 @@ pub(super) struct Spot {
 /// What stands at a place.
 #[derive(Debug, PartialEq)]
 pub(super) enum Place {
-    /// Within the brackets of a header: the words in it.
+    /// Within the brackets of a header: the whole of it.
     Header(Span),
     /// A key, or the beginning of one; and the keys that its table has beside it.
     Key { word: Span, beside: Vec<String>, assigned: bool },
@@ -56,11 +56,7 @@ pub(super) fn spot(text: &str, sketch: &Sketch, at: usize) -> Option<Spot> {
     let is_header = section.span != Span::default() && section.span.start < at && at <= section.span.end;
     if is_header {
         let closed = text[section.span.start..section.span.end].ends_with(']') && at == section.span.end;
-        let inner = Span {
-            start: section.span.start + 1 + usize::from(section.list),
-            end: section.header.last().map_or(at, |word| word.span.end.max(at)),
-        };
-        return (!closed).then_some(Spot { header, step, way: Vec::new(), place: Place::Header(inner) });
+        return (!closed).then_some(Spot { header, step, way: Vec::new(), place: Place::Header(section.span) });
     }
     let mut way = Vec::new();
     let place = in_entries(text, &section.entries, at, &mut way).or_else(|| below(text, section, at))?;
@@ -198,7 +194,7 @@ mod tests {
             .collect();
         let word = |span: &Span| text[span.start..span.end].to_owned();
         let place = match &spot.place {
-            Place::Header(inner) => format!("header {}", word(inner)),
+            Place::Header(whole) => format!("header {}", word(whole)),
             Place::Key { word: span, beside, .. } => format!("key {}, beside {}", word(span), beside.join(" ")),
             Place::Value(Written::Nothing) => String::from("value"),
             Place::Value(Written::Plain(span)) => format!("value {}", word(span)),
@@ -225,9 +221,9 @@ mod tests {
             ("a = \"#|\"", "(a) text #"),
             ("a.b = |", "(a.b) value"),
             ("a.b| = 1", "(a) key b, beside "),
-            ("[[fil|", "fil() header fil"),
+            ("[[fil|", "fil() header [[fil"),
             ("[[filter]]|", "nothing"),
-            ("[[|]]", "() header "),
+            ("[[|]]", "() header [[]]"),
             ("[x]\nuse = \"p|\nb = 1", "x(use) text p"),
             ("a = [|]", "(a.[]) value"),
             ("a = [\"x\", |", "(a.[]) value"),

@@ -39,10 +39,13 @@ fn of_policy(sketch: &Sketch, lines: &Lines<'_>) -> Vec<DocumentSymbol> {
         symbol
     };
     let mut all: Vec<DocumentSymbol> = chains.into_iter().map(chain).collect();
-    let tests = sketch.sections.iter().filter(|section| header(section) == "test");
-    all.extend(tests.map(|section| {
+    let tests = sketch.sections.iter().enumerate().filter(|(_, section)| header(section) == "test");
+    all.extend(tests.map(|(number, section)| {
         let name = text(&section.entries, "name").map_or_else(|| String::from("a test"), |name| name.value);
-        symbol(lines, name, Some(String::from("test")), SymbolKind::Event, whole(section), section.span)
+        // Its own tables (`[test.expect]`) and steps stand below it.
+        let own = sketch.sections[number + 1..].iter().take_while(|below| header(below).starts_with("test."));
+        let whole = Span { start: section.span.start, end: own.last().unwrap_or(section).end };
+        symbol(lines, name, Some(String::from("test")), SymbolKind::Event, whole, section.span)
     }));
     all
 }

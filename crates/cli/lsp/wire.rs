@@ -77,8 +77,9 @@ fn header(from: &mut impl BufRead) -> io::Result<Option<u64>> {
             }
         }
         let text = String::from_utf8_lossy(&line);
-        if let Some((name, value)) = text.split_once(':')
-            && name.trim().eq_ignore_ascii_case("content-length")
+        // What came without a header stands before it on its line.
+        if let Some((name, value)) = text.rsplit_once(':')
+            && name.trim_end().to_ascii_lowercase().ends_with("content-length")
         {
             length = value.trim().parse().ok();
         }
@@ -130,6 +131,8 @@ mod tests {
             (framed(r#"{"jsonrpc":"2.0","id":1,"method":"y","params":{}}"#), vec!["1 y"]),
             (format!("garbage\r\n\r\n{note}"), vec!["x"]),
             (format!("{}\n{note}", "g".repeat(10_000)), vec!["x"]),
+            (format!("{{\"id\":1}}{note}{note}"), vec!["x", "x"]),
+            (format!("Content-Length: 1\r\n\r\n{{\"id\":1}}{note}"), vec!["null -32700", "x"]),
             (format!("{}{note}", framed("{")), vec!["null -32700", "x"]),
             (format!("{}{note}", framed("[1]")), vec!["null -32600", "x"]),
             (format!("{}{note}", framed(r#"{"id":7}"#)), vec!["7 -32600", "x"]),

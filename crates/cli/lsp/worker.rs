@@ -53,14 +53,9 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Has a folder checked. What a job that waits was to do beside that, the newer one does.
-    pub(super) fn submit(&self, root: PathBuf, mut job: Job) {
-        let mut shared = self.shared();
-        if let Some(before) = shared.jobs.remove(&root) {
-            job.saved.extend(before.saved);
-        }
-        shared.jobs.insert(root, job);
-        drop(shared);
+    /// Has a folder checked.
+    pub(super) fn submit(&self, root: PathBuf, job: Job) {
+        self.shared().jobs.insert(root, job);
         self.0.1.notify_all();
     }
 

@@ -48,7 +48,7 @@ impl Workspace {
         let Some((file, root, path)) = self.find(&item.uri) else { return };
         let document = Document::new(root.clone(), &path, item.uri, item.version, &item.text);
         self.documents.insert(file, document);
-        self.changed(&root, Vec::new());
+        self.changed(&root);
     }
 
     pub(super) fn edited(&mut self, params: DidChangeTextDocumentParams, client: &Client) {
@@ -57,34 +57,37 @@ impl Workspace {
         let Some(document) = self.documents.get_mut(&file) else { return };
         document.change(named.version, params.content_changes, client.encoding);
         let root = document.root.clone();
-        self.changed(&root, Vec::new());
+        self.folders.entry(root.clone()).or_default().saved.clear();
+        self.changed(&root);
     }
 
     pub(super) fn closed(&mut self, params: DidCloseTextDocumentParams) {
         let Some(file) = uri::path(&params.text_document.uri) else { return };
         if let Some(document) = self.documents.remove(&file) {
-            self.changed(&document.root, Vec::new());
+            self.changed(&document.root);
         }
     }
 
     pub(super) fn saved(&mut self, params: DidSaveTextDocumentParams) {
         let Some((_, root, path)) = self.find(&params.text_document.uri) else { return };
-        self.changed(&root, tested(&path).into_iter().collect());
+        self.folders.entry(root.clone()).or_default().saved.extend(tested(&path));
+        self.changed(&root);
     }
 
     /// The folders on the disk are others now.
     pub(super) fn all_changed(&mut self) {
         let roots: Vec<PathBuf> = self.folders.keys().cloned().collect();
-        roots.iter().for_each(|root| self.changed(root, Vec::new()));
+        roots.iter().for_each(|root| self.changed(root));
     }
 
-    /// Has a folder checked anew, and the tests of these policies run.
-    fn changed(&mut self, root: &Path, saved: Vec<String>) {
+    /// Has a folder checked anew.
+    fn changed(&mut self, root: &Path) {
         let texts = self.open(root).map(|document| (document.file.path.clone(), document.file.clone())).collect();
         let folder = self.folders.entry(root.to_owned()).or_default();
         folder.round += 1;
         let outside = Arc::new(crate::outside::Machine::new(root));
         let options = Options { dir: root.to_owned(), outside, ..self.options.clone() };
+        let saved = folder.saved.iter().cloned().collect();
         self.worker.submit(root.to_owned(), Job { options, texts, saved, round: folder.round });
     }
 
@@ -125,7 +128,7 @@ impl Workspace {
         let (_, root, path) = self.find(uri)?;
         if self.folders.get(&root).is_none_or(|folder| folder.look.is_none()) {
             if !self.folders.contains_key(&root) {
-                self.changed(&root, Vec::new());
+                self.changed(&root);
             }
             self.worker.wait(&root);
             for done in self.worker.done() {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use policy::Diagnostics;
 use policy::compile::{Survey, survey};
-use policy::diagnostic::SourceFile;
+use policy::diagnostic::{SourceFile, codes};
 use policy::filter::Keeper;
 use policy::reader::Files;
+use policy::testing::Test;
+use policy::{Diagnostic, Diagnostics};
 
 use crate::clock;
-use crate::load::{Before, Draft, Reading};
+use crate::load::{Before, Draft, GivenTable, Reading};
 use crate::options::Options;
 
 /// A folder, looked at.
@@ -49,7 +50,9 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
     let mut diagnostics = draft.reading.diagnostics;
     diagnostics.extend(draft.lints);
     // Tests are read, and not run.
-    diagnostics.extend(policy::testing::tests(&draft.reading.files).1);
+    let (tests, problems) = policy::testing::tests(&draft.reading.files);
+    diagnostics.extend(problems);
+    diagnostics.extend(tests.iter().filter_map(misread).collect());
     let settings = draft.reading.settings;
     Look {
         files: draft.reading.files,
@@ -67,4 +70,11 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
         listeners: settings.node.listeners.iter().map(|listener| listener.name.clone()).collect(),
         values: settings.node.values.keys().cloned().collect(),
     }
+}
+
+/// The first mistake in what a test says is given, as a run of it would tell.
+fn misread(test: &Test) -> Option<Diagnostic> {
+    let mut first = test.given().find_map(|given| GivenTable::read(given).err())?.into_iter().next()?;
+    first.problem.code = codes::BAD_TEST;
+    Some(first)
 }

@@ -12,7 +12,7 @@ use gen_lsp_types::{
 use policy::diagnostic::Span;
 use policy::reader::Sketch;
 
-pub(super) use self::selectors::{is_name, set_at};
+pub(super) use self::selectors::{expression, is_name, set_at};
 use super::ground::Ground;
 use super::spot::{Place, Written, spot};
 
@@ -36,7 +36,7 @@ pub(super) fn complete(ground: &Ground<'_>, at: usize) -> CompletionList {
     let (span, offers) = match spot(text, &sketch, at) {
         None => (Span { start: at, end: at }, Vec::new()),
         Some(spot) => match &spot.place {
-            Place::Header(inner) => (*inner, keys::headers(ground, &sketch)),
+            Place::Header(whole) => (*whole, keys::headers(ground, &sketch)),
             Place::Key { word, beside, assigned } => {
                 let begins = Span { start: word.start, end: if *assigned { word.end } else { at } };
                 (begins, keys::keys(ground, &sketch, &spot, beside, *assigned))

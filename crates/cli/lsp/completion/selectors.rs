@@ -15,18 +15,21 @@ const CONDITIONS: &[&str] = &["when", "that", "cel"];
 
 /// What may stand at a place in a text, where a selector or a condition is open there, and the word it takes the place of.
 pub(super) fn open_at(ground: &Ground<'_>, spot: &Spot, inner: Span, at: usize) -> Option<(Span, Vec<Offer>)> {
-    spot.step.as_ref()?;
-    let before = &ground.file.text[inner.start..at];
-    let condition = matches!(spot.way.last(), Some(Way::Key(key)) if CONDITIONS.contains(&key.as_str()));
-    let expression = match before.rfind("${") {
-        Some(open) if !before[..open].ends_with('$') && !before[open..].contains('}') => &before[open + 2..],
-        _ if condition => before,
-        _ => return None,
-    };
-    let name = last_name(expression);
+    let name = last_name(expression(ground, spot, inner, at)?);
     let (base, word) = name.rsplit_once('.').unwrap_or(("", name));
     let span = Span { start: at - word.len(), end: at };
     Some((span, offers(ground, spot, base)))
+}
+
+/// The selector or condition that is open at a place in a text, as far as it is written before that.
+pub(in crate::lsp) fn expression<'t>(ground: &'t Ground<'_>, spot: &Spot, inner: Span, at: usize) -> Option<&'t str> {
+    spot.step.as_ref()?;
+    let before = &ground.file.text[inner.start..at];
+    let condition = matches!(spot.way.last(), Some(Way::Key(key)) if CONDITIONS.contains(&key.as_str()));
+    match before.rfind("${") {
+        Some(open) if !before[..open].ends_with('$') && !before[open..].contains('}') => Some(&before[open + 2..]),
+        _ => condition.then_some(before),
+    }
 }
 
 /// The name that is being written: words with dots between.

@@ -1,6 +1,7 @@
 //! Values: filters, names of things, words of a schema.
 
 use gen_lsp_types::CompletionItemKind;
+use policy::diagnostic::Span;
 use policy::outline::Thing;
 use policy::reader::Sketch;
 use serde_json::Value;
@@ -9,7 +10,7 @@ use super::Offer;
 use crate::lsp::ground::{Ground, mentions};
 use crate::lsp::hover::filter_doc;
 use crate::lsp::shapes;
-use crate::lsp::spot::{Spot, Way};
+use crate::lsp::spot::{Place, Spot, Way, Written};
 use crate::lsp::words::FLOW_WORDS;
 
 /// What may stand at a place. `bare`: there are no quotes around it yet.
@@ -18,7 +19,11 @@ pub(super) fn values(ground: &Ground<'_>, spot: &Spot, at: usize, bare: bool) ->
     if spot.step.is_some() && spot.way == [Way::Key(String::from("use"))] {
         return filters(&text);
     }
-    if let Some(thing) = thing_at(ground, at, bare) {
+    let word = match spot.place {
+        Place::Value(Written::Plain(word)) => word,
+        _ => Span { start: at, end: at },
+    };
+    if let Some(thing) = thing_at(ground, at, bare.then_some(word)) {
         return names(ground, spot, thing, &text);
     }
     let sketch = Sketch::of(&ground.file.text);
@@ -48,14 +53,14 @@ fn filters(text: &dyn Fn(&str) -> String) -> Vec<Offer> {
     words.chain(kinds).map(offer).collect()
 }
 
-/// What a name at this place stands for. Where nothing is written yet, it is asked what a name there would stand for.
-fn thing_at(ground: &Ground<'_>, at: usize, bare: bool) -> Option<Thing> {
+/// What a name at this place stands for. Where nothing is written yet, or a word without quotes, it is asked what a name there
+/// would stand for.
+fn thing_at(ground: &Ground<'_>, at: usize, bare: Option<Span>) -> Option<Thing> {
     let text = &ground.file.text;
     let (text, at) = match bare {
-        // A word that is there without quotes is no name yet, and stays what it is.
-        true => (format!("{}\"?\"{}", &text[..at], &text[at..]), at + 1),
-        false if name_is_empty(text, at) => (format!("{}?{}", &text[..at], &text[at..]), at),
-        false => (text.clone(), at),
+        Some(word) => (format!("{}\"?\"{}", &text[..word.start], &text[word.end..]), word.start + 1),
+        None if name_is_empty(text, at) => (format!("{}?{}", &text[..at], &text[at..]), at),
+        None => (text.clone(), at),
     };
     let found = mentions(ground.kind, &text);
     found.into_iter().find(|mention| mention.span.start <= at && at <= mention.span.end).map(|mention| mention.thing)

@@ -27,6 +27,13 @@ pub struct Test {
     pub(super) steps: Vec<Step>,
 }
 
+impl Test {
+    /// All that it says is given: before the first request, and before later ones.
+    pub fn given(&self) -> impl Iterator<Item = &Given> {
+        std::iter::once(&self.given).chain(self.steps.iter().filter_map(|step| step.given.as_ref()))
+    }
+}
+
 /// What there is before a request: clients, tokens, upstreams' answers, the time. Only the world knows what these mean.
 pub struct Given {
     /// The file, for places.

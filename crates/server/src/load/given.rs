@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, Span, codes};
+use policy::reader::{NoOutside, deserialize};
 use policy::settings::{Duration, Literal, Spanned};
 use policy::testing::{Given, Named, OrCase};
 use schemars::JsonSchema;
@@ -99,6 +100,12 @@ pub enum GivenStore {
 }
 
 impl GivenTable {
+    /// Reads what a test says. Whether the names in it are those of something is for the world to tell.
+    pub(crate) fn read(given: &Given) -> Result<Self, Diagnostics> {
+        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        table.now(given).map(|_| table)
+    }
+
     /// Where the time stands, if it does.
     pub(super) fn now_span(&self) -> Option<Span> {
         self.now.as_ref().map(|now| now.span)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use policy::ports::{BoxFuture, Clock, Environment, Random, Upstream};
-use policy::reader::{NoOutside, deserialize, did_you_mean};
+use policy::reader::did_you_mean;
 use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
 use policy::{Diagnostics, Request};
@@ -81,7 +81,7 @@ impl TestWorld {
         self.clear()
             .await
             .map_err(|why| problem(given, &format!("the stores of the test could not be cleared: {why}")))?;
-        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        let table = GivenTable::read(given)?;
         self.clock.set_unix_millis(table.now(given)? * 1_000);
         self.put(given, table).await
     }
@@ -102,7 +102,7 @@ impl TestWorld {
     }
 
     async fn change_some(&self, given: &Given) -> Result<(), Diagnostics> {
-        let table: GivenTable = deserialize(&given.file, &given.table, &[], &NoOutside)?;
+        let table = GivenTable::read(given)?;
         if let Some(now) = table.now_span() {
             let help = "`advance = \"1h\"` sets the clock forward";
             return Err(at(given, now, String::from("the time cannot be set in a step"), help));

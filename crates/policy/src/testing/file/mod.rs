@@ -9,7 +9,7 @@ pub(super) mod words;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use self::read::{Reader, Subject};
+use self::read::{Reader, Subject, Subjects};
 pub use self::table::{ExpectTable, ExpectedOutcome, ForwardedTable, RequestTable, StepTable, TestTable};
 pub use self::values::{Elsewhere, Expected, ExpectedHeader, ExpectedRecords, Named, OrCase, Scalar, Texts};
 use super::model::Test;
@@ -29,9 +29,10 @@ pub fn tests(files: &Files) -> (Vec<Test>, Diagnostics) {
 /// The same where the files are parsed already: [`Compiled::documents`](crate::compile::Compiled::documents).
 pub fn tests_in(files: &Files, documents: &BTreeMap<String, Document>) -> (Vec<Test>, Diagnostics) {
     let mut problems = Diagnostics::new();
-    let subjects: BTreeMap<String, Subject> = documents
-        .iter()
-        .filter_map(|(path, document)| Some((policy_name(path)?.to_owned(), subject(document))))
+    let subjects: Subjects = files
+        .files
+        .keys()
+        .filter_map(|path| Some((policy_name(path)?.to_owned(), documents.get(path).map(subject))))
         .collect();
     let mut tests = Vec::new();
     // Of each policy: its tests stand in two files, and results are told by name alone.
@@ -46,7 +47,7 @@ pub fn tests_in(files: &Files, documents: &BTreeMap<String, Document>) -> (Vec<T
             }
             report_other_keys(document, &mut problems);
         }
-        if subjects.contains_key(policy) {
+        if subjects.get(policy).is_some_and(Option::is_some) {
             tests.extend(tests_of(policy, &subjects, document, &mut names, &mut problems));
         }
     }
@@ -71,7 +72,7 @@ fn report_other_keys(document: &Document, problems: &mut Diagnostics) {
 
 fn tests_of(
     policy: &str,
-    subjects: &BTreeMap<String, Subject>,
+    subjects: &Subjects,
     document: &Document,
     names: &mut HashSet<(String, String)>,
     problems: &mut Diagnostics,

@@ -59,6 +59,8 @@ fn a_step_is_for_the_policy_that_it_names() {
     assert_eq!(failures(&other("policy = 'p'\nexpect = { path = ['ok:success', 'answer:answered'] }")), [""; 0]);
     let file = ("policies/p.toml", other("policy = 'q'\nexpect = { status = 200 }"));
     assert_eq!(problems(&[(file.0, &file.1)]), ["8 P0115 there is no policy `q`"]);
+    // One that cannot be parsed is there, and compiling tells what is wrong with it.
+    assert_eq!(problems(&[(file.0, &file.1), ("policies/q.toml", "[")]), [""; 0]);
 }
 
 #[test]

@@ -74,7 +74,8 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
 
 /// The first mistake in what a test says is given, as a run of it would tell.
 fn misread(test: &Test) -> Option<Diagnostic> {
-    let mut first = test.given().find_map(|given| GivenTable::read(given).err())?.into_iter().next()?;
+    let problems = test.given().find_map(|given| GivenTable::read(given).err())?;
+    let mut first = problems.iter().next()?.clone();
     first.problem.code = codes::BAD_TEST;
     Some(first)
 }

@@ -3,16 +3,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::harness::folder::Client;
+use crate::harness::mysql::Mysql;
 use crate::harness::postgres::Postgres;
 use crate::harness::{Folder, Node, portcullis, wait_until};
 
 /// A node's folder whose stores are on this database.
 fn shared(database: &Postgres, name: &str) -> Folder {
+    shared_on("postgres", &database.url(), name)
+}
+
+fn shared_on(kind: &str, url: &str, name: &str) -> Folder {
     let folder = Folder::shipped();
-    folder.write("url", &database.url());
+    folder.write("url", url);
     folder.write(
         "stores/stores.toml",
-        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n",
+        &format!("default = \"oauth-db\"\n[source.oauth-db]\ntype = \"{kind}\"\nurl = {{ file = \"url\" }}\n"),
     );
     folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
     folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
@@ -27,7 +32,17 @@ fn shared(database: &Postgres, name: &str) -> Folder {
 #[test]
 fn a_token_from_one_node_is_known_on_the_other() {
     let database = Postgres::create();
-    let (first, second) = (shared(&database, "node-1"), shared(&database, "node-2"));
+    is_known_on_the_other(shared(&database, "node-1"), shared(&database, "node-2"));
+}
+
+#[test]
+fn on_mariadb_too() {
+    let database = Mysql::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| shared_on("mysql", &database.url(), name));
+    is_known_on_the_other(first, second);
+}
+
+fn is_known_on_the_other(first: Folder, second: Folder) {
     first.run(["check"]).code(0);
     let client = first.client("partner", "a", &[]);
     let (mut one, two) = (Node::start(&first), Node::start(&second));

@@ -1,8 +1,9 @@
-//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL.
+//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB.
 
 pub mod editor;
 pub mod folder;
 pub mod http;
+pub mod mysql;
 pub mod node;
 pub mod postgres;
 pub mod program;

@@ -353,4 +353,18 @@ mod tests {
         }
         assert!(!this.same_place(&SourceSettings::Sqlite(crate::sources::sqlite::Settings::at("x.db"))));
     }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn another_user_of_a_mysql_database_is_the_same_place() {
+        let at = |url: &str| {
+            let settings = serde_json::json!({ "url": url });
+            SourceSettings::Mysql(serde_json::from_value(settings).unwrap())
+        };
+        let this = at("mysql://app:one@db.example/oauth");
+        assert!(this.same_place(&at("mysql://dba:two@db.example:3306/oauth")));
+        for other in ["mysql://app:one@db.example/other", "mysql://app:one@db2.example/oauth"] {
+            assert!(!this.same_place(&at(other)), "{other}");
+        }
+    }
 }

@@ -41,13 +41,13 @@ pub(super) const NODE: &[Key] = &[
 /// `stores/stores.toml`.
 pub(super) const STORES: &[Key] = &[
     ("default", "The data source of every store that names none.", &[]),
-    ("source.*.type", "What kind of data source it is.", &["sqlite", "postgres", "memory"]),
+    ("source.*.type", "What kind of data source it is.", &["sqlite", "postgres", "mysql", "memory"]),
     ("source.*.path", "The file (`sqlite`), relative to the configuration folder.", &[]),
     ("source.*.synchronous", "How durable an answered write is (`sqlite`). Default: `\"full\"`.", &["full", "normal"]),
     ("source.*.readers", "How many threads read, 1 to 64 (`sqlite`).", &[]),
     ("source.*.busy_timeout", "How long a write waits for another process (`sqlite`). Default: `\"1s\"`.", &[]),
-    ("source.*.url", "Where it is (`postgres`), a secret: `{ env = \"OAUTH_DB_URL\" }`.", &[]),
-    ("source.*.max_connections", "The most connections of this node (`postgres`). Default: `16`.", &[]),
+    ("source.*.url", "Where it is (`postgres`, `mysql`), a secret: `{ env = \"OAUTH_DB_URL\" }`.", &[]),
+    ("source.*.max_connections", "The most connections of this node (`postgres`, `mysql`). Default: `16`.", &[]),
     ("source.*.prepared_statements", "Whether statements go by name (`postgres`).", BOTH),
     ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),

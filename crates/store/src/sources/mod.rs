@@ -11,6 +11,8 @@ use crate::source::DataSource;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod sqlite;
 
 /// Reads a source's own settings type from wherever the caller has its table.
@@ -31,12 +33,15 @@ pub enum SourceSettings {
     /// `type = "postgres"`
     #[cfg(feature = "postgres")]
     Postgres(postgres::Settings),
+    /// `type = "redis"`
+    #[cfg(feature = "redis")]
+    Redis(redis::Settings),
 }
 
 impl SourceSettings {
     /// The kinds that this binary knows: `sqlite`, and whether its driver was built in.
     pub const KINDS: &'static [(&'static str, bool)] =
-        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres"))];
+        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres")), ("redis", cfg!(feature = "redis"))];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
     pub fn read<R: ReadSettings>(kind: &str, reader: &mut R) -> Option<Result<SourceSettings, R::Error>> {
@@ -45,6 +50,8 @@ impl SourceSettings {
             "sqlite" => reader.read().map(SourceSettings::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" => reader.read().map(SourceSettings::Postgres),
+            #[cfg(feature = "redis")]
+            "redis" => reader.read().map(SourceSettings::Redis),
             _ => return None,
         })
     }
@@ -56,6 +63,8 @@ impl SourceSettings {
             "sqlite" => sqlite::Settings::json_schema(generator),
             #[cfg(feature = "postgres")]
             "postgres" => postgres::Settings::json_schema(generator),
+            #[cfg(feature = "redis")]
+            "redis" => redis::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -66,6 +75,8 @@ impl SourceSettings {
             SourceSettings::Memory(_) | SourceSettings::Sqlite(_) => true,
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(_) => false,
+            #[cfg(feature = "redis")]
+            SourceSettings::Redis(_) => false,
         }
     }
 
@@ -75,6 +86,8 @@ impl SourceSettings {
             (SourceSettings::Sqlite(this), SourceSettings::Sqlite(other)) => this.path == other.path,
             #[cfg(feature = "postgres")]
             (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this.same_place(other),
+            #[cfg(feature = "redis")]
+            (SourceSettings::Redis(this), SourceSettings::Redis(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -86,6 +99,8 @@ impl SourceSettings {
             SourceSettings::Sqlite(settings) => Arc::new(sqlite::Sqlite::new(name, settings, base)),
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(settings) => postgres::build(name, settings),
+            #[cfg(feature = "redis")]
+            SourceSettings::Redis(settings) => redis::build(name, settings),
         }
     }
 }

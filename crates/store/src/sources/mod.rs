@@ -40,8 +40,12 @@ pub enum SourceSettings {
 
 impl SourceSettings {
     /// The kinds that this binary knows: `sqlite`, and whether its driver was built in.
-    pub const KINDS: &'static [(&'static str, bool)] =
-        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres")), ("redis", cfg!(feature = "redis"))];
+    pub const KINDS: &'static [(&'static str, bool)] = &[
+        ("memory", true),
+        ("sqlite", true),
+        ("postgres", cfg!(feature = "postgres")),
+        ("redis", cfg!(feature = "redis")),
+    ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
     pub fn read<R: ReadSettings>(kind: &str, reader: &mut R) -> Option<Result<SourceSettings, R::Error>> {

@@ -288,7 +288,14 @@ impl Redis {
     }
 
     /// Writes by a script that answers 1 where it wrote.
-    async fn write(&self, script: &Script, keys: &Keys, row: &Row, version: i64, head: &[&[u8]]) -> Result<bool, StoreError> {
+    async fn write(
+        &self,
+        script: &Script,
+        keys: &Keys,
+        row: &Row,
+        version: i64,
+        head: &[&[u8]],
+    ) -> Result<bool, StoreError> {
         let values = script::values(row, version);
         let values: Vec<&[u8]> = head.iter().copied().chain(values.iter().map(Vec::as_slice)).collect();
         match self.run(script, keys, &values).await? {
@@ -320,7 +327,9 @@ impl Failure {
     fn into_error(self, title: &str) -> StoreError {
         match self {
             Failure::Told(error) => error,
-            Failure::UnknownScript => StoreError::Unavailable(format!("{title}: the server lost a script while it ran")),
+            Failure::UnknownScript => {
+                StoreError::Unavailable(format!("{title}: the server lost a script while it ran"))
+            }
         }
     }
 }

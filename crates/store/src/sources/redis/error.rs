@@ -57,18 +57,25 @@ fn remedy(code: &str, detail: &str) -> Verdict {
         "MOVED" | "ASK" | "CROSSSLOT" => Verdict::Later(CLUSTER),
         "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN" | "UNKILLABLE" => Verdict::Later(""),
         "WRONGPASS" | "NOAUTH" => Verdict::Mend("mend the user or password in its url"),
-        "NOPERM" => Verdict::Mend(
-            "the user lacks a right: `portcullis store schema redis` prints the ACL SETUSER line that gives all of them",
-        ),
-        "WRONGTYPE" => Verdict::Mend("a key with our prefix is another program's: choose another prefix, or another database"),
+        "NOPERM" => Verdict::Mend(RIGHTS),
+        // What a script may not do.
+        "ERR" if detail.contains("user executing the script can't") => Verdict::Mend(RIGHTS),
+        "WRONGTYPE" => {
+            Verdict::Mend("a key with our prefix is another program's: choose another prefix, or another database")
+        }
         "ERR" if detail.contains(FULL) => Verdict::Later("raise the server's maxclients"),
         "ERR" if detail.contains("DB index") || detail.contains("SELECT is not allowed") => {
             Verdict::Mend("mend the database's number in the url; a cluster has only 0")
         }
-        "ERR" if detail.contains("unknown command") => Verdict::Mend("the server has renamed or disabled a command that is needed"),
+        "ERR" if detail.contains("unknown command") => {
+            Verdict::Mend("the server has renamed or disabled a command that is needed")
+        }
         _ => Verdict::Mend(""),
     }
 }
+
+const RIGHTS: &str =
+    "the user lacks a right: `portcullis store schema redis` prints the ACL SETUSER line that gives all of them";
 
 /// Why a cluster of several shards does not serve.
 pub(super) const CLUSTER: &str = "the key is on another shard of a Redis Cluster, which is not supported: all tables must be on the \
@@ -95,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_goes_by_itself_is_unavailable_and_the_rest_is_broken() {
-        for code in ["OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MOVED"] {
+        for code in
+            ["OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MOVED"]
+        {
             assert!(matches!(told("s", code, "x"), StoreError::Unavailable(_)), "{code}");
         }
         for code in ["WRONGPASS", "NOAUTH", "NOPERM", "WRONGTYPE", "ERR", "NEW"] {

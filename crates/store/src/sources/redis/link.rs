@@ -4,7 +4,10 @@
 //! One is enough, since the server runs one command at a time. A caller that goes away leaves its answer to be dropped, and
 //! nothing waits behind it.
 
-#![allow(clippy::disallowed_methods, reason = "an attempt to connect is a task of this source, and ends within seconds")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "an attempt to connect is a task of this source, and ends within seconds"
+)]
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +18,7 @@ use redis::{AsyncConnectionConfig, Client};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{explain, explain_login};
+use super::server;
 use super::url::Place;
 use crate::source::StoreError;
 
@@ -28,7 +32,7 @@ struct Inner {
     client: Client,
     place: Place,
     title: String,
-    /// What one attempt may take: TCP connection and log-in.
+    /// What one attempt may take: TCP connection, log-in, and the question for its role.
     attempt: Duration,
     state: Mutex<State>,
 }
@@ -49,7 +53,10 @@ enum Now {
     Connecting(Attempt),
     Up(Connection),
     /// Shut after an attempt failed.
-    Shut { until: Instant, why: StoreError },
+    Shut {
+        until: Instant,
+        why: StoreError,
+    },
 }
 
 impl Link {
@@ -105,7 +112,8 @@ fn begin(inner: Arc<Inner>, number: u64) -> Attempt {
     task.map(move |ended| ended.unwrap_or(Err(stopping))).boxed().shared()
 }
 
-/// Connects and logs in. The log-in is ours and not the driver's, which says of every refusal that the password was wrong.
+/// Connects, logs in, and asks whether it is a primary: after a fail-over the address may lead to a replica, whose reads would be
+/// late. The log-in is ours and not the driver's, which says of every refusal that the password was wrong.
 async fn connect(inner: &Inner) -> Result<MultiplexedConnection, StoreError> {
     // Time limits are the callers' and the attempt's own.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
@@ -117,6 +125,8 @@ async fn connect(inner: &Inner) -> Result<MultiplexedConnection, StoreError> {
     if inner.place.database != 0 {
         redis::cmd("SELECT").arg(inner.place.database).exec_async(&mut connection).await.map_err(failed)?;
     }
+    let info = redis::cmd("INFO").arg("replication").query_async::<String>(&mut connection).await.map_err(failed)?;
+    server::check_role(&inner.title, &info)?;
     Ok(connection)
 }
 

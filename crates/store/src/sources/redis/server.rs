@@ -120,7 +120,6 @@ impl Opening<'_> {
 /// Whether a server can be used, by what `INFO` says.
 fn check(title: &str, info: &str) -> Result<(), StoreError> {
     let broken = |why: String| Err(StoreError::Broken(format!("{title}: {why}")));
-    let unavailable = |why: &str| Err(StoreError::Unavailable(format!("{title}: {why}")));
     let Some(version) = value(info, "redis_version") else {
         return broken("the server does not say its version: is it Redis or Valkey?".to_owned());
     };
@@ -129,10 +128,7 @@ fn check(title: &str, info: &str) -> Result<(), StoreError> {
         return broken(format!("{} is too old: Redis {OLDEST}.0 or later is needed, or Valkey", name(info)));
     }
     if value(info, "loading") == Some("1") {
-        return unavailable("the server is still loading its data");
-    }
-    if value(info, "role") == Some("slave") {
-        return unavailable("the server is a replica, which only reads; name the primary in the url");
+        return Err(StoreError::Unavailable(format!("{title}: the server is still loading its data")));
     }
     match value(info, "maxmemory_policy") {
         Some("noeviction") => {}
@@ -150,6 +146,16 @@ fn check(title: &str, info: &str) -> Result<(), StoreError> {
         );
     }
     Ok(())
+}
+
+/// Whether a server is a primary, by what `INFO replication` says.
+pub(super) fn check_role(title: &str, info: &str) -> Result<(), StoreError> {
+    match value(info, "role") {
+        Some("master") => Ok(()),
+        _ => Err(StoreError::Unavailable(format!(
+            "{title}: the server is a replica, which only reads; name the primary in the url"
+        ))),
+    }
 }
 
 /// A line of `INFO`.
@@ -214,11 +220,19 @@ mod tests {
             ("noeviction", "volatile-ttl", true, "maxmemory-policy noeviction"),
             ("maxmemory_policy:noeviction", "x:1", true, "does not say its maxmemory-policy"),
             ("loading:0", "loading:1", false, "loading"),
-            ("role:master", "role:slave", false, "name the primary"),
         ] {
             let error = check("s", &FIT.replace(from, to)).unwrap_err();
             assert_eq!(matches!(error, StoreError::Broken(_)), broken, "{error}");
             assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_replica_is_told_from_a_primary() {
+        assert_eq!(check_role("s", FIT), Ok(()));
+        for role in ["role:slave", "role:", "x:1"] {
+            let error = check_role("s", &FIT.replace("role:master", role)).unwrap_err();
+            assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("name the primary")), "{error}");
         }
     }
 }

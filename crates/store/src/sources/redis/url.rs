@@ -60,7 +60,8 @@ impl Url {
         if text.starts_with("rediss:") || text.starts_with("valkeys:") {
             return Err(NO_TLS.to_owned());
         }
-        let info: ConnectionInfo = text.into_connection_info().map_err(|_| format!("its url cannot be read: {FORM}"))?;
+        let info: ConnectionInfo =
+            text.into_connection_info().map_err(|_| format!("its url cannot be read: {FORM}"))?;
         if !matches!(info.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_)) {
             return Err(NO_TLS.to_owned());
         }
@@ -151,7 +152,16 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_url() {
-        for url in ["", "hunter2", "redis//u:hunter2@h", "http://u:hunter2@h", "redis://u:hunter2@h:port", "redis://:hunter2@h/x", "redis://hunter2@h", "redis://:hunter2@h/-1"] {
+        for url in [
+            "",
+            "hunter2",
+            "redis//u:hunter2@h",
+            "http://u:hunter2@h",
+            "redis://u:hunter2@h:port",
+            "redis://:hunter2@h/x",
+            "redis://hunter2@h",
+            "redis://:hunter2@h/-1",
+        ] {
             let why = parse(url).map(|place| place.to_string()).unwrap_err();
             assert!(!why.contains("hun") && !why.contains("u:h"), "{url}: {why}");
             assert!(why.contains("redis://USER:PASSWORD@HOST:6379/0"), "{url}: {why}");

@@ -107,6 +107,8 @@ impl Opening<'_> {
         let values = script::values(&row, 1);
         let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
         let run = async |script, values: &[&[u8]]| self.source.run_until(self.deadline, script, &keys, values).await;
+        // What a trial left that failed half-way.
+        run(&scripts.take, &[&row.key]).await?;
         run(&scripts.insert, &values).await?;
         run(&scripts.find, &[b"1", b"trial", b"-", b"1"]).await?;
         let taken = run(&scripts.take, &[&row.key]).await?;

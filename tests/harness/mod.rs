@@ -1,4 +1,4 @@
-//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL.
+//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, Redis.
 
 pub mod editor;
 pub mod folder;
@@ -6,6 +6,7 @@ pub mod http;
 pub mod node;
 pub mod postgres;
 pub mod program;
+pub mod redis;
 pub mod upstream;
 pub mod wire;
 

@@ -100,7 +100,7 @@ impl Drop for Postgres {
 }
 
 impl Line {
-    fn to(server: SocketAddr) -> Line {
+    pub(super) fn to(server: SocketAddr) -> Line {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let (state, open) = (Arc::new(AtomicU8::new(UP)), Arc::<Mutex<Vec<TcpStream>>>::default());

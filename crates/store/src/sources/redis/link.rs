@@ -62,7 +62,7 @@ enum Now {
 impl Link {
     /// Makes it, without any I/O. `title` says which server, in errors.
     pub(super) fn new(place: Place, title: String, attempt: Duration) -> Result<Self, StoreError> {
-        let client = Client::open(place.address()).map_err(|error| explain(&title, &error))?;
+        let client = place.address().and_then(Client::open).map_err(|error| explain(&title, &error))?;
         let state = Mutex::new(State { now: Now::Apart, attempts: 0 });
         Ok(Link(Arc::new(Inner { client, place, title, attempt, state })))
     }

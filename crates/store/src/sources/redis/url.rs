@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use oauth::Secret;
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::io::tcp::TcpSettings;
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
@@ -90,12 +91,11 @@ pub(super) struct Place {
 
 impl Place {
     /// The address and nothing more: the log-in is done by us, and needs no `CLIENT SETINFO`, which old proxies do not know.
-    pub(super) fn address(&self) -> ConnectionInfo {
+    /// A command is not held back to travel with the next (Nagle's algorithm): somebody waits for each.
+    pub(super) fn address(&self) -> Result<ConnectionInfo, RedisError> {
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
-        match self.address.clone().into_connection_info() {
-            Ok(info) => info.set_redis_settings(bare),
-            Err(_) => unreachable!("an address is connection information already"),
-        }
+        let info = self.address.clone().into_connection_info()?;
+        Ok(info.set_redis_settings(bare).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
     }
 
     /// The command that logs in, where there is a password.

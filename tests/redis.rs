@@ -1,5 +1,6 @@
 //! Redis as the data source of everything: two nodes, one token store; an outage; the commands of `store`.
 
+use crate::harness::postgres::Line;
 use crate::harness::redis::Redis;
 use crate::harness::{Folder, Node, wait_until};
 
@@ -47,7 +48,7 @@ fn what_needs_the_source_is_503_until_it_is_back() {
     let client = folder.client("app", "a", &[]);
     let node = Node::start(&folder);
     let token = node.token(&client);
-    for fall in [|line: &crate::harness::postgres::Line| line.cut(), |line| line.silence()] {
+    for fall in [Line::cut, Line::silence] {
         fall(&line);
         wait_until("nothing is let in", || node.get("/hello").bearer(&token).send().status == 503);
         let answer = node.ask_token(&client, &[]).status(503);

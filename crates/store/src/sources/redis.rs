@@ -96,7 +96,7 @@ impl Settings {
 /// How long opening may take.
 const OPENING: Duration = Duration::from_secs(10);
 
-/// Rows that one script touches at most. The server does nothing else meanwhile: 500 rows are about two milliseconds.
+/// Rows that one script touches at most. The server does nothing else meanwhile: 500 rows are two to three milliseconds.
 const CHUNK: usize = 500;
 
 /// A data source on a Redis or Valkey server.

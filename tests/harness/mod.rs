@@ -1,4 +1,4 @@
-//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB.
+//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB, Redis.
 
 pub mod editor;
 pub mod folder;
@@ -7,6 +7,7 @@ pub mod mysql;
 pub mod node;
 pub mod postgres;
 pub mod program;
+pub mod redis;
 pub mod upstream;
 pub mod wire;
 

@@ -13,6 +13,8 @@ pub mod memory;
 pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod sqlite;
 
 /// Reads a source's own settings type from wherever the caller has its table.
@@ -36,6 +38,9 @@ pub enum SourceSettings {
     /// `type = "mysql"`
     #[cfg(feature = "mysql")]
     Mysql(mysql::Settings),
+    /// `type = "redis"`
+    #[cfg(feature = "redis")]
+    Redis(redis::Settings),
 }
 
 impl SourceSettings {
@@ -45,6 +50,7 @@ impl SourceSettings {
         ("sqlite", true),
         ("postgres", cfg!(feature = "postgres")),
         ("mysql", cfg!(feature = "mysql")),
+        ("redis", cfg!(feature = "redis")),
     ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
@@ -56,6 +62,8 @@ impl SourceSettings {
             "postgres" => reader.read().map(SourceSettings::Postgres),
             #[cfg(feature = "mysql")]
             "mysql" => reader.read().map(SourceSettings::Mysql),
+            #[cfg(feature = "redis")]
+            "redis" => reader.read().map(SourceSettings::Redis),
             _ => return None,
         })
     }
@@ -69,6 +77,8 @@ impl SourceSettings {
             "postgres" => postgres::Settings::json_schema(generator),
             #[cfg(feature = "mysql")]
             "mysql" => mysql::Settings::json_schema(generator),
+            #[cfg(feature = "redis")]
+            "redis" => redis::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -81,6 +91,8 @@ impl SourceSettings {
             SourceSettings::Postgres(_) => false,
             #[cfg(feature = "mysql")]
             SourceSettings::Mysql(_) => false,
+            #[cfg(feature = "redis")]
+            SourceSettings::Redis(_) => false,
         }
     }
 
@@ -92,6 +104,8 @@ impl SourceSettings {
             (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this.same_place(other),
             #[cfg(feature = "mysql")]
             (SourceSettings::Mysql(this), SourceSettings::Mysql(other)) => this.same_place(other),
+            #[cfg(feature = "redis")]
+            (SourceSettings::Redis(this), SourceSettings::Redis(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -105,6 +119,8 @@ impl SourceSettings {
             SourceSettings::Postgres(settings) => postgres::build(name, settings),
             #[cfg(feature = "mysql")]
             SourceSettings::Mysql(settings) => mysql::build(name, settings),
+            #[cfg(feature = "redis")]
+            SourceSettings::Redis(settings) => redis::build(name, settings),
         }
     }
 }

@@ -24,6 +24,9 @@ pub const SQLITE: &str = include_str!("../../../stores/schema/sqlite.sql");
 /// The schema of PostgreSQL sources, as a DBA reads it.
 pub const POSTGRES: &str = include_str!("../../../stores/schema/postgres.sql");
 
+/// The schema of Cassandra sources, as a DBA reads it.
+pub const CASSANDRA: &str = include_str!("../../../stores/schema/cassandra.cql");
+
 /// The line that opens a migration in a schema file.
 const HEAD: &str = "-- migration ";
 
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_files_that_ship_hold_their_migrations_without_gaps() {
-        for (name, schema) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+        for (name, schema) in [("sqlite", SQLITE), ("postgres", POSTGRES), ("cassandra", CASSANDRA)] {
             let found = parse(schema);
             assert_eq!(schema.matches("\n-- migration ").count(), found.len(), "{name}: a head could not be read");
             let versions: Vec<u32> = found.iter().map(|m| m.version).collect();

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::source::DataSource;
 
+#[cfg(feature = "cassandra")]
+pub mod cassandra;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -31,12 +33,19 @@ pub enum SourceSettings {
     /// `type = "postgres"`
     #[cfg(feature = "postgres")]
     Postgres(postgres::Settings),
+    /// `type = "cassandra"`
+    #[cfg(feature = "cassandra")]
+    Cassandra(cassandra::Settings),
 }
 
 impl SourceSettings {
     /// The kinds that this binary knows: `sqlite`, and whether its driver was built in.
-    pub const KINDS: &'static [(&'static str, bool)] =
-        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres"))];
+    pub const KINDS: &'static [(&'static str, bool)] = &[
+        ("memory", true),
+        ("sqlite", true),
+        ("postgres", cfg!(feature = "postgres")),
+        ("cassandra", cfg!(feature = "cassandra")),
+    ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
     pub fn read<R: ReadSettings>(kind: &str, reader: &mut R) -> Option<Result<SourceSettings, R::Error>> {
@@ -45,6 +54,8 @@ impl SourceSettings {
             "sqlite" => reader.read().map(SourceSettings::Sqlite),
             #[cfg(feature = "postgres")]
             "postgres" => reader.read().map(SourceSettings::Postgres),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => reader.read().map(SourceSettings::Cassandra),
             _ => return None,
         })
     }
@@ -56,6 +67,8 @@ impl SourceSettings {
             "sqlite" => sqlite::Settings::json_schema(generator),
             #[cfg(feature = "postgres")]
             "postgres" => postgres::Settings::json_schema(generator),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => cassandra::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -66,6 +79,8 @@ impl SourceSettings {
             SourceSettings::Memory(_) | SourceSettings::Sqlite(_) => true,
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(_) => false,
+            #[cfg(feature = "cassandra")]
+            SourceSettings::Cassandra(_) => false,
         }
     }
 
@@ -75,6 +90,8 @@ impl SourceSettings {
             (SourceSettings::Sqlite(this), SourceSettings::Sqlite(other)) => this.path == other.path,
             #[cfg(feature = "postgres")]
             (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this.same_place(other),
+            #[cfg(feature = "cassandra")]
+            (SourceSettings::Cassandra(this), SourceSettings::Cassandra(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -86,6 +103,8 @@ impl SourceSettings {
             SourceSettings::Sqlite(settings) => Arc::new(sqlite::Sqlite::new(name, settings, base)),
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(settings) => postgres::build(name, settings),
+            #[cfg(feature = "cassandra")]
+            SourceSettings::Cassandra(settings) => cassandra::build(name, settings),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! most of its replicas. Lists (by index column, by expiry, all) are kept beside the table, see `lists.rs`. Rows go by themselves.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +43,8 @@ const PAGE: usize = 256;
 const AT_ONCE: usize = 32;
 /// Marks that are remembered as written.
 const MARKS: usize = 16_384;
+/// Lanes of transactions.
+const LANES: usize = 1024;
 /// Higher than any name of an entry.
 const HIGHEST: [u8; 17] = [255; 17];
 
@@ -60,6 +63,9 @@ pub struct Cassandra {
     ready: AtomicBool,
     /// Marks that stand in the cluster, written by this node: most inserts need not write one.
     marks: Mutex<HashSet<Mark>>,
+    /// Transactions on one row disturb each other until one wins: those of this node go one after the other. By the hash of the key.
+    lanes: Vec<tokio::sync::Mutex<()>>,
+    hasher: RandomState,
 }
 
 /// Makes the source, without any I/O.
@@ -94,6 +100,8 @@ impl Cassandra {
             settings: settings.clone(),
             ready: AtomicBool::new(false),
             marks: Mutex::default(),
+            lanes: (0..LANES).map(|_| tokio::sync::Mutex::default()).collect(),
+            hasher: RandomState::new(),
         }
     }
 
@@ -166,8 +174,16 @@ impl Cassandra {
         rows.collect::<Result<_, _>>().map_err(unreadable)
     }
 
-    /// A transaction: whether it was applied.
-    async fn transact(&self, table: &'static Table, kind: Kind, values: Vec<Value>) -> Result<bool, StoreError> {
+    /// A transaction on the row with this key: whether it was applied.
+    async fn transact(
+        &self,
+        table: &'static Table,
+        kind: Kind,
+        key: &[u8],
+        values: Vec<Value>,
+    ) -> Result<bool, StoreError> {
+        let lane = self.hasher.hash_one((table.name, key)) as usize % LANES;
+        let _turn = self.lanes[lane].lock().await;
         let answer = self.run(table, kind, values).await?;
         match answer.first().and_then(|row| row.columns.first()) {
             Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
@@ -374,7 +390,7 @@ impl Cassandra {
         let now = self.now().await?;
         let lasts = ttl(stored.row.expires_at, now);
         self.enlist(table, &stored, lasts, now).await?;
-        let inserted = self.transact(table, Kind::Insert, values(&stored, lasts, true)).await?;
+        let inserted = self.transact(table, Kind::Insert, &stored.row.key, values(&stored, lasts, true)).await?;
         if !inserted {
             self.delist(table, &stored).await;
         }
@@ -402,7 +418,7 @@ impl Cassandra {
             }
             let mut given = values(&stored, lasts, false);
             given.extend([number(expected), blob(&before.entry)]);
-            let replaced = self.transact(table, Kind::Replace, given).await?;
+            let replaced = self.transact(table, Kind::Replace, &stored.row.key, given).await?;
             if moves {
                 self.delist(table, if replaced { &before } else { &stored }).await;
             }
@@ -416,7 +432,7 @@ impl Cassandra {
     /// Deletes this row, if it still is as it was read.
     async fn delete(&self, table: &'static Table, stored: &Stored) -> Result<bool, StoreError> {
         let given = vec![blob(&stored.row.key), number(stored.row.version), blob(&stored.entry)];
-        let deleted = self.transact(table, Kind::Delete, given).await?;
+        let deleted = self.transact(table, Kind::Delete, &stored.row.key, given).await?;
         if deleted {
             self.delist(table, stored).await;
         }

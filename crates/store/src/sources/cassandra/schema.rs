@@ -256,7 +256,7 @@ fn recent(version: &str) -> bool {
 }
 
 /// The statements of a migration: the server takes one at a time. Ours hold no `;` and no `--` in a text.
-fn statements(sql: &str) -> Vec<String> {
+pub(super) fn statements(sql: &str) -> Vec<String> {
     let code: Vec<&str> = sql.lines().map(|line| line.split_once("--").map_or(line, |(code, _)| code)).collect();
     code.join("\n").split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }

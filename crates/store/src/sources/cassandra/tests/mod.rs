@@ -10,6 +10,10 @@ use scylla::client::session_builder::SessionBuilder;
 use super::*;
 use crate::conformance::Fresh;
 
+mod halves;
+mod opening;
+mod outages;
+
 /// A keyspace of one test's own, dropped with it.
 struct Scratch {
     name: String,
@@ -46,6 +50,25 @@ impl Scratch {
         Scratch { name: format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)) }
     }
 
+    /// Runs a statement, as the superuser.
+    async fn execute(&self, cql: &str) {
+        connect().await.query_unpaged(cql, ()).await.unwrap();
+    }
+
+    async fn ask(&self, cql: &str, values: impl scylla::serialize::row::SerializeRow) -> Vec<Columns> {
+        let result = connect().await.query_unpaged(cql, values).await.unwrap().into_rows_result().unwrap();
+        result.rows::<Columns>().unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// Runs the schema file as `cqlsh --file` does.
+    async fn run_schema_file(&self) {
+        let session = connect().await;
+        session.use_keyspace(&self.name, false).await.unwrap();
+        for statement in schema::statements(migration::CASSANDRA) {
+            session.query_unpaged(statement, ()).await.unwrap();
+        }
+    }
+
     fn source(&self) -> Cassandra {
         Cassandra::new("test", &settings(&self.name))
     }
@@ -67,6 +90,12 @@ impl Drop for Scratch {
         });
         let _ = dropping.join();
     }
+}
+
+/// A row of `access_token`.
+fn row(key: &str) -> Row {
+    let indexes = vec![Some("app".to_owned()), None, Some("grant".to_owned())];
+    Row { key: key.into(), version: 1, expires_at: Some(10), indexes, record: "{}".into() }
 }
 
 async fn fresh() -> Fresh {

@@ -507,7 +507,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// A kind of data source: `sqlite`, `postgres`
+    /// A kind of data source: `sqlite`, `postgres`, `cassandra`
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
 }

@@ -121,6 +121,8 @@ impl Cassandra {
             Err(_) => return Err(self.unavailable("no answer within 25 s while its schema was checked")),
         };
         self.link.take(connected);
+        // The tables may be other ones than before.
+        self.marks(HashSet::clear);
         if !self.ready.swap(true, Ordering::Release) && self.settings.leaves_this_machine() {
             tracing::warn!(source = self.name, "records and the password go to {} in clear", self.title);
         }
@@ -144,22 +146,25 @@ impl Cassandra {
     /// Sends a statement. What may be sent twice is, over a new connection, where the one before was lost.
     async fn run(&self, table: &'static Table, kind: Kind, values: Vec<Value>) -> Result<Vec<Columns>, StoreError> {
         let position = tables::position(table).ok_or_else(|| self.broken(&format!("has no table {:?}", table.name)))?;
-        let mut again = kind.again();
+        let mut again = true;
         loop {
             let link = self.link.current().await?;
-            let prepared = link.prepared(&self.title, table, position, kind).await;
-            let prepared = prepared.inspect_err(|_| self.link.lost(&link))?;
-            match link.session.execute_unpaged(prepared, &values).await {
+            let sent = match link.prepared(table, position, kind).await {
+                Ok(prepared) => link.session.execute_unpaged(prepared, &values).await,
+                Err(error) => Err(ExecutionError::PrepareError(error)),
+            };
+            let error = match sent {
                 Ok(result) => return self.rows(result),
-                Err(error) if is_unconnected(&error) => {
-                    self.link.lost(&link);
-                    // Nothing was sent where there was no connection to send it over.
-                    let unsent = matches!(error, ExecutionError::ConnectionPoolError(_) | ExecutionError::EmptyPlan);
-                    if !(unsent || kind.again()) || !std::mem::take(&mut again) {
-                        return Err(explain(&self.title, &error));
-                    }
-                }
-                Err(error) => return Err(explain(&self.title, &error)),
+                Err(error) => error,
+            };
+            let unconnected = is_unconnected(&error);
+            if unconnected {
+                self.link.lost(&link);
+            }
+            // Nothing was sent where there was no connection to send it over.
+            let unsent = !matches!(error, ExecutionError::LastAttemptError(_));
+            if !(unconnected && (unsent || kind.again()) && std::mem::take(&mut again)) {
+                return Err(explain(&self.title, &error));
             }
         }
     }
@@ -550,13 +555,13 @@ impl DataSource for Cassandra {
 
     fn health(&self) -> Verb<'_, Health> {
         self.verb(async move {
+            // A row that no table has: what it costs is a round trip, over a new connection where the last one was lost.
+            self.read(&tables::LEASE, &[0]).await?;
             let link = self.link.current().await?;
-            let server = link::ask_server(&self.title, &link.session).await;
-            let server = server.inspect_err(|_| self.link.lost(&link))?;
-            let schema = migration::parse(migration::CASSANDRA).iter().map(|known| known.version).max();
+            let server = link::ask_server(&self.title, &link.session).await?;
             Ok(Health {
                 version: format!("Cassandra {}", server.version),
-                schema: schema.unwrap_or(0),
+                schema: schema::version(&self.title, &link.session).await?,
                 unix_millis: Some(server.unix_millis),
             })
         })

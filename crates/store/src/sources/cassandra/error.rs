@@ -15,11 +15,6 @@ pub(super) fn explain(title: &str, error: &ExecutionError) -> StoreError {
     }
 }
 
-/// The same of a statement that could not be prepared.
-pub(super) fn explain_prepare(title: &str, error: &PrepareError) -> StoreError {
-    explain(title, &ExecutionError::PrepareError(error.clone()))
-}
-
 /// The same of the first connection.
 pub(super) fn explain_connect(title: &str, error: &NewSessionError) -> StoreError {
     let pool = match error {
@@ -54,6 +49,9 @@ pub(super) fn is_unconnected(error: &ExecutionError) -> bool {
         ExecutionError::ConnectionPoolError(_)
             | ExecutionError::EmptyPlan
             | ExecutionError::PrepareError(PrepareError::ConnectionPoolError(_))
+            | ExecutionError::PrepareError(PrepareError::AllAttemptsFailed {
+                first_attempt: RequestAttemptError::BrokenConnectionError(_),
+            })
             | ExecutionError::LastAttemptError(RequestAttemptError::BrokenConnectionError(_))
     )
 }

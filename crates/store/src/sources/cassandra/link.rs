@@ -1,12 +1,14 @@
 //! The connection to the cluster. The driver keeps connections to all its servers and restores them by itself; where it has none
 //! left it waits longer and longer between its attempts, up to ten seconds, so a new one is made then, at most twice a second.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::errors::PrepareError;
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::statement::Statement;
 use scylla::statement::prepared::PreparedStatement;
@@ -14,8 +16,8 @@ use scylla::value::Row as Columns;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::error::{explain, explain_connect, explain_prepare};
-use super::settings::{Password, Settings};
+use super::error::{explain, explain_connect, explain_keyspace};
+use super::settings::{Consistency, Password, Settings};
 use super::statement::{Kind, integer, string};
 use crate::source::{StoreError, Table};
 use crate::tables;
@@ -50,21 +52,16 @@ impl Connected {
     /// A statement, prepared at its first use.
     pub(super) async fn prepared(
         &self,
-        title: &str,
         table: &Table,
         position: usize,
         kind: Kind,
-    ) -> Result<&PreparedStatement, StoreError> {
-        let at = position * Kind::ALL.len() + kind as usize;
-        let Some(cell) = self.prepared.get(at) else {
-            return Err(StoreError::Broken(format!("{title}: has no table {:?}", table.name)));
-        };
+    ) -> Result<&PreparedStatement, PrepareError> {
         let prepare = || async {
             let mut statement = Statement::new(kind.text(table));
             statement.set_is_idempotent(kind.again());
-            self.session.prepare(statement).await.map_err(|error| explain_prepare(title, &error))
+            self.session.prepare(statement).await
         };
-        cell.get_or_try_init(prepare).await
+        self.prepared[position * Kind::ALL.len() + kind as usize].get_or_try_init(prepare).await
     }
 }
 
@@ -201,14 +198,34 @@ impl Link {
             Ok(session) => session.map_err(|error| explain_connect(&self.title, &error))?,
             Err(_) => return Err(StoreError::Unavailable(format!("{}: no connection within 2 s", self.title))),
         };
+        self.check_datacenter(&session)?;
         let server = ask_server(&self.title, &session).await?;
         let prepared = (0..tables::ALL.len() * Kind::ALL.len()).map(|_| OnceCell::new()).collect();
         Ok(Connected { session, prepared, clock: (server.unix_millis, Instant::now()) })
     }
 
+    /// With a datacenter that is not there no server would be asked at all.
+    fn check_datacenter(&self, session: &Session) -> Result<(), StoreError> {
+        let state = session.get_cluster_state();
+        let datacenters: BTreeSet<&str> =
+            state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
+        let named = datacenters.iter().copied().collect::<Vec<_>>().join(", ");
+        let why = match &self.settings.datacenter {
+            Some(ours) if !datacenters.contains(ours.as_str()) => {
+                format!("there is no datacenter `{ours}`; the cluster has {named}")
+            }
+            None if datacenters.len() > 1 && self.settings.consistency == Consistency::LocalQuorum => format!(
+                "the cluster has the datacenters {named}: write `datacenter = ...` in stores.toml, the same on every node, or \
+                 `consistency = \"quorum\"`"
+            ),
+            _ => return Ok(()),
+        };
+        Err(StoreError::Broken(format!("{}: {why}", self.title)))
+    }
+
     /// Statements that name no keyspace mean ours.
     pub(super) async fn use_keyspace(&self, connected: &Connected) -> Result<(), StoreError> {
         let used = connected.session.use_keyspace(&self.settings.keyspace, false).await;
-        used.map_err(|error| super::error::explain_keyspace(&self.title, &error))
+        used.map_err(|error| explain_keyspace(&self.title, &error))
     }
 }

@@ -11,7 +11,7 @@ use scylla::value::{CqlValue, Row as Columns};
 
 use super::error::explain;
 use super::link::{Connected, Link, ask_server};
-use super::settings::{Consistency, Settings};
+use super::settings::Settings;
 use super::statement::{integer, string};
 use crate::migration::{self, Migration};
 use crate::source::{StoreError, Table};
@@ -19,6 +19,10 @@ use crate::tables;
 
 /// How long opening may take: tables are made one after the other, and every server must have heard of each.
 pub(super) const LIMIT: Duration = Duration::from_secs(25);
+
+/// How often the tables are looked at anew where something is not available, and the pause between.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// The oldest release whose transactions and reads promise what we need.
 const OLDEST: (u32, u32) = (4, 0);
@@ -34,8 +38,42 @@ pub(super) async fn prepare(title: &str, settings: &Settings, link: &Link) -> Re
     opening.check_cluster().await?;
     opening.keyspace().await?;
     link.use_keyspace(&connected).await?;
-    opening.tables().await?;
-    Ok(connected)
+    // Another node may be making the tables at this moment: a server lists them a little before they can be used.
+    let mut tries = 0..TRIES;
+    loop {
+        match opening.tables().await {
+            Err(StoreError::Unavailable(why)) if tries.next().is_some() => {
+                tracing::debug!("{title}: once more: {why}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done.map(|()| connected),
+        }
+    }
+}
+
+/// The version of the schema that was applied last.
+pub(super) async fn version(title: &str, session: &Session) -> Result<u32, StoreError> {
+    Ok(applied(title, session).await?.into_iter().map(|(version, _)| version).max().unwrap_or(0))
+}
+
+/// What is noted as applied: version, readable by.
+async fn applied(title: &str, session: &Session) -> Result<Vec<(u32, u32)>, StoreError> {
+    let rows = ask(title, session, APPLIED, Vec::new()).await?;
+    let noted = |row: Columns| {
+        let number = |value| integer(value).and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+        let mut numbers = row.columns.into_iter().map(number);
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+    };
+    Ok(rows.into_iter().map(noted).collect())
+}
+
+async fn ask(title: &str, session: &Session, text: &str, values: Vec<CqlValue>) -> Result<Vec<Columns>, StoreError> {
+    let mut statement = Statement::new(text);
+    statement.set_is_idempotent(true);
+    let result = session.query_unpaged(statement, values).await.map_err(|error| explain(title, &error))?;
+    let unreadable = || StoreError::Unavailable(format!("{title}: an answer that cannot be read"));
+    let rows = result.into_rows_result().map_err(|_| unreadable())?;
+    rows.rows::<Columns>().map_err(|_| unreadable())?.collect::<Result<_, _>>().map_err(|_| unreadable())
 }
 
 struct Opening<'a> {
@@ -50,13 +88,7 @@ impl Opening<'_> {
     }
 
     async fn ask(&self, text: &str, values: Vec<CqlValue>) -> Result<Vec<Columns>, StoreError> {
-        let mut statement = Statement::new(text);
-        statement.set_is_idempotent(true);
-        let failed = |error: ExecutionError| explain(self.title, &error);
-        let result = self.session.query_unpaged(statement, values).await.map_err(failed)?;
-        let unreadable = || StoreError::Unavailable(format!("{}: an answer that cannot be read", self.title));
-        let rows = result.into_rows_result().map_err(|_| unreadable())?;
-        rows.rows::<Columns>().map_err(|_| unreadable())?.collect::<Result<_, _>>().map_err(|_| unreadable())
+        ask(self.title, self.session, text, values).await
     }
 
     async fn check_cluster(&self) -> Result<(), StoreError> {
@@ -67,20 +99,7 @@ impl Opening<'_> {
                 server.version
             )));
         }
-        let state = self.session.get_cluster_state();
-        let datacenters: BTreeSet<&str> =
-            state.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
-        let named = datacenters.iter().copied().collect::<Vec<_>>().join(", ");
-        match &self.settings.datacenter {
-            Some(ours) if !datacenters.contains(ours.as_str()) => {
-                Err(self.broken(&format!("there is no datacenter `{ours}`; the cluster has {named}")))
-            }
-            None if datacenters.len() > 1 && self.settings.consistency == Consistency::LocalQuorum => Err(self.broken(&format!(
-                "the cluster has the datacenters {named}: write `datacenter = ...` in stores.toml, the same on every node, or \
-                 `consistency = \"quorum\"`"
-            ))),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// The keyspace, made where it is missing and the settings say how.
@@ -139,16 +158,10 @@ impl Opening<'_> {
         known: &'a [Migration],
         columns: &BTreeSet<String>,
     ) -> Result<Vec<&'a Migration>, StoreError> {
-        let mut applied = Vec::new();
-        if columns.contains("portcullis_schema.version int") {
-            for row in self.ask(APPLIED, Vec::new()).await? {
-                let mut numbers = row
-                    .columns
-                    .into_iter()
-                    .map(|value| integer(value).and_then(|number| u32::try_from(number).ok()).unwrap_or(0));
-                applied.push((numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)));
-            }
-        }
+        let applied = match columns.contains("portcullis_schema.version int") {
+            true => applied(self.title, self.session).await?,
+            false => Vec::new(),
+        };
         migration::missing(self.title, known, &applied)
     }
 
@@ -194,28 +207,34 @@ impl Opening<'_> {
         Ok(rows.into_iter().map(column).collect())
     }
 
-    /// Before the first migration: a table of this name may be there and be somebody else's, `client` is a common word.
+    /// Before the first migration: a table of this name may be there and be somebody else's, `client` is a common word. One that is
+    /// not there is no hindrance: another node may be making them one by one.
     fn check_free(&self, table: &Table, columns: &BTreeSet<String>) -> Result<(), StoreError> {
-        match lacks(table, columns) {
-            Some(column) if is_there(table, columns) => Err(self.broken(&format!(
-                "a table {} is there and is not ours, it has no column {column}: give Portcullis a keyspace of its own",
-                table.name
-            ))),
-            _ => Ok(()),
+        for (name, own) in tables_of(table) {
+            match lacks(&name, &own, columns) {
+                Some(column) if is_there(&name, columns) => {
+                    return Err(self.broken(&format!(
+                        "a table {name} is there and is not ours, it has no column {column}: give Portcullis a keyspace of its own"
+                    )));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// After the migrations: the table is there, as it should be, and may be used. What may be used is found out by a transaction
     /// that changes nothing, which also shows whether enough replicas are up.
     async fn check_table(&self, table: &Table, columns: &BTreeSet<String>) -> Result<(), StoreError> {
-        if !is_there(table, columns) {
-            return Err(self.broken(&format!(
-                "table {} is missing, though portcullis_schema says that it was made: run stores/schema/cassandra.cql",
-                table.name
-            )));
-        }
-        if let Some(column) = lacks(table, columns) {
-            return Err(self.broken(&format!("table {} has no column {column}: it was altered", table.name)));
+        for (name, own) in tables_of(table) {
+            if !is_there(&name, columns) {
+                return Err(self.broken(&format!(
+                    "table {name} is missing, though portcullis_schema says that it was made: run stores/schema/cassandra.cql"
+                )));
+            }
+            if let Some(column) = lacks(&name, &own, columns) {
+                return Err(self.broken(&format!("table {name} has no column {column}: it was altered")));
+            }
         }
         for text in [
             format!("DELETE FROM \"{}\" WHERE key = 0x00 IF entry = 0x00", table.name),
@@ -230,19 +249,22 @@ impl Opening<'_> {
     }
 }
 
-fn is_there(table: &Table, columns: &BTreeSet<String>) -> bool {
-    columns.iter().any(|column| column.split_once('.').is_some_and(|(name, _)| name == table.name))
+fn is_there(name: &str, columns: &BTreeSet<String>) -> bool {
+    columns.iter().any(|column| column.split_once('.').is_some_and(|(found, _)| found == name))
+}
+
+/// A table and the one with its lists: their names and columns.
+fn tables_of(table: &Table) -> [(String, Vec<String>); 2] {
+    let texts = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>();
+    let mut own = texts(&["key blob", "version bigint", "expires_at bigint", "record text", "entry blob"]);
+    own.extend(table.indexes.iter().map(|index| format!("{index} text")));
+    let lists = texts(&["list text", "bucket blob", "position blob", "entry blob"]);
+    [(table.name.to_owned(), own), (format!("{}_entry", table.name), lists)]
 }
 
 /// The column that a table of ours would have.
-fn lacks(table: &Table, columns: &BTreeSet<String>) -> Option<String> {
-    let own = ["key blob", "version bigint", "expires_at bigint", "record text", "entry blob"].map(str::to_owned);
-    let mut own = own.into_iter().chain(table.indexes.iter().map(|index| format!("{index} text")));
-    let beside = ["list text", "bucket blob", "position blob", "entry blob"];
-    own.find(|column| !columns.contains(&format!("{}.{column}", table.name))).or_else(|| {
-        let missing = beside.iter().find(|column| !columns.contains(&format!("{}_entry.{column}", table.name)));
-        missing.map(|column| format!("{column} in {}_entry", table.name))
-    })
+fn lacks(name: &str, own: &[String], columns: &BTreeSet<String>) -> Option<String> {
+    own.iter().find(|column| !columns.contains(&format!("{name}.{column}"))).cloned()
 }
 
 fn unauthorized(error: &ExecutionError) -> bool {

@@ -311,6 +311,7 @@ impl Cassandra {
         found: &mut Vec<Stored>,
     ) -> Result<(), StoreError> {
         let (mut position, mut name) = (part.after.clone(), HIGHEST.to_vec());
+        let mut handled = Vec::new();
         while found.len() < part.limit {
             // A few more than are wanted: some may lead to nothing.
             let size = (part.limit - found.len()).saturating_add(8).min(PAGE);
@@ -322,10 +323,16 @@ impl Cassandra {
             let before = page.len();
             page.retain(|entry| part.below.as_ref().is_none_or(|below| entry.position < *below));
             let ended = page.len() < before;
+            // Several entries of one position lead to one row: whose they are does not matter here.
+            page.dedup_by(|later, earlier| later.position == earlier.position);
+            page.retain(|entry| entry.position != handled);
+            if let Some(last) = page.last() {
+                handled.clone_from(&last.position);
+            }
             let rows: Vec<Option<Stored>> = stream::iter(page)
                 .map(|entry| async move {
                     let row = self.read(table, part.list.key(&entry.position)).await?;
-                    Ok::<_, StoreError>(row.filter(|row| row.entry == entry.name))
+                    Ok::<_, StoreError>(row.filter(|found| part.list.holds(table, &found.row, &entry.position)))
                 })
                 .buffered(AT_ONCE)
                 .try_collect()

@@ -1,9 +1,9 @@
 //! The lists beside a table, which Cassandra itself keeps by nothing but the hash of the key: all rows, the rows of a value of an
 //! index column, the rows by expiry. A list is in order, and cut into buckets, so that no partition grows without bound.
 //!
-//! A row carries a random name, its `entry`, and is in the lists under it. Entries are written before the row and leave after it, and
-//! whoever finds one reads the row and believes only what carries the same name. So a write that ends half-way leaves at worst
-//! entries that lead to nothing, and nobody removes the entries of another one's write. docs/decisions/0009 has the whole of it.
+//! Entries are written before the row and leave after it, and whoever finds one reads the row and believes the row. So a write that
+//! ends half-way leaves at worst entries that lead to nothing. A row carries a random name, its `entry`, and so do its entries, so
+//! that nobody takes out what another one's write has just put there. docs/decisions/0009 has the whole of it.
 
 use crate::source::{Row, Table};
 use crate::tables;
@@ -69,6 +69,18 @@ impl List<'_> {
     /// The bucket of a position. Cut positions are in the order of whole ones.
     pub(super) fn bucket(self, table: &'static Table, position: &[u8]) -> Vec<u8> {
         position[..position.len().min(self.width(table))].to_vec()
+    }
+
+    /// Whether a row that was found by an entry at this position belongs there. The row says, not the entry.
+    pub(super) fn holds(self, table: &'static Table, row: &Row, position: &[u8]) -> bool {
+        match self {
+            List::All => true,
+            List::Of(column, value) => {
+                let mut indexes = table.indexes.iter().zip(&row.indexes);
+                indexes.any(|(found, held)| *found == column && held.as_deref() == Some(value))
+            }
+            List::Expiring => row.expires_at.is_some_and(|at| position.starts_with(&ordered(at))),
+        }
     }
 
     /// The key of the row at a position.

@@ -36,6 +36,26 @@ async fn entries_without_a_row_lead_to_nothing() {
     assert_eq!((&first[0].key[..], &second[0].key[..]), (&b"k"[..], &b"l"[..]));
 }
 
+/// A row that is replaced between the reading of a list and of the row is found all the same: it was there all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_the_row_before_leads_to_the_row_of_now() {
+    let scratch = Scratch::new();
+    let source = scratch.opened().await;
+    let before = Stored { row: row("k"), entry: source.fresh_name().unwrap() };
+    let now = source.now().await.unwrap();
+    source.enlist(&ACCESS_TOKEN, &before, 1000, now).await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    let stored = source.read(&ACCESS_TOKEN, b"k").await.unwrap().unwrap();
+    source.delist(&ACCESS_TOKEN, &stored).await;
+    assert_eq!(listed(&source).await, [(); 3].map(|()| vec![b"k".to_vec()]));
+    // But not where the row of now does not belong.
+    let moved = Row { expires_at: Some(11), indexes: vec![Some("other".into()), None, None], ..row("k") };
+    assert!(source.replace(&ACCESS_TOKEN, moved, 1).await.unwrap());
+    let none = Vec::<Vec<u8>>::new();
+    assert_eq!(listed(&source).await, [vec![b"k".to_vec()], none, vec![b"k".to_vec()]]);
+    assert_eq!(source.sweep(&ACCESS_TOKEN, 11, 9).await, Ok(0));
+}
+
 /// More of them than a page holds.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_entries_without_a_row_do_not_hide_the_row_behind_them() {

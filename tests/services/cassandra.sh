@@ -6,6 +6,9 @@
 #     cassandra_restart               # on the same ports and data
 #     cassandra_stop                  # stops it and removes the folder
 #
+# CASSANDRA_FLUSH=true (before the start) is for tests that kill it: without, a changed schema is not written to its files at once,
+# which makes tables quicker to make, and a crash loses them.
+#
 # Cassandra is in no Debian: it comes from Maven, as tests/services/cassandra/pom.xml names it, and is started by its main class. It
 # needs Java 17 or 11, which is looked for in JAVA_HOME and where Debian puts it.
 
@@ -68,7 +71,6 @@ cassandra_start() {
         return 1
     fi
     CASSANDRA_DIR=$(mktemp -d "${TMPDIR:-/tmp}/portcullis-cassandra.XXXXXX") || return 1
-    CASSANDRA_CLASSPATH=$CASSANDRA_DIR/conf
     if ! mvn -q -B -f "$CASSANDRA_HERE/pom.xml" dependency:build-classpath -Dmdep.outputFile="$CASSANDRA_DIR/classpath" \
         > "$CASSANDRA_DIR/maven.log" 2>&1; then
         tail -n 15 "$CASSANDRA_DIR/maven.log" >&2
@@ -96,15 +98,14 @@ cassandra_start() {
 
 # Starts the server on the ports and data of before.
 cassandra_restart() {
-    # Without a wait for other nodes, there are none; the superuser is made at once, its password hashed quickly. Schema changes are
-    # in the commit log and not flushed one by one.
+    # Without a wait for other nodes, there are none; the superuser is made at once, its password hashed quickly.
     "$CASSANDRA_JAVA" -Xms256m -Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=4 -Xss512k "${CASSANDRA_OPENS[@]}" \
         -Djdk.attach.allowAttachSelf=true -Djava.net.preferIPv4Stack=true \
         -Dcassandra.config="file://$CASSANDRA_DIR/cassandra.yaml" -Dcassandra.storagedir="$CASSANDRA_DIR" \
         -Dlogback.configurationFile="file://$CASSANDRA_HERE/logback.xml" \
         -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=100 -Dcassandra.load_ring_state=false \
         -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra.auth_bcrypt_gensalt_log2_rounds=4 \
-        -Dcassandra.test.flush_local_schema_changes=false \
+        -Dcassandra.test.flush_local_schema_changes="${CASSANDRA_FLUSH:-false}" \
         -Djava.io.tmpdir="$CASSANDRA_DIR" -Dcassandra-foreground=yes \
         -cp "$CASSANDRA_CLASSPATH" org.apache.cassandra.service.CassandraDaemon \
         > "$CASSANDRA_DIR/server.log" 2>&1 < /dev/null &

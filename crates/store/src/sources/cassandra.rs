@@ -17,7 +17,7 @@ use scylla::value::{CqlValue, Row as Columns};
 use tokio::time::timeout;
 
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
-use crate::{migration, tables};
+use crate::tables;
 
 mod error;
 mod link;
@@ -149,7 +149,7 @@ impl Cassandra {
         let mut again = true;
         loop {
             let link = self.link.current().await?;
-            let sent = match link.prepared(table, position, kind).await {
+            let sent = match link.prepared(&self.settings.keyspace, table, position, kind).await {
                 Ok(prepared) => link.session.execute_unpaged(prepared, &values).await,
                 Err(error) => Err(ExecutionError::PrepareError(error)),
             };

@@ -52,12 +52,13 @@ impl Connected {
     /// A statement, prepared at its first use.
     pub(super) async fn prepared(
         &self,
+        keyspace: &str,
         table: &Table,
         position: usize,
         kind: Kind,
     ) -> Result<&PreparedStatement, PrepareError> {
         let prepare = || async {
-            let mut statement = Statement::new(kind.text(table));
+            let mut statement = Statement::new(kind.text(keyspace, table));
             statement.set_is_idempotent(kind.again());
             self.session.prepare(statement).await
         };
@@ -121,7 +122,6 @@ impl Link {
     }
 
     /// The connection that is in use, or a new one where there is none: one is made at a time, whoever else needs it waits for it.
-    /// The keyspace must be there.
     pub(super) async fn current(&self) -> Result<Arc<Connected>, StoreError> {
         if let Some(usable) = self.usable() {
             return Ok(usable);
@@ -135,12 +135,7 @@ impl Link {
         {
             return Err(error.clone());
         }
-        let made = async {
-            let connected = self.connect().await?;
-            self.use_keyspace(&connected).await?;
-            Ok(connected)
-        };
-        match made.await {
+        match self.connect().await {
             Ok(connected) => {
                 *failed = None;
                 Ok(self.take(connected))
@@ -189,7 +184,9 @@ impl Link {
             .keepalive_interval(SILENCE)
             .keepalive_timeout(SILENCE)
             .schema_agreement_interval(Duration::from_millis(50))
-            .fetch_schema_metadata(false);
+            // Which replicas our keyspace has, for the way of a statement to them; not the tables.
+            .keyspaces_to_fetch([&self.settings.keyspace])
+            .fetch_full_schema_metadata(false);
         if let Some(user) = &self.settings.user {
             builder = builder.user(user, self.settings.password.as_ref().map_or("", Password::expose));
         }
@@ -223,7 +220,7 @@ impl Link {
         Err(StoreError::Broken(format!("{}: {why}", self.title)))
     }
 
-    /// Statements that name no keyspace mean ours.
+    /// Statements that name no keyspace, as those of the schema file, mean ours.
     pub(super) async fn use_keyspace(&self, connected: &Connected) -> Result<(), StoreError> {
         let used = connected.session.use_keyspace(&self.settings.keyspace, false).await;
         used.map_err(|error| explain_keyspace(&self.title, &error))

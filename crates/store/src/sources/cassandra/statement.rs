@@ -51,8 +51,8 @@ impl Kind {
         !matches!(self, Kind::Insert | Kind::Replace | Kind::Delete)
     }
 
-    /// Its text, of this table.
-    pub(super) fn text(self, table: &Table) -> String {
+    /// Its text, of this table of a keyspace. It names the keyspace, since a server remembers prepared statements for everybody.
+    pub(super) fn text(self, keyspace: &str, table: &Table) -> String {
         let template = match self {
             Kind::Get => GET,
             Kind::Insert => INSERT,
@@ -66,8 +66,8 @@ impl Kind {
         template
             .replace("{, indexes}", &listed(""))
             .replace("{, assignments}", &listed(" = ?"))
-            .replace("{table}", &format!("\"{}\"", table.name))
-            .replace("{table_entry}", &format!("\"{}_entry\"", table.name))
+            .replace("{table}", &format!("{keyspace}.\"{}\"", table.name))
+            .replace("{table_entry}", &format!("{keyspace}.\"{}_entry\"", table.name))
     }
 }
 
@@ -160,21 +160,20 @@ mod tests {
     #[test]
     fn statements_name_the_table_and_its_columns() {
         assert_eq!(
-            Kind::Get.text(&PAIR),
-            r#"SELECT key, version, expires_at, record, entry, "one", "two" FROM "pair" WHERE key = ?"#
+            Kind::Get.text("k", &PAIR),
+            r#"SELECT key, version, expires_at, record, entry, "one", "two" FROM k."pair" WHERE key = ?"#
         );
-        assert_eq!(
-            Kind::Replace.text(&PAIR),
-            r#"UPDATE "pair" USING TTL ? SET version = ?, expires_at = ?, record = ?, entry = ?, "one" = ?, "two" = ? WHERE key = ? IF version = ? AND entry = ?"#
-        );
-        assert!(Kind::Page.text(&PAIR).contains(r#"FROM "pair_entry" WHERE"#));
+        let replace = r#"UPDATE k."pair" USING TTL ? SET version = ?, expires_at = ?, record = ?, entry = ?, "one" = ?, "two" = ? "#;
+        let (change, condition) = (Kind::Replace.text("k", &PAIR), "WHERE key = ? IF version = ? AND entry = ?");
+        assert_eq!(change, format!("{replace}{condition}"));
+        assert!(Kind::Page.text("k", &PAIR).contains(r#"FROM k."pair_entry" WHERE"#));
     }
 
     /// Each names its whole partition key, and what writes to a row is a transaction: neither scans, and neither is sent twice.
     #[test]
     fn no_statement_scans_and_no_transaction_is_sent_twice() {
         for kind in Kind::ALL {
-            let text = kind.text(&PAIR);
+            let text = kind.text("k", &PAIR);
             assert!(!text.contains(['{', '}']) && !text.contains("ALLOW FILTERING"), "{text}");
             let named = text.contains("WHERE key = ?") || text.contains("WHERE list = ? AND bucket = ?");
             assert!(named || kind == Kind::Put, "{text}");

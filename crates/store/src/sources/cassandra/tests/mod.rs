@@ -9,6 +9,7 @@ use scylla::client::session_builder::SessionBuilder;
 
 use super::*;
 use crate::conformance::Fresh;
+use crate::migration;
 
 mod halves;
 mod opening;
@@ -23,7 +24,8 @@ struct Scratch {
 fn server() -> String {
     std::env::var("PORTCULLIS_TEST_CASSANDRA").unwrap_or_else(|_| {
         panic!(
-            "PORTCULLIS_TEST_CASSANDRA is not set: these tests need a real server, which tests/run starts (`tests/run test -- -p store --features cassandra` for these alone)"
+            "PORTCULLIS_TEST_CASSANDRA is not set: these tests need a real server, which tests/run starts \
+             (`tests/run test -- -p store --features cassandra` for these alone)"
         )
     })
 }
@@ -86,7 +88,7 @@ impl Drop for Scratch {
         // A thread with a runtime of its own, since the test's runtime may be ending.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { connect().await.query_unpaged(cql, ()).await.map(drop) })
+            runtime.block_on(async { connect().await.query_unpaged(cql, ()).await.unwrap() })
         });
         let _ = dropping.join();
     }

@@ -507,7 +507,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// A kind of data source: `sqlite`, `postgres`, `mysql`, `redis`
+    /// A kind of data source: `sqlite`, `postgres`, `mysql`, `redis`, `cassandra`
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
 }

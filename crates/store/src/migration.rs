@@ -30,6 +30,9 @@ pub const MYSQL: &str = include_str!("../../../stores/schema/mysql.sql");
 /// The keys of Redis sources, as an administrator reads it.
 pub const REDIS: &str = include_str!("../../../stores/schema/redis.txt");
 
+/// The schema of Cassandra sources, as a DBA reads it.
+pub const CASSANDRA: &str = include_str!("../../../stores/schema/cassandra.cql");
+
 /// The line that opens a migration in a schema file.
 const HEAD: &str = "-- migration ";
 
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_files_that_ship_hold_their_migrations_without_gaps() {
-        for (name, schema) in [("sqlite", SQLITE), ("postgres", POSTGRES), ("mysql", MYSQL), ("redis", REDIS)] {
+        for (name, schema) in [("sqlite", SQLITE), ("postgres", POSTGRES), ("mysql", MYSQL), ("redis", REDIS), ("cassandra", CASSANDRA)] {
             let found = parse(schema);
             assert_eq!(schema.matches("\n-- migration ").count(), found.len(), "{name}: a head could not be read");
             let versions: Vec<u32> = found.iter().map(|m| m.version).collect();

@@ -41,7 +41,7 @@ pub(super) const NODE: &[Key] = &[
 /// `stores/stores.toml`.
 pub(super) const STORES: &[Key] = &[
     ("default", "The data source of every store that names none.", &[]),
-    ("source.*.type", "What kind of data source it is.", &["sqlite", "postgres", "mysql", "redis", "memory"]),
+    ("source.*.type", "What kind of data source it is.", &["sqlite", "postgres", "mysql", "redis", "cassandra", "memory"]),
     ("source.*.path", "The file (`sqlite`), relative to the configuration folder.", &[]),
     ("source.*.synchronous", "How durable an answered write is (`sqlite`). Default: `\"full\"`.", &["full", "normal"]),
     ("source.*.readers", "How many threads read, 1 to 64 (`sqlite`).", &[]),
@@ -52,6 +52,17 @@ pub(super) const STORES: &[Key] = &[
     ("source.*.prefix", "What the names of all keys begin with (`redis`). Default: `\"portcullis\"`.", &[]),
     ("source.*.connect_timeout", "How long connecting may take (`redis`). Default: `\"2s\"`.", &[]),
     ("source.*.command_timeout", "How long an answer may take (`redis`). Default: `\"3s\"`.", &[]),
+    ("source.*.contact_points", "Some of its servers (`cassandra`): `[\"10.0.0.7:9042\"]`.", &[]),
+    ("source.*.keyspace", "The keyspace (`cassandra`), Portcullis's own.", &[]),
+    ("source.*.user", "The role (`cassandra`).", &[]),
+    ("source.*.password", "The role's password (`cassandra`), a secret: `{ env = \"NAME\" }`.", &[]),
+    ("source.*.datacenter", "Whose servers are asked (`cassandra`). Default: the only one.", &[]),
+    (
+        "source.*.consistency",
+        "How many replicas must have answered (`cassandra`). Default: `\"local_quorum\"`.",
+        &["local_quorum", "quorum"],
+    ),
+    ("source.*.replication", "Replicas by datacenter (`cassandra`), to make a missing keyspace.", &[]),
     ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),
     ("kps.*.source", "The data source that keeps its records.", &[]),

@@ -19,7 +19,7 @@ use super::{Within, not_yet};
 const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
 
 /// Types of source that are designed and come later.
-const LATER: [&str; 5] = ["mysql", "redis", "cassandra", "odbc", "file"];
+const LATER: [&str; 1] = ["odbc"];
 
 /// The mapping, and the places that problems with it point to.
 pub(crate) struct StoreSettings {

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::source::DataSource;
 
+#[cfg(feature = "cassandra")]
+pub mod cassandra;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -41,6 +43,9 @@ pub enum SourceSettings {
     /// `type = "redis"`
     #[cfg(feature = "redis")]
     Redis(redis::Settings),
+    /// `type = "cassandra"`
+    #[cfg(feature = "cassandra")]
+    Cassandra(cassandra::Settings),
 }
 
 impl SourceSettings {
@@ -51,6 +56,7 @@ impl SourceSettings {
         ("postgres", cfg!(feature = "postgres")),
         ("mysql", cfg!(feature = "mysql")),
         ("redis", cfg!(feature = "redis")),
+        ("cassandra", cfg!(feature = "cassandra")),
     ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
@@ -64,6 +70,8 @@ impl SourceSettings {
             "mysql" => reader.read().map(SourceSettings::Mysql),
             #[cfg(feature = "redis")]
             "redis" => reader.read().map(SourceSettings::Redis),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => reader.read().map(SourceSettings::Cassandra),
             _ => return None,
         })
     }
@@ -79,6 +87,8 @@ impl SourceSettings {
             "mysql" => mysql::Settings::json_schema(generator),
             #[cfg(feature = "redis")]
             "redis" => redis::Settings::json_schema(generator),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => cassandra::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -93,6 +103,8 @@ impl SourceSettings {
             SourceSettings::Mysql(_) => false,
             #[cfg(feature = "redis")]
             SourceSettings::Redis(_) => false,
+            #[cfg(feature = "cassandra")]
+            SourceSettings::Cassandra(_) => false,
         }
     }
 
@@ -106,6 +118,8 @@ impl SourceSettings {
             (SourceSettings::Mysql(this), SourceSettings::Mysql(other)) => this.same_place(other),
             #[cfg(feature = "redis")]
             (SourceSettings::Redis(this), SourceSettings::Redis(other)) => this.same_place(other),
+            #[cfg(feature = "cassandra")]
+            (SourceSettings::Cassandra(this), SourceSettings::Cassandra(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -121,6 +135,8 @@ impl SourceSettings {
             SourceSettings::Mysql(settings) => mysql::build(name, settings),
             #[cfg(feature = "redis")]
             SourceSettings::Redis(settings) => redis::build(name, settings),
+            #[cfg(feature = "cassandra")]
+            SourceSettings::Cassandra(settings) => cassandra::build(name, settings),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
+use crate::handle::Kind;
 use crate::source::DataSource;
 
+pub mod file;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -28,6 +30,8 @@ pub enum SourceSettings {
     Memory(memory::Settings),
     /// `type = "sqlite"`
     Sqlite(sqlite::Settings),
+    /// `type = "file"`
+    File(file::Settings),
     /// `type = "postgres"`
     #[cfg(feature = "postgres")]
     Postgres(postgres::Settings),
@@ -36,13 +40,14 @@ pub enum SourceSettings {
 impl SourceSettings {
     /// The kinds that this binary knows: `sqlite`, and whether its driver was built in.
     pub const KINDS: &'static [(&'static str, bool)] =
-        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres"))];
+        &[("memory", true), ("sqlite", true), ("file", true), ("postgres", cfg!(feature = "postgres"))];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
     pub fn read<R: ReadSettings>(kind: &str, reader: &mut R) -> Option<Result<SourceSettings, R::Error>> {
         Some(match kind {
             "memory" => reader.read().map(SourceSettings::Memory),
             "sqlite" => reader.read().map(SourceSettings::Sqlite),
+            "file" => reader.read().map(SourceSettings::File),
             #[cfg(feature = "postgres")]
             "postgres" => reader.read().map(SourceSettings::Postgres),
             _ => return None,
@@ -54,6 +59,7 @@ impl SourceSettings {
         Some(match kind {
             "memory" => memory::Settings::json_schema(generator),
             "sqlite" => sqlite::Settings::json_schema(generator),
+            "file" => file::Settings::json_schema(generator),
             #[cfg(feature = "postgres")]
             "postgres" => postgres::Settings::json_schema(generator),
             _ => return None,
@@ -64,15 +70,23 @@ impl SourceSettings {
     pub fn node_local(&self) -> bool {
         match self {
             SourceSettings::Memory(_) | SourceSettings::Sqlite(_) => true,
+            // A part of the configuration, which every node has.
+            SourceSettings::File(_) => false,
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(_) => false,
         }
+    }
+
+    /// Whether it can keep records of this kind: a file that people write has what people write.
+    pub fn can_keep(&self, kind: Kind) -> bool {
+        !matches!(self, SourceSettings::File(_)) || kind == Kind::Clients
     }
 
     /// Whether the records are in the same place: the same file, the same database, perhaps with other settings.
     pub fn same_place(&self, other: &SourceSettings) -> bool {
         match (self, other) {
             (SourceSettings::Sqlite(this), SourceSettings::Sqlite(other)) => this.path == other.path,
+            (SourceSettings::File(this), SourceSettings::File(other)) => this.path == other.path,
             #[cfg(feature = "postgres")]
             (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this.same_place(other),
             _ => false,
@@ -84,6 +98,7 @@ impl SourceSettings {
         match self {
             SourceSettings::Memory(_) => Arc::new(memory::Memory::new()),
             SourceSettings::Sqlite(settings) => Arc::new(sqlite::Sqlite::new(name, settings, base)),
+            SourceSettings::File(settings) => Arc::new(file::File::new(&settings.path, &settings.contents)),
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(settings) => postgres::build(name, settings),
         }

@@ -44,7 +44,7 @@ impl Stores {
             check_grant(grant)?;
         }
         let id = match &request.client_id {
-            Some(id) => check_id(id).map(|()| ClientId::new(id))?,
+            Some(id) => check_id(id).map(|()| ClientId::new(id.as_str()))?,
             None => credential::client_id(self.random()),
         };
         let scope = Scopes::parse(&request.scope).ok_or_else(|| {

@@ -81,7 +81,8 @@ fn client(file: &Arc<SourceFile>, table: &Table, diagnostics: &mut Diagnostics) 
     let method = keys.text("auth_method");
     let introspect = introspects(&mut keys);
     if let Some(id) = &id {
-        check(&mut keys, id.span, check_id(id.value));
+        let help = Some(String::from("letters, digits and `-` will do"));
+        check(&mut keys, id.span, check_id(id.value).map_err(|refusal| Refusal { help, ..refusal }));
     }
     for grant in &grants {
         check(&mut keys, grant.span, check_grant(grant.value));

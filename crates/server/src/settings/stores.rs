@@ -76,7 +76,9 @@ impl StoreSettings {
 
     /// P0108: a store whose records nobody writes by hand, on a file.
     fn cannot_keep(&self, store: &str, source: &str) -> Problem {
-        let message = format!("store `{store}` cannot be in `{source}`: nobody but a person writes in that file");
+        let message = format!(
+            "store `{store}` cannot be in `{source}`: the gateway must write in it, and a file is for people to write"
+        );
         let fits = self.mapping.sources.iter().find(|(_, settings)| self.fits(store, settings));
         let other = fits.map_or("local", |(name, _)| name.as_str());
         let help = match self.mapping.stores.get(store).is_some_and(|mapped| mapped.source.is_some()) {
@@ -87,7 +89,9 @@ impl StoreSettings {
         };
         Problem::error(codes::STORE, message).with_help(match fits {
             Some(_) => help,
-            None => format!("{help}; declare it: `[source.{other}]`, `type = \"sqlite\"`, `path = \"var/portcullis.db\"`"),
+            None => {
+                format!("{help}; declare it: `[source.{other}]`, `type = \"sqlite\"`, `path = \"var/portcullis.db\"`")
+            }
         })
     }
 
@@ -98,7 +102,8 @@ impl StoreSettings {
     /// The one line that mends it.
     fn remedy(&self, own: bool, stores: &[&str]) -> String {
         let key = if own { "source" } else { "default" };
-        let shared = |settings: &SourceSettings| !settings.node_local() && stores.iter().all(|s| self.fits(s, settings));
+        let shared =
+            |settings: &SourceSettings| !settings.node_local() && stores.iter().all(|s| self.fits(s, settings));
         match self.mapping.sources.iter().find(|(_, settings)| shared(settings)) {
             Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[store.{}]`", stores[0]),
             Some((shared, _)) => format!("write `default = \"{shared}\"`: all nodes can reach that source"),

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_hash_of_a_secret_is_in_no_debug_text() {
-        let row = Row { key: b"app".to_vec(), version: 1, expires_at: None, indexes: vec![], record: "sha256:x".into() };
+        let row =
+            Row { key: b"app".to_vec(), version: 1, expires_at: None, indexes: vec![], record: "sha256:x".into() };
         let settings =
             Settings { path: "clients.toml".into(), contents: Contents(vec![(&crate::tables::CLIENT, row)]) };
         let text = format!("{settings:?}");

@@ -62,10 +62,10 @@ fn a_change_of_the_file_is_taken_up_and_a_broken_one_is_not() {
     assert_eq!(status(&node, &client), 401, "the file before the broken one");
     assert_eq!(status(&node, &other), 200);
     folder.run(["check"]).code(1).says("clients.toml:");
-    node.reload().code(1);
+    node.command(&["reload", "--wait"]).code(1);
     // Gone: the same.
     std::fs::remove_file(folder.at("clients.toml")).unwrap();
-    node.reload().code(1).says("there is no file `clients.toml`");
+    node.command(&["reload", "--wait"]).code(1).says("there is no file `clients.toml`");
     assert_eq!(status(&node, &other), 200);
     folder.write("clients.toml", &both);
     wait_until("it is mended", || status(&node, &client) == 200);
@@ -89,7 +89,7 @@ fn commands_that_would_write_are_refused() {
     node.tokeninfo(&token).status(200);
     folder.run(["client", "show", "app"]).code(0).says("1 valid");
     folder.run(["client", "list"]).code(0).says("app");
-    folder.run(["store", "check"]).code(0).says("partners (file)");
+    folder.run(["store", "check"]).code(0).says("reads; people write it");
     folder.run(["store", "purge"]).code(0).says("partners");
 }
 

@@ -19,6 +19,7 @@ mod coverage;
 mod drain;
 mod durability;
 mod explain;
+mod file_source;
 mod fmt;
 mod introspect;
 mod lsp;

@@ -32,6 +32,7 @@ enum Fault {
     GetLagsBehind,
     TextIsAscii,
     KeysAreText,
+    WritesThoughReadOnly,
 }
 
 type Seen = BTreeMap<(&'static str, Vec<u8>), Option<Row>>;
@@ -64,7 +65,7 @@ async fn gap() {
 
 impl DataSource for Broken {
     fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
+        Capabilities { read_only: self.is(Fault::WritesThoughReadOnly), ..self.memory.capabilities() }
     }
 
     fn prepare(&self) -> Verb<'_, ()> {
@@ -277,4 +278,14 @@ async fn each_fault_fails_exactly_the_cases_that_are_about_it() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_read_only_source_that_writes_fails() {
+    let pretends = |rows: Vec<(&'static Table, Row)>| -> Arc<dyn DataSource> {
+        let memory = Memory::holding(&rows);
+        Arc::new(Broken { fault: Fault::WritesThoughReadOnly, memory, seen: Mutex::default() })
+    };
+    let found = super::cases::every_write_is_refused(pretends).await.unwrap_err();
+    assert!(found.starts_with("insert is refused (Ok(()))"), "{found}");
 }

@@ -33,6 +33,17 @@ impl Memory {
         Self::default()
     }
 
+    /// One that holds these rows; of two with one key, the later.
+    pub(crate) fn holding(rows: &[(&'static Table, Row)]) -> Self {
+        let memory = Self::new();
+        for (table, row) in rows {
+            if let Some(at) = tables::position(table) {
+                memory.lock()[at].insert(row.key.clone(), row.clone());
+            }
+        }
+        memory
+    }
+
     /// Runs one verb on an index column, which the table must have.
     fn with_index<T: Send + 'static>(
         &self,

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
+use crate::handle::Kind;
 use crate::source::DataSource;
 
 #[cfg(feature = "cassandra")]
 pub mod cassandra;
+pub mod file;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -34,6 +36,8 @@ pub enum SourceSettings {
     Memory(memory::Settings),
     /// `type = "sqlite"`
     Sqlite(sqlite::Settings),
+    /// `type = "file"`
+    File(file::Settings),
     /// `type = "postgres"`
     #[cfg(feature = "postgres")]
     Postgres(postgres::Settings),
@@ -53,6 +57,7 @@ impl SourceSettings {
     pub const KINDS: &'static [(&'static str, bool)] = &[
         ("memory", true),
         ("sqlite", true),
+        ("file", true),
         ("postgres", cfg!(feature = "postgres")),
         ("mysql", cfg!(feature = "mysql")),
         ("redis", cfg!(feature = "redis")),
@@ -64,6 +69,7 @@ impl SourceSettings {
         Some(match kind {
             "memory" => reader.read().map(SourceSettings::Memory),
             "sqlite" => reader.read().map(SourceSettings::Sqlite),
+            "file" => reader.read().map(SourceSettings::File),
             #[cfg(feature = "postgres")]
             "postgres" => reader.read().map(SourceSettings::Postgres),
             #[cfg(feature = "mysql")]
@@ -81,6 +87,7 @@ impl SourceSettings {
         Some(match kind {
             "memory" => memory::Settings::json_schema(generator),
             "sqlite" => sqlite::Settings::json_schema(generator),
+            "file" => file::Settings::json_schema(generator),
             #[cfg(feature = "postgres")]
             "postgres" => postgres::Settings::json_schema(generator),
             #[cfg(feature = "mysql")]
@@ -97,6 +104,8 @@ impl SourceSettings {
     pub fn node_local(&self) -> bool {
         match self {
             SourceSettings::Memory(_) | SourceSettings::Sqlite(_) => true,
+            // A part of the configuration, which every node has.
+            SourceSettings::File(_) => false,
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(_) => false,
             #[cfg(feature = "mysql")]
@@ -108,10 +117,16 @@ impl SourceSettings {
         }
     }
 
+    /// Whether it can keep records of this kind: a file that people write has what people write.
+    pub fn can_keep(&self, kind: Kind) -> bool {
+        !matches!(self, SourceSettings::File(_)) || kind == Kind::Clients
+    }
+
     /// Whether the records are in the same place: the same file, the same database, perhaps with other settings.
     pub fn same_place(&self, other: &SourceSettings) -> bool {
         match (self, other) {
             (SourceSettings::Sqlite(this), SourceSettings::Sqlite(other)) => this.path == other.path,
+            (SourceSettings::File(this), SourceSettings::File(other)) => this.path == other.path,
             #[cfg(feature = "postgres")]
             (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this.same_place(other),
             #[cfg(feature = "mysql")]
@@ -129,6 +144,7 @@ impl SourceSettings {
         match self {
             SourceSettings::Memory(_) => Arc::new(memory::Memory::new()),
             SourceSettings::Sqlite(settings) => Arc::new(sqlite::Sqlite::new(name, settings, base)),
+            SourceSettings::File(settings) => Arc::new(file::File::new(&settings.path, &settings.contents)),
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(settings) => postgres::build(name, settings),
             #[cfg(feature = "mysql")]

@@ -338,7 +338,8 @@ impl DataSource for Redis {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             compare_and_swap: true,
-            ttl: true,
+            // Rows do, an hour late; their entries in the indexes do not, which the purge takes.
+            ttl: false,
             strong_read: true,
             push: false,
             read_only: false,

@@ -73,3 +73,30 @@ CREATE TABLE IF NOT EXISTS lease (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (1, 1) ON DUPLICATE KEY UPDATE readable_by = readable_by;
+
+-- migration 2, readable by 1
+
+-- The heartbeats of the nodes that share this source. The key is the name of the node.
+CREATE TABLE IF NOT EXISTS node (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX node_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Rows of key property stores, `[kps.NAME]`. The key is NAME, a zero byte, and the key of the row; `name` is NAME, and `second_key`, where the
+-- table has a second key, NAME/VALUE.
+CREATE TABLE IF NOT EXISTS kps (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    name       VARCHAR(512),
+    second_key VARCHAR(512),
+    INDEX kps_expires_at (expires_at, `key`),
+    INDEX kps_name       (name, `key`),
+    INDEX kps_second_key (second_key, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1) ON DUPLICATE KEY UPDATE readable_by = readable_by;

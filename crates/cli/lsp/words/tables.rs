@@ -41,7 +41,11 @@ pub(super) const NODE: &[Key] = &[
 /// `stores/stores.toml`.
 pub(super) const STORES: &[Key] = &[
     ("default", "The data source of every store that names none.", &[]),
-    ("source.*.type", "What kind of data source it is.", &["sqlite", "postgres", "mysql", "redis", "cassandra", "memory"]),
+    (
+        "source.*.type",
+        "What kind of data source it is.",
+        &["sqlite", "postgres", "mysql", "redis", "cassandra", "memory"],
+    ),
     ("source.*.path", "The file (`sqlite`), relative to the configuration folder.", &[]),
     ("source.*.synchronous", "How durable an answered write is (`sqlite`). Default: `\"full\"`.", &["full", "normal"]),
     ("source.*.readers", "How many threads read, 1 to 64 (`sqlite`).", &[]),

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::memory::Memory;
+use crate::migration;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 
 /// `[source.NAME] type = "file"`.
@@ -114,7 +115,7 @@ impl DataSource for File {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(ready(Ok(Health { version: "file".into(), schema: 1, unix_millis: None })))
+        Box::pin(ready(Ok(Health { version: "file".into(), schema: migration::CURRENT, unix_millis: None })))
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::migration;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
 
@@ -159,7 +160,7 @@ impl DataSource for Memory {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(ready(Ok(Health { version: "memory".into(), schema: 1, unix_millis: None })))
+        Box::pin(ready(Ok(Health { version: "memory".into(), schema: migration::CURRENT, unix_millis: None })))
     }
 }
 

@@ -21,6 +21,7 @@ pub mod handle;
 mod lane;
 pub mod mapping;
 pub mod migration;
+pub mod moving;
 pub mod purge;
 pub mod record;
 pub mod source;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use policy::diagnostic::{Problem, codes};
 use policy::{Diagnostics, Value};
 use store::mapping::Moved;
+use store::moving::Phase;
 
 use super::{Draft, Generation};
 use crate::admin::api::Change;
@@ -28,10 +29,9 @@ pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnost
     let mut warnings = Diagnostics::new();
     for Moved { store, from, to } in moved {
         let message = format!("store `{store}` is now in `{to}`: its records in `{from}` stay behind");
-        let help = match store.as_str() {
-            "clients" => "register the clients anew, or go back to the source before",
-            _ => "what was kept there is unknown from now on; go back to the source before to find it again",
-        };
+        let help = format!(
+            "to take them along, write `previous = \"{from}\"` beside `source` in `[store.{store}]`, as long as `[source.{from}]` is there"
+        );
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
         warnings.push(match settings.store_place(store) {
             Some(place) => problem.at(place),
@@ -82,6 +82,22 @@ fn stores(old: &StoreSettings, new: &StoreSettings, moved: &[Moved], changes: &m
         settings.mapping.stores().into_iter().map(|(name, (kind, _))| (name.to_owned(), kind)).collect()
     };
     compare("stores", "store.", &kinds(old), &kinds(new), changes);
+    let moves = |settings: &StoreSettings| -> BTreeMap<String, _> {
+        let stores = settings.mapping.stores.iter();
+        stores.filter_map(|(name, store)| Some((name.clone(), store.moving.clone()?))).collect()
+    };
+    let (before, now) = (moves(old), moves(new));
+    for (name, (phase, other)) in now.iter().filter(|(name, moving)| before.get(*name) != Some(*moving)) {
+        let source = new.mapping.stores().get(name.as_str()).map_or("", |(_, source)| *source).to_owned();
+        let how = match phase {
+            Phase::Next => format!("makes ready to move from {source} to {other}"),
+            Phase::Previous => format!("moves from {other} to {source}"),
+        };
+        changes.push(change("stores", format!("store.{name}"), how));
+    }
+    for name in before.keys().filter(|name| !now.contains_key(*name)) {
+        changes.push(change("stores", format!("store.{name}"), "moves no longer"));
+    }
 }
 
 fn node(old: &NodeSettings, new: &NodeSettings, changes: &mut Vec<Change>) {

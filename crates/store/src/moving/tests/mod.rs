@@ -105,6 +105,19 @@ async fn a_copy_counts_only_once_the_old_source_says_so() {
     assert_eq!(pair.new.get(&CLIENT, b"b").await.unwrap().unwrap().record, "2");
 }
 
+/// Deleted and made again under the same version, while somebody copied: the version alone would say that the copy is good.
+#[tokio::test]
+async fn a_copy_of_another_row_of_the_same_version_is_not_taken_for_it() {
+    let pair = Pair::new();
+    for record in ["1", "2"] {
+        pair.before.take(&CLIENT, b"a").await.unwrap();
+        pair.before.insert(&CLIENT, row("a", record)).await.unwrap();
+        pair.next.sides.copy(&CLIENT, b"a").await.unwrap().unwrap();
+    }
+    pair.previous.sides.settle(&CLIENT, b"a").await.unwrap();
+    assert_eq!(pair.after.get(&CLIENT, b"a").await.unwrap().unwrap().record, "2");
+}
+
 #[tokio::test]
 async fn what_is_gone_stays_gone_when_the_old_source_is_taken_out() {
     let pair = Pair::new();

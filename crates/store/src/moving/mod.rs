@@ -15,14 +15,18 @@ use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Ve
 use crate::tables::ACCESS_TOKEN;
 
 mod alone;
+mod copier;
 mod mark;
+mod remains;
 mod sides;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use alone::Alone;
+pub use copier::{Copied, Copier, Step, Sum};
 use mark::{Mark, instead};
-pub(crate) use sides::Sides;
+pub use remains::Remains;
+use sides::Sides;
 use sides::{New, Old};
 
 /// How far a move is, on this node.

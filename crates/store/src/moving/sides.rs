@@ -59,7 +59,7 @@ impl New {
     }
 
     /// The version of the row, whatever it says.
-    fn version(&self) -> Option<i64> {
+    pub(super) fn version(&self) -> Option<i64> {
         match self {
             New::Nothing(version) => *version,
             New::Copy(row, _) | New::Own(row) => Some(row.version),
@@ -77,13 +77,13 @@ pub(super) struct Page {
 }
 
 /// Two data sources.
-pub(crate) struct Sides {
+pub(super) struct Sides {
     pub(super) old: Arc<dyn DataSource>,
     pub(super) new: Arc<dyn DataSource>,
 }
 
 impl Sides {
-    pub(crate) fn new(old: Arc<dyn DataSource>, new: Arc<dyn DataSource>) -> Self {
+    pub(super) fn new(old: Arc<dyn DataSource>, new: Arc<dyn DataSource>) -> Self {
         Sides { old, new }
     }
 
@@ -147,7 +147,7 @@ impl Sides {
     ) -> Result<Option<Row>, StoreError> {
         let Some((copied, row)) = self.copy(table, key).await? else { return Ok(None) };
         let moved = instead(table, &row, Mark::Moved(version));
-        let done = row.version == version && self.old.replace(table, moved, version).await?;
+        let done = self.old.replace(table, moved, version).await?;
         Ok(done.then_some(copied))
     }
 

@@ -203,3 +203,59 @@ async fn an_old_source_that_is_down_is_never_not_found() {
     unavailable(next.get(&ACCESS_TOKEN, b"x").await.map(drop));
     assert!(next.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some(), "the old source decides about its own");
 }
+
+/// Many rows in every state, copied and handed over; the second time there is nothing to do.
+#[tokio::test]
+async fn a_copier_brings_everything_that_counts_and_nothing_else() {
+    for hand_over in [false, true] {
+        let pair = Pair::new();
+        for number in 0..2_000 {
+            let key = format!("{number:04}");
+            assert!(pair.before.insert(&ACCESS_TOKEN, token(&key, "app")).await.unwrap());
+            match number % 10 {
+                1 | 2 => drop(pair.next.sides.copy(&ACCESS_TOKEN, key.as_bytes()).await.unwrap().unwrap()),
+                3 => drop(pair.next.take(&ACCESS_TOKEN, key.as_bytes()).await.unwrap().unwrap()),
+                4 if hand_over => pair.previous.sides.settle(&ACCESS_TOKEN, key.as_bytes()).await.unwrap(),
+                5 if hand_over => {
+                    pair.previous.take(&ACCESS_TOKEN, key.as_bytes()).await.unwrap().unwrap();
+                }
+                _ => {}
+            }
+            if number % 10 == 2 {
+                pair.before.take(&ACCESS_TOKEN, key.as_bytes()).await.unwrap().unwrap();
+            }
+        }
+        let expected = keys(&pair.previous, &ACCESS_TOKEN, 9_999).await;
+        let copier = Copier::new(pair.old.clone(), pair.new.clone(), hand_over, hand_over);
+        let mut gone_through = 0;
+        let copied = copier.run(&ACCESS_TOKEN, &mut |_, rows| gone_through += rows).await.unwrap();
+        assert!(copied.ok(), "{copied:?}");
+        assert_eq!(copied.from.rows, if hand_over { 1_400 } else { 1_600 }, "{copied:?}");
+        assert_eq!(copied.dropped, 200);
+        assert!(gone_through >= 4_000);
+        assert_eq!(keys(&pair.after, &ACCESS_TOKEN, 9_999).await, expected);
+        assert_eq!(keys(&pair.before, &ACCESS_TOKEN, 9_999).await, if hand_over { "" } else { &expected });
+        let again = copier.run(&ACCESS_TOKEN, &mut |_, _| {}).await.unwrap();
+        assert_eq!((again.copied, again.dropped, again.handed_over, again.ok()), (0, 0, 0, true), "{again:?}");
+        assert_eq!(Remains::new(pair.old.clone(), vec![&ACCESS_TOKEN]).any().await, Ok(!hand_over));
+    }
+}
+
+#[tokio::test]
+async fn a_copier_tells_what_differs() {
+    let pair = Pair::new();
+    for (key, old, new) in [("a", Some("1"), Some("1")), ("b", Some("1"), Some("2")), ("c", None, Some("1"))] {
+        for (source, record) in [(&pair.before, old), (&pair.after, new)] {
+            if let Some(record) = record {
+                source.insert(&CLIENT, row(key, record)).await.unwrap();
+            }
+        }
+    }
+    let strict = Copier::new(pair.old.clone(), pair.new.clone(), false, false);
+    let copied = strict.run(&CLIENT, &mut |_, _| {}).await.unwrap();
+    assert_eq!((copied.ok(), copied.differ, copied.named), (false, 2, vec![b"b".to_vec(), b"c".to_vec()]));
+    let theirs = Copier::new(pair.old.clone(), pair.new.clone(), false, true);
+    let copied = theirs.run(&CLIENT, &mut |_, _| {}).await.unwrap();
+    assert_eq!((copied.ok(), copied.own, copied.from.rows), (true, 1, 1), "{copied:?}");
+    assert_eq!(pair.after.get(&CLIENT, b"b").await.unwrap().unwrap().record, "2");
+}

@@ -15,7 +15,6 @@ const LATER: &[(&str, &str)] = &[
     ("kps", "this version keeps no key property stores"),
     ("key", "this version signs nothing"),
     ("cluster", "`portcullis store check` on each node"),
-    ("store copy", "the new source starts empty; clients are registered again"),
     ("store verify", "`portcullis store check` on each node"),
 ];
 

@@ -11,7 +11,9 @@
 
 pub mod admin;
 mod clock;
+mod copying;
 mod expiry;
+mod files;
 mod hop;
 mod idle;
 mod joined;
@@ -34,6 +36,8 @@ mod testing;
 mod tests;
 mod upstream;
 
+pub use copying::{CopyRequest, CopyTold, store_copy};
+pub use files::{store_backup, store_restore};
 pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
 pub use look::{Look, look};
 pub use mutants::{Fate, MutantOutcome, MutantReport, mutants};

@@ -228,6 +228,13 @@ pub struct Move {
     pub new: Arc<Guarded>,
 }
 
+impl Move {
+    /// A name for this move: `access-token: local > oauth-db`.
+    pub fn name(&self) -> String {
+        format!("{}: {} > {}", self.store, self.old.name(), self.new.name())
+    }
+}
+
 impl Opened {
     /// Makes the stores of a mapping, without any I/O. Relative paths are relative to `base`.
     pub fn new(mapping: &Mapping, base: &Path, previous: Option<&Opened>) -> Result<Opened, Vec<Problem>> {
@@ -329,6 +336,20 @@ impl Opened {
             let (old, new) = if *phase == Phase::Next { (here, there) } else { (there, here) };
             Some(Move { store: name.clone(), kind: store.kind, phase: *phase, old, new })
         })
+    }
+
+    /// The moves of before that were in their last step, and whose old source is named no longer.
+    pub fn ended(&self, previous: &Opened) -> Vec<Move> {
+        let ended = |moving: &Move| {
+            moving.phase == Phase::Previous
+                && self.stores.get(&moving.store).is_some_and(|store| {
+                    let is = |source: &str, of: &Arc<Guarded>| {
+                        self.sources.get(source).is_some_and(|source| Arc::ptr_eq(&source.guarded, of))
+                    };
+                    store.moving.is_none() && is(&store.source, &moving.new)
+                })
+        };
+        previous.moves().filter(ended).collect()
     }
 
     /// The stores in use that have another source than before, and leave behind what the one before has.

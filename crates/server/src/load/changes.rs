@@ -1,15 +1,19 @@
 //! What a load changes, section by section: what `reload` prints.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::{Diagnostics, Value};
-use store::mapping::Moved;
-use store::moving::Phase;
+use store::mapping::{Move, Moved};
+use store::moving::{Phase, Remains};
 
 use super::{Draft, Generation};
 use crate::admin::api::Change;
 use crate::settings::{NodeSettings, StoreSettings};
+
+/// How long it is looked whether an old source still has records.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The changes of a draft against the generation that serves.
 pub(crate) fn changes(before: &Generation, draft: &Draft) -> Vec<Change> {
@@ -31,6 +35,29 @@ pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnost
         let message = format!("store `{store}` is now in `{to}`: its records in `{from}` stay behind");
         let help = format!(
             "to take them along, write `previous = \"{from}\"` beside `source` in `[store.{store}]`, as long as `[source.{from}]` is there"
+        );
+        let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
+        warnings.push(match settings.store_place(store) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        });
+    }
+    warnings
+}
+
+/// P0403: records that count and stay behind, since `previous` was taken out before all had been handed over.
+pub(crate) async fn left_early(ended: Vec<Move>, settings: &StoreSettings) -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    for moving in ended {
+        let remains = Remains::new(moving.old.clone(), moving.kind.tables().to_vec()).any();
+        // What is not known in time, or not at all, is said as well.
+        if matches!(tokio::time::timeout(LOOK, remains).await, Ok(Ok(false))) {
+            continue;
+        }
+        let (store, from, to) = (&moving.store, moving.old.name(), moving.new.name());
+        let message = format!("store `{store}` moves no longer: what `{from}` still has of it stays behind");
+        let help = format!(
+            "write `previous = \"{from}\"` again, and `portcullis store copy --from {from} --to {to} {store}`, or wait until all there has expired"
         );
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
         warnings.push(match settings.store_place(store) {

@@ -21,6 +21,7 @@ use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Ve
 use crate::tables;
 
 mod answers;
+pub mod backup;
 mod failures;
 mod file;
 mod queue;

@@ -1,7 +1,7 @@
 //! `portcullis store copy`: records from one data source to another, while nodes serve.
 
 use std::io::{IsTerminal, stdout};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use server::CopyRequest;
@@ -46,7 +46,8 @@ struct Progress {
     output: Output,
     now: Option<(&'static str, CopyStep)>,
     keys: u64,
-    printed: Option<Instant>,
+    /// When a line was printed last, since this step began.
+    printed: Option<Duration>,
 }
 
 impl Progress {
@@ -68,8 +69,9 @@ impl Progress {
         }
         self.keys += keys;
         self.bar.set_position(self.keys);
-        if self.lines && self.printed.is_none_or(|at| at.elapsed() >= EVERY) {
-            self.printed = Some(Instant::now());
+        let elapsed = self.bar.elapsed();
+        if self.lines && self.printed.is_none_or(|at| elapsed.saturating_sub(at) >= EVERY) {
+            self.printed = Some(elapsed);
             self.output.record(&serde_json::json!({ "progress": { "table": table, "step": step, "rows": self.keys } }));
         }
     }

@@ -37,7 +37,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<BackedUp, String> {
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|why| format!("{} cannot be opened: {why}", title(from)))?;
     let made = Unfinished::beside(to).map_err(|why| format!("no file can be made beside {}: {why}", title(to)))?;
-    let failed = |why: rusqlite::Error| format!("{} cannot be copied: {why}", title(from));
+    let failed = |why: rusqlite::Error| wrong(&title(from), "copied", &why);
     let schema = {
         let mut target = Connection::open(&made.0).map_err(failed)?;
         run(&source, &mut target).map_err(failed)?;
@@ -47,13 +47,18 @@ pub fn copy(from: &Path, to: &Path) -> Result<BackedUp, String> {
     Ok(BackedUp { bytes, schema })
 }
 
+#[allow(clippy::disallowed_methods, reason = "it blocks, as all of this module does")]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
+
 /// All pages in one go, so that they are of one instant: readers and writers of the source go on meanwhile.
 fn run(source: &Connection, target: &mut Connection) -> rusqlite::Result<()> {
     let backup = Backup::new(source, target)?;
     for _ in 0..ATTEMPTS {
         match backup.step(-1)? {
             StepResult::Done => return Ok(()),
-            _ => std::thread::sleep(PAUSE),
+            _ => pause(),
         }
     }
     Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
@@ -63,13 +68,8 @@ fn run(source: &Connection, target: &mut Connection) -> rusqlite::Result<()> {
 fn check(copied: &Connection, of: &str) -> Result<u32, String> {
     // One file, without a log beside it.
     copied.pragma_update(None, "journal_mode", "delete").map_err(|why| format!("{of}: {why}"))?;
-    let damaged = |why: rusqlite::Error| match why.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            format!("{of} is damaged or no SQLite file: {why}")
-        }
-        _ => format!("{of} cannot be checked: {why}"),
-    };
-    let found: String = copied.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+    let found = copied.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    let found = found.map_err(|why| wrong(of, "checked", &why))?;
     if found != "ok" {
         return Err(format!("{of} is damaged: {found}"));
     }
@@ -78,6 +78,15 @@ fn check(copied: &Connection, of: &str) -> Result<u32, String> {
     match version {
         Ok(Some(version)) => Ok(version),
         Ok(None) | Err(_) => Err(format!("{of} holds no records of portcullis")),
+    }
+}
+
+fn wrong(file: &str, what: &str, why: &rusqlite::Error) -> String {
+    match why.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            format!("{file} is damaged or no SQLite file: {why}")
+        }
+        _ => format!("{file} cannot be {what}: {why}"),
     }
 }
 

@@ -9,6 +9,8 @@
 
 use std::ops::Range;
 
+use super::unquoted::unquoted;
+
 /// A selector is no longer than this, its default not counted.
 const LONGEST: usize = 1024;
 
@@ -254,18 +256,13 @@ impl<'a> Parser<'a> {
     /// After `:`, up to `??` or `}` outside of quotes and brackets.
     fn json_path(&mut self) -> Result<Word, Malformed> {
         let start = self.at;
-        let (mut quote, mut depth, mut escaped) = (None, 0usize, false);
-        for (at, c) in self.rest().char_indices() {
-            match (quote, c) {
-                (Some(_), _) if escaped => escaped = false,
-                (Some(_), '\\') => escaped = true,
-                (Some(open), _) if open == c => quote = None,
-                (Some(_), _) => {}
-                (None, '"' | '\'') => quote = Some(c),
-                (None, '[' | '(') => depth += 1,
-                (None, ']' | ')') => depth = depth.saturating_sub(1),
-                (None, '}') => return self.json_word(start, start + at),
-                (None, '?') if depth == 0 && self.text[start + at..].starts_with("??") => {
+        let mut depth = 0usize;
+        for (at, c) in unquoted(self.rest()) {
+            match c {
+                '[' | '(' => depth += 1,
+                ']' | ')' => depth = depth.saturating_sub(1),
+                '}' => return self.json_word(start, start + at),
+                '?' if depth == 0 && self.text[start + at..].starts_with("??") => {
                     return self.json_word(start, start + at);
                 }
                 _ => {}

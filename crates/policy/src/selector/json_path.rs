@@ -5,6 +5,8 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde_json::Value as Json;
 
+use super::unquoted::unquoted;
+
 /// A longer query is refused: it could only be a mistake, or an attack on the parser.
 const LONGEST: usize = 1024;
 
@@ -69,17 +71,11 @@ impl JsonPath {
 /// How deep brackets stand in one another, those in quotes left out.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
-    let (mut quote, mut escaped) = (None, false);
-    for c in text.chars() {
-        match (quote, c) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '[' | '(') => depth += 1,
-            (None, ']' | ')') => depth = depth.saturating_sub(1),
-            (None, _) => {}
+    for (_, c) in unquoted(text) {
+        match c {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
         }
         deepest = deepest.max(depth);
     }

@@ -14,6 +14,7 @@ mod resolve;
 mod source;
 #[cfg(test)]
 mod tests;
+mod unquoted;
 pub mod vocabulary;
 
 pub use cel::{Condition, ParsedConditions};

@@ -1,6 +1,6 @@
 //! One file's text, or what is wrong with it as a diagnostic at its place.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +14,19 @@ const SHOWN: usize = 64;
 /// The text of a plain file, which its problems call by this name. It is not too large for a configuration file, and no pipe: opening
 /// one would wait for ever.
 pub fn read_text(at: &Path, name: &str) -> Result<String, Diagnostics> {
-    let failed = |error: &io::Error| Diagnostics::from(of_file(name, unreadable(error)));
-    let metadata = fs::metadata(at).map_err(|error| failed(&error))?;
+    let metadata = fs::metadata(at).map_err(|error| Diagnostics::from(of_file(name, unreadable(&error))))?;
     if metadata.is_dir() {
         return Err(of_file(name, no_file("is a folder")).into());
     }
+    read_known(at, &metadata, name)
+}
+
+/// [`read_text`] of what is no folder, where its metadata are known already.
+pub(super) fn read_known(at: &Path, metadata: &Metadata, name: &str) -> Result<String, Diagnostics> {
     if !metadata.is_file() {
         return Err(of_file(name, no_file("is neither a file nor a folder")).into());
     }
-    let file = File::open(at).map_err(|error| failed(&error))?;
+    let file = File::open(at).map_err(|error| Diagnostics::from(of_file(name, unreadable(&error))))?;
     text_of(file, metadata.len(), name)
 }
 

@@ -167,7 +167,7 @@ impl Reading {
         if !self.small_enough(path, size) || !self.contents {
             return;
         }
-        match text::read_text(at, path) {
+        match text::read_known(at, metadata, path) {
             Ok(text) => {
                 self.files.files.insert(path.to_owned(), Arc::new(SourceFile::new(path, text)));
             }

@@ -1,6 +1,7 @@
 //! The size and nesting of an expression, before any parser sees it.
 
 use super::{DEEPEST, LONGEST, Range};
+use crate::selector::unquoted::unquoted;
 
 /// So many operators, dots and commas may an expression have: chains of them make the tree as deep as they are long.
 const MOST_OPERATORS: usize = 512;
@@ -11,26 +12,19 @@ pub(super) fn check(text: &str) -> Result<usize, (Range, String)> {
         return Err((0..0, format!("this expression is longer than {LONGEST} characters")));
     }
     let (mut depth, mut deepest, mut operators) = (0usize, 0usize, 0usize);
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => {
+    for (at, c) in unquoted(text) {
+        match c {
+            '(' | '[' | '{' => {
                 depth += 1;
                 operators += 1;
             }
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, '?') => {
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '?' => {
                 // `a ? b : c ? d : e` nests to the right.
                 depth += 1;
                 operators += 1;
             }
-            (None, _) if c.is_ascii_punctuation() && c != '_' => operators += 1,
+            _ if c.is_ascii_punctuation() && c != '_' => operators += 1,
             _ => {}
         }
         deepest = deepest.max(depth);

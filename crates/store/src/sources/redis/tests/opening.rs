@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::migration;
+use crate::sources::relay::is_unavailable;
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
 /// Why a source cannot be opened for good.

@@ -201,18 +201,21 @@ fn sources_are_checked_migrated_and_purged() {
 
     folder.append("stores/stores.toml", "[source.far]\ntype = \"postgres\"\nurl = { file = \"url\" }\n");
     folder.write("url", "postgres://nobody:secret-word@127.0.0.1:1/none");
-    let check = folder.run(["store", "check"]).code(1).says("far");
+    folder.append("stores/stores.toml", "[source.off]\ntype = \"mysql\"\nurl = { file = \"url-2\" }\n");
+    folder.write("url-2", "mysql://nobody:secret-word@127.0.0.1:1/none");
+    let check = folder.run(["store", "check"]).code(1).says("far, off");
     assert!(check.stdout.contains("help"), "the remedy: {}", check.stdout);
     assert!(!check.stdout.contains("secret-word") && !check.stderr.contains("secret-word"), "no secret is shown");
 
     let kinds = folder.run(["store", "schema", "--json"]).code(0).json();
-    assert_eq!(kinds, serde_json::json!(["postgres", "sqlite"]));
-    for kind in ["sqlite", "postgres"] {
+    assert_eq!(kinds, serde_json::json!(["cassandra", "mysql", "postgres", "redis", "sqlite"]));
+    for kind in ["sqlite", "postgres", "mysql", "cassandra"] {
         let sql = folder.run(["store", "schema", kind]).code(0).stdout;
         for table in ["access_token", "client"] {
             assert!(sql.contains(&format!("{table} (")) || sql.contains(&format!("{table}(")), "{kind}: {table}");
         }
     }
+    folder.run(["store", "schema", "redis"]).code(0).says("ACL SETUSER");
 }
 
 /// A file that is no database, and one of a later version: a clear line, and nothing is changed.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::harness::folder::{Client, text};
+use crate::harness::mysql::Mysql;
 use crate::harness::postgres::Postgres;
 use crate::harness::wire::Wire;
 use crate::harness::{Folder, Node};
@@ -67,11 +68,21 @@ fn on_sqlite() {
 #[test]
 fn on_postgres() {
     let database = Postgres::create();
+    killed_under_load(&on("postgres", &database.url()));
+}
+
+#[test]
+fn on_mariadb() {
+    let database = Mysql::create();
+    killed_under_load(&on("mysql", &database.url()));
+}
+
+fn on(kind: &str, url: &str) -> Folder {
     let folder = Folder::shipped();
-    folder.write("url", &database.url());
+    folder.write("url", url);
     folder.write(
         "stores/stores.toml",
-        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n",
+        &format!("default = \"oauth-db\"\n[source.oauth-db]\ntype = \"{kind}\"\nurl = {{ file = \"url\" }}\n"),
     );
-    killed_under_load(&folder);
+    folder
 }

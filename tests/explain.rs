@@ -22,6 +22,7 @@ fn every_kind_of_word() {
         ("[cluster] nodes", "setting", &["How many nodes", "Default: `1`"]),
         ("upstream", "setting", &["`upstream.NAME.timeouts.connect`", "Default: `3s`"]),
         ("source.postgres.url", "setting", &["postgres://", "stores/stores.toml"]),
+        ("source.mysql.url", "setting", &["mysql://", "stores/stores.toml"]),
         ("maximum_lifetime.access_token", "setting", &["duration", "server.toml"]),
         ("route", "setting", &["POST /path"]),
         ("p0107", "diagnostic", &["# P0107", "## The cure"]),

@@ -27,7 +27,16 @@ const WORDS: &[(&[&str], &[&str], &str)] = &[
         "files are read in one place, with places and the same errors",
     ),
     (
-        &["rusqlite::", "r2d2::", "r2d2_sqlite::", "tokio_postgres::", "deadpool_postgres::"],
+        &[
+            "rusqlite::",
+            "r2d2::",
+            "r2d2_sqlite::",
+            "tokio_postgres::",
+            "deadpool_postgres::",
+            "mysql_async::",
+            "redis::",
+            "scylla::",
+        ],
         &["crates/store/src/sources/"],
         "a driver is a source's own",
     ),

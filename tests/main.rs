@@ -1,7 +1,7 @@
 //! Black-box tests: they start the program and speak to it, over HTTP and over its command line. One module a subject.
 //!
-//! Nothing of the program is linked in here, and only upstreams are stood in for. Tests that need PostgreSQL take it from
-//! `PORTCULLIS_TEST_POSTGRES`, which `tests/run` sets.
+//! Nothing of the program is linked in here, and only upstreams are stood in for. Tests that need PostgreSQL, MariaDB or Redis take it from
+//! `PORTCULLIS_TEST_POSTGRES`, `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_REDIS`, which `tests/run` sets.
 
 // One test binary: what its modules share is public among them only, and the environment, clocks and panics are a test's own.
 #![allow(missing_docs, unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used)]
@@ -19,6 +19,7 @@ mod coverage;
 mod drain;
 mod durability;
 mod explain;
+mod file_source;
 mod fmt;
 mod introspect;
 mod lsp;
@@ -30,6 +31,7 @@ mod outage;
 mod own_tests;
 mod protect;
 mod proxy;
+mod redis;
 mod reload;
 mod reload_load;
 mod revoke;

@@ -3,30 +3,41 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::folder::Client;
+use crate::harness::mysql::Mysql;
 use crate::harness::postgres::{Line, Postgres};
 use crate::harness::{Folder, Node, Request, Response, wait_until};
 
-struct Cut {
+struct Cut<D> {
     folder: Folder,
     line: Line,
-    _database: Postgres,
+    database: D,
 }
 
-fn on_a_line() -> Cut {
+fn on_a_line() -> Cut<Postgres> {
     let database = Postgres::create();
     let line = database.line();
+    Cut { folder: with_stores("postgres", &database.url_over(&line)), line, database }
+}
+
+fn on_a_line_to_mariadb() -> Cut<Mysql> {
+    let database = Mysql::create();
+    let line = database.line();
+    Cut { folder: with_stores("mysql", &database.url_over(&line)), line, database }
+}
+
+fn with_stores(kind: &str, url: &str) -> Folder {
     let folder = Folder::shipped();
-    folder.write("url", &database.url_over(&line));
+    folder.write("url", url);
     folder.write(
         "stores/stores.toml",
-        "default = \"oauth-db\"\n[source.oauth-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n",
+        &format!("default = \"oauth-db\"\n[source.oauth-db]\ntype = \"{kind}\"\nurl = {{ file = \"url\" }}\n"),
     );
     folder.write(
         "policies/hello.toml",
         "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n",
     );
     folder.write("policies/plain.toml", "route = \"/plain\"\n[[filter]]\nuse = \"respond\"\ntext = \"plain\"\n");
-    Cut { folder, line, _database: database }
+    folder
 }
 
 #[track_caller]
@@ -50,7 +61,15 @@ fn everything(node: &Node, client: &Client, token: &str) -> Vec<Response> {
 /// D24, and the rest of them.
 #[test]
 fn what_needs_the_source_is_503_until_it_is_back() {
-    let Cut { folder, line, _database } = on_a_line();
+    is_503_until_it_is_back(on_a_line());
+}
+
+#[test]
+fn what_needs_mariadb_is_503_until_it_is_back() {
+    is_503_until_it_is_back(on_a_line_to_mariadb());
+}
+
+fn is_503_until_it_is_back<D>(Cut { folder, line, database: _database }: Cut<D>) {
     let client = folder.client("app", "a", &[]);
     let node = Node::start(&folder);
     let token = node.token(&client);
@@ -87,7 +106,7 @@ fn what_needs_the_source_is_503_until_it_is_back() {
 /// No answered token is lost while the line comes and goes.
 #[test]
 fn tokens_answered_while_the_line_breaks_are_kept() {
-    let Cut { folder, line, _database } = on_a_line();
+    let Cut { folder, line, database: _database } = on_a_line();
     let client = folder.client("app", "a", &[]);
     let node = Node::start(&folder);
     let mut tokens = Vec::new();
@@ -114,7 +133,7 @@ fn tokens_answered_while_the_line_breaks_are_kept() {
 /// A node starts while its source is down, and takes it when it comes.
 #[test]
 fn a_node_starts_without_its_source() {
-    let Cut { folder, line, _database } = on_a_line();
+    let Cut { folder, line, database: _database } = on_a_line();
     let client = folder.client("app", "a", &[]);
     line.cut();
     let node = Node::start(&folder);
@@ -131,19 +150,19 @@ fn a_node_starts_without_its_source() {
 /// A schema that is applied again, over tables that are there, is nothing to tell of.
 #[test]
 fn a_schema_that_is_there_already_makes_no_noise() {
-    let Cut { folder, _database: database, .. } = on_a_line();
+    let Cut { folder, database, .. } = on_a_line();
     drop(Node::start(&folder));
     database.execute("DELETE FROM portcullis_schema");
     let node = Node::start(&folder);
-    assert_eq!(database.number("SELECT count(*) FROM portcullis_schema"), 1);
+    assert_eq!(database.number("SELECT count(*) FROM portcullis_schema"), 2);
     let log = node.log();
-    assert!(log.contains("schema migrated to version 1") && !log.contains("already exists"), "{log}");
+    assert!(log.contains("schema migrated to version 2") && !log.contains("already exists"), "{log}");
 }
 
 /// A source that says nothing at all is as good as one that is down: nobody waits for more than 5 s.
 #[test]
 fn a_source_that_is_silent() {
-    let Cut { folder, line, _database } = on_a_line();
+    let Cut { folder, line, database: _database } = on_a_line();
     let client = folder.client("app", "a", &[]);
     let node = Node::start(&folder);
     let token = node.token(&client);

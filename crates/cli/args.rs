@@ -361,6 +361,15 @@ Examples:
 
     /// Delete a client for good; its tokens are refused from then on
     Delete(OneClient),
+
+    /// Make a secret and its hash, for clients that are written in a file; nothing is registered
+    #[command(after_help = "\
+The hash is what `secret_hash` of a `[[client]]` takes. The secret is shown this once, for whoever is to have it.
+
+Examples:
+  portcullis client hash
+  pass partner | portcullis client hash --secret-stdin         the hash of a secret that there is already")]
+    Hash(SecretArgs),
 }
 
 #[derive(Debug, Args)]
@@ -507,7 +516,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// A kind of data source: `sqlite`, `postgres`
+    /// A kind of data source: `sqlite`, `postgres`, `mysql`, `redis`, `cassandra`
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
 }

@@ -4,17 +4,21 @@ use std::io::Read;
 use std::path::Path;
 
 use server::Records;
+use server::admin::ClientError;
 use server::admin::api::{AddClient, ClientAdded, ClientView, RotateClient};
 
 use crate::args::{AddArgs, ClientCommand, Global, OneClient, RotateArgs, SecretArgs};
 use crate::output::{Failure, Output, shown, table, time};
 use crate::outside::without_end;
-use crate::{Ended, on_records};
+use crate::{Ended, block_on, on_records};
 
 /// How many clients one request asks for.
 const PAGE: usize = 500;
 
 pub(crate) fn run(global: &Global, command: ClientCommand, output: Output) -> Ended {
+    if let ClientCommand::Hash(args) = command {
+        return hash(args, output);
+    }
     // What is wrong with the command line is said before any store is opened.
     let work = Work::prepare(command, output)?;
     on_records(global, output, async |records| work.run(records, output).await)
@@ -44,6 +48,7 @@ impl Work {
             ClientCommand::Enable(OneClient { id }) => Work::Enable(id, true),
             ClientCommand::Disable(OneClient { id }) => Work::Enable(id, false),
             ClientCommand::Delete(OneClient { id }) => Work::Delete(id),
+            ClientCommand::Hash(_) => return Err(Failure::wrong("`client hash` needs no records")),
         })
     }
 
@@ -72,6 +77,17 @@ impl Work {
         }
         Ok(0)
     }
+}
+
+/// A secret and its hash: it needs no store.
+fn hash(args: SecretArgs, output: Output) -> Ended {
+    let chosen = chosen(args, output)?;
+    let hashed = block_on(server::hash_secret(chosen.as_deref()))?.map_err(ClientError::Refused)?;
+    output.json(&hashed);
+    let secret = hashed.client_secret.map(|secret| vec![String::from("client_secret"), secret]);
+    let hash = vec![String::from("secret_hash"), hashed.secret_hash];
+    output.line(table(&secret.into_iter().chain([hash]).collect::<Vec<_>>()));
+    Ok(0)
 }
 
 fn add(args: AddArgs, output: Output) -> Result<AddClient, Failure> {
@@ -184,7 +200,10 @@ fn rows(client: &ClientView) -> Vec<Vec<String>> {
         if client.introspect.is_empty() { String::from("its own tokens") } else { client.introspect.join(" ") },
     ));
     rows.push(("secrets", format!("{} valid", client.secrets)));
-    rows.push(("created", time(client.client_id_issued_at)));
+    // One that is written in a file says nothing of it.
+    if client.client_id_issued_at > 0 {
+        rows.push(("created", time(client.client_id_issued_at)));
+    }
     rows.into_iter().map(|(name, value)| vec![name.to_owned(), shown(&value)]).collect()
 }
 

@@ -13,7 +13,10 @@ const FILES: &[File] = &[
     ("policies/oauth/server.toml", include_str!("../../policies/oauth/server.toml")),
     ("policies/oauth/token.toml", include_str!("../../policies/oauth/token.toml")),
     ("policies/oauth/tokeninfo.toml", include_str!("../../policies/oauth/tokeninfo.toml")),
+    ("stores/schema/cassandra.cql", include_str!("../../stores/schema/cassandra.cql")),
+    ("stores/schema/mysql.sql", include_str!("../../stores/schema/mysql.sql")),
     ("stores/schema/postgres.sql", include_str!("../../stores/schema/postgres.sql")),
+    ("stores/schema/redis.txt", include_str!("../../stores/schema/redis.txt")),
     ("stores/schema/sqlite.sql", include_str!("../../stores/schema/sqlite.sql")),
     ("stores/stores.toml", include_str!("../../stores/stores.toml")),
 ];

@@ -4,7 +4,7 @@
 -- may start at once. Where its role may not create tables, a DBA runs the file once, whole; running it again changes nothing:
 --
 --     psql --single-transaction --set ON_ERROR_STOP=1 --file postgres.sql "$DATABASE_URL"
---     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease TO portcullis'
+--     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps TO portcullis'
 --
 -- The tables lie in the first schema of the role's search_path. Give Portcullis a database or a schema of its own.
 --
@@ -71,3 +71,30 @@ CREATE TABLE IF NOT EXISTS lease (
 CREATE INDEX IF NOT EXISTS lease_expires_at ON lease (expires_at) WHERE expires_at IS NOT NULL;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (1, 1) ON CONFLICT DO NOTHING;
+
+-- migration 2, readable by 1
+
+-- The heartbeats of the nodes that share this source. The key is the name of the node.
+CREATE TABLE IF NOT EXISTS node (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+);
+CREATE INDEX IF NOT EXISTS node_expires_at ON node (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Rows of key property stores, `[kps.NAME]`. The key is NAME, a zero byte, and the key of the row; `name` is NAME, and `second_key`, where the
+-- table has a second key, NAME/VALUE.
+CREATE TABLE IF NOT EXISTS kps (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL,
+    name       text COLLATE "C",
+    second_key text COLLATE "C"
+);
+CREATE INDEX IF NOT EXISTS kps_expires_at ON kps (expires_at)      WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS kps_name       ON kps (name, key)       WHERE name       IS NOT NULL;
+CREATE INDEX IF NOT EXISTS kps_second_key ON kps (second_key, key) WHERE second_key IS NOT NULL;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1) ON CONFLICT DO NOTHING;

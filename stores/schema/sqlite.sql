@@ -62,3 +62,30 @@ CREATE TABLE IF NOT EXISTS lease (
 CREATE INDEX IF NOT EXISTS lease_expires_at ON lease (expires_at) WHERE expires_at IS NOT NULL;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (1, 1) ON CONFLICT DO NOTHING;
+
+-- migration 2, readable by 1
+
+-- The heartbeats of the nodes that share this source. The key is the name of the node.
+CREATE TABLE IF NOT EXISTS node (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS node_expires_at ON node (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Rows of key property stores, `[kps.NAME]`. The key is NAME, a zero byte, and the key of the row; `name` is NAME, and `second_key`, where the
+-- table has a second key, NAME/VALUE.
+CREATE TABLE IF NOT EXISTS kps (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    name       TEXT,
+    second_key TEXT,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS kps_expires_at ON kps (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS kps_name       ON kps (name)       WHERE name       IS NOT NULL;
+CREATE INDEX IF NOT EXISTS kps_second_key ON kps (second_key) WHERE second_key IS NOT NULL;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1) ON CONFLICT DO NOTHING;

@@ -1,11 +1,14 @@
-//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL.
+//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB, Redis, Cassandra.
 
+pub mod cassandra;
 pub mod editor;
 pub mod folder;
 pub mod http;
+pub mod mysql;
 pub mod node;
 pub mod postgres;
 pub mod program;
+pub mod redis;
 pub mod upstream;
 pub mod wire;
 

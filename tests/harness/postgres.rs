@@ -100,7 +100,8 @@ impl Drop for Postgres {
 }
 
 impl Line {
-    fn to(server: SocketAddr) -> Line {
+    /// A line to this server.
+    pub fn to(server: SocketAddr) -> Line {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let (state, open) = (Arc::new(AtomicU8::new(UP)), Arc::<Mutex<Vec<TcpStream>>>::default());

@@ -29,7 +29,7 @@ service_install() {
         fi
     fi
     if ! command -v apt-get > /dev/null; then
-        echo "$program is missing, and there is no apt-get to install it with: install PostgreSQL's server programs (Debian: $*)" >&2
+        echo "$program is missing, and there is no apt-get to install it with: install what Debian has in $*" >&2
         return 1
     fi
     log=$(mktemp)

@@ -39,7 +39,7 @@ pub use look::{Look, look};
 pub use mutants::{Fate, MutantOutcome, MutantReport, mutants};
 pub use once::{check, log_settings, open_stores, store_check, store_migrate, store_purge};
 pub use options::{Host, Options, StartError, Started, StartedListener};
-pub use records::{Records, Stores};
+pub use records::{HashedSecret, Records, Stores, hash_secret};
 pub use run::run;
 pub use settings::{LogFormat, LogSettings};
 pub use testing::{TestChoice, TestOutcome, TestReport, TestWatch, test};

@@ -139,7 +139,7 @@ impl Clients {
 
     /// Registers a client; `false` where the id is taken.
     pub async fn add(&self, client: &Client) -> Result<bool, StoreError> {
-        let added = self.source.insert(&CLIENT, row(client)?).await;
+        let added = self.source.insert(&CLIENT, Clients::row(client)?).await;
         self.wrote(&client.client_id);
         added
     }
@@ -158,7 +158,7 @@ impl Clients {
             let mut client: Client = decode(&CLIENT, &found)?;
             change(&mut client);
             client.client_id = id.clone();
-            let replaced = self.source.replace(&CLIENT, row(&client)?, found.version).await;
+            let replaced = self.source.replace(&CLIENT, Clients::row(&client)?, found.version).await;
             self.wrote(id);
             if replaced? {
                 return Ok(Some(client));
@@ -200,11 +200,12 @@ impl Clients {
         let rows = self.source.list(&CLIENT, after, limit).await?;
         rows.iter().map(|row| decode(&CLIENT, row)).collect()
     }
-}
 
-fn row(client: &Client) -> Result<Row, StoreError> {
-    let key = client.client_id.as_str().as_bytes().to_vec();
-    Ok(Row { key, version: 1, expires_at: None, indexes: Vec::new(), record: encode(&CLIENT, client)? })
+    /// A client as it stands in a data source.
+    pub fn row(client: &Client) -> Result<Row, StoreError> {
+        let key = client.client_id.as_str().as_bytes().to_vec();
+        Ok(Row { key, version: 1, expires_at: None, indexes: Vec::new(), record: encode(&CLIENT, client)? })
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,13 @@ pub async fn hash_chosen(secret: &Secret) -> Result<String, StoreError> {
     hash.await?.map_err(|error| StoreError::Broken(format!("a secret cannot be hashed: {error}")))
 }
 
+/// Whether this is a hash that a secret can be held against: one of a generated secret, or of one that a person chose.
+pub fn known_hash(hash: &str) -> bool {
+    // What a secret is held against does not matter: the form decides.
+    let generated = oauth::credential::verify_generated(hash, &Secret::new(String::new()));
+    generated.is_some() || PasswordHash::new(hash).is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2"))
+}
+
 /// Whether the secret is the one that was hashed, by the parameters that stand in the hash. One that cannot be read is wrong.
 pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, StoreError> {
     let (hash, secret) = (hash.to_owned(), secret.clone());

@@ -33,7 +33,7 @@ mod testing;
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
-pub use lane::hash_chosen;
+pub use lane::{hash_chosen, known_hash};
 pub use mapping::{Mapping, Opened};
 pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};

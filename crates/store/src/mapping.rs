@@ -47,6 +47,13 @@ pub enum Problem {
         /// The name it gives.
         source: String,
     },
+    /// A store is mapped to a source that cannot keep its records: one that only people write.
+    CannotKeep {
+        /// The store.
+        store: String,
+        /// The source.
+        source: String,
+    },
     /// Two stores of one kind on one source would share a table, and each would see the other's records.
     SharedTable {
         /// The second store by name, which is to get another source.
@@ -86,6 +93,13 @@ impl Mapping {
             Some(Problem::UnknownSource { store: store.clone(), source: source.clone() })
         });
         problems.extend(unknown);
+        for (store, (kind, source)) in self.stores() {
+            // What nothing uses yet is on the default source without anybody's doing.
+            let meant = kind.table().is_some() || self.stores.contains_key(store);
+            if meant && self.sources.get(source).is_some_and(|settings| !settings.can_keep(kind)) {
+                problems.push(Problem::CannotKeep { store: store.to_owned(), source: source.to_owned() });
+            }
+        }
         let mut tables: BTreeMap<(&'static str, &str), &str> = BTreeMap::new();
         for (store, (kind, source)) in self.stores() {
             let Some(table) = kind.table() else { continue };
@@ -247,6 +261,7 @@ fn handle(kind: Kind, guarded: &Arc<Guarded>) -> StoreHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Row;
 
     fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
         let memory = || SourceSettings::Memory(Default::default());
@@ -309,6 +324,28 @@ mod tests {
         assert_eq!(mapping.node_local(), [("access-token", "a"), ("clients", "a"), ("partners", "b")]);
     }
 
+    #[test]
+    fn a_file_keeps_what_people_write() {
+        let file = |path: &str, contents| {
+            let settings = crate::sources::file::Settings { path: path.into(), contents };
+            SourceSettings::File(settings)
+        };
+        let mut mapping = mapping("a", &[("clients", Kind::Clients, Some("b"))]);
+        mapping.sources.insert("b".into(), file("clients.toml", Default::default()));
+        assert_eq!(mapping.problems(), []);
+        let cannot = |store: &str| Problem::CannotKeep { store: store.into(), source: "b".into() };
+        mapping.stores.insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()) });
+        assert_eq!(mapping.problems(), [cannot("replay")]);
+        mapping.stores.clear();
+        mapping.default = "b".into();
+        assert_eq!(mapping.problems(), [cannot("access-token")], "the default of what nothing uses is no mistake");
+        // Another content is another source in the same place.
+        let row = Row { key: b"app".to_vec(), version: 1, expires_at: None, indexes: vec![], record: "{}".into() };
+        let contents = crate::sources::file::Contents(vec![(&crate::tables::CLIENT, row)]);
+        let (before, after) = (file("c.toml", Default::default()), file("c.toml", contents));
+        assert!(before != after && before.same_place(&after));
+    }
+
     #[tokio::test]
     async fn what_did_not_change_stays_open() {
         let before = open(&mapping("a", &[]), None);
@@ -352,5 +389,19 @@ mod tests {
             assert!(!this.same_place(&at(other)), "{other}");
         }
         assert!(!this.same_place(&SourceSettings::Sqlite(crate::sources::sqlite::Settings::at("x.db"))));
+    }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn another_user_of_a_mysql_database_is_the_same_place() {
+        let at = |url: &str| {
+            let settings = serde_json::json!({ "url": url });
+            SourceSettings::Mysql(serde_json::from_value(settings).unwrap())
+        };
+        let this = at("mysql://app:one@db.example/oauth");
+        assert!(this.same_place(&at("mysql://dba:two@db.example:3306/oauth")));
+        for other in ["mysql://app:one@db.example/other", "mysql://app:one@db2.example/oauth"] {
+            assert!(!this.same_place(&at(other)), "{other}");
+        }
     }
 }

@@ -16,8 +16,15 @@ pub static CLIENT: Table = Table { name: "client", indexes: &[] };
 /// Leases: what one node of a cluster does for all.
 pub static LEASE: Table = Table { name: "lease", indexes: &[] };
 
+/// The heartbeats of the nodes that share a source; the key is a node's name.
+pub static NODE: Table = Table { name: "node", indexes: &[] };
+
+/// Rows of key property stores; the key is the name of the store, a zero byte, and the row's key. The index `second_key` holds
+/// `NAME/VALUE`, so that a value is looked for in one store alone.
+pub static KPS: Table = Table { name: "kps", indexes: &["name", "second_key"] };
+
 /// All of them. A source knows these and no other.
-pub static ALL: [&Table; 4] = [&ACCESS_TOKEN, &EPOCH, &CLIENT, &LEASE];
+pub static ALL: [&Table; 6] = [&ACCESS_TOKEN, &EPOCH, &CLIENT, &LEASE, &NODE, &KPS];
 
 /// The place of a table in [`ALL`]: sources keep their statements by it.
 pub fn position(table: &'static Table) -> Option<usize> {

@@ -9,6 +9,8 @@ pub(crate) type Hook = Box<dyn Fn(&'static Table) -> BoxFuture<'static, ()> + Se
 /// Memory with hooks.
 pub(crate) struct Hooked {
     pub(crate) memory: Memory,
+    /// Says that expired rows go by themselves.
+    pub(crate) ttl: bool,
     /// Before the row is read.
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
@@ -28,6 +30,7 @@ impl Default for Hooked {
         let before_health = || -> BoxFuture<'static, ()> { Box::pin(async {}) };
         Hooked {
             memory: Memory::new(),
+            ttl: false,
             before_get: nothing(),
             after_get: nothing(),
             before_insert: nothing(),
@@ -39,7 +42,7 @@ impl Default for Hooked {
 
 impl DataSource for Hooked {
     fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
+        Capabilities { ttl: self.ttl, ..self.memory.capabilities() }
     }
     fn prepare(&self) -> Verb<'_, ()> {
         (self.prepare)()

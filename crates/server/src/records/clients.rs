@@ -1,6 +1,7 @@
 //! The client application registry.
 
 use policy::reader::did_you_mean;
+use serde::Serialize;
 use store::oauth::{ClientId, Scopes, Secret, credential};
 use store::record::{ClientSecret, Introspects};
 use store::{Client, access_tokens::Whose};
@@ -36,13 +37,14 @@ const LONGEST_SECRET: usize = 1_024;
 
 impl Stores {
     pub(crate) async fn add_client(&self, request: &AddClient) -> Result<ClientAdded, Refusal> {
+        self.check_writable()?;
         let public = request.token_endpoint_auth_method.as_deref() == Some("none");
         check_method(request, public)?;
         for grant in &request.grant_types {
             check_grant(grant)?;
         }
         let id = match &request.client_id {
-            Some(id) => checked_id(id)?,
+            Some(id) => check_id(id).map(|()| ClientId::new(id.as_str()))?,
             None => credential::client_id(self.random()),
         };
         let scope = Scopes::parse(&request.scope).ok_or_else(|| {
@@ -94,6 +96,7 @@ impl Stores {
     }
 
     pub(crate) async fn rotate_client(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
+        self.check_writable()?;
         let client = self.show_client(id).await?;
         if client.token_endpoint_auth_method.as_deref() == Some("none") {
             return Err(invalid(format!("client `{id}` is public: it has no secret"), "register another client"));
@@ -108,12 +111,15 @@ impl Stores {
     }
 
     pub(crate) async fn enable_client(&self, id: &str, enabled: bool) -> Result<ClientView, Refusal> {
+        self.check_writable()?;
         let updated =
             self.clients.update(&ClientId::new(id), |client| client.enabled = enabled).await.map_err(failed)?;
         updated.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
     }
 
     pub(crate) async fn delete_client(&self, id: &str) -> Result<Done, Refusal> {
+        // Before its tokens are revoked.
+        self.check_writable()?;
         let id = ClientId::new(id);
         // Its tokens must not live again where the id is registered again. They are revoked first, also where there is no such
         // client: a second try after one that failed half-way then does what is left.
@@ -127,18 +133,19 @@ impl Stores {
         Ok(Done { done: format!("client `{id}` is deleted, and its tokens are revoked") })
     }
 
+    /// Refuses what would change clients that people write in a file.
+    fn check_writable(&self) -> Result<(), Refusal> {
+        if !self.clients.source().capabilities().read_only {
+            return Ok(());
+        }
+        let help = "write it in the file that the source's `path` in stores/stores.toml names; a running node takes it up when it is \
+                    saved, and `portcullis client hash` makes secrets";
+        Err(invalid("the clients are in a data source that is read-only", help))
+    }
+
     /// The secret that was asked for or a generated one, and the hash that is kept of it.
     async fn secret(&self, chosen: Option<&str>) -> Result<(String, String), Refusal> {
-        let Some(chosen) = chosen else {
-            let secret = credential::client_secret(self.random());
-            return Ok((secret.expose().to_owned(), credential::hash_generated(&secret)));
-        };
-        if !(SHORTEST_SECRET..=LONGEST_SECRET).contains(&chosen.len()) {
-            let message = format!("a client secret has from {SHORTEST_SECRET} to {LONGEST_SECRET} characters");
-            return Err(invalid(message, "leave it out, and a strong one is made"));
-        }
-        let hash = store::hash_chosen(&Secret::new(chosen.to_owned())).await.map_err(failed)?;
-        Ok((chosen.to_owned(), hash))
+        secret(chosen, self.random()).await
     }
 
     fn view(&self, client: &Client) -> ClientView {
@@ -161,6 +168,37 @@ impl Stores {
     }
 }
 
+async fn secret(chosen: Option<&str>, random: [u8; 32]) -> Result<(String, String), Refusal> {
+    let Some(chosen) = chosen else {
+        let secret = credential::client_secret(random);
+        return Ok((secret.expose().to_owned(), credential::hash_generated(&secret)));
+    };
+    if !(SHORTEST_SECRET..=LONGEST_SECRET).contains(&chosen.len()) {
+        let message = format!("a client secret has from {SHORTEST_SECRET} to {LONGEST_SECRET} characters");
+        return Err(invalid(message, "leave it out, and a strong one is made"));
+    }
+    let hash = store::hash_chosen(&Secret::new(chosen.to_owned())).await.map_err(failed)?;
+    Ok((chosen.to_owned(), hash))
+}
+
+/// A secret, and the hash of it that stands in a file of clients.
+#[derive(Debug, Serialize)]
+pub struct HashedSecret {
+    /// The secret, where it was made here: whoever chose one knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// Its hash.
+    pub secret_hash: String,
+}
+
+/// The hash of a secret that somebody chose, or a strong one with its hash.
+pub async fn hash_secret(chosen: Option<&str>) -> Result<HashedSecret, Refusal> {
+    let mut random = [0; 32];
+    crate::clock::environment().random.fill(&mut random);
+    let (secret, secret_hash) = secret(chosen, random).await?;
+    Ok(HashedSecret { client_secret: chosen.is_none().then_some(secret), secret_hash })
+}
+
 fn introspects(asked: &[String]) -> Introspects {
     match asked {
         [] => Introspects::Own,
@@ -178,9 +216,9 @@ fn unknown(id: &str) -> Refusal {
 }
 
 /// An identifier as RFC 6749, appendix A.1 allows it, without spaces, which nobody sees at an end.
-fn checked_id(id: &str) -> Result<ClientId, Refusal> {
+pub(crate) fn check_id(id: &str) -> Result<(), Refusal> {
     if (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
-        return Ok(ClientId::new(id));
+        return Ok(());
     }
     Err(invalid("a client id has from 1 to 256 visible ASCII characters", "leave it out, and one is made"))
 }
@@ -209,14 +247,27 @@ pub(crate) fn check_known_method(method: &str) -> Result<(), Refusal> {
     })
 }
 
+/// Whether this is a hash of a secret in a form that is verified.
+pub(crate) fn check_hash(hash: &str) -> bool {
+    store::known_hash(hash)
+}
+
 fn check_method(request: &AddClient, public: bool) -> Result<(), Refusal> {
     if let Some(method) = request.token_endpoint_auth_method.as_deref() {
         check_known_method(method)?;
     }
-    if public && request.client_secret.is_some() {
+    match public {
+        true => check_public(request.client_secret.is_some(), request.grant_types.iter().map(String::as_str)),
+        false => Ok(()),
+    }
+}
+
+/// What a public client may not have.
+pub(crate) fn check_public<'a>(secret: bool, grants: impl IntoIterator<Item = &'a str>) -> Result<(), Refusal> {
+    if secret {
         return Err(invalid("a public client has no secret", "leave out the secret, or `none`"));
     }
-    if public && request.grant_types.iter().any(|grant| grant == "client_credentials") {
+    if grants.into_iter().any(|grant| grant == "client_credentials") {
         let help = "client credentials are for clients that can keep a secret (RFC 6749, section 4.4)";
         return Err(invalid("a public client cannot have the grant client_credentials", help));
     }

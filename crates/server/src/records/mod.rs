@@ -9,7 +9,8 @@ use policy::ports::Environment;
 use store::mapping::Opened;
 use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
-pub(crate) use self::clients::{check_grant, check_known_method};
+pub use self::clients::{HashedSecret, hash_secret};
+pub(crate) use self::clients::{check_grant, check_hash, check_id, check_known_method, check_public};
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
     RotateClient, TokenView,

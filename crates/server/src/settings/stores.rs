@@ -13,13 +13,13 @@ use store::Kind;
 use store::mapping::{self, Mapping, StoreMapping};
 use store::sources::{ReadSettings, SourceSettings};
 
-use super::{Within, not_yet};
+use super::{Within, clients, not_yet};
 
 /// The mapping of a folder without `stores/stores.toml`.
 const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
 
 /// Types of source that are designed and come later.
-const LATER: [&str; 5] = ["mysql", "redis", "cassandra", "odbc", "file"];
+const LATER: [&str; 1] = ["odbc"];
 
 /// The mapping, and the places that problems with it point to.
 pub(crate) struct StoreSettings {
@@ -69,6 +69,32 @@ impl StoreSettings {
         }
     }
 
+    /// Whether the source can keep the store's records.
+    fn fits(&self, store: &str, source: &SourceSettings) -> bool {
+        self.mapping.stores().get(store).is_none_or(|(kind, _)| source.can_keep(*kind))
+    }
+
+    /// P0108: a store whose records nobody writes by hand, on a file.
+    fn cannot_keep(&self, store: &str, source: &str) -> Problem {
+        let message = format!(
+            "store `{store}` cannot be in `{source}`: the gateway must write in it, and a file is for people to write"
+        );
+        let fits = self.mapping.sources.iter().find(|(_, settings)| self.fits(store, settings));
+        let other = fits.map_or("local", |(name, _)| name.as_str());
+        let help = match self.mapping.stores.get(store).is_some_and(|mapped| mapped.source.is_some()) {
+            true => format!("name another source: `source = \"{other}\"`"),
+            false => {
+                format!("write `default = \"{other}\"`, and `source = \"{source}\"` in `[store.clients]` alone")
+            }
+        };
+        Problem::error(codes::STORE, message).with_help(match fits {
+            Some(_) => help,
+            None => {
+                format!("{help}; declare it: `[source.{other}]`, `type = \"sqlite\"`, `path = \"var/portcullis.db\"`")
+            }
+        })
+    }
+
     fn source_of(&self, store: &str) -> &str {
         self.mapping.stores.get(store).and_then(|s| s.source.as_deref()).unwrap_or(&self.mapping.default)
     }
@@ -76,7 +102,9 @@ impl StoreSettings {
     /// The one line that mends it.
     fn remedy(&self, own: bool, stores: &[&str]) -> String {
         let key = if own { "source" } else { "default" };
-        match self.mapping.sources.iter().find(|(_, settings)| !settings.node_local()) {
+        let shared =
+            |settings: &SourceSettings| !settings.node_local() && stores.iter().all(|s| self.fits(s, settings));
+        match self.mapping.sources.iter().find(|(_, settings)| shared(settings)) {
             Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[store.{}]`", stores[0]),
             Some((shared, _)) => format!("write `default = \"{shared}\"`: all nodes can reach that source"),
             None => format!(
@@ -206,7 +234,12 @@ impl StoreSettings {
         let outside: &dyn Outside = if used { within.outside } else { &lenient };
         let mut reader = Reader { within: Within { outside, table, ..within }, warnings: Diagnostics::new() };
         match SourceSettings::read(kind.value, &mut reader) {
-            Some(Ok(settings)) => {
+            Some(Ok(mut settings)) => {
+                if let SourceSettings::File(file) = &mut settings
+                    && let Some(path) = keys.text("path")
+                {
+                    file.contents = clients::read(path.value, &within.place(path.span), within.outside, diagnostics);
+                }
                 self.mapping.sources.insert(name.name.clone(), settings);
             }
             Some(Err(problems)) => diagnostics.extend(problems),
@@ -234,6 +267,9 @@ impl StoreSettings {
             let (problem, place) = match problem {
                 mapping::Problem::UnknownDefault(source) => (unknown(&source), self.default_place.clone()),
                 mapping::Problem::UnknownSource { store, source } => (unknown(&source), self.store_place(&store)),
+                mapping::Problem::CannotKeep { store, source } => {
+                    (Some(self.cannot_keep(&store, &source)), self.store_place(&store))
+                }
                 mapping::Problem::SharedTable { store, other, source } => {
                     let message = format!(
                         "stores `{store}` and `{other}` are of one kind and would share one table of `{source}`"

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::ports::Environment;
+use store::DataSource;
 use store::guard::Guarded;
 use store::purge::{Batch, Purger, purge};
 use store::tables::ALL;
@@ -26,7 +27,7 @@ pub(crate) async fn purge_always(node: Arc<Node>) {
     let mut purges = Each::default();
     loop {
         let generation = node.generation.load_full();
-        for source in generation.stores.sources_in_use() {
+        for source in generation.stores.sources_in_use().filter(|source| !source.capabilities().read_only) {
             purges.start(source, |source| purge_one(node.clone(), source, name.clone()));
         }
         drop(generation);
@@ -80,6 +81,10 @@ fn count(node: &Node, source: &Guarded, batch: &Batch) {
 pub(crate) async fn purge_source(source: &Guarded, environment: &Environment) -> PurgedSource {
     let now = environment.clock.unix_millis() / 1_000;
     let mut rows = BTreeMap::new();
+    // People write it, and nothing in it expires.
+    if source.capabilities().read_only {
+        return PurgedSource { source: source.name().to_owned(), rows, failed: None };
+    }
     let count = |table: &str, count| {
         if count > 0 {
             *rows.entry(table.to_owned()).or_default() += count;
@@ -92,7 +97,6 @@ pub(crate) async fn purge_source(source: &Guarded, environment: &Environment) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::DataSource;
     use store::source::Row;
     use store::tables::ACCESS_TOKEN;
 

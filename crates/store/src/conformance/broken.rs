@@ -22,6 +22,8 @@ enum Fault {
     ReplaceForgetsTheIndexes,
     FindForgetsAnIndex,
     FindMixesIndexes,
+    /// As a collation does that does not tell upper from lower case, and pads.
+    FindHasACollation,
     FindIgnoresAfter,
     FindIgnoresTheLimit,
     ListIsUnordered,
@@ -32,6 +34,7 @@ enum Fault {
     GetLagsBehind,
     TextIsAscii,
     KeysAreText,
+    WritesThoughReadOnly,
 }
 
 type Seen = BTreeMap<(&'static str, Vec<u8>), Option<Row>>;
@@ -64,7 +67,7 @@ async fn gap() {
 
 impl DataSource for Broken {
     fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
+        Capabilities { read_only: self.is(Fault::WritesThoughReadOnly), ..self.memory.capabilities() }
     }
 
     fn prepare(&self) -> Verb<'_, ()> {
@@ -158,6 +161,14 @@ impl DataSource for Broken {
                     rows.truncate(limit);
                     return Ok(rows);
                 }
+                Fault::FindHasACollation if index < table.indexes.len() => {
+                    let same =
+                        |found: &String| found.trim_end_matches(' ').eq_ignore_ascii_case(value.trim_end_matches(' '));
+                    let mut rows = self.memory.list(table, after, usize::MAX).await?;
+                    rows.retain(|row| row.indexes[index].as_ref().is_some_and(same));
+                    rows.truncate(limit);
+                    return Ok(rows);
+                }
                 _ => {}
             }
             let after = after.filter(|_| !self.is(Fault::FindIgnoresAfter));
@@ -236,6 +247,7 @@ async fn each_fault_fails_exactly_the_cases_that_are_about_it() {
         (Fault::ReplaceForgetsTheIndexes, &["a_replace_compares_the_version", "a_replace_moves_the_index_entries"]),
         (Fault::FindForgetsAnIndex, &["a_find_looks_at_one_index"]),
         (Fault::FindMixesIndexes, &["a_find_looks_at_one_index"]),
+        (Fault::FindHasACollation, &["index_values_are_compared_by_their_bytes"]),
         (Fault::FindIgnoresAfter, &["a_find_is_ordered_and_goes_on_after_a_key"]),
         (Fault::FindIgnoresTheLimit, &["a_find_is_ordered_and_goes_on_after_a_key", "a_limit_of_zero_does_nothing"]),
         (
@@ -277,4 +289,14 @@ async fn each_fault_fails_exactly_the_cases_that_are_about_it() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_read_only_source_that_writes_fails() {
+    let pretends = |rows: Vec<(&'static Table, Row)>| -> Arc<dyn DataSource> {
+        let memory = Memory::holding(&rows);
+        Arc::new(Broken { fault: Fault::WritesThoughReadOnly, memory, seen: Mutex::default() })
+    };
+    let found = super::cases::every_write_is_refused(pretends).await.unwrap_err();
+    assert!(found.starts_with("insert is refused (Ok(()))"), "{found}");
 }

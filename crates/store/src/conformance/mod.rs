@@ -4,9 +4,16 @@
 //! store::conformance!(memory, async { Fresh::new(Arc::new(Memory::new())) });
 //! ```
 //!
-//! The second argument is an expression whose future gives a prepared source with empty tables; it is evaluated anew for each
-//! case, and each case becomes a test of its own in the module named first. That the suite can fail is shown by sources broken
-//! on purpose (`broken.rs`): each of them fails exactly the cases that are named there.
+//! A source that is read-only has the cases that read, and one of its own:
+//!
+//! ```text
+//! store::conformance!(read_only file, |rows| Arc::new(File::new(rows)));
+//! ```
+//!
+//! where the second argument makes a prepared source that holds these rows. For others it is an expression whose future gives a
+//! prepared source with empty tables, evaluated anew for each case. Each case becomes a test of its own in the module named
+//! first. That the suite can fail is shown by sources broken on purpose (`broken.rs`): each of them fails exactly the cases that
+//! are named there.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -18,6 +25,9 @@ mod broken;
 #[doc(hidden)]
 pub mod cases;
 mod fixture;
+
+#[doc(hidden)]
+pub use self::fixture::Written;
 
 /// What a case found wrong.
 pub type Verdict = Result<(), String>;
@@ -83,6 +93,7 @@ macro_rules! conformance {
             a_replace_moves_the_index_entries
             a_take_gives_the_row_and_deletes_it
             a_find_looks_at_one_index
+            index_values_are_compared_by_their_bytes
             a_find_is_ordered_and_goes_on_after_a_key
             a_list_is_ordered_and_goes_on_after_a_key
             a_remove_takes_what_matches_up_to_the_limit
@@ -95,6 +106,23 @@ macro_rules! conformance {
             one_of_fifty_takes_wins
             no_update_is_lost
             a_refusal_leaves_its_neighbours_alone
+            what_is_unknown_is_an_error
+            preparing_again_keeps_the_rows
+        ] }
+    };
+    (@reads $then:ident $with:tt) => {
+        $crate::conformance! { @$then $with [
+            an_absent_key_is_none
+            a_row_comes_back_as_it_was_inserted
+            keys_are_bytes
+            text_is_unicode
+            a_record_of_a_mebibyte_fits
+            tables_are_apart
+            a_find_looks_at_one_index
+            index_values_are_compared_by_their_bytes
+            a_find_is_ordered_and_goes_on_after_a_key
+            a_list_is_ordered_and_goes_on_after_a_key
+            a_limit_of_zero_does_nothing
             what_is_unknown_is_an_error
             preparing_again_keeps_the_rows
         ] }
@@ -119,6 +147,22 @@ macro_rules! conformance {
                     }
                 }
             )*
+        }
+    };
+    (@read_tests ($module:ident, $make:expr) $cases:tt) => {
+        $crate::conformance! { @tests (
+            $module,
+            async { $crate::conformance::Fresh::new(::std::sync::Arc::new($crate::conformance::Written::new($make))) }
+        ) $cases }
+    };
+    (read_only $module:ident, $make:expr) => {
+        $crate::conformance! { @reads read_tests ($module, $make) }
+
+        #[tokio::test]
+        async fn every_write_is_refused() {
+            if let Err(why) = $crate::conformance::cases::every_write_is_refused($make).await {
+                panic!("{why}");
+            }
         }
     };
     ($module:ident, $make:expr) => { $crate::conformance! { @list tests ($module, $make) } };

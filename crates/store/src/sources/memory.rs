@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::migration;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
 
@@ -31,6 +32,17 @@ impl Memory {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that holds these rows; of two with one key, the later.
+    pub(crate) fn holding(rows: &[(&'static Table, Row)]) -> Self {
+        let memory = Self::new();
+        for (table, row) in rows {
+            if let Some(at) = tables::position(table) {
+                memory.lock()[at].insert(row.key.clone(), row.clone());
+            }
+        }
+        memory
     }
 
     /// Runs one verb on an index column, which the table must have.
@@ -148,7 +160,7 @@ impl DataSource for Memory {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(ready(Ok(Health { version: "memory".into(), schema: 1, unix_millis: None })))
+        Box::pin(ready(Ok(Health { version: "memory".into(), schema: migration::CURRENT, unix_millis: None })))
     }
 }
 

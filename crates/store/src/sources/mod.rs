@@ -6,11 +6,29 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
+use crate::handle::Kind;
 use crate::source::DataSource;
 
+#[cfg(feature = "cassandra")]
+pub mod cassandra;
+pub mod file;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod gate;
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(test)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra")),
+    expect(dead_code, reason = "only servers are far away")
+)]
+mod relay;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra"))]
+mod secret;
 pub mod sqlite;
 
 /// Reads a source's own settings type from wherever the caller has its table.
@@ -28,23 +46,48 @@ pub enum SourceSettings {
     Memory(memory::Settings),
     /// `type = "sqlite"`
     Sqlite(sqlite::Settings),
+    /// `type = "file"`
+    File(file::Settings),
     /// `type = "postgres"`
     #[cfg(feature = "postgres")]
     Postgres(postgres::Settings),
+    /// `type = "mysql"`
+    #[cfg(feature = "mysql")]
+    Mysql(mysql::Settings),
+    /// `type = "redis"`
+    #[cfg(feature = "redis")]
+    Redis(redis::Settings),
+    /// `type = "cassandra"`
+    #[cfg(feature = "cassandra")]
+    Cassandra(cassandra::Settings),
 }
 
 impl SourceSettings {
     /// The kinds that this binary knows: `sqlite`, and whether its driver was built in.
-    pub const KINDS: &'static [(&'static str, bool)] =
-        &[("memory", true), ("sqlite", true), ("postgres", cfg!(feature = "postgres"))];
+    pub const KINDS: &'static [(&'static str, bool)] = &[
+        ("memory", true),
+        ("sqlite", true),
+        ("file", true),
+        ("postgres", cfg!(feature = "postgres")),
+        ("mysql", cfg!(feature = "mysql")),
+        ("redis", cfg!(feature = "redis")),
+        ("cassandra", cfg!(feature = "cassandra")),
+    ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
     pub fn read<R: ReadSettings>(kind: &str, reader: &mut R) -> Option<Result<SourceSettings, R::Error>> {
         Some(match kind {
             "memory" => reader.read().map(SourceSettings::Memory),
             "sqlite" => reader.read().map(SourceSettings::Sqlite),
+            "file" => reader.read().map(SourceSettings::File),
             #[cfg(feature = "postgres")]
             "postgres" => reader.read().map(SourceSettings::Postgres),
+            #[cfg(feature = "mysql")]
+            "mysql" => reader.read().map(SourceSettings::Mysql),
+            #[cfg(feature = "redis")]
+            "redis" => reader.read().map(SourceSettings::Redis),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => reader.read().map(SourceSettings::Cassandra),
             _ => return None,
         })
     }
@@ -54,8 +97,15 @@ impl SourceSettings {
         Some(match kind {
             "memory" => memory::Settings::json_schema(generator),
             "sqlite" => sqlite::Settings::json_schema(generator),
+            "file" => file::Settings::json_schema(generator),
             #[cfg(feature = "postgres")]
             "postgres" => postgres::Settings::json_schema(generator),
+            #[cfg(feature = "mysql")]
+            "mysql" => mysql::Settings::json_schema(generator),
+            #[cfg(feature = "redis")]
+            "redis" => redis::Settings::json_schema(generator),
+            #[cfg(feature = "cassandra")]
+            "cassandra" => cassandra::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -64,17 +114,37 @@ impl SourceSettings {
     pub fn node_local(&self) -> bool {
         match self {
             SourceSettings::Memory(_) | SourceSettings::Sqlite(_) => true,
+            // A part of the configuration, which every node has.
+            SourceSettings::File(_) => false,
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(_) => false,
+            #[cfg(feature = "mysql")]
+            SourceSettings::Mysql(_) => false,
+            #[cfg(feature = "redis")]
+            SourceSettings::Redis(_) => false,
+            #[cfg(feature = "cassandra")]
+            SourceSettings::Cassandra(_) => false,
         }
+    }
+
+    /// Whether it can keep records of this kind: a file that people write has what people write.
+    pub fn can_keep(&self, kind: Kind) -> bool {
+        !matches!(self, SourceSettings::File(_)) || kind == Kind::Clients
     }
 
     /// Whether the records are in the same place: the same file, the same database, perhaps with other settings.
     pub fn same_place(&self, other: &SourceSettings) -> bool {
         match (self, other) {
             (SourceSettings::Sqlite(this), SourceSettings::Sqlite(other)) => this.path == other.path,
+            (SourceSettings::File(this), SourceSettings::File(other)) => this.path == other.path,
             #[cfg(feature = "postgres")]
             (SourceSettings::Postgres(this), SourceSettings::Postgres(other)) => this.same_place(other),
+            #[cfg(feature = "mysql")]
+            (SourceSettings::Mysql(this), SourceSettings::Mysql(other)) => this.same_place(other),
+            #[cfg(feature = "redis")]
+            (SourceSettings::Redis(this), SourceSettings::Redis(other)) => this.same_place(other),
+            #[cfg(feature = "cassandra")]
+            (SourceSettings::Cassandra(this), SourceSettings::Cassandra(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -84,8 +154,15 @@ impl SourceSettings {
         match self {
             SourceSettings::Memory(_) => Arc::new(memory::Memory::new()),
             SourceSettings::Sqlite(settings) => Arc::new(sqlite::Sqlite::new(name, settings, base)),
+            SourceSettings::File(settings) => Arc::new(file::File::new(&settings.path, &settings.contents)),
             #[cfg(feature = "postgres")]
             SourceSettings::Postgres(settings) => postgres::build(name, settings),
+            #[cfg(feature = "mysql")]
+            SourceSettings::Mysql(settings) => mysql::build(name, settings),
+            #[cfg(feature = "redis")]
+            SourceSettings::Redis(settings) => redis::build(name, settings),
+            #[cfg(feature = "cassandra")]
+            SourceSettings::Cassandra(settings) => cassandra::build(name, settings),
         }
     }
 }

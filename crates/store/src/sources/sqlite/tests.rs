@@ -124,7 +124,7 @@ async fn many_that_open_a_new_file_at_once_all_succeed() {
     }
     let connection = Connection::open(folder.path().join("x.db")).unwrap();
     let versions: i64 = connection.query_row("SELECT count(*) FROM portcullis_schema", [], |row| row.get(0)).unwrap();
-    assert_eq!(versions, 1);
+    assert_eq!(versions, 2);
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn health_tells_versions() {
     let folder = tempfile::tempdir().unwrap();
     let health = open(&folder).await.health().await.unwrap();
     assert!(health.version.starts_with("SQLite 3."), "{health:?}");
-    assert_eq!(health.schema, 1);
+    assert_eq!(health.schema, 2);
 }
 
 #[tokio::test]

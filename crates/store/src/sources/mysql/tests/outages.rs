@@ -1,0 +1,231 @@
+//! A server that goes away, says nothing, or answers too late; seen through a relay that the test can cut.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+use crate::source::StoreError;
+use crate::sources::relay::{Line, Relay, is_unavailable, recovery};
+use crate::tables::ACCESS_TOKEN;
+
+/// A relay before the server, and the URL that leads through it.
+async fn relayed(url: &str) -> (Relay, String) {
+    let server = url.split(['@', '/']).nth(3).unwrap();
+    let relay = Relay::to(server).await;
+    let through = url.replace(server, &relay.address);
+    (relay, through)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_is_unavailable_at_once_and_used_again_when_it_is_back() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = source(&url);
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    relay.set(Line::Cut);
+    // The connection may be found closed, or the statement lost on it; both are told within a second.
+    for _ in 0..5 {
+        let start = Instant::now();
+        is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
+    relay.set(Line::Through);
+    recovery(&source).await;
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_is_unavailable_within_the_limit() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = source(&url);
+    source.prepare().await.unwrap();
+    relay.set(Line::Silent);
+    let start = Instant::now();
+    is_unavailable(timeout(Duration::from_secs(5), source.get(&ACCESS_TOKEN, b"k")).await.unwrap());
+    // From then on a new connection is asked for first, and that is told sooner.
+    let again = Instant::now();
+    is_unavailable(source.get(&ACCESS_TOKEN, b"k").await);
+    assert!(again.elapsed() < Duration::from_millis(3500), "{:?} after {:?}", again.elapsed(), start.elapsed());
+    relay.set(Line::Through);
+    recovery(&source).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_do_not_storm_a_server_that_is_down() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = Arc::new(source(&url));
+    source.prepare().await.unwrap();
+    relay.set(Line::Cut);
+    is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
+    sleep(Duration::from_millis(50)).await;
+    let before = relay.attempts();
+    let end = Instant::now() + Duration::from_millis(1500);
+    let mut asking = JoinSet::new();
+    for _ in 0..50 {
+        let source = source.clone();
+        asking.spawn(async move {
+            let mut asked = 0u32;
+            while Instant::now() < end {
+                is_unavailable(source.get(&ACCESS_TOKEN, b"k").await);
+                asked += 1;
+                sleep(Duration::from_millis(1)).await;
+            }
+            asked
+        });
+    }
+    let asked: u32 = asking.join_all().await.into_iter().sum();
+    let attempts = relay.attempts() - before;
+    assert!(asked > 1000, "{asked}");
+    // All eight at first, before the gate is shut; then one every half second.
+    assert!((1..=14).contains(&attempts), "{attempts} attempts for {asked} requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_is_lost_is_not_sent_again() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = source(&url);
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    // So that the statement is prepared already, and what is sent next carries it out.
+    assert!(!source.replace(&ACCESS_TOKEN, row("k"), 7).await.unwrap());
+    relay.set(Line::NoAnswer);
+    // Carried out, and nobody was told: the caller must not hear that it lost, which a second one would say.
+    is_unavailable(source.replace(&ACCESS_TOKEN, row("k"), 1).await);
+    assert_eq!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().unwrap().version, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_answer_is_lost_is_sent_again() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = source(&url);
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    relay.set(Line::NoAnswer);
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+}
+
+/// How many statements wait in the database for a table that somebody locked.
+async fn waiting(conn: &mut Conn) -> i64 {
+    number(
+        conn,
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%'",
+    )
+    .await
+}
+
+/// Until none waits, or until one does.
+async fn until(conn: &mut Conn, some: bool) {
+    let start = Instant::now();
+    while (waiting(conn).await > 0) != some {
+        assert!(start.elapsed() < Duration::from_secs(10), "waiting for the lock: not {some}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_connection_is_ended_is_sent_again() {
+    let scratch = Scratch::new().await;
+    let source = Arc::new(scratch.opened().await);
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    let mut locked = connect(&scratch.url).await;
+    locked.query_drop("LOCK TABLES access_token WRITE").await.unwrap();
+    let mut watch = connect(&scratch.url).await;
+    let reading = tokio::spawn({
+        let source = source.clone();
+        async move { source.get(&ACCESS_TOKEN, b"k").await }
+    });
+    // The read waits for the lock; its connection is ended there.
+    until(&mut watch, true).await;
+    let waits =
+        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%'";
+    let id = number(&mut watch, waits).await;
+    watch.query_drop(format!("KILL CONNECTION {id}")).await.unwrap();
+    locked.query_drop("UNLOCK TABLES").await.unwrap();
+    assert!(reading.await.unwrap().unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_given_up_and_stopped() {
+    let scratch = Scratch::new().await;
+    let source = scratch.opened().await;
+    let mut locked = connect(&scratch.url).await;
+    locked.query_drop("LOCK TABLES access_token WRITE").await.unwrap();
+    let start = Instant::now();
+    is_unavailable(source.insert(&ACCESS_TOKEN, row("k")).await);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // Stopped at the server too: it does not insert when the lock is gone.
+    let mut watch = connect(&scratch.url).await;
+    until(&mut watch, false).await;
+    locked.query_drop("UNLOCK TABLES").await.unwrap();
+    assert_eq!(source.get(&ACCESS_TOKEN, b"k").await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_whose_caller_went_away_ends_by_itself() {
+    let scratch = Scratch::new().await;
+    let source = Mysql::new("test", &Settings { max_connections: 1, ..settings(&scratch.url) });
+    source.prepare().await.unwrap();
+    let mut locked = connect(&scratch.url).await;
+    locked.query_drop("LOCK TABLES access_token WRITE").await.unwrap();
+    let mut watch = connect(&scratch.url).await;
+    assert!(timeout(Duration::from_millis(300), source.insert(&ACCESS_TOKEN, row("k"))).await.is_err());
+    until(&mut watch, false).await;
+    // Another table is free meanwhile, and the one connection is there for it, at the latest when the statement has ended for good.
+    let start = Instant::now();
+    while source.get(&crate::tables::CLIENT, b"k").await != Ok(None) {
+        assert!(start.elapsed() < Duration::from_secs(10), "the connection is not there again");
+    }
+    locked.query_drop("UNLOCK TABLES").await.unwrap();
+    assert_eq!(source.get(&ACCESS_TOKEN, b"k").await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_go_away_cost_no_connections() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = Mysql::new("test", &Settings { max_connections: 2, ..settings(&url) });
+    source.prepare().await.unwrap();
+    for _ in 0..100 {
+        // Sent, and given up before the answer can come.
+        let _ = timeout(Duration::ZERO, source.get(&ACCESS_TOKEN, b"k")).await;
+        assert_eq!(source.get(&ACCESS_TOKEN, b"k").await, Ok(None));
+    }
+    // One that prepared, and two.
+    assert!(relay.attempts() <= 3);
+}
+
+/// What was lost on one connection costs no other statement: those that lay idle beside it are not used again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ended_all_connections_costs_one_write() {
+    let scratch = Scratch::new().await;
+    let source = Arc::new(scratch.opened().await);
+    let reads = (0..8).map(|_| {
+        let source = source.clone();
+        tokio::spawn(async move { source.get(&ACCESS_TOKEN, b"k").await })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        read.await.unwrap().unwrap();
+    }
+    let mut root = connect(&scratch.url).await;
+    let ids: Vec<u64> = root
+        .query("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+        .await
+        .unwrap();
+    assert!(!ids.is_empty());
+    for id in ids {
+        root.query_drop(format!("KILL CONNECTION {id}")).await.unwrap();
+    }
+    let first = source.insert(&ACCESS_TOKEN, row("1")).await;
+    assert!(matches!(&first, Ok(true) | Err(StoreError::Unavailable(_))), "{first:?}");
+    for key in ["2", "3", "4"] {
+        assert_eq!(source.insert(&ACCESS_TOKEN, row(key)).await, Ok(true));
+    }
+}

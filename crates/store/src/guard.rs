@@ -160,9 +160,10 @@ impl Guarded {
         self.state.prepared.load(Relaxed)
     }
 
-    /// Whether a circuit breaker is open: a read or a write got no answer in time, and none of its kind was answered since.
-    pub fn broken_off(&self) -> bool {
-        self.state.reads.is_open() || self.state.writes.is_open()
+    /// Its circuit breakers, of reads and of writes, and whether they are open: one got no answer in time, and none of its kind was
+    /// answered since.
+    pub fn open_breakers(&self) -> [(&'static str, bool); 2] {
+        [("reads", self.state.reads.is_open()), ("writes", self.state.writes.is_open())]
     }
 
     /// How verbs ended.

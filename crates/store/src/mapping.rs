@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
-use crate::guard::Guarded;
+use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::moving::{Alone, Moving, Phase};
 use crate::source::{DataSource, StoreError};
@@ -36,6 +36,15 @@ pub struct StoreMapping {
     pub source: Option<String>,
     /// The other one, while the store moves: `next` or `previous`.
     pub moving: Option<(Phase, String)>,
+    /// What it does where its source fails.
+    pub failure: FailurePolicy,
+}
+
+impl StoreMapping {
+    /// A store with nothing of its own but these.
+    pub fn new(kind: Kind, source: Option<String>) -> Self {
+        StoreMapping { kind, source, moving: None, failure: FailurePolicy::default() }
+    }
 }
 
 /// What is wrong with a mapping.
@@ -192,6 +201,7 @@ struct OpenedStore {
     source: String,
     moving: Option<(Phase, String)>,
     kind: Kind,
+    failure: FailurePolicy,
     handle: StoreHandle,
 }
 
@@ -259,10 +269,11 @@ impl Opened {
             let at = |source: &str| Some(&sources.get(source)?.guarded);
             let (guarded, moving) = (at(source)?, mapping.moving(name));
             let beside = moving.and_then(|(phase, other)| Some((phase, at(other)?)));
-            let made = || handle(kind, guarded, beside);
-            let handle = previous.and_then(|p| p.kept(name, kind, guarded, beside)).unwrap_or_else(made);
+            let failure = mapping.stores.get(name).map(|store| store.failure).unwrap_or_default();
+            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside));
+            let handle = kept.unwrap_or_else(|| handle(kind, over(guarded, beside, failure)));
             let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
-            Some((name.to_owned(), OpenedStore { source, moving, kind, handle }))
+            Some((name.to_owned(), OpenedStore { source, moving, kind, failure, handle }))
         });
         let stores = stores.collect();
         Ok(Opened { sources, stores })
@@ -276,9 +287,16 @@ impl Opened {
         opened
     }
 
-    /// The handle of a store, where it has the same kind and the same sources.
-    fn kept(&self, name: &str, kind: Kind, guarded: &Arc<Guarded>, beside: Beside<'_>) -> Option<StoreHandle> {
-        let store = self.stores.get(name).filter(|store| store.kind == kind)?;
+    /// The handle of a store, where it has the same kind, failure policy and sources.
+    fn kept(
+        &self,
+        name: &str,
+        kind: Kind,
+        failure: FailurePolicy,
+        guarded: &Arc<Guarded>,
+        beside: Beside<'_>,
+    ) -> Option<StoreHandle> {
+        let store = self.stores.get(name).filter(|store| store.kind == kind && store.failure == failure)?;
         let is = |source: &str, guarded| self.sources.get(source).is_some_and(|s| Arc::ptr_eq(&s.guarded, guarded));
         let same = is(&store.source, guarded)
             && match (&store.moving, beside) {
@@ -374,12 +392,17 @@ impl Opened {
 /// The source beside a store's own, while it moves.
 type Beside<'a> = Option<(Phase, &'a Arc<Guarded>)>;
 
-fn handle(kind: Kind, guarded: &Arc<Guarded>, beside: Beside<'_>) -> StoreHandle {
-    let source: Arc<dyn DataSource> = match beside {
-        None => Arc::new(Alone::new(guarded.clone())),
-        Some((Phase::Next, new)) => Arc::new(Moving::new(guarded.clone(), new.clone(), Phase::Next)),
-        Some((Phase::Previous, old)) => Arc::new(Moving::new(old.clone(), guarded.clone(), Phase::Previous)),
-    };
+/// What a store stands on: its source alone, or both of a move.
+fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> Arc<dyn DataSource> {
+    let of = |guarded: &Arc<Guarded>| -> Arc<dyn DataSource> { Arc::new(guarded.with(failure)) };
+    match beside {
+        None => Arc::new(Alone::new(of(guarded))),
+        Some((Phase::Next, new)) => Arc::new(Moving::new(of(guarded), of(new), Phase::Next)),
+        Some((Phase::Previous, old)) => Arc::new(Moving::new(of(old), of(guarded), Phase::Previous)),
+    }
+}
+
+fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
@@ -395,7 +418,7 @@ mod tests {
     fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
         let memory = || SourceSettings::Memory(Default::default());
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
-        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned), moving: None };
+        let store = |kind, source: Option<&str>| StoreMapping::new(kind, source.map(str::to_owned));
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
         Mapping { default: default.into(), sources, stores }
     }
@@ -463,9 +486,7 @@ mod tests {
         mapping.sources.insert("b".into(), file("clients.toml", Default::default()));
         assert_eq!(mapping.problems(), []);
         let cannot = |store: &str| Problem::CannotKeep { store: store.into(), source: "b".into() };
-        mapping
-            .stores
-            .insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()), moving: None });
+        mapping.stores.insert("replay".into(), StoreMapping::new(Kind::Replay, Some("b".into())));
         assert_eq!(mapping.problems(), [cannot("replay")]);
         mapping.stores.clear();
         mapping.default = "b".into();
@@ -475,6 +496,20 @@ mod tests {
         let contents = crate::sources::file::Contents(vec![(&crate::tables::CLIENT, row)]);
         let (before, after) = (file("c.toml", Default::default()), file("c.toml", contents));
         assert!(before != after && before.same_place(&after));
+    }
+
+    #[test]
+    fn a_store_with_another_failure_policy_is_another_one_on_the_same_source() {
+        let mut mapping = mapping("a", &[("clients", Kind::Clients, None)]);
+        let before = open(&mapping, None);
+        assert!(Arc::ptr_eq(&clients(&before), &clients(&open(&mapping, Some(&before)))));
+        let hasty = FailurePolicy { retries: 0, ..FailurePolicy::default() };
+        mapping
+            .stores
+            .insert("clients".into(), StoreMapping { failure: hasty, ..StoreMapping::new(Kind::Clients, None) });
+        let after = open(&mapping, Some(&before));
+        assert!(!Arc::ptr_eq(&clients(&before), &clients(&after)));
+        assert!(Arc::ptr_eq(before.source("a").unwrap(), after.source("a").unwrap()));
     }
 
     #[tokio::test]
@@ -508,7 +543,7 @@ mod tests {
         assert_eq!(with("a").problems(), []);
         assert_eq!(with("a").node_local(), [("access-token", "a"), ("clients", "b"), ("clients", "a")]);
         let mut shared = with("a");
-        let partners = StoreMapping { kind: Kind::Clients, source: Some("a".into()), moving: None };
+        let partners = StoreMapping::new(Kind::Clients, Some("a".into()));
         shared.stores.insert("partners".into(), partners);
         assert!(matches!(&shared.problems()[..], [Problem::SharedTable { source, .. }] if source == "a"));
         let file = crate::sources::file::Settings { path: "clients.toml".into(), contents: Default::default() };

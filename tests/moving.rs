@@ -252,6 +252,21 @@ fn a_store_that_leaves_its_records_is_told_how_to_take_them_along() {
     assert!(said.contains("P0403") && said.contains("write `previous = \"local\"`"), "{said}");
 }
 
+/// What an earlier mapping left in the source that a store moves to would count again.
+#[test]
+fn records_that_are_there_already_are_told() {
+    let (shared, database) = (tempfile::tempdir().unwrap(), Postgres::create());
+    let folder = folder(&shared.path().join("own.db"), &database, "node");
+    let node = Node::start(&folder);
+    let client = folder.client("partner", "a", &[]);
+    step(&folder, &node, AFTER);
+    node.token(&client);
+    step(&folder, &node, "[store.access-token]\n");
+    let said = step(&folder, &node, NEXT);
+    assert!(said.contains("P0403") && said.contains("has records of store `access-token` already"), "{said}");
+    assert!(!step(&folder, &node, PREVIOUS).contains("P0403"), "it was told");
+}
+
 /// Killed over and over while it copies and a node writes: it goes on where it ended.
 #[test]
 fn a_copy_that_is_killed_goes_on() {

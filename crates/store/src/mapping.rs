@@ -356,6 +356,17 @@ impl Opened {
         })
     }
 
+    /// The moves that begin: of stores that had the old source alone before.
+    pub fn begun(&self, previous: &Opened) -> Vec<Move> {
+        let begins = |moving: &Move| {
+            previous.stores.get(&moving.store).is_some_and(|store| {
+                let source = previous.sources.get(&store.source);
+                store.moving.is_none() && source.is_some_and(|source| Arc::ptr_eq(&source.guarded, &moving.old))
+            })
+        };
+        self.moves().filter(begins).collect()
+    }
+
     /// The moves of before that were in their last step, and whose old source is named no longer.
     pub fn ended(&self, previous: &Opened) -> Vec<Move> {
         let ended = |moving: &Move| {

@@ -68,6 +68,26 @@ pub(crate) async fn left_early(ended: Vec<Move>, settings: &StoreSettings) -> Di
     warnings
 }
 
+/// P0403: records that were left behind in the new source by an earlier mapping, and count from now on.
+pub(crate) async fn found_there(begun: Vec<Move>, settings: &StoreSettings) -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    for moving in begun {
+        let found = Remains::new(moving.new.clone(), moving.kind.tables().to_vec()).any_own();
+        if !matches!(tokio::time::timeout(LOOK, found).await, Ok(Ok(true))) {
+            continue;
+        }
+        let (store, to) = (&moving.store, moving.new.name());
+        let message = format!("`{to}` has records of store `{store}` already: they count from now on");
+        let help = "right where another node is a step further; where they are from another time, go back a step and delete them first";
+        let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
+        warnings.push(match settings.store_place(store) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        });
+    }
+    warnings
+}
+
 fn change(section: &str, what: impl Into<String>, how: impl Into<String>) -> Change {
     Change { section: section.to_owned(), what: what.into(), how: how.into() }
 }

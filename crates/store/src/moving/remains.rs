@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::sides::Old;
-use crate::source::{DataSource, StoreError, Table};
+use super::sides::{New, Old};
+use crate::source::{DataSource, Row, StoreError, Table};
 
 /// Rows of a page.
 const PAGE: usize = 500;
@@ -25,6 +25,15 @@ impl Remains {
 
     /// How many there are on the next page; none at the end.
     pub async fn next_page(&mut self) -> Result<Option<u64>, StoreError> {
+        let Some((table, page)) = self.next_rows().await? else { return Ok(None) };
+        let mut live = 0;
+        for row in page {
+            live += u64::from(matches!(Old::of(table, row)?, Old::Live(_)));
+        }
+        Ok(Some(live))
+    }
+
+    async fn next_rows(&mut self) -> Result<Option<(&'static Table, Vec<Row>)>, StoreError> {
         let Some(table) = self.tables.last().copied() else { return Ok(None) };
         let page = self.source.list(table, self.after.as_deref(), PAGE).await?;
         self.after = page.last().map(|row| row.key.clone());
@@ -32,11 +41,19 @@ impl Remains {
             self.tables.pop();
             self.after = None;
         }
-        let mut live = 0;
-        for row in page {
-            live += u64::from(matches!(Old::of(table, row)?, Old::Live(_)));
+        Ok(Some((table, page)))
+    }
+
+    /// Whether the source, as the new one of a move that begins, has rows already: they would count. Copies do not.
+    pub async fn any_own(mut self) -> Result<bool, StoreError> {
+        while let Some((table, page)) = self.next_rows().await? {
+            for row in page {
+                if let New::Own(_) = New::of(table, row)? {
+                    return Ok(true);
+                }
+            }
         }
-        Ok(Some(live))
+        Ok(false)
     }
 
     /// Whether there are any.

@@ -41,3 +41,4 @@ mod sync;
 mod templates;
 mod token;
 mod tokeninfo;
+mod upgrade;

@@ -15,6 +15,8 @@ pub mod file;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(feature = "odbc")]
+pub mod odbc;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -50,6 +52,9 @@ pub enum SourceSettings {
     /// `type = "cassandra"`
     #[cfg(feature = "cassandra")]
     Cassandra(cassandra::Settings),
+    /// `type = "odbc"`
+    #[cfg(feature = "odbc")]
+    Odbc(odbc::Settings),
 }
 
 impl SourceSettings {
@@ -62,6 +67,7 @@ impl SourceSettings {
         ("mysql", cfg!(feature = "mysql")),
         ("redis", cfg!(feature = "redis")),
         ("cassandra", cfg!(feature = "cassandra")),
+        ("odbc", cfg!(feature = "odbc")),
     ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
@@ -78,6 +84,8 @@ impl SourceSettings {
             "redis" => reader.read().map(SourceSettings::Redis),
             #[cfg(feature = "cassandra")]
             "cassandra" => reader.read().map(SourceSettings::Cassandra),
+            #[cfg(feature = "odbc")]
+            "odbc" => reader.read().map(SourceSettings::Odbc),
             _ => return None,
         })
     }
@@ -96,6 +104,8 @@ impl SourceSettings {
             "redis" => redis::Settings::json_schema(generator),
             #[cfg(feature = "cassandra")]
             "cassandra" => cassandra::Settings::json_schema(generator),
+            #[cfg(feature = "odbc")]
+            "odbc" => odbc::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -114,6 +124,8 @@ impl SourceSettings {
             SourceSettings::Redis(_) => false,
             #[cfg(feature = "cassandra")]
             SourceSettings::Cassandra(_) => false,
+            #[cfg(feature = "odbc")]
+            SourceSettings::Odbc(settings) => settings.node_local(),
         }
     }
 
@@ -135,6 +147,8 @@ impl SourceSettings {
             (SourceSettings::Redis(this), SourceSettings::Redis(other)) => this.same_place(other),
             #[cfg(feature = "cassandra")]
             (SourceSettings::Cassandra(this), SourceSettings::Cassandra(other)) => this.same_place(other),
+            #[cfg(feature = "odbc")]
+            (SourceSettings::Odbc(this), SourceSettings::Odbc(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -153,6 +167,8 @@ impl SourceSettings {
             SourceSettings::Redis(settings) => redis::build(name, settings),
             #[cfg(feature = "cassandra")]
             SourceSettings::Cassandra(settings) => cassandra::build(name, settings),
+            #[cfg(feature = "odbc")]
+            SourceSettings::Odbc(settings) => odbc::build(name, settings),
         }
     }
 }

@@ -89,9 +89,9 @@ impl<'c> Session<'c> {
                 Err(told) if told.is_duplicate(self.dialect) => Ok(Reply::default()),
                 outcome => outcome,
             },
-            Statement::LockedTake(lock, delete) => {
+            Statement::LockedTake(claim, read, delete) => {
                 self.connection.set_autocommit(false).map_err(|error| self.told(&error))?;
-                let taken = self.take(lock, delete, values);
+                let taken = self.take(claim.as_ref(), read, delete, values);
                 let ended = match &taken {
                     Ok(_) => self.connection.commit(),
                     Err(_) => self.connection.rollback(),
@@ -107,8 +107,13 @@ impl<'c> Session<'c> {
         }
     }
 
-    fn take(&mut self, lock: &Sql, delete: &Sql, values: &[Value]) -> Result<Reply, Told> {
-        let reply = self.execute(lock, values, First::Key)?;
+    fn take(&mut self, claim: Option<&Sql>, read: &Sql, delete: &Sql, values: &[Value]) -> Result<Reply, Told> {
+        if let Some(claim) = claim
+            && self.execute(claim, values, First::Key)?.count == 0
+        {
+            return Ok(Reply::default());
+        }
+        let reply = self.execute(read, values, First::Key)?;
         if reply.rows.is_empty() || self.execute(delete, values, First::Key)?.count == 1 {
             return Ok(reply);
         }

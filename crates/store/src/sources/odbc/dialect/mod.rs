@@ -81,8 +81,13 @@ pub(super) struct Dialect {
 pub(super) enum Take {
     /// A statement that answers what it deleted.
     Returning(&'static str),
-    /// In a transaction: read under this lock, then delete.
-    Locked(&'static str),
+    /// In a transaction: read under a lock, then delete. Where a read takes no lock, a statement before it does, which changes nothing.
+    Locked {
+        /// Counts the row that it locked.
+        claim: Option<&'static str>,
+        /// Answers the row.
+        read: &'static str,
+    },
 }
 
 /// A database's own error codes.

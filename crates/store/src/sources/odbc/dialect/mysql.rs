@@ -22,7 +22,7 @@ pub(super) static MYSQL: Dialect = Dialect {
     or_nothing: "",
     first: LIMIT,
     // MySQL knows no RETURNING.
-    take: Take::Locked("SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE"),
+    take: Take::Locked { claim: None, read: "SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE" },
     remove: "DELETE FROM {table} WHERE {index} = :value{same length} ORDER BY {index}, {key} LIMIT :limit",
     sweep: "DELETE FROM {table} WHERE expires_at < :before ORDER BY expires_at, {key} LIMIT :limit",
     same_length: Some(("LENGTH({index})", octets)),

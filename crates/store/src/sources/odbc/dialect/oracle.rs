@@ -17,7 +17,7 @@ pub(super) static ORACLE: Dialect = Dialect {
     or_nothing: "",
     first: FETCH_FIRST,
     // RETURNING ... INTO needs PL/SQL.
-    take: Take::Locked("SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE"),
+    take: Take::Locked { claim: None, read: "SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE" },
     remove: REMOVE_BY_KEY,
     sweep: SWEEP_BY_KEY,
     // VARCHAR2 compares without padding.

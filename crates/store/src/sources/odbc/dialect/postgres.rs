@@ -16,7 +16,8 @@ pub(super) static POSTGRES: Dialect = Dialect {
     record: ("CAST(CAST(:record AS text) AS jsonb)", "CAST(record AS text)"),
     or_nothing: " ON CONFLICT (key) DO NOTHING",
     first: LIMIT,
-    take: Take::Returning("DELETE FROM {table} WHERE key = :key RETURNING {columns}"),
+    // As a SELECT, so that the driver knows that there are rows to come, or none.
+    take: Take::Returning("WITH taken AS (DELETE FROM {table} WHERE key = :key RETURNING *) SELECT {columns} FROM taken"),
     // `= ANY (ARRAY (...))` runs the inner query once; locked in the order of the key, so that two removals do not deadlock.
     remove: "DELETE FROM {table} WHERE key = ANY (ARRAY (\
              SELECT key FROM {table} WHERE {index} = :value ORDER BY key LIMIT :limit FOR UPDATE))",

@@ -16,7 +16,11 @@ pub(super) static SQLITE: Dialect = Dialect {
     record: (":record", "record"),
     or_nothing: " ON CONFLICT (key) DO NOTHING",
     first: LIMIT,
-    take: Take::Returning("DELETE FROM {table} WHERE key = :key RETURNING {columns}"),
+    // The driver gives no rows of a DELETE ... RETURNING. The lock first: a transaction that read may be refused it later.
+    take: Take::Locked {
+        claim: Some("UPDATE {table} SET version = version WHERE key = :key"),
+        read: "SELECT {columns} FROM {table} WHERE key = :key",
+    },
     remove: REMOVE_BY_KEY,
     sweep: SWEEP_BY_KEY,
     same_length: None,
@@ -31,7 +35,8 @@ pub(super) static SQLITE: Dialect = Dialect {
         no_table: &[],
         made: &[],
         forbidden: &[8],
-        deadlock: &[],
+        // Busy, after the wait: nothing was done.
+        deadlock: &[5],
         // Busy, locked, out of memory, an error of the disk, full.
         later: &[5, 6, 7, 10, 13],
     },

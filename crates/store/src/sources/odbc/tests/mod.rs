@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use odbc_api::{ConnectionOptions, environment};
 use oauth::Secret;
 
-use super::dialect::Take;
 use super::{ConnectionString, Dialect, Name, Odbc, Settings};
 use crate::conformance::Fresh;
 use crate::source::{DataSource, Row, StoreError};
@@ -128,7 +127,7 @@ async fn as_oracle() -> Fresh {
     let dialect: &'static Dialect = Box::leak(Box::new(Dialect {
         or_nothing: "",
         first: "FETCH FIRST :limit ROWS ONLY",
-        take: Take::Locked("SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE"),
+        take: Name::Oracle.dialect().take,
         remove: Name::Oracle.dialect().remove,
         sweep: Name::Oracle.dialect().sweep,
         empty_is_null: true,

@@ -1,1 +1,323 @@
+//! A server that goes away, says nothing, or answers too late; seen through a relay that the test can cut.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::tables::{ACCESS_TOKEN, CLIENT};
+
+/// What a relay does with its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// Both ways.
+    Through,
+    /// Every connection is closed, also those that come.
+    Cut,
+    /// Connections stand, nothing goes through.
+    Silent,
+    /// What we send arrives; the answer is dropped with the connection, once. Then it goes through.
+    NoAnswer,
+}
+
+/// Stands between the source and the server.
+struct Relay {
+    line: watch::Sender<Line>,
+    /// Connections that came.
+    attempts: Arc<AtomicU32>,
+    _tasks: JoinSet<()>,
+}
+
+impl Relay {
+    /// One to the server of this connection string, and the string that leads through it.
+    async fn new(string: &str) -> (Self, String) {
+        let (_, port) = string.split_once("Port=").unwrap();
+        let port = port.split(';').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let line = watch::Sender::new(Line::Through);
+        let (seen, attempts) = (line.clone(), Arc::new(AtomicU32::new(0)));
+        let (counted, address) = (attempts.clone(), format!("127.0.0.1:{port}"));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(relay(near, address.clone(), seen.clone()));
+            }
+        });
+        (Relay { line, attempts, _tasks: tasks }, string.replace(&format!("Port={port}"), &format!("Port={own}")))
+    }
+
+    fn set(&self, line: Line) {
+        self.line.send_replace(line);
+    }
+}
+
+async fn relay(mut near: TcpStream, to: String, set: watch::Sender<Line>) {
+    let mut line = set.subscribe();
+    let mut far = TcpStream::connect(to).await.unwrap();
+    loop {
+        let state = *line.borrow_and_update();
+        match state {
+            Line::Cut => return,
+            Line::Silent => line.changed().await.unwrap(),
+            Line::Through => tokio::select! {
+                _ = copy_bidirectional(&mut near, &mut far) => return,
+                _ = line.changed() => {}
+            },
+            Line::NoAnswer => {
+                let mut asked = vec![0; 65536];
+                tokio::select! {
+                    count = near.read(&mut asked) => {
+                        let Ok(count @ 1..) = count else { return };
+                        far.write_all(&asked[..count]).await.unwrap();
+                        // Until the server has answered, so that it has carried it out.
+                        let _ = far.read(&mut asked).await;
+                        set.send_replace(Line::Through);
+                        return;
+                    }
+                    _ = line.changed() => {}
+                }
+            }
+        }
+    }
+}
+
+fn is_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+}
+
+/// A source on a PostgreSQL of its own, behind a relay.
+async fn behind_a_relay() -> (Scratch, Relay, Odbc) {
+    let scratch = Scratch::new(Name::Postgres);
+    let (relay, string) = Relay::new(&scratch.string).await;
+    let source = Odbc::new("test", &settings(&string, Name::Postgres), Name::Postgres.dialect());
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    (scratch, relay, source)
+}
+
+/// Until the source answers again.
+async fn recovery(source: &Odbc) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while source.get(&ACCESS_TOKEN, b"k").await.is_err() {
+        assert!(Instant::now() < deadline, "not used again");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+}
+
+/// Asks the server something, past the source, until it is so.
+async fn until(scratch: &Scratch, question: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while answer(scratch, question) != "1" {
+        assert!(Instant::now() < deadline, "not so: {question}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn answer(scratch: &Scratch, question: &str) -> String {
+    use odbc_api::Cursor;
+    let connection = environment().unwrap().connect_with_connection_string(&scratch.string, ConnectionOptions::default());
+    let connection = connection.unwrap();
+    let mut cursor = connection.execute(question, (), None).unwrap().unwrap();
+    let mut text = Vec::new();
+    cursor.next_row().unwrap().unwrap().get_text(1, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// Holds a lock on the table of tokens until it is told to let go.
+fn lock(scratch: &Scratch) -> (std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>) {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (locked, ready) = std::sync::mpsc::channel::<()>();
+    let string = scratch.string.clone();
+    let holding = std::thread::spawn(move || {
+        let connection = environment().unwrap().connect_with_connection_string(&string, ConnectionOptions::default());
+        let connection = connection.unwrap();
+        connection.set_autocommit(false).unwrap();
+        connection.execute("LOCK TABLE access_token IN ACCESS EXCLUSIVE MODE", (), None).unwrap();
+        locked.send(()).unwrap();
+        let _ = wait.recv();
+        connection.rollback().unwrap();
+    });
+    ready.recv().unwrap();
+    (release, holding)
+}
+
+const ONE_WAITS: &str = "SELECT CASE WHEN count(*) > 0 THEN 1 ELSE 0 END FROM pg_stat_activity \
+                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+const NONE_WAITS: &str = "SELECT CASE WHEN count(*) = 0 THEN 1 ELSE 0 END FROM pg_stat_activity \
+                          WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_is_unavailable_and_used_again_when_it_is_back() {
+    let (_scratch, relay, source) = behind_a_relay().await;
+    relay.set(Line::Cut);
+    for _ in 0..5 {
+        is_unavailable(timeout(Duration::from_secs(20), source.insert(&ACCESS_TOKEN, row("l"))).await.unwrap());
+    }
+    relay.set(Line::Through);
+    recovery(&source).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_is_unavailable_and_used_again_without_a_restart() {
+    let (_scratch, relay, source) = behind_a_relay().await;
+    relay.set(Line::Silent);
+    for _ in 0..3 {
+        is_unavailable(timeout(Duration::from_secs(20), source.get(&ACCESS_TOKEN, b"k")).await.unwrap());
+    }
+    relay.set(Line::Through);
+    recovery(&source).await;
+}
+
+/// Threads that are in a call that does not return are no more than as many again as connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_costs_a_bounded_number_of_threads() {
+    let scratch = Scratch::new(Name::Postgres);
+    let (relay, string) = Relay::new(&scratch.string).await;
+    let few = Settings { max_connections: 1, ..settings(&string, Name::Postgres) };
+    let source = Odbc::new("bounded", &few, Name::Postgres.dialect());
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    relay.set(Line::Silent);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let why = source.get(&ACCESS_TOKEN, b"k").await.unwrap_err().to_string();
+        // The first call was given up, and the one in its place; there is no third.
+        if why.contains("has not come back from any") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{why}");
+        sleep(Duration::from_millis(200)).await;
+    }
+    relay.set(Line::Through);
+    recovery(&source).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_do_not_storm_a_server_that_is_down() {
+    let (_scratch, relay, source) = behind_a_relay().await;
+    relay.set(Line::Cut);
+    is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
+    is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
+    let before = relay.attempts.load(Ordering::Relaxed);
+    let mut asked = 0;
+    let end = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < end {
+        is_unavailable(source.get(&ACCESS_TOKEN, b"k").await);
+        asked += 1;
+    }
+    let attempts = relay.attempts.load(Ordering::Relaxed) - before;
+    // The driver may try with and without encryption.
+    assert!(asked > 50 && attempts < 14, "{attempts} attempts for {asked} requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_is_lost_is_not_sent_again() {
+    let (_scratch, relay, source) = behind_a_relay().await;
+    // So that the statement is prepared already, and what is sent next carries it out.
+    for _ in 0..3 {
+        assert!(!source.replace(&ACCESS_TOKEN, row("k"), 7).await.unwrap());
+    }
+    relay.set(Line::NoAnswer);
+    // Carried out, and nobody was told: the caller must not hear that it lost, which a second one would say.
+    is_unavailable(source.replace(&ACCESS_TOKEN, row("k"), 1).await);
+    assert_eq!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().unwrap().version, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_answer_is_lost_is_sent_again() {
+    let (_scratch, relay, source) = behind_a_relay().await;
+    relay.set(Line::NoAnswer);
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_connection_is_ended_is_sent_again() {
+    let scratch = Scratch::new(Name::Postgres);
+    let source = Arc::new(scratch.opened().await);
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    let (release, holding) = lock(&scratch);
+    let reading = tokio::spawn({
+        let source = source.clone();
+        async move { source.get(&ACCESS_TOKEN, b"k").await }
+    });
+    // The read waits for the lock; its connection is ended there.
+    until(&scratch, ONE_WAITS).await;
+    answer(
+        &scratch,
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    );
+    release.send(()).unwrap();
+    holding.join().unwrap();
+    assert!(reading.await.unwrap().unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_takes_too_long_is_given_up_and_stopped() {
+    let scratch = Scratch::new(Name::Postgres);
+    let source = scratch.opened().await;
+    let (release, holding) = lock(&scratch);
+    is_unavailable(source.insert(&ACCESS_TOKEN, row("k")).await);
+    // Another table is free meanwhile.
+    assert_eq!(source.get(&CLIENT, b"k").await, Ok(None));
+    // Stopped at the server too: it does not insert when the lock is gone.
+    until(&scratch, NONE_WAITS).await;
+    release.send(()).unwrap();
+    holding.join().unwrap();
+    assert_eq!(source.get(&ACCESS_TOKEN, b"k").await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_unavailable_at_once_and_what_waited_too_long_is_not_begun() {
+    let scratch = Scratch::new(Name::Postgres);
+    let few = Settings { max_connections: 1, ..settings(&scratch.string, Name::Postgres) };
+    let source = Arc::new(Odbc::new("test", &few, Name::Postgres.dialect()));
+    source.prepare().await.unwrap();
+    let (release, holding) = lock(&scratch);
+    let mut waiting = JoinSet::new();
+    for number in 0..100 {
+        let source = source.clone();
+        waiting.spawn(async move { source.insert(&ACCESS_TOKEN, row(&format!("k{number}"))).await });
+    }
+    let outcomes = waiting.join_all().await;
+    let says = |what: &str| {
+        outcomes.iter().filter(|one| matches!(one, Err(StoreError::Unavailable(why)) if why.contains(what))).count()
+    };
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    assert!(says("too many verbs wait") >= 60, "{outcomes:?}");
+    release.send(()).unwrap();
+    holding.join().unwrap();
+    recovery_without_a_row(&source).await;
+    assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await, Ok(Vec::new()));
+}
+
+async fn recovery_without_a_row(source: &Odbc) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while source.get(&ACCESS_TOKEN, b"k").await.is_err() {
+        assert!(Instant::now() < deadline, "not used again");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// MariaDB: connections that the server ends while they are idle cost no verb.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_server_ended_costs_a_write_at_most() {
+    let scratch = Scratch::new(Name::Mysql);
+    let source = scratch.opened().await;
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    scratch.execute(&format!(
+        "BEGIN NOT ATOMIC FOR one IN (SELECT id FROM information_schema.processlist WHERE db = '{}' AND id <> connection_id()) \
+         DO KILL one.id; END FOR; END",
+        scratch.name
+    ));
+    // A read finds a new one by itself.
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    assert!(source.replace(&ACCESS_TOKEN, row("k"), 1).await.unwrap());
+}

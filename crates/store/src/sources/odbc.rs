@@ -159,7 +159,8 @@ impl Odbc {
     async fn read(&self, table: &Table, statement: &Statement, given: Given<'_>) -> Result<Vec<Row>, StoreError> {
         let reply = self.run(statement, given).await?;
         let rows = reply.rows.into_iter().map(|found| self.row(table, found));
-        rows.collect::<Option<_>>().ok_or_else(|| self.broken(&format!("table {} gives other columns than it should", table.name)))
+        rows.collect::<Option<_>>()
+            .ok_or_else(|| self.broken(&format!("table {} gives other columns than it should", table.name)))
     }
 
     async fn write(&self, statement: &Statement, given: Given<'_>) -> Result<u64, StoreError> {

@@ -89,6 +89,7 @@ impl Told {
             || self.is_duplicate(dialect)
             || self.is_forbidden(dialect)
             || self.is_no_table(dialect)
+            || dialect.codes.refused.contains(&self.native)
     }
 
     /// In our words, with the remedy where there is one. `title` says which source.
@@ -127,6 +128,9 @@ impl Told {
         }
         if matches!(self.state.as_str(), "IM002" | "IM003" | "IM004") || self.says("Can't open lib") {
             return mend("install the ODBC driver, and name it in the connection as `odbcinst -q -d` lists it");
+        }
+        if dialect.codes.refused.contains(&self.native) {
+            return mend("");
         }
         match self.class() {
             "22" | "23" | "42" | "21" | "IM" => mend(""),

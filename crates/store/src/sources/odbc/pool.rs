@@ -4,7 +4,10 @@
 //! A call that does not come back, as to a host that vanished, cannot be ended from outside. Its thread is given up, so that another may
 //! take its place, and ends by itself should the call ever return; of those there may be as many again as connections.
 
-#![allow(clippy::disallowed_methods, reason = "the threads of this source: one a connection, which ends with the source")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the threads of this source: one a connection, which ends with the source"
+)]
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +64,8 @@ struct State {
     lost: usize,
     jobs: u64,
     gate: Option<Gate>,
+    /// When a connection was lost last: those that were not used since may be as dead.
+    lost_at: Option<Instant>,
     ended: bool,
 }
 
@@ -97,7 +102,11 @@ impl Pool {
     }
 
     /// Queues work, which is begun before `until` or not at all; the receiver gives its answer.
-    pub(super) fn queue(&self, work: Work, until: Instant) -> Result<oneshot::Receiver<Result<Reply, StoreError>>, StoreError> {
+    pub(super) fn queue(
+        &self,
+        work: Work,
+        until: Instant,
+    ) -> Result<oneshot::Receiver<Result<Reply, StoreError>>, StoreError> {
         let shared = &self.0;
         let unavailable = |why: &str| StoreError::Unavailable(format!("{}: {why}", shared.title));
         let (answer, receiver) = oneshot::channel();
@@ -151,6 +160,9 @@ impl State {
         let late: Vec<u64> = late.take(most.saturating_sub(self.lost)).collect();
         for job in &late {
             self.running.remove(job);
+        }
+        if !late.is_empty() {
+            self.lost_at = Some(now);
         }
         self.lost += late.len();
         self.threads -= late.len();
@@ -213,6 +225,11 @@ impl Shared {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a connection that was used last at this time must be asked whether it stands.
+    fn doubts(&self, used: Instant) -> bool {
+        used.elapsed() > IDLE || self.lock().lost_at.is_some_and(|lost| lost > used)
     }
 
     /// A connection, or at once the reason why the last attempt failed, where that is not long ago.
@@ -288,7 +305,7 @@ fn with_connection(shared: &Shared, number: u64, job: Job) -> Option<(u64, Job)>
 fn work(shared: &Shared, session: &mut Session<'_>, mut number: u64, mut job: Job) -> End {
     let mut used = Instant::now();
     loop {
-        if used.elapsed() > IDLE && !stands(session) {
+        if shared.doubts(used) && !stands(session) {
             return End::Again(number, job);
         }
         match job.perform(shared, session) {
@@ -346,6 +363,9 @@ impl Job {
             Err(told) => told,
         };
         let keep = told.leaves_the_connection(shared.dialect);
+        if !keep {
+            shared.lock().lost_at = Some(Instant::now());
+        }
         if !keep && !told.is_late() && self.work.only_reads() && !std::mem::replace(&mut self.tried, true) {
             return Done::Again(self);
         }

@@ -81,7 +81,9 @@ fn migrate(session: &mut Session<'_>, title: &str, known: &[Migration]) -> Resul
     if let Some(lock) = dialect.lock {
         let got = session.ask(lock).map_err(failed)?;
         if got.first().and_then(|row| row.texts.first()).is_none_or(|text| text.as_deref() == Some("0")) {
-            return Err(StoreError::Unavailable(format!("{title}: another node has been migrating its schema for 8 s")));
+            return Err(StoreError::Unavailable(format!(
+                "{title}: another node has been migrating its schema for 8 s"
+            )));
         }
     }
     // Looked at again under the lock: another node may have been faster.

@@ -75,7 +75,9 @@ impl<'c> Session<'c> {
         let mut pause = Duration::from_millis(1);
         loop {
             match self.send_once(statement, values) {
-                Err(told) if told.is_undone(self.dialect) && Instant::now() + pause < until => std::thread::sleep(pause),
+                Err(told) if told.is_undone(self.dialect) && Instant::now() + pause < until => {
+                    std::thread::sleep(pause)
+                }
                 outcome => return outcome,
             }
             pause *= 2;
@@ -84,7 +86,9 @@ impl<'c> Session<'c> {
 
     fn send_once(&mut self, statement: &Statement, values: &[Value]) -> Result<Reply, Told> {
         match statement {
-            Statement::Read(sql) | Statement::Write(sql) | Statement::Take(sql) => self.execute(sql, values, First::Key),
+            Statement::Read(sql) | Statement::Write(sql) | Statement::Take(sql) => {
+                self.execute(sql, values, First::Key)
+            }
             Statement::Insert(sql) => match self.execute(sql, values, First::Key) {
                 Err(told) if told.is_duplicate(self.dialect) => Ok(Reply::default()),
                 outcome => outcome,
@@ -187,11 +191,7 @@ fn parameter(value: &Value, dialect: &Dialect) -> Box<dyn InputParameter> {
 }
 
 /// All rows of an answer.
-fn rows<C: Cursor>(
-    cursor: &mut C,
-    first: First,
-    told: impl Fn(odbc_api::Error) -> Told,
-) -> Result<Vec<Found>, Told> {
+fn rows<C: Cursor>(cursor: &mut C, first: First, told: impl Fn(odbc_api::Error) -> Told) -> Result<Vec<Found>, Told> {
     let columns = u16::try_from(cursor.num_result_cols().map_err(&told)?).unwrap_or(0);
     let mut rows = Vec::new();
     let mut wide = Vec::new();

@@ -20,7 +20,8 @@ const REPLACE: &str = "UPDATE {table} SET version = version + 1, expires_at = :e
      WHERE {key} = :key AND version = :expected";
 
 /// Index columns' indexes end in the key.
-const FIND: &str = "SELECT {columns} FROM {table} WHERE {index} = :value{same length} AND {key} >= :after ORDER BY {key} {first}";
+const FIND: &str =
+    "SELECT {columns} FROM {table} WHERE {index} = :value{same length} AND {key} >= :after ORDER BY {key} {first}";
 
 /// The primary key gives the order.
 const LIST: &str = "SELECT {columns} FROM {table} WHERE {key} >= :after ORDER BY {key} {first}";
@@ -216,7 +217,8 @@ impl Dialect {
 
     /// The health statement: version, clock, schema.
     pub(super) fn health(&self) -> Statement {
-        let text = HEALTH.replace("{version}", self.health.0).replace("{clock}", self.health.1).replace("{from}", self.from);
+        let text =
+            HEALTH.replace("{version}", self.health.0).replace("{clock}", self.health.1).replace("{from}", self.from);
         Statement::Read(Sql { text: text.into(), parameters: Arc::new([]) })
     }
 }
@@ -226,7 +228,9 @@ fn sql(dialect: &Dialect, template: &str, table: &Table, index: &str) -> Sql {
     let each = |text: &dyn Fn(usize, &str) -> String| -> String {
         table.indexes.iter().enumerate().map(|(at, name)| text(at, name)).collect()
     };
-    let columns = COLUMNS.replace("{record column}", dialect.record.1).replace("{, indexes}", &each(&|_, name| format!(", {name}")));
+    let columns = COLUMNS
+        .replace("{record column}", dialect.record.1)
+        .replace("{, indexes}", &each(&|_, name| format!(", {name}")));
     let deleted = columns.split(", ").map(|column| format!("deleted.{column}")).collect::<Vec<_>>().join(", ");
     let same_length = dialect.same_length.map_or_else(String::new, |(length, _)| format!(" AND {length} = :length"));
     let text = template

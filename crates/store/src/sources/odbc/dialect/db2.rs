@@ -39,5 +39,6 @@ pub(super) static DB2: Dialect = Dialect {
         deadlock: &[-911],
         // Timed out, cancelled, full, stopped, no connection, lost.
         later: &[-913, -952, -968, -289, -1032, -1224, -30080, -30081],
+        refused: &[],
     },
 };

@@ -105,6 +105,8 @@ pub(super) struct Codes {
     pub(super) deadlock: &'static [i32],
     /// Busy or full: later.
     pub(super) later: &'static [i32],
+    /// Refused for good, where the SQLSTATE does not say so.
+    pub(super) refused: &'static [i32],
 }
 
 impl Name {
@@ -122,15 +124,12 @@ impl Name {
 
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Name; 6] =
-        [Name::Oracle, Name::Db2, Name::Mssql, Name::Postgres, Name::Mysql, Name::Sqlite];
+    pub(super) const ALL: [Name; 6] = [Name::Oracle, Name::Db2, Name::Mssql, Name::Postgres, Name::Mysql, Name::Sqlite];
 }
 
 /// Bounded deletes where `DELETE` has no bound of its own: the keys first.
-const REMOVE_BY_KEY: &str =
-    "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {index} = :value{same length} ORDER BY {key} {first})";
-const SWEEP_BY_KEY: &str =
-    "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE expires_at < :before ORDER BY expires_at {first})";
+const REMOVE_BY_KEY: &str = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {index} = :value{same length} ORDER BY {key} {first})";
+const SWEEP_BY_KEY: &str = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE expires_at < :before ORDER BY expires_at {first})";
 
 /// What most say after `ORDER BY`.
 const LIMIT: &str = "LIMIT :limit";

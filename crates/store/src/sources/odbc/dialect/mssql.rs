@@ -37,6 +37,7 @@ pub(super) static MSSQL: Dialect = Dialect {
         deadlock: &[1205],
         // Waited for a lock; full; read-only; starting, stopping, no such connection.
         later: &[1222, 1101, 1105, 9002, 3906, 6005, 6006, 17142, 40197, 40501, 40613],
+        refused: &[],
     },
 };
 

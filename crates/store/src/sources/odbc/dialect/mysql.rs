@@ -39,5 +39,6 @@ pub(super) static MYSQL: Dialect = Dialect {
         deadlock: &[1205, 1213],
         // Full disks; too many connections; a server that only reads; ended; over the time limit.
         later: &[1021, 1026, 1040, 1114, 1203, 1226, 1290, 1792, 1836, 1053, 1152, 1317, 1927, 1969, 3024, 3169, 4031],
+        refused: &[],
     },
 };

@@ -38,6 +38,10 @@ pub(super) static ORACLE: Dialect = Dialect {
         forbidden: &[1031],
         deadlock: &[60, 8177],
         // Busy; starting and stopping; no listener; lost; full; cancelled.
-        later: &[54, 1013, 1033, 1034, 1089, 1090, 1092, 1652, 1653, 1654, 1655, 3113, 3114, 3135, 12170, 12514, 12541, 12543],
+        later: &[
+            54, 1013, 1033, 1034, 1089, 1090, 1092, 1652, 1653, 1654, 1655, 3113, 3114, 3135, 12170, 12514, 12541,
+            12543,
+        ],
+        refused: &[],
     },
 };

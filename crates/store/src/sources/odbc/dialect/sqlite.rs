@@ -39,5 +39,7 @@ pub(super) static SQLITE: Dialect = Dialect {
         deadlock: &[5],
         // Busy, locked, out of memory, an error of the disk, full.
         later: &[5, 6, 7, 10, 13],
+        // An error of the statement, a file that is damaged, cannot be opened or is no database, a constraint, a type.
+        refused: &[1, 11, 14, 19, 20, 26],
     },
 };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use odbc_api::{ConnectionOptions, environment};
 use oauth::Secret;
+use odbc_api::{ConnectionOptions, environment};
 
 use super::{ConnectionString, Dialect, Name, Odbc, Settings};
 use crate::conformance::Fresh;
@@ -71,7 +71,8 @@ impl Drop for Scratch {
             Name::Mysql => format!("DROP DATABASE IF EXISTS {}", self.name),
             _ => return,
         };
-        let connected = environment().unwrap().connect_with_connection_string(&self.server, ConnectionOptions::default());
+        let connected =
+            environment().unwrap().connect_with_connection_string(&self.server, ConnectionOptions::default());
         let _ = connected.map(|connection| connection.execute(&sql, (), None).map(drop));
     }
 }
@@ -98,7 +99,8 @@ fn server(dialect: Name, database: Option<&str>) -> String {
 }
 
 fn execute(string: &str, sql: &str) {
-    let connection = environment().unwrap().connect_with_connection_string(string, ConnectionOptions::default()).unwrap();
+    let connection =
+        environment().unwrap().connect_with_connection_string(string, ConnectionOptions::default()).unwrap();
     connection.execute(sql, (), None).unwrap();
 }
 

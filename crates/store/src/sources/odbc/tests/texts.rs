@@ -7,7 +7,10 @@ use crate::sources::odbc::statement::Statements;
 use crate::tables;
 
 fn all(dialect: &Dialect) -> String {
-    let mut text = format!("-- What the data source `odbc` sends with dialect = \"{}\". Written by a test; do not edit.\n", dialect.name);
+    let mut text = format!(
+        "-- What the data source `odbc` sends with dialect = \"{}\". Written by a test; do not edit.\n",
+        dialect.name
+    );
     let mut add = |sql: &str| text.push_str(&format!("{sql};\n"));
     let session = dialect.session.iter().chain(dialect.patient).chain(&dialect.lock);
     session.for_each(|sql| add(sql));
@@ -37,7 +40,10 @@ fn the_statements_stand_in_files_for_a_parser() {
 fn a_migration_is_taken_apart_into_its_statements() {
     use crate::migration;
     use crate::sources::odbc::schema::migration_statements;
-    assert_eq!(migration_statements("\n-- a; b\nCREATE a (\n  x, -- y;\n\n  z\n);\nINSERT b;\n"), ["CREATE a (\n  x,\n  z\n)", "INSERT b"]);
+    assert_eq!(
+        migration_statements("\n-- a; b\nCREATE a (\n  x, -- y;\n\n  z\n);\nINSERT b;\n"),
+        ["CREATE a (\n  x,\n  z\n)", "INSERT b"]
+    );
     for name in Name::ALL {
         for one in migration::parse(name.dialect().schema) {
             let statements = migration_statements(one.sql);

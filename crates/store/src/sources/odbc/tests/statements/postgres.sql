@@ -1,6 +1,6 @@
 -- What the data source `odbc` sends with dialect = "postgres". Written by a test; do not edit.
-SET statement_timeout = '3s';
-SET lock_timeout = '3s';
+SET statement_timeout = '2500ms';
+SET lock_timeout = '2500ms';
 SET statement_timeout = 0;
 SET lock_timeout = '8s';
 SELECT 1 FROM (SELECT pg_advisory_lock(8101261017384479852)) AS held;

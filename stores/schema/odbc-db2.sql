@@ -26,7 +26,7 @@
 CREATE TABLE portcullis_schema (
     version     INTEGER NOT NULL PRIMARY KEY,
     readable_by INTEGER NOT NULL,
-    applied_at  TIMESTAMP NOT NULL DEFAULT CURRENT TIMESTAMP
+    applied_at  TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 
 -- The key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the token, so inserts append at the right edge of the primary

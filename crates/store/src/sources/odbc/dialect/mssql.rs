@@ -16,7 +16,7 @@ pub(super) static MSSQL: Dialect = Dialect {
     record: (":record", "record"),
     or_nothing: "",
     first: "OFFSET 0 ROWS FETCH NEXT :limit ROWS ONLY",
-    take: Take::Returning("DELETE FROM {table} OUTPUT {deleted columns} WHERE {key} = :key"),
+    take: Take::Returning("DELETE {table} OUTPUT {deleted columns} WHERE {key} = :key"),
     remove: "WITH chosen AS (SELECT TOP (:limit) {key} FROM {table} WHERE {index} = :value{same length} ORDER BY {key}) DELETE FROM chosen",
     sweep: "WITH chosen AS (SELECT TOP (:limit) {key} FROM {table} WHERE expires_at < :before ORDER BY expires_at) DELETE FROM chosen",
     // `=` pads with spaces, whatever the collation. Two octets a unit of UTF-16.

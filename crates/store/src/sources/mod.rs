@@ -15,7 +15,6 @@ pub mod file;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
-#[cfg(feature = "odbc")]
 pub mod odbc;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -104,7 +103,6 @@ impl SourceSettings {
             "redis" => redis::Settings::json_schema(generator),
             #[cfg(feature = "cassandra")]
             "cassandra" => cassandra::Settings::json_schema(generator),
-            #[cfg(feature = "odbc")]
             "odbc" => odbc::Settings::json_schema(generator),
             _ => return None,
         })

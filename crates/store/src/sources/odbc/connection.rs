@@ -43,12 +43,14 @@ impl JsonSchema for ConnectionString {
 /// A connection string that was read.
 #[derive(Clone)]
 pub(super) struct Secret {
+    #[cfg(feature = "odbc")]
     string: String,
     /// Its parts, the names in lower case.
     parts: Vec<(String, String)>,
 }
 
 /// What may be shown.
+#[cfg(feature = "odbc")]
 const PLACE: [&str; 10] =
     ["dsn", "server", "servername", "host", "hostname", "port", "database", "db", "dbq", "service_name"];
 
@@ -76,10 +78,15 @@ impl ConnectionString {
         if string.contains('\0') {
             return Err(format!("its connection cannot be read: {FORM}"));
         }
-        Ok(Secret { string: string.to_owned(), parts })
+        Ok(Secret {
+            #[cfg(feature = "odbc")]
+            string: string.to_owned(),
+            parts,
+        })
     }
 }
 
+#[cfg(feature = "odbc")]
 impl Secret {
     pub(super) fn string(&self) -> &str {
         &self.string
@@ -96,7 +103,9 @@ impl Secret {
         let shown = PLACE.iter().filter_map(|name| self.parts.iter().find(|(part, _)| part == name));
         shown.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")
     }
+}
 
+impl Secret {
     /// What two strings share that lead to the same tables: all but the password. Another user may mean another schema.
     pub(super) fn identity(&self) -> Vec<&(String, String)> {
         let mut parts: Vec<_> = self.parts.iter().filter(|(name, _)| !PASSWORD.contains(&name.as_str())).collect();
@@ -150,7 +159,7 @@ fn in_braces(text: &str) -> Option<(String, &str)> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "odbc"))]
 mod tests {
     use super::*;
 

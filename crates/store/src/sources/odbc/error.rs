@@ -156,7 +156,7 @@ const NO_DATABASE: [&str; 2] = ["does not exist", "Unknown database"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::odbc::dialect::Name;
+    use crate::sources::odbc::Name;
 
     fn told(state: &str, native: i32, text: &str) -> Told {
         Told { state: state.to_owned(), native, text: text.to_owned() }

@@ -282,7 +282,7 @@ fn parameters(text: &str) -> Sql {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::odbc::dialect::Name;
+    use crate::sources::odbc::Name;
     use crate::tables;
 
     #[test]

@@ -1,7 +1,6 @@
 //! How databases differ: one small value a dialect. All else is written once, in `statement.rs`.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::Name;
 
 mod db2;
 mod mssql;
@@ -9,24 +8,6 @@ mod mysql;
 mod oracle;
 mod postgres;
 mod sqlite;
-
-/// Which SQL the database speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Name {
-    /// Oracle Database 12.2 and later.
-    Oracle,
-    /// Db2 for Linux, UNIX and Windows 11.1 and later.
-    Db2,
-    /// Microsoft SQL Server 2016 and later.
-    Mssql,
-    /// PostgreSQL; the tables are those of `type = "postgres"`.
-    Postgres,
-    /// MariaDB and MySQL; the tables are those of `type = "mysql"`.
-    Mysql,
-    /// SQLite; the tables are those of `type = "sqlite"`.
-    Sqlite,
-}
 
 /// What a dialect says in its own way. In the texts `{...}` stands for names and `:word` for a parameter, see `statement.rs`.
 #[derive(Clone, Debug)]

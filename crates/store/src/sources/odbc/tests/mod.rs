@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use oauth::Secret;
 use odbc_api::{ConnectionOptions, environment};
 
-use super::{ConnectionString, Dialect, Name, Odbc, Settings};
+use super::dialect::Dialect;
+use super::{ConnectionString, Name, Odbc, Settings};
 use crate::conformance::Fresh;
 use crate::source::{DataSource, Row, StoreError};
 

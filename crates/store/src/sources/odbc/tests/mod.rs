@@ -13,6 +13,7 @@ use super::{ConnectionString, Name, Odbc, Settings};
 use crate::conformance::Fresh;
 use crate::source::{DataSource, Row, StoreError};
 
+mod broken;
 mod opening;
 mod outages;
 mod texts;

@@ -33,7 +33,7 @@ ONLY_DB2 = re.compile(r"CURRENT TIMEZONE")
 OLD_TABLE = re.compile(r"OLD TABLE \((DELETE .*)\)$")
 
 # What sets up a session is not parsed into its parts by any dialect of sqlglot.
-SESSION = re.compile(r"^SET ", re.I)
+SESSION = re.compile(r"^(ALTER SESSION )?SET ", re.I)
 
 
 def statements(path):

@@ -7,8 +7,10 @@
 --     db2 "GRANT SELECT, INSERT, UPDATE, DELETE ON access_token TO USER portcullis"     (and so for each table)
 --
 -- Run again it changes nothing: each statement then ends in SQL0601N (a name that is in use) or SQL0803N.
--- The database's code set must be UTF-8, and the page size of its table space 8 KB or more (CREATE DATABASE ... PAGESIZE 8192):
--- an index over a key and an index column does not fit 4 KB.
+-- The database's code set must be UTF-8, its collation one that tells all characters apart, and the page size of its table space 8 KB or
+-- more, since an index over a key and an index column does not fit 4 KB:
+--
+--     CREATE DATABASE pcullis USING CODESET UTF-8 TERRITORY US COLLATE USING IDENTITY PAGESIZE 8192
 --
 -- NOT RUN on a Db2 server by the project, and there is no parser that knows the dialect: the statements were parsed as general SQL where
 -- they are that. Please report what fails.

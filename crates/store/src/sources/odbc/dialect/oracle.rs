@@ -8,7 +8,8 @@ pub(super) static ORACLE: Dialect = Dialect {
     product: "Oracle Database",
     schema: migration::ORACLE,
     schema_kind: "odbc-oracle",
-    session: &[],
+    // Text compares by its bytes, whatever the client's environment says.
+    session: &["ALTER SESSION SET NLS_COMP = BINARY NLS_SORT = BINARY"],
     patient: &[],
     // A CREATE of what is there is an error that says so.
     lock: None,

@@ -40,6 +40,11 @@ impl Told {
         Told { state: String::new(), native: 0, text: text.into() }
     }
 
+    /// Something of which nobody knows what became of it, whatever the database says: its connection is not used again.
+    pub(super) fn unknown(self, what: &str) -> Self {
+        Told::ours(format!("{what}: {}", self.text))
+    }
+
     fn says(&self, phrase: &str) -> bool {
         self.text.contains(phrase)
     }

@@ -120,7 +120,7 @@ impl Pool {
         if state.queue.len() >= shared.size * WAITING {
             return Err(unavailable("all connections are busy, and too many verbs wait for one (max_connections)"));
         }
-        if state.threads == 0 && state.lost >= shared.size {
+        if state.threads >= shared.size && state.late().count() == state.threads {
             return Err(unavailable("the ODBC driver has not come back from any of its calls"));
         }
         state.queue.push_back(Job { work, until, answer, tried: false });
@@ -153,16 +153,20 @@ impl Drop for Pool {
 }
 
 impl State {
+    /// The jobs whose time is over though a thread works on them.
+    fn late(&self) -> impl Iterator<Item = u64> {
+        let now = Instant::now();
+        self.running.iter().filter(move |(_, until)| **until + PAUSE < now).map(|(job, _)| *job)
+    }
+
     /// Gives up threads whose time is over, as long as there are not too many of them; whether there were any.
     fn give_up_late_ones(&mut self, most: usize) -> bool {
-        let now = Instant::now();
-        let late = self.running.iter().filter(|(_, until)| **until + PAUSE < now).map(|(job, _)| *job);
-        let late: Vec<u64> = late.take(most.saturating_sub(self.lost)).collect();
+        let late: Vec<u64> = self.late().take(most.saturating_sub(self.lost)).collect();
         for job in &late {
             self.running.remove(job);
         }
         if !late.is_empty() {
-            self.lost_at = Some(now);
+            self.lost_at = Some(Instant::now());
         }
         self.lost += late.len();
         self.threads -= late.len();

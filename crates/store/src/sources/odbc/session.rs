@@ -104,8 +104,7 @@ impl<'c> Session<'c> {
                 match (taken, ended) {
                     (Ok(reply), Ok(())) => Ok(reply),
                     (Err(told), Ok(())) => Err(told),
-                    // Nobody knows what became of it.
-                    (_, Err(error)) => Err(Told::ours(format!("a transaction could not be ended: {error}"))),
+                    (_, Err(error)) => Err(self.told(&error).unknown("a transaction could not be ended")),
                 }
             }
         }

@@ -77,7 +77,11 @@ async fn on_mysql() {
     let overwrite = " ON DUPLICATE KEY UPDATE version = VALUES(version), record = VALUES(record)";
     faults.push(("an insert overwrites", Dialect { or_nothing: overwrite, ..sound.clone() }, &INSERTS[..2]));
     let unlocked = Take::Locked { claim: None, read: "SELECT {columns} FROM {table} WHERE {key} = :key" };
-    faults.push(("a take reads without a lock", Dialect { take: unlocked, ..sound.clone() }, &["one_of_fifty_takes_wins"]));
+    faults.push((
+        "a take reads without a lock",
+        Dialect { take: unlocked, ..sound.clone() },
+        &["one_of_fifty_takes_wins"],
+    ));
     found(Name::Mysql, faults).await;
 }
 
@@ -86,11 +90,15 @@ async fn on_sqlite() {
     let sound = Name::Sqlite.dialect();
     let mut faults = common(sound);
     // Its bounded deletes are bounded by the same words.
-    let all: &[&str] = &[PAGES[0], PAGES[1], REMOVE_BOUND[0], SWEEP_BOUND[0]];
-    faults.push(("pages have no end", Dialect { first: "", ..sound.clone() }, all));
+    const ALL: &[&str] = &[PAGES[0], PAGES[1], REMOVE_BOUND[0], SWEEP_BOUND[0]];
+    faults.push(("pages have no end", Dialect { first: "", ..sound.clone() }, ALL));
     let overwrite = " ON CONFLICT (key) DO UPDATE SET version = excluded.version, record = excluded.record";
     faults.push(("an insert overwrites", Dialect { or_nothing: overwrite, ..sound.clone() }, INSERTS));
     let unlocked = Take::Locked { claim: None, read: "SELECT {columns} FROM {table} WHERE {key} = :key" };
-    faults.push(("a take reads without a lock", Dialect { take: unlocked, ..sound.clone() }, &["one_of_fifty_takes_wins"]));
+    faults.push((
+        "a take reads without a lock",
+        Dialect { take: unlocked, ..sound.clone() },
+        &["one_of_fifty_takes_wins"],
+    ));
     found(Name::Sqlite, faults).await;
 }

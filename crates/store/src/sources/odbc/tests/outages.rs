@@ -192,6 +192,7 @@ async fn a_server_that_is_silent_costs_a_bounded_number_of_threads() {
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
     relay.set(Line::Silent);
+    let before = relay.attempts.load(Ordering::Relaxed);
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let why = source.get(&ACCESS_TOKEN, b"k").await.unwrap_err().to_string();
@@ -202,6 +203,7 @@ async fn a_server_that_is_silent_costs_a_bounded_number_of_threads() {
         assert!(Instant::now() < deadline, "{why}");
         sleep(Duration::from_millis(200)).await;
     }
+    assert_eq!(relay.attempts.load(Ordering::Relaxed) - before, 1, "another connection was tried");
     relay.set(Line::Through);
     recovery(&source).await;
 }

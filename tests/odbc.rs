@@ -1,5 +1,5 @@
-//! A database by ODBC as the data source of everything: two nodes, one token store; an outage; the commands of `store`. The database is
-//! PostgreSQL, behind a driver that knows nothing of ours.
+//! A database by ODBC as the data source of everything: an outage; the commands of `store`. The database is PostgreSQL, behind a driver
+//! that knows nothing of ours.
 
 use crate::harness::postgres::{Line, Postgres};
 use crate::harness::{Folder, Node, wait_until};
@@ -16,41 +16,11 @@ fn string(url: &str) -> String {
 }
 
 /// A node's folder whose stores are all there.
-fn on(name: &str, url: &str) -> Folder {
-    let folder = Folder::shipped();
+pub fn on(name: &str, url: &str) -> Folder {
+    let stores = "default = \"tokens\"\n[source.tokens]\ntype = \"odbc\"\nconnection = { file = \"connection\" }\ndialect = \"postgres\"\n";
+    let folder = Folder::of_two(name, stores);
     folder.write("connection", &string(url));
-    folder.write(
-        "stores/stores.toml",
-        "default = \"tokens\"\n[source.tokens]\ntype = \"odbc\"\nconnection = { file = \"connection\" }\ndialect = \"postgres\"\n",
-    );
-    folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
-    folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
-    folder.write(
-        "policies/hello.toml",
-        "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n",
-    );
     folder
-}
-
-#[test]
-fn a_token_from_one_node_is_known_on_the_other_and_refused_by_both_once_revoked() {
-    let database = Postgres::create();
-    let (first, second) = (on("node-1", &database.url()), on("node-2", &database.url()));
-    first.run(["check"]).code(0);
-    let client = first.client("partner", "a", &[]);
-    let (mut one, two) = (Node::start(&first), Node::start(&second));
-    let token = one.token(&client);
-    assert_eq!(two.tokeninfo(&token).status(200).json()["audience"], "partner");
-    two.get("/hello").bearer(&token).send().status(200);
-    let form = [("token", token.as_str())];
-    two.post("/api/oauth/revoke").basic("partner", &client.secret).form(&form).send().status(200);
-    one.get("/hello").bearer(&token).send().status(401);
-    let token = one.token(&client);
-    one.signal("KILL");
-    one.end();
-    two.get("/hello").bearer(&token).send().status(200);
-    two.command(&["client", "disable", "partner"]).code(0);
-    wait_until("disabled", || two.tokeninfo(&token).status == 400);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+mod breaker;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
@@ -25,7 +26,6 @@ pub mod purge;
 pub mod record;
 pub mod source;
 pub mod sources;
-mod strain;
 pub mod tables;
 #[cfg(test)]
 mod testing;

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
-use crate::guard::Guarded;
+use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
@@ -33,6 +33,15 @@ pub struct StoreMapping {
     pub kind: Kind,
     /// The data source; none = the default.
     pub source: Option<String>,
+    /// What it does where its source fails.
+    pub failure: FailurePolicy,
+}
+
+impl StoreMapping {
+    /// A store with nothing of its own but these.
+    pub fn new(kind: Kind, source: Option<String>) -> Self {
+        StoreMapping { kind, source, failure: FailurePolicy::default() }
+    }
 }
 
 /// What is wrong with a mapping.
@@ -137,6 +146,7 @@ struct OpenedSource {
 struct OpenedStore {
     source: String,
     kind: Kind,
+    failure: FailurePolicy,
     handle: StoreHandle,
 }
 
@@ -180,8 +190,10 @@ impl Opened {
             .collect();
         let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
             let guarded = &sources.get(source)?.guarded;
-            let handle = previous.and_then(|p| p.kept(name, kind, guarded)).unwrap_or_else(|| handle(kind, guarded));
-            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle }))
+            let failure = mapping.stores.get(name).map(|store| store.failure).unwrap_or_default();
+            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded));
+            let handle = kept.unwrap_or_else(|| handle(kind, Arc::new(guarded.with(failure))));
+            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, failure, handle }))
         });
         let stores = stores.collect();
         Ok(Opened { sources, stores })
@@ -195,9 +207,9 @@ impl Opened {
         opened
     }
 
-    /// The handle of a store, where it has the same kind and the same source.
-    fn kept(&self, name: &str, kind: Kind, guarded: &Arc<Guarded>) -> Option<StoreHandle> {
-        let store = self.stores.get(name).filter(|store| store.kind == kind)?;
+    /// The handle of a store, where it has the same kind, failure policy and source.
+    fn kept(&self, name: &str, kind: Kind, failure: FailurePolicy, guarded: &Arc<Guarded>) -> Option<StoreHandle> {
+        let store = self.stores.get(name).filter(|store| store.kind == kind && store.failure == failure)?;
         let before = self.sources.get(&store.source)?;
         Arc::ptr_eq(&before.guarded, guarded).then(|| store.handle.clone())
     }
@@ -249,8 +261,7 @@ impl Opened {
     }
 }
 
-fn handle(kind: Kind, guarded: &Arc<Guarded>) -> StoreHandle {
-    let source: Arc<dyn DataSource> = guarded.clone();
+fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
@@ -266,7 +277,7 @@ mod tests {
     fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
         let memory = || SourceSettings::Memory(Default::default());
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
-        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
+        let store = |kind, source: Option<&str>| StoreMapping::new(kind, source.map(str::to_owned));
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
         Mapping { default: default.into(), sources, stores }
     }
@@ -334,7 +345,7 @@ mod tests {
         mapping.sources.insert("b".into(), file("clients.toml", Default::default()));
         assert_eq!(mapping.problems(), []);
         let cannot = |store: &str| Problem::CannotKeep { store: store.into(), source: "b".into() };
-        mapping.stores.insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()) });
+        mapping.stores.insert("replay".into(), StoreMapping::new(Kind::Replay, Some("b".into())));
         assert_eq!(mapping.problems(), [cannot("replay")]);
         mapping.stores.clear();
         mapping.default = "b".into();
@@ -344,6 +355,20 @@ mod tests {
         let contents = crate::sources::file::Contents(vec![(&crate::tables::CLIENT, row)]);
         let (before, after) = (file("c.toml", Default::default()), file("c.toml", contents));
         assert!(before != after && before.same_place(&after));
+    }
+
+    #[test]
+    fn a_store_with_another_failure_policy_is_another_one_on_the_same_source() {
+        let mut mapping = mapping("a", &[("clients", Kind::Clients, None)]);
+        let before = open(&mapping, None);
+        assert!(Arc::ptr_eq(&clients(&before), &clients(&open(&mapping, Some(&before)))));
+        let hasty = FailurePolicy { retries: 0, ..FailurePolicy::default() };
+        mapping
+            .stores
+            .insert("clients".into(), StoreMapping { failure: hasty, ..StoreMapping::new(Kind::Clients, None) });
+        let after = open(&mapping, Some(&before));
+        assert!(!Arc::ptr_eq(&clients(&before), &clients(&after)));
+        assert!(Arc::ptr_eq(before.source("a").unwrap(), after.source("a").unwrap()));
     }
 
     #[tokio::test]

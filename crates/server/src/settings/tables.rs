@@ -174,6 +174,10 @@ struct StoreTable {
     kind: Option<StoreKind>,
     /// The data source that keeps its records. Default: `default`.
     source: Option<String>,
+    /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
+    timeout: Option<Duration>,
+    /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
+    retries: Option<u32>,
 }
 
 /// `[kps.NAME]`

@@ -12,6 +12,8 @@ use crate::source::DataSource;
 #[cfg(feature = "cassandra")]
 pub mod cassandra;
 pub mod file;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "odbc"))]
+mod gate;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -20,6 +22,13 @@ pub mod odbc;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(test)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra", feature = "odbc")),
+    expect(dead_code, reason = "only servers are far away")
+)]
+mod relay;
+mod secret;
 pub mod sqlite;
 
 /// Reads a source's own settings type from wherever the caller has its table.

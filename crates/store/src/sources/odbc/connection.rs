@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
+
+use crate::sources::secret;
 
 /// `Driver={PostgreSQL Unicode};Server=db.example.com;Database=oauth;Uid=portcullis;Pwd=...`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +13,7 @@ pub struct ConnectionString(oauth::Secret);
 
 impl<'de> Deserialize<'de> for ConnectionString {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let string = ConnectionString(oauth::Secret::deserialize(d)?);
-        // Empty is what `check` gives for a variable that is not set here; opening the source refuses it.
-        if !string.0.expose().is_empty() {
-            string.parse().map_err(serde::de::Error::custom)?;
-        }
-        Ok(string)
+        secret::checked(d, |string| ConnectionString(string.clone()).parse()).map(ConnectionString)
     }
 }
 
@@ -24,19 +21,8 @@ impl JsonSchema for ConnectionString {
     fn schema_name() -> Cow<'static, str> {
         Cow::Borrowed("SecretConnection")
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let named = |key: &str, what: &str| {
-            json_schema!({
-                "type": "object",
-                "properties": { key: { "type": "string", "description": what } },
-                "required": [key],
-                "additionalProperties": false,
-            })
-        };
-        json_schema!({
-            "description": "A secret, which stands outside the file: in an environment variable, or in a file of its own.",
-            "anyOf": [named("env", "The environment variable."), named("file", "The file, relative to the configuration folder.")],
-        })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        secret::schema(generator)
     }
 }
 

@@ -24,11 +24,12 @@ use super::schema;
 use super::session::{Reply, Session, open};
 use super::statement::{Statement, Statements, Value};
 use crate::source::StoreError;
+use crate::sources::gate::Gate;
 
-/// After a connection attempt failed, others fail at once for so long; then one of them tries again.
+/// How long a call may take beyond its time before its thread is given up.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long others fail while one tries.
+/// What one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// A connection that lay idle for longer is asked whether it stands: the database or somebody between may have closed it.
@@ -46,6 +47,7 @@ struct Shared {
     dialect: &'static Dialect,
     secret: Secret,
     size: usize,
+    gate: Gate<StoreError>,
     state: Mutex<State>,
     /// Told when something is queued, and at the end.
     more: Condvar,
@@ -63,16 +65,9 @@ struct State {
     /// Threads that were given up and have not come back.
     lost: usize,
     jobs: u64,
-    gate: Option<Gate>,
     /// When a connection was lost last: those that were not used since may be as dead.
     lost_at: Option<Instant>,
     ended: bool,
-}
-
-/// Shut after a connection attempt failed.
-struct Gate {
-    until: Instant,
-    why: StoreError,
 }
 
 /// What is to be done.
@@ -96,9 +91,9 @@ struct Job {
 impl Pool {
     /// Makes it, without any I/O and without any thread.
     pub(super) fn new(name: &str, title: &str, dialect: &'static Dialect, secret: Secret, size: u32) -> Self {
-        let (state, more) = (Mutex::default(), Condvar::new());
+        let (gate, state, more) = (Gate::new(ATTEMPT), Mutex::default(), Condvar::new());
         let (name, title, size) = (name.to_owned(), title.to_owned(), usize::try_from(size).unwrap_or(usize::MAX));
-        Pool(Arc::new(Shared { name, title, dialect, secret, size, state, more }))
+        Pool(Arc::new(Shared { name, title, dialect, secret, size, gate, state, more }))
     }
 
     /// Queues work, which is begun before `until` or not at all; the receiver gives its answer.
@@ -111,9 +106,9 @@ impl Pool {
         let unavailable = |why: &str| StoreError::Unavailable(format!("{}: {why}", shared.title));
         let (answer, receiver) = oneshot::channel();
         let mut state = shared.lock();
-        if state.give_up_late_ones(shared.size) && state.gate.is_none() {
+        if state.give_up_late_ones(shared.size) {
             // The database may be gone: one new connection is tried, not all.
-            state.gate = Some(Gate { until: Instant::now(), why: unavailable("it left calls without an answer") });
+            shared.gate.shut(unavailable("it left calls without an answer"));
         }
         // Whoever waited here and went away makes room.
         state.queue.retain(|job| !job.answer.is_closed());
@@ -218,19 +213,6 @@ impl Shared {
         false
     }
 
-    /// Passes the gate, or says why the last attempt failed, where that is not long ago.
-    fn pass(&self) -> Result<(), StoreError> {
-        match &mut self.lock().gate {
-            None => Ok(()),
-            Some(gate) if Instant::now() < gate.until => Err(gate.why.clone()),
-            // This one tries; the others go on failing until it knows more.
-            Some(gate) => {
-                gate.until = Instant::now() + ATTEMPT;
-                Ok(())
-            }
-        }
-    }
-
     /// Whether a connection that was used last at this time must be asked whether it stands.
     fn doubts(&self, used: Instant) -> bool {
         used.elapsed() > IDLE || self.lock().lost_at.is_some_and(|lost| lost > used)
@@ -238,10 +220,12 @@ impl Shared {
 
     /// A connection, or at once the reason why the last attempt failed, where that is not long ago.
     fn connect(&self) -> Result<Connection<'static>, StoreError> {
-        self.pass()?;
+        self.gate.pass()?;
         let connected = caught(|| open(&self.secret, self.dialect)).map_err(|told| self.explain(&told));
-        let gate = |why: &StoreError| Gate { until: Instant::now() + PAUSE, why: why.clone() };
-        self.lock().gate = connected.as_ref().err().map(gate);
+        match &connected {
+            Ok(_) => self.gate.open(),
+            Err(why) => self.gate.shut(why.clone()),
+        }
         connected
     }
 

@@ -1,120 +1,31 @@
 //! A server that goes away, says nothing, or answers too late; seen through a relay that the test can cut.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::sources::relay::{Line, Relay, is_unavailable, recovery};
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
-/// What a relay does with its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    /// Both ways.
-    Through,
-    /// Every connection is closed, also those that come.
-    Cut,
-    /// Connections stand, nothing goes through.
-    Silent,
-    /// What we send arrives; the answer is dropped with the connection, once. Then it goes through.
-    NoAnswer,
-}
-
-/// Stands between the source and the server.
-struct Relay {
-    line: watch::Sender<Line>,
-    /// Connections that came.
-    attempts: Arc<AtomicU32>,
-    _tasks: JoinSet<()>,
-}
-
-impl Relay {
-    /// One to the server of this connection string, and the string that leads through it.
-    async fn new(string: &str) -> (Self, String) {
-        let (_, port) = string.split_once("Port=").unwrap();
-        let port = port.split(';').next().unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let own = listener.local_addr().unwrap().port();
-        let line = watch::Sender::new(Line::Through);
-        let (seen, attempts) = (line.clone(), Arc::new(AtomicU32::new(0)));
-        let (counted, address) = (attempts.clone(), format!("127.0.0.1:{port}"));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            loop {
-                let (near, _) = listener.accept().await.unwrap();
-                counted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(relay(near, address.clone(), seen.clone()));
-            }
-        });
-        (Relay { line, attempts, _tasks: tasks }, string.replace(&format!("Port={port}"), &format!("Port={own}")))
-    }
-
-    fn set(&self, line: Line) {
-        self.line.send_replace(line);
-    }
-}
-
-async fn relay(mut near: TcpStream, to: String, set: watch::Sender<Line>) {
-    let mut line = set.subscribe();
-    let mut far = TcpStream::connect(to).await.unwrap();
-    let (mut asked, mut answered) = (vec![0; 65536], vec![0; 65536]);
-    loop {
-        let state = *line.borrow_and_update();
-        match state {
-            Line::Cut => return,
-            Line::Silent => line.changed().await.unwrap(),
-            // The line first, so that what is asked after a change is not passed on as before; and nothing that was read is lost.
-            Line::Through | Line::NoAnswer => tokio::select! {
-                biased;
-                _ = line.changed() => {}
-                count = near.read(&mut asked) => {
-                    let Ok(count @ 1..) = count else { return };
-                    if far.write_all(&asked[..count]).await.is_err() {
-                        return;
-                    }
-                    if state == Line::NoAnswer {
-                        // Until the server has answered, so that it has carried it out.
-                        let _ = far.read(&mut answered).await;
-                        set.send_replace(Line::Through);
-                        return;
-                    }
-                }
-                count = far.read(&mut answered) => {
-                    let Ok(count @ 1..) = count else { return };
-                    if near.write_all(&answered[..count]).await.is_err() {
-                        return;
-                    }
-                }
-            },
-        }
-    }
-}
-
-fn is_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+/// A relay before the server, and the connection string that leads through it.
+async fn relayed(string: &str) -> (Relay, String) {
+    let (_, port) = string.split_once("Port=").unwrap();
+    let port = port.split(';').next().unwrap();
+    let relay = Relay::to(&format!("127.0.0.1:{port}")).await;
+    let (_, own) = relay.address.rsplit_once(':').unwrap();
+    let through = string.replace(&format!("Port={port}"), &format!("Port={own}"));
+    (relay, through)
 }
 
 /// A source on a PostgreSQL of its own, behind a relay.
 async fn behind_a_relay() -> (Scratch, Relay, Odbc) {
     let scratch = Scratch::new(Name::Postgres);
-    let (relay, string) = Relay::new(&scratch.string).await;
+    let (relay, string) = relayed(&scratch.string).await;
     let source = Odbc::new("test", &settings(&string, Name::Postgres), Name::Postgres.dialect());
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
     assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
     (scratch, relay, source)
-}
-
-/// Until the source answers again.
-async fn recovery(source: &Odbc) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while source.get(&ACCESS_TOKEN, b"k").await.is_err() {
-        assert!(Instant::now() < deadline, "not used again");
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
 }
 
 /// Asks the server something, past the source, until it is so.
@@ -230,14 +141,14 @@ async fn requests_do_not_storm_a_server_that_is_down() {
     relay.set(Line::Cut);
     is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
     is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
-    let before = relay.attempts.load(Ordering::Relaxed);
+    let before = relay.attempts();
     let mut asked = 0;
     let end = Instant::now() + Duration::from_millis(1500);
     while Instant::now() < end {
         is_unavailable(source.get(&ACCESS_TOKEN, b"k").await);
         asked += 1;
     }
-    let attempts = relay.attempts.load(Ordering::Relaxed) - before;
+    let attempts = relay.attempts() - before;
     // The driver may try with and without encryption.
     assert!(asked > 50 && attempts < 14, "{attempts} attempts for {asked} requests");
 }
@@ -320,16 +231,8 @@ async fn a_full_queue_is_unavailable_at_once_and_what_waited_too_long_is_not_beg
     until(&scratch, NONE_WAITS).await;
     release.send(()).unwrap();
     holding.join().unwrap();
-    recovery_without_a_row(&source).await;
+    recovery(&*source).await;
     assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await, Ok(Vec::new()));
-}
-
-async fn recovery_without_a_row(source: &Odbc) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while source.get(&ACCESS_TOKEN, b"k").await.is_err() {
-        assert!(Instant::now() < deadline, "not used again");
-        sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Once one is found lost, the others are not trusted either.

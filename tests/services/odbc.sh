@@ -16,7 +16,7 @@ odbc_start() {
         if ! odbc_driver "${driver%:*}" > /dev/null; then service_install "${driver%:*}" "${driver#*:}" || return 1; fi
     done
     ODBC_DIR=$(mktemp -d "${TMPDIR:-/tmp}/portcullis-odbc.XXXXXX") || return 1
-    # Threading = 0: the driver is safe to be used by several threads, and unixODBC does not let one of them wait for another.
+    # Threading = 0: the drivers are safe for threads, and unixODBC must not let one of them wait for another.
     cat > "$ODBC_DIR/odbcinst.ini" << END
 [PostgreSQL]
 Driver    = $(odbc_driver psqlodbcw.so)

@@ -19,7 +19,8 @@ mod schema;
 mod session;
 #[cfg(feature = "odbc")]
 mod statement;
-#[cfg(all(test, feature = "odbc"))]
+#[cfg(feature = "odbc")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "odbc")]
 mod verbs;

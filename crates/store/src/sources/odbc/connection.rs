@@ -145,7 +145,8 @@ fn in_braces(text: &str) -> Option<(String, &str)> {
     }
 }
 
-#[cfg(all(test, feature = "odbc"))]
+#[cfg(feature = "odbc")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,7 @@
 //! One connection, on the thread that owns it: what is set on it, what was prepared on it, and how a statement goes over it.
 
+#![allow(clippy::disallowed_methods, reason = "on a thread of this source")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

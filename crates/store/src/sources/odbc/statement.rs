@@ -172,13 +172,17 @@ impl Parameter {
             Parameter::Value => Value::Text(Some(dialect.kept(given.value))),
             Parameter::Length => {
                 let length = dialect.same_length.map(|(_, length)| length(&dialect.kept(given.value)));
-                Value::Number(length)
+                Value::Number(length.map(number))
             }
             Parameter::After => Value::Bytes(successor(given.after)),
-            Parameter::Limit => Value::Number(Some(i64::try_from(given.limit).unwrap_or(i64::MAX).min(MOST))),
+            Parameter::Limit => Value::Number(Some(number(given.limit).min(MOST))),
             Parameter::Before => Value::Number(Some(given.before)),
         }
     }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The most rows that are asked for at once: some databases count in 32 bits.
@@ -203,7 +207,7 @@ impl Dialect {
     }
 
     /// The text of an index column from how it is kept.
-    pub(super) fn from_kept(&self, kept: String) -> String {
+    pub(super) fn restored(&self, kept: String) -> String {
         match kept.strip_prefix(MARK) {
             Some(text) if self.empty_is_null => text.to_owned(),
             _ => kept,
@@ -314,9 +318,9 @@ mod tests {
         let oracle = Name::Oracle.dialect();
         for text in ["", "a", " ", "\u{1}", "\u{1}\u{1}", "\u{1}a", "a\u{1}"] {
             let kept = oracle.kept(text);
-            assert!(!kept.is_empty() && oracle.from_kept(kept) == text, "{text:?}");
+            assert!(!kept.is_empty() && oracle.restored(kept) == text, "{text:?}");
             assert_eq!(Name::Postgres.dialect().kept(text), text);
-            assert_eq!(Name::Postgres.dialect().from_kept(text.to_owned()), text);
+            assert_eq!(Name::Postgres.dialect().restored(text.to_owned()), text);
         }
         assert_ne!(oracle.kept(""), oracle.kept("\u{1}"));
     }

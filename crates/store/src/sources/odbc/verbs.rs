@@ -117,7 +117,7 @@ impl Odbc {
         let version = texts.next()??.trim().parse().ok()?;
         let expires_at = texts.next()?.map(|text| text.trim().parse()).transpose().ok()?;
         let indexes = texts.by_ref().take(table.indexes.len());
-        let indexes: Vec<_> = indexes.map(|text| text.map(|kept| self.dialect.from_kept(kept))).collect();
+        let indexes: Vec<_> = indexes.map(|text| text.map(|kept| self.dialect.restored(kept))).collect();
         let record = texts.next()??;
         Some(Row { key: found.key, version, expires_at, indexes, record })
     }

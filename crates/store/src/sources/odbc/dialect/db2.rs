@@ -1,6 +1,6 @@
 //! Db2 for Linux, UNIX and Windows. Not run by the project's tests, for want of a server.
 
-use super::{Codes, Dialect, FETCH_FIRST, REMOVE_BY_KEY, SWEEP_BY_KEY, Take, octets};
+use super::{Codes, Dialect, FETCH_FIRST, REMOVE_BY_KEY, SWEEP_BY_KEY, Take};
 use crate::migration;
 
 pub(super) static DB2: Dialect = Dialect {
@@ -20,7 +20,7 @@ pub(super) static DB2: Dialect = Dialect {
     remove: REMOVE_BY_KEY,
     sweep: SWEEP_BY_KEY,
     // `=` pads with spaces.
-    same_length: Some(("LENGTH({index})", octets)),
+    same_length: Some(("LENGTH({index})", str::len)),
     from: " FROM sysibm.sysdummy1",
     health: (
         "(SELECT CAST(MAX(versionnumber) AS VARCHAR(20)) FROM sysibm.sysversions)",

@@ -9,6 +9,9 @@ mod oracle;
 mod postgres;
 mod sqlite;
 
+/// How long a text is to a database.
+type Length = fn(&str) -> usize;
+
 /// What a dialect says in its own way. In the texts `{...}` stands for names and `:word` for a parameter, see `statement.rs`.
 #[derive(Clone, Debug)]
 pub(super) struct Dialect {
@@ -42,13 +45,13 @@ pub(super) struct Dialect {
     /// Delete what expired, bounded.
     pub(super) sweep: &'static str,
     /// Where `=` pads text with spaces, so that `a` equals `a `: what is compared beside it, and the length of a text in that unit.
-    pub(super) same_length: Option<(&'static str, fn(&str) -> i64)>,
+    pub(super) same_length: Option<(&'static str, Length)>,
     /// The table of one row that a SELECT without a table needs.
     pub(super) from: &'static str,
     /// The server's version, and its clock in Unix milliseconds.
     pub(super) health: (&'static str, &'static str),
     /// The most that a key has in bytes and an index column in the unit of the function.
-    pub(super) longest: Option<(usize, fn(&str) -> usize)>,
+    pub(super) longest: Option<(usize, Length)>,
     /// Empty text is NULL there, so that it is kept as something else.
     pub(super) empty_is_null: bool,
     /// The driver takes no 64-bit integers, so that numbers go as text.
@@ -115,11 +118,6 @@ const SWEEP_BY_KEY: &str = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FRO
 /// What most say after `ORDER BY`.
 const LIMIT: &str = "LIMIT :limit";
 const FETCH_FIRST: &str = "FETCH FIRST :limit ROWS ONLY";
-
-/// A text's length in UTF-8, which is also what a database counts in octets.
-fn octets(text: &str) -> i64 {
-    i64::try_from(text.len()).unwrap_or(i64::MAX)
-}
 
 fn characters(text: &str) -> usize {
     text.chars().count()

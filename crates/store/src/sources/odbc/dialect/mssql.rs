@@ -45,6 +45,6 @@ fn utf16(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-fn utf16_octets(text: &str) -> i64 {
-    i64::try_from(2 * utf16(text)).unwrap_or(i64::MAX)
+fn utf16_octets(text: &str) -> usize {
+    2 * utf16(text)
 }

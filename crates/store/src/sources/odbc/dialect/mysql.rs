@@ -1,6 +1,6 @@
 //! MariaDB and MySQL, with the tables of the source `mysql`.
 
-use super::{Codes, Dialect, LIMIT, Take, characters, octets};
+use super::{Codes, Dialect, LIMIT, Take, characters};
 use crate::migration;
 
 pub(super) static MYSQL: Dialect = Dialect {
@@ -25,7 +25,7 @@ pub(super) static MYSQL: Dialect = Dialect {
     take: Take::Locked { claim: None, read: "SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE" },
     remove: "DELETE FROM {table} WHERE {index} = :value{same length} ORDER BY {index}, {key} LIMIT :limit",
     sweep: "DELETE FROM {table} WHERE expires_at < :before ORDER BY expires_at, {key} LIMIT :limit",
-    same_length: Some(("LENGTH({index})", octets)),
+    same_length: Some(("LENGTH({index})", str::len)),
     from: "",
     health: ("VERSION()", "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"),
     longest: Some((512, characters)),

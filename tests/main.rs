@@ -28,6 +28,8 @@ mod lsp_recorded;
 mod metadata;
 mod mistakes;
 mod mutants;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod outage;
 mod own_tests;
 mod protect;

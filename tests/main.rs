@@ -9,6 +9,7 @@
 mod harness;
 
 mod admin;
+mod audit;
 mod bad_files;
 mod bad_input;
 mod check_formats;
@@ -28,6 +29,8 @@ mod metadata;
 mod mistakes;
 mod moving;
 mod mutants;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod outage;
 mod own_tests;
 mod protect;
@@ -41,3 +44,4 @@ mod sync;
 mod templates;
 mod token;
 mod tokeninfo;
+mod upgrade;

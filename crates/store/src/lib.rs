@@ -23,6 +23,7 @@ pub mod mapping;
 pub mod migration;
 pub mod purge;
 pub mod record;
+pub mod seal;
 pub mod source;
 pub mod sources;
 mod strain;

@@ -150,6 +150,10 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
     let mut draft = compile(reading, &options, &keeper, &environment, plan.only_address()).await;
     let Some(program) = draft.program.clone() else { return Err(StartError::Refused(draft.reading.diagnostics)) };
     let admin = BoundAdmin::bind(&options, &settings, &environment).await?;
+    // The first run of a single node makes its key. Only what must be sealed or opened fails without one.
+    if let Err(why) = draft.stores.sealer().fingerprint(true) {
+        tracing::warn!("nothing can be sealed or opened: {why}");
+    }
     let found = open(&draft, None, OPENING).await;
     draft.reading.diagnostics.extend(found);
     let metrics = Metrics::default();

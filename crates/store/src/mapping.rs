@@ -12,6 +12,7 @@ use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
 use crate::guard::Guarded;
 use crate::handle::{Kind, StoreHandle};
+use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
 
@@ -24,6 +25,8 @@ pub struct Mapping {
     pub sources: BTreeMap<String, SourceSettings>,
     /// `[store.NAME]`; a kind that has no store of its own name gets one on the default source.
     pub stores: BTreeMap<String, StoreMapping>,
+    /// `[encryption]` of the node: the keys of what is sealed.
+    pub encryption: Encryption,
 }
 
 /// `[store.NAME]`
@@ -69,7 +72,9 @@ impl Mapping {
     /// All stores on memory sources, for tests.
     pub fn in_memory() -> Mapping {
         let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
-        Mapping { default: "memory".into(), sources, stores: BTreeMap::new() }
+        // A key that goes with the records.
+        let encryption = Key::random("memory").map_or(Encryption::Missing, |key| Encryption::Keys(vec![key]));
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), encryption }
     }
 
     /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
@@ -145,6 +150,7 @@ struct OpenedStore {
 pub struct Opened {
     sources: BTreeMap<String, OpenedSource>,
     stores: BTreeMap<String, OpenedStore>,
+    sealer: Arc<Sealer>,
 }
 
 /// A store whose source is another one than before: its old records stay behind.
@@ -165,6 +171,8 @@ impl Opened {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let sealer = previous.map(|p| &p.sealer).filter(|sealer| *sealer.encryption() == mapping.encryption);
+        let sealer = sealer.cloned().unwrap_or_else(|| Arc::new(Sealer::new(&mapping.encryption, base)));
         let kept = |name: &str, settings: &SourceSettings| {
             let before = previous?.sources.get(name)?;
             (before.settings == *settings).then(|| before.guarded.clone())
@@ -184,13 +192,17 @@ impl Opened {
             Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle }))
         });
         let stores = stores.collect();
-        Ok(Opened { sources, stores })
+        Ok(Opened { sources, stores, sealer })
     }
 
     /// All stores in memory, ready to be used: for tests.
     pub async fn in_memory() -> Opened {
-        let opened = Opened::new(&Mapping::in_memory(), Path::new(""), None)
-            .unwrap_or_else(|_| Opened { sources: BTreeMap::new(), stores: BTreeMap::new() });
+        let mapping = Mapping::in_memory();
+        let opened = Opened::new(&mapping, Path::new(""), None).unwrap_or_else(|_| Opened {
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            sealer: Arc::new(Sealer::new(&mapping.encryption, Path::new(""))),
+        });
         opened.prepare().await;
         opened
     }
@@ -200,6 +212,11 @@ impl Opened {
         let store = self.stores.get(name).filter(|store| store.kind == kind)?;
         let before = self.sources.get(&store.source)?;
         Arc::ptr_eq(&before.guarded, guarded).then(|| store.handle.clone())
+    }
+
+    /// Seals and opens what must be recoverable, with the node's keys.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
     }
 
     /// The store with this name.
@@ -268,7 +285,7 @@ mod tests {
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
         let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
-        Mapping { default: default.into(), sources, stores }
+        Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
 
     fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {

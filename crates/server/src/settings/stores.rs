@@ -11,6 +11,7 @@ use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
 use store::mapping::{self, Mapping, StoreMapping};
+use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
 
 use super::{Within, clients, not_yet};
@@ -128,7 +129,12 @@ pub(super) fn built_in() -> Option<Document> {
 
 pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
     let mut stores = StoreSettings {
-        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new() },
+        mapping: Mapping {
+            default: String::new(),
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            encryption: Encryption::Own,
+        },
         types: BTreeMap::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
@@ -154,10 +160,6 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
     let sources = keys.table("source");
     for (name, table) in sources.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_source(within, name, table, used.contains(name.name.as_str()), diagnostics);
-    }
-    if let Some(entry) = keys.entry("encryption") {
-        let instead = "nothing in this version must be sealed: leave it out";
-        keys.push(not_yet("`[encryption]`", instead).at(keys.place_of(entry.name_span)));
     }
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
@@ -364,6 +366,9 @@ impl Outside for Lenient<'_> {
     }
     fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
         self.0.content(path)
+    }
+    fn open_to_others(&self, path: &str) -> bool {
+        self.0.open_to_others(path)
     }
     fn clear_secrets(&self) -> bool {
         self.0.clear_secrets()

@@ -21,6 +21,8 @@ pub(crate) struct NodeFile {
     name: Option<String>,
     /// The nodes that share the stores.
     cluster: Option<ClusterTable>,
+    /// The keys of what is kept in a form that can be recovered. Default: a single node makes `var/secret.key` for itself.
+    encryption: Option<EncryptionTable>,
     /// What differs between environments, as `${values.NAME}` in every file: text, a number, true or false, a list, or
     /// `{ env = "NAME", default = "..." }`.
     values: Option<BTreeMap<String, Setting>>,
@@ -47,6 +49,24 @@ struct ClusterTable {
     /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
     nodes: Option<u32>,
+}
+
+/// `[encryption]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EncryptionTable {
+    /// The first seals, all of them open; the same on all nodes that share a source.
+    keys: Vec<EncryptionKeyTable>,
+}
+
+/// A key of `[encryption]`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EncryptionKeyTable {
+    /// Its name, which stands in what it sealed: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    id: String,
+    /// The file that holds it, relative to the configuration folder: 64 hexadecimal digits, as `openssl rand -hex 32` prints them.
+    file: String,
 }
 
 /// `[[listener]]`

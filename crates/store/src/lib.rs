@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+pub mod cached;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
@@ -30,6 +31,7 @@ mod strain;
 pub mod tables;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::access_tokens::AccessTokens;
+use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
 use crate::guard::Guarded;
 use crate::handle::{Kind, StoreHandle};
 use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
+use crate::tables::ACCESS_TOKEN;
 
 /// Which store keeps its records where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct StoreMapping {
     pub kind: Kind,
     /// The data source; none = the default.
     pub source: Option<String>,
+    /// Whether rows are remembered, and how.
+    pub cache: Option<CacheSettings>,
 }
 
 /// What is wrong with a mapping.
@@ -143,6 +147,8 @@ struct OpenedStore {
     source: String,
     kind: Kind,
     handle: StoreHandle,
+    /// The cache before its source, where it has one.
+    cache: Option<Arc<Cached>>,
 }
 
 /// The data sources and stores of one generation. What did not change since the one before is the same object: connections,
@@ -188,8 +194,13 @@ impl Opened {
             .collect();
         let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
             let guarded = &sources.get(source)?.guarded;
-            let handle = previous.and_then(|p| p.kept(name, kind, guarded)).unwrap_or_else(|| handle(kind, guarded));
-            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle }))
+            let settings = mapping.stores.get(name).and_then(|store| store.cache);
+            let (handle, cache) = previous.and_then(|p| p.kept(name, kind, guarded, settings)).unwrap_or_else(|| {
+                let cache = cache(kind, guarded, settings);
+                let source = cache.clone().map_or_else(|| guarded.clone() as Arc<dyn DataSource>, |cache| cache);
+                (handle(kind, source), cache)
+            });
+            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle, cache }))
         });
         let stores = stores.collect();
         Ok(Opened { sources, stores, sealer })
@@ -207,11 +218,18 @@ impl Opened {
         opened
     }
 
-    /// The handle of a store, where it has the same kind and the same source.
-    fn kept(&self, name: &str, kind: Kind, guarded: &Arc<Guarded>) -> Option<StoreHandle> {
+    /// The handle of a store and its cache, where it has the same kind, the same source and the same cache.
+    fn kept(
+        &self,
+        name: &str,
+        kind: Kind,
+        guarded: &Arc<Guarded>,
+        cache: Option<CacheSettings>,
+    ) -> Option<(StoreHandle, Option<Arc<Cached>>)> {
         let store = self.stores.get(name).filter(|store| store.kind == kind)?;
         let before = self.sources.get(&store.source)?;
-        Arc::ptr_eq(&before.guarded, guarded).then(|| store.handle.clone())
+        let same = Arc::ptr_eq(&before.guarded, guarded) && store.cache.as_ref().map(|c| c.settings()) == cache;
+        same.then(|| (store.handle.clone(), store.cache.clone()))
     }
 
     /// Seals and opens what must be recoverable, with the node's keys.
@@ -227,6 +245,11 @@ impl Opened {
     /// All stores: name, kind, and the name of the source.
     pub fn stores(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
         self.stores.iter().map(|(name, store)| (name.as_str(), store.kind, store.source.as_str()))
+    }
+
+    /// The stores that remember rows, with their caches.
+    pub fn caches(&self) -> impl Iterator<Item = (&str, &Arc<Cached>)> {
+        self.stores.iter().filter_map(|(name, store)| Some((name.as_str(), store.cache.as_ref()?)))
     }
 
     /// The data source with this name.
@@ -266,8 +289,16 @@ impl Opened {
     }
 }
 
-fn handle(kind: Kind, guarded: &Arc<Guarded>) -> StoreHandle {
-    let source: Arc<dyn DataSource> = guarded.clone();
+/// The cache of a store of this kind, where it is to have one. Clients are remembered by their store itself, and nobody is refused for
+/// what was remembered of them: a cache below it would not know when to read anew.
+fn cache(kind: Kind, guarded: &Arc<Guarded>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
+    match kind {
+        Kind::AccessToken => Some(Arc::new(Cached::new(guarded.clone(), settings?, &[&ACCESS_TOKEN]))),
+        _ => None,
+    }
+}
+
+fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
@@ -283,7 +314,7 @@ mod tests {
     fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
         let memory = || SourceSettings::Memory(Default::default());
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
-        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
+        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned), cache: None };
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
         Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
@@ -351,7 +382,9 @@ mod tests {
         mapping.sources.insert("b".into(), file("clients.toml", Default::default()));
         assert_eq!(mapping.problems(), []);
         let cannot = |store: &str| Problem::CannotKeep { store: store.into(), source: "b".into() };
-        mapping.stores.insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()) });
+        mapping
+            .stores
+            .insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()), cache: None });
         assert_eq!(mapping.problems(), [cannot("replay")]);
         mapping.stores.clear();
         mapping.default = "b".into();
@@ -375,6 +408,24 @@ mod tests {
         assert_eq!(after.moved(&before), [moved]);
         let changed = open(&mapping("b", &[]), Some(&after));
         assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+    }
+
+    #[test]
+    fn a_cache_lives_on_until_its_settings_change() {
+        let mut mapping = mapping("a", &[("access-token", Kind::AccessToken, None), ("clients", Kind::Clients, None)]);
+        let with = |mapping: &mut Mapping, name: &str, cache| mapping.stores.get_mut(name).unwrap().cache = cache;
+        let cache = |opened: &Opened| opened.caches().map(|(name, cache)| (name.to_owned(), cache.clone())).next();
+        let without = open(&mapping, None);
+        assert!(cache(&without).is_none());
+        with(&mut mapping, "access-token", Some(CacheSettings::default()));
+        let first = open(&mapping, Some(&without));
+        let (name, made) = cache(&first).unwrap();
+        assert_eq!(name, "access-token");
+        assert!(Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", Some(CacheSettings { entries: 7, ..CacheSettings::default() }));
+        assert!(!Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", None);
+        assert!(cache(&open(&mapping, Some(&first))).is_none());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{
@@ -10,6 +11,7 @@ use policy::reader::{
 use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
+use store::cached::CacheSettings;
 use store::mapping::{self, Mapping, StoreMapping};
 use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
@@ -189,11 +191,6 @@ impl StoreSettings {
         let source = keys.text("source");
         for (key, what, instead) in [
             (
-                "cache",
-                "`cache` of a store",
-                "leave it out: clients are cached for at most 1 s by themselves, all else is read anew",
-            ),
-            (
                 "previous",
                 "`previous`",
                 "leave it out: the old source's records stay behind, and clients must be registered anew",
@@ -204,12 +201,13 @@ impl StoreSettings {
                 keys.push(not_yet(what, instead).at(keys.place_of(entry.name_span)));
             }
         }
+        let cache = read_cache(&mut keys, within, kind);
         if let Some(source) = &source {
             self.store_places.insert(name.name.clone(), keys.place_of(source.span));
         }
         if let Some(kind) = kind {
             let source = source.map(|s| s.value.to_owned());
-            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source });
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, cache });
         }
         super::finish(keys, diagnostics);
     }
@@ -300,6 +298,42 @@ fn read_kps(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<(String
     }
     super::finish(keys, diagnostics);
     source
+}
+
+/// `cache = { entries, max_age }`.
+fn read_cache(keys: &mut Keys<'_>, within: Within<'_>, kind: Option<Kind>) -> Option<CacheSettings> {
+    let table = keys.table("cache")?;
+    let place = within.place(table.span);
+    if kind == Some(Kind::Clients) {
+        let problem = Problem::error(codes::STORE, "clients have a cache of their own, of at most 1 s");
+        keys.push(problem.with_help("leave `cache` out").at(place));
+        return None;
+    }
+    let mut cache = CacheSettings::default();
+    let mut inner = Keys::new(within.file, table.value);
+    if let Some(entries) = inner.int("entries") {
+        match usize::try_from(entries.value).ok().filter(|n| (1..=10_000_000).contains(n)) {
+            Some(number) => cache.entries = number,
+            None => {
+                let problem = Problem::error(codes::BAD_VALUE, "`entries` is out of its bounds");
+                inner.push(problem.with_help("from 1 to 10000000").at(within.place(entries.span)));
+            }
+        }
+    }
+    if let Some(max_age) = inner.duration("max_age") {
+        match max_age.value.0 {
+            age if (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&age) => cache.max_age = age,
+            _ => {
+                let problem = Problem::error(codes::BAD_VALUE, "`max_age` is out of its bounds");
+                let help = "from 10ms to 60s: what was revoked is accepted for so long where the change is not told";
+                inner.push(problem.with_help(help).at(within.place(max_age.span)));
+            }
+        }
+    }
+    match inner.finish() {
+        Ok(found) | Err(found) => keys.extend(found),
+    }
+    Some(cache)
 }
 
 fn known_kind(keys: &mut Keys<'_>, name: &str, span: Span) -> Option<Kind> {

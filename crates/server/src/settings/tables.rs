@@ -194,6 +194,21 @@ struct StoreTable {
     kind: Option<StoreKind>,
     /// The data source that keeps its records. Default: `default`.
     source: Option<String>,
+    /// Remembers rows that were read by their key. Default: every read goes to the source. Not for clients, which are remembered
+    /// for at most 1 s by themselves.
+    cache: Option<CacheTable>,
+}
+
+/// `cache` of a store.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CacheTable {
+    /// How many rows at most.
+    #[schemars(range(min = 1, max = 10_000_000), extend("default" = 100_000))]
+    entries: Option<u32>,
+    /// How long a row is believed where its change is not told, 10ms to 60s.
+    #[schemars(extend("default" = "1s"))]
+    max_age: Option<Duration>,
 }
 
 /// `[kps.NAME]`

@@ -203,8 +203,8 @@ fn store_problems_have_places() {
             "stores/stores.toml:3:8 P0103 `sqllite` is no type of data source",
         ),
         (
-            "default = \"a\"\n[source.a]\ntype = \"redis\"".to_owned(),
-            "stores/stores.toml:3:8 P0004 the data source `redis` is not there yet in this version",
+            "default = \"a\"\n[source.a]\ntype = \"odbc\"".to_owned(),
+            "stores/stores.toml:3:8 P0004 the data source `odbc` is not there yet in this version",
         ),
         ("default = \"a\"\n[source.a]\npath = \"x\"".to_owned(), "stores/stores.toml:2:1 P0102 `type` is missing"),
         (
@@ -221,7 +221,15 @@ fn store_problems_have_places() {
         ),
         (
             format!("default = \"local\"\n{local}[store.clients]\ncache = {{}}"),
-            "stores/stores.toml:5:1 P0004 `cache` of a store is not there yet in this version",
+            "stores/stores.toml:5:9 P0108 clients have a cache of their own, of at most 1 s",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.access-token]\ncache = {{ entries = 0 }}"),
+            "stores/stores.toml:5:21 P0103 `entries` is out of its bounds",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.access-token]\ncache = {{ max_age = \"2m\" }}"),
+            "stores/stores.toml:5:21 P0103 `max_age` is out of its bounds",
         ),
         (
             format!("default = \"local\"\n{local}[store.clients]\nprevious = \"x\""),
@@ -315,6 +323,7 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[debug]", &node, "DebugTable"),
         ("stores/stores.toml", "", &stores, ""),
         ("stores/stores.toml", "[store.clients]", &stores, "StoreTable"),
+        ("stores/stores.toml", "[store.access-token.cache]", &stores, "CacheTable"),
         ("stores/stores.toml", "[kps.a]", &stores, "KpsTable"),
     ];
     let mut closed = 0;

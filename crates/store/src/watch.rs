@@ -74,7 +74,12 @@ impl Watchers {
         turned
     }
 
-    /// Whether no watcher is left: then the channel is down, and whoever runs it is to end.
+    /// Whether no watcher is left.
+    pub fn abandoned(&self) -> bool {
+        self.lock().watchers.iter().all(|watcher| watcher.strong_count() == 0)
+    }
+
+    /// The same, and then it is agreed: the channel is down, whoever runs it ends, and the next watcher is told to run it.
     pub fn ended(&self) -> bool {
         let mut inner = self.lock();
         inner.watchers.retain(|watcher| watcher.strong_count() > 0);

@@ -1,11 +1,18 @@
 //! How a source tells of changes to those who keep some of its rows in memory.
 //!
-//! A source that can (`PostgreSQL`, Redis, SQLite) has a channel on which it hears of changes, whoever made them, and passes them on
+//! A source that can (PostgreSQL, Redis, SQLite) has a channel on which it hears of changes, whoever made them, and passes them on
 //! to its watchers. While the channel is not up nothing may be believed that was kept.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::time::sleep;
+
+use crate::source::StoreError;
+
+/// Between two attempts to open a channel.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is told of a row in place of its key: keys are of any length, and may be personal.
 pub type KeyHash = [u8; 32];
@@ -92,6 +99,29 @@ impl Watchers {
     /// Whether nobody keeps anything.
     pub fn keep_nothing(&self) -> bool {
         self.lock().watchers.iter().filter_map(Weak::upgrade).all(|watcher| watcher.keeps_nothing())
+    }
+
+    /// Runs a channel: `listen` opens it, tells what it hears, and ends where it was lost, or where nobody watches any more. The
+    /// log hears when it turns, of the source with this name, and once where it never came up.
+    pub async fn keep<F>(&self, source: &str, listen: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let mut told = false;
+        while !self.ended() {
+            let Err(why) = listen().await else { continue };
+            if self.tell(Change::Lost) || !std::mem::replace(&mut told, true) {
+                tracing::warn!(source, "changes are not heard of, and caches are left aside until they are: {why}");
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The channel is up.
+    pub fn up(&self, source: &str) {
+        if self.tell(Change::Up) {
+            tracing::info!(source, "changes are heard of, and caches are used");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::error::explain;
@@ -21,8 +21,6 @@ use super::url::{self, Url};
 use crate::source::StoreError;
 use crate::watch::{Change, KeyHash, Watcher, Watchers};
 
-/// Between two attempts to open the channel.
-const PAUSE: Duration = Duration::from_millis(500);
 /// How often it is looked whether the channel still answers.
 const EVERY: Duration = Duration::from_secs(2);
 /// How long it may take to open, and to answer.
@@ -51,18 +49,7 @@ impl Listener {
     }
 
     async fn run(self: Arc<Self>) {
-        let mut told = false;
-        while !self.watchers.ended() {
-            let Err(why) = self.listen().await else { continue };
-            // Said once until it is up again, and once where it never was.
-            if self.watchers.tell(Change::Lost) || !std::mem::replace(&mut told, true) {
-                tracing::warn!(
-                    source = self.name,
-                    "changes are not heard of, and caches are left aside until they are: {why}"
-                );
-            }
-            sleep(PAUSE).await;
-        }
+        self.watchers.keep(&self.name, || self.listen()).await;
     }
 
     /// Listens until the channel is lost, or nobody watches any more.
@@ -91,9 +78,7 @@ impl Listener {
             client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(failed)
         };
         timeout(LIMIT, open).await.map_err(late)??;
-        if self.watchers.tell(Change::Up) {
-            tracing::info!(source = self.name, "changes are heard of");
-        }
+        self.watchers.up(&self.name);
         while !self.watchers.abandoned() {
             // A connection that ended is noticed at once, one that leads nowhere by its silence.
             let _ = timeout(EVERY, &mut driver.0).await;

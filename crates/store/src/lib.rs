@@ -19,6 +19,7 @@ pub mod conformance;
 mod epochs;
 pub mod guard;
 pub mod handle;
+pub mod heartbeat;
 mod lane;
 pub mod mapping;
 pub mod migration;

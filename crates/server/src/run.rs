@@ -65,6 +65,7 @@ pub(crate) async fn launch(
     tasks::spawn(reload::run(node.clone(), triggers));
     tasks::spawn(tasks::watch_sources(node.clone()));
     tasks::spawn(tasks::purge_always(node.clone()));
+    tasks::spawn(tasks::beat_always(node.clone()));
     tasks::spawn(tasks::sweep_pools(node.clone()));
     Ok(Running { node, started, admin })
 }
@@ -255,6 +256,7 @@ impl Running {
         } else {
             tracing::warn!("some requests did not end within {limit:?} and were cut off");
         }
+        tasks::say_farewell(&self.node).await;
         self.admin.finish();
         let _ = tokio::time::timeout(LAST_ANSWERS, self.admin.gone()).await;
     }

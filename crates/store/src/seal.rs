@@ -397,6 +397,10 @@ mod tests {
         assert_eq!(**own().open(&sealed, &HERE).unwrap(), *b"geheim");
         assert_eq!(own().fingerprint(false).unwrap(), own().fingerprint(true).unwrap());
 
+        // The node gets a companion: its key, under the name that it has had, is shared.
+        let shared = Key::parse(parts(&sealed).unwrap().0, &fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(**sealer(&[key("2026", 'a'), shared]).open(&sealed, &HERE).unwrap(), *b"geheim");
+
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(why(own().open(&sealed, &HERE)).contains("chmod 600"));
         fs::remove_file(&file).unwrap();

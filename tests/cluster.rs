@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::harness::cassandra::Keyspace;
 use crate::harness::folder::Client;
 use crate::harness::mysql::Mysql;
 use crate::harness::postgres::Postgres;
+use crate::harness::redis::Redis;
 use crate::harness::{Folder, Node, portcullis, wait_until};
 
 /// A node's folder whose stores are on this database.
@@ -13,19 +15,9 @@ fn shared(database: &Postgres, name: &str) -> Folder {
 }
 
 fn shared_on(kind: &str, url: &str, name: &str) -> Folder {
-    let folder = Folder::shipped();
+    let stores = format!("default = \"oauth-db\"\n[source.oauth-db]\ntype = \"{kind}\"\nurl = {{ file = \"url\" }}\n");
+    let folder = Folder::of_two(name, &stores);
     folder.write("url", url);
-    folder.write(
-        "stores/stores.toml",
-        &format!("default = \"oauth-db\"\n[source.oauth-db]\ntype = \"{kind}\"\nurl = {{ file = \"url\" }}\n"),
-    );
-    folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
-    folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
-    folder.write(
-        "policies/hello.toml",
-        "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"oauth.check-scope\"\nasked = [\"a\"]\n\
-         allowed = \"${token.scopes}\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello ${client.id}\"\n",
-    );
     folder
 }
 
@@ -39,6 +31,20 @@ fn a_token_from_one_node_is_known_on_the_other() {
 fn on_mariadb_too() {
     let database = Mysql::create();
     let [first, second] = ["node-1", "node-2"].map(|name| shared_on("mysql", &database.url(), name));
+    is_known_on_the_other(first, second);
+}
+
+#[test]
+fn on_redis_too() {
+    let server = Redis::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| server.folder(name, &server.url()));
+    is_known_on_the_other(first, second);
+}
+
+#[test]
+fn on_cassandra_too() {
+    let keyspace = Keyspace::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| keyspace.folder(name));
     is_known_on_the_other(first, second);
 }
 

@@ -12,11 +12,14 @@ use crate::harness::{DEADLINE, Folder, Node, Request, wait_until};
 /// Tokens that are revoked.
 const ROUNDS: usize = 50;
 
+fn cache(max_age: &str) -> String {
+    format!("[store.access-token]\ncache = {{ max_age = \"{max_age}\" }}\n")
+}
+
 /// A node's folder with these stores, and a cache for tokens.
 fn cached(stores: &str, max_age: &str) -> Folder {
     let folder = Folder::shipped();
-    let cache = format!("[store.access-token]\ncache = {{ max_age = \"{max_age}\" }}\n");
-    folder.write("stores/stores.toml", &format!("{stores}{cache}"));
+    folder.write("stores/stores.toml", &format!("{stores}{}", cache(max_age)));
     folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
     folder
 }
@@ -86,9 +89,9 @@ fn what_one_node_revokes_the_other_refuses_on_redis() {
     let redis = Redis::create();
     is_refused_by_the_other(
         "redis",
-        ["one", "two"].map(|_| {
-            let folder = cached(&redis.stores(), "60s");
-            folder.write("url", &redis.url());
+        ["one", "two"].map(|name| {
+            let folder = redis.folder(name, &redis.url());
+            folder.append("stores/stores.toml", &cache("60s"));
             folder
         }),
     );

@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn keys_are_changed_in_three_steps() {
         let (old, new) = (key("old", 'a'), key("new", 'b'));
-        let first = sealer(&[old.clone()]);
+        let first = sealer(std::slice::from_ref(&old));
         let sealed = first.seal(b"geheim", &HERE).unwrap();
         // Added as the second: what others seal with it already opens.
         let both = sealer(&[old.clone(), new.clone()]);

@@ -22,6 +22,8 @@ pub(crate) struct Hooked {
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
     pub(crate) after_get: Hook,
+    /// Before a `replace`.
+    pub(crate) before_replace: Hook,
     /// Before an `insert`.
     pub(crate) before_insert: Hook,
     /// Before `health`.
@@ -42,6 +44,7 @@ impl Default for Hooked {
             refuse: Box::new(|| Box::pin(async { Ok(()) })),
             before_get: nothing(),
             after_get: nothing(),
+            before_replace: nothing(),
             before_insert: nothing(),
             before_health: Box::new(before_health),
             prepare: Box::new(prepare),
@@ -73,7 +76,10 @@ impl DataSource for Hooked {
         })
     }
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
-        self.memory.replace(table, row, expected)
+        Box::pin(async move {
+            (self.before_replace)(table).await;
+            self.memory.replace(table, row, expected).await
+        })
     }
     fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
         self.memory.take(table, key)

@@ -115,6 +115,24 @@ async fn what_this_node_writes_it_knows_at_once() {
     assert_eq!(record(&cached, "k").await, None);
 }
 
+/// What is read while a write is on its way is the row as it was.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_was_read_during_a_write_goes_with_its_end() {
+    let gate = Gate::new();
+    let (source, cached) = cached(Hooked { before_replace: gate.hook(&ACCESS_TOKEN), ..Hooked::default() });
+    other_writes(&source, "k", "1").await;
+    let closed = gate.close().await;
+    let writing = tokio::spawn({
+        let cached = cached.clone();
+        async move { cached.replace(&ACCESS_TOKEN, row("k", "2"), 1).await }
+    });
+    tokio::task::yield_now().await;
+    is(&cached, "1").await;
+    drop(closed);
+    assert_eq!(writing.await.unwrap(), Ok(true));
+    is(&cached, "2").await;
+}
+
 /// The caller went away: nobody knows what became of the write.
 #[tokio::test(start_paused = true)]
 async fn a_write_that_nobody_waited_for_is_one() {

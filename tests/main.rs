@@ -9,6 +9,7 @@
 mod harness;
 
 mod admin;
+mod audit;
 mod bad_files;
 mod bad_input;
 mod cache;
@@ -41,3 +42,4 @@ mod sync;
 mod templates;
 mod token;
 mod tokeninfo;
+mod upgrade;

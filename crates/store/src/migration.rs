@@ -91,15 +91,26 @@ mod tests {
         assert_eq!((found[1].version, found[1].readable_by, found[1].sql), (2, 1, "\nCREATE b;\n"));
     }
 
+    const SCHEMAS: [(&str, &str); 5] =
+        [("sqlite", SQLITE), ("postgres", POSTGRES), ("mysql", MYSQL), ("redis", REDIS), ("cassandra", CASSANDRA)];
+
     #[test]
     fn the_files_that_ship_hold_their_migrations_without_gaps() {
-        for (name, schema) in
-            [("sqlite", SQLITE), ("postgres", POSTGRES), ("mysql", MYSQL), ("redis", REDIS), ("cassandra", CASSANDRA)]
-        {
+        for (name, schema) in SCHEMAS {
             let found = parse(schema);
             assert_eq!(schema.matches("\n-- migration ").count(), found.len(), "{name}: a head could not be read");
             let versions: Vec<u32> = found.iter().map(|m| m.version).collect();
             assert_eq!(versions, (1..=CURRENT).collect::<Vec<_>>(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_program_before_works_with_the_schema() {
+        for (name, schema) in SCHEMAS {
+            let known = parse(schema);
+            let applied: Vec<(u32, u32)> = known.iter().map(|m| (m.version, m.readable_by)).collect();
+            let before = &known[..known.len() - 1];
+            assert_eq!(missing(name, before, &applied), Ok(Vec::new()), "a rolling upgrade needs it");
         }
     }
 

@@ -16,6 +16,7 @@ use crate::admin::api::{
     RotateClient, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
+use crate::audit::Audit;
 
 /// The mapped stores that record commands work on.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub struct Stores {
     /// Access tokens.
     pub access_tokens: Arc<AccessTokens>,
     environment: Environment,
+    audit: Audit,
 }
 
 /// Where record commands find the records.
@@ -37,7 +39,7 @@ pub enum Records {
 
 impl Stores {
     /// Those of this mapping.
-    pub(crate) fn of(opened: &Opened, environment: Environment) -> Result<Stores, Refusal> {
+    pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, None);
         for (name, ..) in opened.stores() {
             match opened.store(name) {
@@ -51,7 +53,7 @@ impl Stores {
             }
         }
         match (clients, access_tokens) {
-            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, environment }),
+            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, environment, audit }),
             _ => Err(invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
         }
     }

@@ -28,6 +28,7 @@ mod lsp;
 mod lsp_recorded;
 mod metadata;
 mod mistakes;
+mod moving;
 mod mutants;
 mod outage;
 mod own_tests;

@@ -29,6 +29,8 @@ mod lsp_recorded;
 mod metadata;
 mod mistakes;
 mod mutants;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod outage;
 mod own_tests;
 mod protect;

@@ -227,7 +227,7 @@ fn the_nodes_of_a_cluster_are_seen_and_prove_that_they_share_their_stores() {
     // It ends, and takes its heartbeat.
     two.signal("TERM");
     two.end();
-    assert_eq!(living(&first), ["node-1"]);
+    wait_until("it is gone", || living(&first) == ["node-1"]);
     verify().code(1);
     first.write("url", "postgres://postgres@127.0.0.1:1/none");
     first.run(["cluster", "status"]).code(1).says("FAILS");

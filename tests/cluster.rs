@@ -48,6 +48,14 @@ fn on_cassandra_too() {
     is_known_on_the_other(first, second);
 }
 
+#[cfg(feature = "odbc")]
+#[test]
+fn by_odbc_too() {
+    let database = Postgres::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| crate::odbc::on(name, &database.url()));
+    is_known_on_the_other(first, second);
+}
+
 fn is_known_on_the_other(first: Folder, second: Folder) {
     first.run(["check"]).code(0);
     let client = first.client("partner", "a", &[]);
@@ -219,7 +227,7 @@ fn the_nodes_of_a_cluster_are_seen_and_prove_that_they_share_their_stores() {
     // It ends, and takes its heartbeat.
     two.signal("TERM");
     two.end();
-    assert_eq!(living(&first), ["node-1"]);
+    wait_until("it is gone", || living(&first) == ["node-1"]);
     verify().code(1);
     first.write("url", "postgres://postgres@127.0.0.1:1/none");
     first.run(["cluster", "status"]).code(1).says("FAILS");

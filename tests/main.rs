@@ -30,6 +30,8 @@ mod metadata;
 mod mistakes;
 mod moving;
 mod mutants;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod outage;
 mod own_tests;
 mod protect;

@@ -26,7 +26,9 @@ pub(crate) fn run(global: &Global, command: ClusterCommand, output: Output) -> E
 fn report(status: &ClusterStatus, output: Output) -> u8 {
     output.json(status);
     for source in &status.sources {
-        output.line(format_args!("{} ({})", shown(&source.source), source.stores.join(", ")));
+        let living = source.nodes.iter().filter(|node| node.lives).count();
+        let stores = source.stores.join(", ");
+        output.line(format_args!("{} ({stores}): {living} of {} nodes", shown(&source.source), status.expected));
         output.line(nodes(source));
     }
     for (store, source) in &status.local {

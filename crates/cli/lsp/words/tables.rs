@@ -44,14 +44,18 @@ pub(super) const STORES: &[Key] = &[
     (
         "source.*.type",
         "What kind of data source it is.",
-        &["sqlite", "postgres", "mysql", "redis", "cassandra", "memory"],
+        &["sqlite", "postgres", "mysql", "redis", "cassandra", "odbc", "memory"],
     ),
     ("source.*.path", "The file (`sqlite`), relative to the configuration folder.", &[]),
     ("source.*.synchronous", "How durable an answered write is (`sqlite`). Default: `\"full\"`.", &["full", "normal"]),
     ("source.*.readers", "How many threads read, 1 to 64 (`sqlite`).", &[]),
     ("source.*.busy_timeout", "How long a write waits for another process (`sqlite`). Default: `\"1s\"`.", &[]),
     ("source.*.url", "Where it is (`postgres`, `mysql`, `redis`), a secret: `{ env = \"OAUTH_DB_URL\" }`.", &[]),
-    ("source.*.max_connections", "The most connections of this node (`postgres`, `mysql`). Default: `16`.", &[]),
+    (
+        "source.*.max_connections",
+        "The most connections of this node (`postgres`, `mysql`, `odbc`). Default: `16`.",
+        &[],
+    ),
     ("source.*.prepared_statements", "Whether statements go by name (`postgres`).", BOTH),
     ("source.*.prefix", "What the names of all keys begin with (`redis`). Default: `\"portcullis\"`.", &[]),
     ("source.*.connect_timeout", "How long connecting may take (`redis`). Default: `\"2s\"`.", &[]),
@@ -67,6 +71,12 @@ pub(super) const STORES: &[Key] = &[
         &["local_quorum", "quorum"],
     ),
     ("source.*.replication", "Replicas by datacenter (`cassandra`), to make a missing keyspace.", &[]),
+    ("source.*.connection", "The ODBC connection string (`odbc`), a secret: `{ env = \"OAUTH_DB\" }`.", &[]),
+    (
+        "source.*.dialect",
+        "Which SQL the database speaks (`odbc`).",
+        &["oracle", "db2", "mssql", "postgres", "mysql", "sqlite"],
+    ),
     ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),
     (

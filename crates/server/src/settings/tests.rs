@@ -202,10 +202,6 @@ fn store_problems_have_places() {
             "default = \"a\"\n[source.a]\ntype = \"sqllite\"".to_owned(),
             "stores/stores.toml:3:8 P0103 `sqllite` is no type of data source",
         ),
-        (
-            "default = \"a\"\n[source.a]\ntype = \"odbc\"".to_owned(),
-            "stores/stores.toml:3:8 P0004 the data source `odbc` is not there yet in this version",
-        ),
         ("default = \"a\"\n[source.a]\npath = \"x\"".to_owned(), "stores/stores.toml:2:1 P0102 `type` is missing"),
         (
             "default = \"a\"\n[source.a]\ntype = \"memory\"\npath = \"x\"".to_owned(),

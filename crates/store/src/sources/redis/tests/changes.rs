@@ -22,7 +22,7 @@ async fn unheard(source: Redis) -> Cached {
 }
 
 /// One whose channel is up.
-async fn node(source: Redis) -> Cached {
+pub(super) async fn node(source: Redis) -> Cached {
     let node = unheard(source).await;
     until("the channel is up", async || node.in_use()).await;
     node

@@ -32,11 +32,16 @@ const NEXT: &str = "[store.access-token]\nnext = \"oauth-db\"\n";
 const PREVIOUS: &str = "[store.access-token]\nsource = \"oauth-db\"\nprevious = \"local\"\n";
 const AFTER: &str = "[store.access-token]\nsource = \"oauth-db\"\n";
 
-/// Puts what stands from `[store.access-token]` on in the place of what stood there, and loads it.
-fn step(folder: &Folder, node: &Node, stores: &str) -> String {
+/// Puts what stands from `[store.access-token]` on in the place of what stood there.
+fn step_file(folder: &Folder, stores: &str) {
     let before = folder.read("stores/stores.toml");
     let (head, _) = before.split_once("[store.access-token]").expect("the store is mapped");
     folder.write("stores/stores.toml", &format!("{head}{stores}"));
+}
+
+/// The same, and loads it.
+fn step(folder: &Folder, node: &Node, stores: &str) -> String {
+    step_file(folder, stores);
     let run = node.reload();
     format!("{}{}", run.stdout, run.stderr)
 }
@@ -240,6 +245,40 @@ fn one_node_moves_its_tokens_and_its_clients() {
     }
     node.tokeninfo(&token).status(200);
     node.token(&again);
+}
+
+/// What only the old source can say is 503 while that is down, and never "not found"; also for a node that starts then.
+#[test]
+fn an_old_source_that_is_down() {
+    let (shared, database) = (tempfile::tempdir().unwrap(), Postgres::create());
+    let line = database.line();
+    let folder = folder(&shared.path().join("own.db"), &database, "node");
+    folder.write("url", &database.url_over(&line));
+    step_file(&folder, AFTER);
+    let mut node = Node::start(&folder);
+    let client = folder.client("partner", "a", &[]);
+    let [live, dead] = [(); 2].map(|()| node.token(&client));
+    let revoke = |node: &Node, token: &str| {
+        node.post("/api/oauth/revoke").basic("partner", &client.secret).form(&[("token", token)]).send().status
+    };
+    assert_eq!(revoke(&node, &dead), 200);
+    step(&folder, &node, "[store.access-token]\nsource = \"local\"\nprevious = \"oauth-db\"\n");
+    for restarted in [false, true] {
+        line.cut();
+        if restarted {
+            node.signal("TERM");
+            node.end();
+            node = Node::start(&folder);
+        }
+        wait_until("it is down", || node.tokeninfo(&live).status == 503);
+        assert_eq!([node.tokeninfo(&dead).status, revoke(&node, &live), revoke(&node, &dead)], [503; 3]);
+        line.mend();
+        wait_until("it is back", || node.tokeninfo(&live).status == 200);
+        wait_until("and says what was revoked", || node.tokeninfo(&dead).status == 400);
+    }
+    assert_eq!(revoke(&node, &live), 200);
+    node.tokeninfo(&live).status(400);
+    node.token(&client);
 }
 
 /// Without `previous` it is allowed, and the warning names the remedy.

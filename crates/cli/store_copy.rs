@@ -1,9 +1,10 @@
 //! `portcullis store copy`: records from one data source to another, while nodes serve.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use server::CopyRequest;
 use server::admin::ClientError;
 use server::admin::api::{CopiedTable, CopyStep};
@@ -55,8 +56,11 @@ impl Progress {
         let lines = output.is_json() || !stdout().is_terminal();
         let bar = if lines { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         // The template is a constant: where it could not be read, the bar has its plain form.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows, {per_sec}, {elapsed}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows, {rate}, {elapsed}") {
+            // A terminal that has gone is nobody's loss.
+            let rate =
+                |state: &ProgressState, line: &mut dyn Write| write!(line, "{:.0}/s", state.per_sec()).unwrap_or(());
+            bar.set_style(style.with_key("rate", rate));
         }
         Progress { lines, bar, output, now: None, keys: 0, printed: None }
     }

@@ -64,10 +64,9 @@ async fn place(options: &Options, source: Option<&str>) -> Result<Result<(String
         }
         None => {
             let known: Vec<&str> = mapping.sources.keys().map(String::as_str).collect();
-            return Ok(Err(refused(
-                format!("there is no data source `{name}`"),
-                &format!("there is {}", known.join(", ")),
-            )));
+            let refusal =
+                refused(format!("there is no data source `{name}`"), &format!("there is {}", known.join(", ")));
+            return Ok(Err(Refusal { kind: RefusalKind::Invalid, ..refusal }));
         }
         Some(SourceSettings::Memory(_)) => {
             "its records are gone with the node: `portcullis store copy` takes them elsewhere"

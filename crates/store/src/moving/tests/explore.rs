@@ -91,13 +91,22 @@ enum Ask {
     Update,
 }
 
+/// When a call is answered that is not.
+const NEVER: usize = usize::MAX;
+
 /// A call and what came of it.
 #[derive(Clone, Debug)]
 enum Done {
     Read(Option<String>),
     Insert(String, bool),
     Take(Option<String>),
-    Replace { from: String, to: String, done: bool },
+    /// A take whose answer never came.
+    Delete,
+    Replace {
+        from: String,
+        to: String,
+        done: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -122,30 +131,45 @@ impl History {
         self.time.get()
     }
 
+    /// A call: what would come of it where its answer never comes, and then its answer.
+    async fn call<T>(&self, who: &str, lost: Done, call: Verb<'_, T>, done: impl FnOnce(&T) -> Done) -> T {
+        let event = Event { who: who.to_owned(), called: self.now(), answered: NEVER, done: lost };
+        let at = self.events.borrow().len();
+        self.events.borrow_mut().push(event);
+        let answer = call.await.unwrap();
+        let answered = self.now();
+        let event = &mut self.events.borrow_mut()[at];
+        (event.answered, event.done) = (answered, done(&answer));
+        answer
+    }
+
     async fn ask(&self, who: &str, source: &dyn DataSource, ask: Ask, content: &str) {
-        let mut called = self.now();
-        let told = |called, done| {
-            let event = Event { who: who.to_owned(), called, answered: self.now(), done };
-            self.events.borrow_mut().push(event);
-        };
         // Each row that is made has a version of its own: one source alone takes a row that was deleted and made again, between a read
         // and a write by its version, for the one that was read, and so do two.
         let row = Row { record: content.to_owned(), version: 10 * self.now() as i64, ..row("k", "") };
+        let record = |row: &Option<Row>| row.as_ref().map(|row| row.record.clone());
+        let nothing = Done::Replace { from: String::new(), to: String::new(), done: false };
         match ask {
-            Ask::Get => told(called, Done::Read(source.get(&CLIENT, KEY).await.unwrap().map(|row| row.record))),
-            Ask::List => {
-                let rows = source.list(&CLIENT, None, 9).await.unwrap();
-                told(called, Done::Read(rows.into_iter().map(|row| row.record).next()));
+            Ask::Get => {
+                self.call(who, nothing, source.get(&CLIENT, KEY), |found| Done::Read(record(found))).await;
             }
-            Ask::Insert => told(called, Done::Insert(content.to_owned(), source.insert(&CLIENT, row).await.unwrap())),
-            Ask::Take => told(called, Done::Take(source.take(&CLIENT, KEY).await.unwrap().map(|row| row.record))),
+            Ask::List => {
+                let list = source.list(&CLIENT, None, 9);
+                self.call(who, nothing, list, |rows| Done::Read(rows.first().map(|row| row.record.clone()))).await;
+            }
+            Ask::Insert => {
+                let insert = |done| Done::Insert(content.to_owned(), done);
+                self.call(who, insert(true), source.insert(&CLIENT, row), |done| insert(*done)).await;
+            }
+            Ask::Take => {
+                self.call(who, Done::Delete, source.take(&CLIENT, KEY), |found| Done::Take(record(found))).await;
+            }
             Ask::Update => {
-                let found = source.get(&CLIENT, KEY).await.unwrap();
-                told(called, Done::Read(found.as_ref().map(|row| row.record.clone())));
-                let Some(found) = found else { return };
-                called = self.now();
-                let done = source.replace(&CLIENT, row, found.version).await.unwrap();
-                told(called, Done::Replace { from: found.record, to: content.to_owned(), done });
+                let read = self.call(who, nothing, source.get(&CLIENT, KEY), |found| Done::Read(record(found))).await;
+                let Some(found) = read else { return };
+                let replace = |done| Done::Replace { from: found.record.clone(), to: content.to_owned(), done };
+                let call = source.replace(&CLIENT, row, found.version);
+                self.call(who, replace(true), call, |done| replace(*done)).await;
             }
         }
     }
@@ -160,8 +184,11 @@ impl History {
 }
 
 fn fits(left: &mut Vec<&Event>, now: Option<String>) -> bool {
-    // Any call may be next that was made before the first of the others was answered.
-    let Some(first) = left.iter().map(|event| event.answered).min() else { return true };
+    // Any call may be next that was made before the first of the others was answered. One that was never answered need not be.
+    let first = left.iter().map(|event| event.answered).min().unwrap_or(NEVER);
+    if first == NEVER {
+        return true;
+    }
     for at in 0..left.len() {
         let event = left[at];
         if event.called > first {
@@ -170,6 +197,7 @@ fn fits(left: &mut Vec<&Event>, now: Option<String>) -> bool {
         let after = match &event.done {
             Done::Read(found) => (*found == now).then(|| now.clone()),
             Done::Take(found) => (*found == now).then_some(None),
+            Done::Delete => Some(None),
             Done::Insert(content, true) => now.is_none().then(|| Some(content.clone())),
             Done::Insert(_, false) => now.is_some().then(|| now.clone()),
             Done::Replace { from, to, done: true } => (now.as_ref() == Some(from)).then(|| Some(to.clone())),
@@ -264,6 +292,8 @@ struct Scene {
     beside: Beside,
     /// Who looks when all is over: these, and once everything was settled the last ones.
     finally: Vec<Who>,
+    /// One of them ends in the middle: which, the copier last, and after how many steps.
+    ends: Option<(usize, usize)>,
 }
 
 /// Decides who goes on.
@@ -337,9 +367,16 @@ impl Scene {
             Beside::Settle => tasks.push(Box::pin(async move { sides.settle(&CLIENT, KEY).await.unwrap() })),
         }
         let mut context = Context::from_waker(Waker::noop());
+        let mut tasks: Vec<(Option<usize>, Task)> = tasks.into_iter().map(|task| (None, task)).collect();
+        if let Some((at, steps)) = self.ends {
+            tasks[at].0 = Some(steps);
+        }
         while !tasks.is_empty() {
             let at = order.choose(tasks.len());
-            if tasks[at].as_mut().poll(&mut context).is_ready() {
+            let (steps, task) = &mut tasks[at];
+            let ended = *steps == Some(0);
+            *steps = steps.map(|steps| steps.saturating_sub(1));
+            if ended || task.as_mut().poll(&mut context).is_ready() {
                 drop(tasks.remove(at));
             }
         }
@@ -437,7 +474,7 @@ fn scenes(stage: &Stage, asks: &[Ask], beside: Beside, mut with: impl FnMut(Scen
             let reads = |ask| matches!(ask, Ask::Get | Ask::List);
             if !(reads(ask) && reads(also)) {
                 let nodes = vec![(first, ask), (second, also)];
-                with(Scene { start, nodes, beside, finally: stage.finally.clone() });
+                with(Scene { start, nodes, beside, finally: stage.finally.clone(), ends: None });
             }
         }
     }
@@ -470,7 +507,8 @@ fn one_node_and_somebody_who_copies_in_every_order() {
                 .iter()
                 .flat_map(|s| stage.phases.iter().flat_map(move |w| ASKS.iter().map(move |a| (*s, *w, *a))))
             {
-                let scene = Scene { start, nodes: vec![(who, ask)], beside: *beside, finally: stage.finally.clone() };
+                let (nodes, finally) = (vec![(who, ask)], stage.finally.clone());
+                let scene = Scene { start, nodes, beside: *beside, finally, ends: None };
                 let mut all = All::default();
                 loop {
                     scene.run(&mut all);
@@ -493,6 +531,26 @@ fn three_nodes_and_somebody_who_copies_in_many_orders() {
                     scene.nodes.truncate(2);
                     scene.nodes.push((stage.phases[number % 2], ask));
                     for _ in 0..8 {
+                        seed += 1;
+                        scene.run(&mut Chance(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed)));
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// A node that is killed, or a request whose client has gone: what it was at is done or not, and everything else is as it would be.
+#[test]
+fn a_node_that_ends_in_the_middle_in_many_orders() {
+    let mut seed = 1_u64 << 32;
+    for stage in stages() {
+        for beside in [Beside::Nothing].iter().chain(stage.beside) {
+            scenes(&stage, &ASKS, *beside, |mut scene| {
+                let copier = (*beside != Beside::Nothing).then_some(scene.nodes.len());
+                for (at, steps) in [Some(0), copier].into_iter().flatten().flat_map(|at| (0..8).map(move |s| (at, s))) {
+                    scene.ends = Some((at, steps));
+                    for _ in 0..3 {
                         seed += 1;
                         scene.run(&mut Chance(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed)));
                     }

@@ -29,6 +29,7 @@ mod lsp;
 mod lsp_recorded;
 mod metadata;
 mod mistakes;
+mod moving;
 mod mutants;
 #[cfg(feature = "odbc")]
 mod odbc;

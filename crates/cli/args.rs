@@ -516,6 +516,60 @@ Examples:
 
     /// Delete expired records now; a node does it by itself, all the time
     Purge,
+
+    /// Copy records from one data source to another, while nodes serve
+    #[command(after_help = "\
+What is there already is left alone, so it may be ended at any point and run again. Both sides are compared at the end, by count
+and digest; exit code 1 where they differ, with what differs. Where stores.toml says that a store moves (`previous`), its records
+are handed over to the new source as well, and nothing of it is left in the old one. docs/stores.md says how a store moves.
+Progress is a bar on a terminal, and JSON lines elsewhere.
+
+Examples:
+  portcullis store copy --from local --to oauth-db              all stores
+  portcullis store copy --from local --to oauth-db access-token")]
+    Copy(CopyArgs),
+
+    /// Copy a SQLite data source into a file, while nodes serve; the copy is checked
+    #[command(after_help = "\
+Never writes over a file. Other databases have tools of their own, which it names.
+
+Example:
+  portcullis -c gateway store backup /backup/portcullis-$(date +%F).db")]
+    Backup(BackupArgs),
+
+    /// Put a backup where a SQLite data source has its file
+    #[command(after_help = "\
+The file of the source must not be there: stop the nodes, and move it away with its -wal and -shm.
+
+Example:
+  portcullis -c gateway store restore /backup/portcullis-2026-11-28.db")]
+    Restore(BackupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The data source that has the records
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) from: String,
+
+    /// The data source that gets them
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) to: String,
+
+    /// Which stores (default: all that have records in either source)
+    #[arg(value_name = "STORE")]
+    pub(crate) stores: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The data source (default: the `default` of stores.toml)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+
+    /// The file of the backup, relative to the current folder
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -61,12 +61,14 @@ fn node(node: &ClusterNode) -> Vec<String> {
         true => format!("up {up}"),
         false => format!("GONE, seen {} ago", duration(node.age)),
     };
+    let moving: Vec<_> = beat.beside.iter().map(|(store, part)| format!("{store} moves ({part})")).collect();
     vec![
         format!("  {}", shown(&beat.node)),
         format!("version {}", shown(&beat.version)),
         format!("files {}", shown(&beat.files)),
         format!("generation {}", beat.generation),
         seen,
+        shown(&moving.join(", ")),
     ]
 }
 

@@ -14,7 +14,6 @@ const LATER: &[(&str, &str)] = &[
     ("user", "this version has clients only"),
     ("kps", "this version keeps no key property stores"),
     ("key", "this version signs nothing"),
-    ("store copy", "the new source starts empty; clients are registered again"),
     ("store verify", "`portcullis cluster verify`"),
 ];
 

@@ -24,6 +24,7 @@ mod schema;
 mod shipped;
 mod status;
 mod store_admin;
+mod store_copy;
 mod test;
 mod token;
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use store::DataSource;
 use store::guard::Guarded;
 use store::heartbeat::{EVERY, Heartbeat, challenge, nodes, withdraw};
-use store::mapping::Opened;
+use store::mapping::{Move, Opened};
+use store::moving::Phase;
 use store::watch::key_hash;
 
 /// How long nodes have to answer a challenge: some heartbeats.
@@ -30,6 +31,15 @@ pub(crate) fn shared(stores: &Opened) -> impl Iterator<Item = &Arc<Guarded>> {
 pub(crate) fn stores_on(stores: &Opened, source: &str) -> Vec<String> {
     let used = stores.stores().filter(|(_, kind, on)| kind.table().is_some() && *on == source);
     used.map(|(name, ..)| name.to_owned()).collect()
+}
+
+/// The stores that keep the other part of their records in this source while they move, and which part that is.
+pub(crate) fn beside_on(stores: &Opened, source: &str) -> BTreeMap<String, String> {
+    let other = |m: Move| match m.phase {
+        Phase::Next => (m.new.name() == source).then(|| (m.store, String::from("next"))),
+        Phase::Previous => (m.old.name() == source).then(|| (m.store, String::from("previous"))),
+    };
+    stores.moves().filter_map(other).collect()
 }
 
 /// A hash of the files that nodes of a cluster have in common, by whatever version of this program: not `node.toml`, where names and
@@ -146,9 +156,10 @@ fn drift(sources: &[ClusterSource]) -> Vec<String> {
         };
         drift.extend(by("versions", &|node| node.version.clone()));
         drift.extend(by("policies and stores", &|node| format!("files {}", node.files)));
-        drift.extend(by(&format!("stores on {source}"), &|node| match node.stores.is_empty() {
-            true => String::from("none"),
-            false => node.stores.join(", "),
+        drift.extend(by(&format!("stores on {source}"), &|node| {
+            let moving = node.beside.iter().map(|(store, part)| format!("{store} ({part})"));
+            let all: Vec<String> = node.stores.iter().cloned().chain(moving).collect();
+            if all.is_empty() { String::from("none") } else { all.join(", ") }
         }));
         // A node that has sealed nothing yet may have no key.
         let keys: BTreeSet<_> = nodes.iter().filter_map(|node| node.key.as_ref()).collect();
@@ -230,7 +241,11 @@ fn verdict(
         problems.extend(failed.as_ref().map(|why| format!("data source `{source}`: {why}")));
         for node in &all {
             let here = nodes.iter().map(|node| &node.heartbeat).find(|heartbeat| heartbeat.node == *node);
-            let lacks = |beat: &Heartbeat| stores.iter().find(|store| !beat.stores.contains(store)).cloned();
+            let lacks = |beat: &Heartbeat| {
+                // A node that is a step before or behind in a move shares the store as well.
+                let has = |store: &&String| beat.stores.contains(store) || beat.beside.contains_key(*store);
+                stores.iter().find(|store| !has(store)).cloned()
+            };
             let problem = match here {
                 None => Some(format!(
                     "node `{node}` does not use data source `{source}`, where this mapping keeps `{}`",
@@ -274,6 +289,7 @@ mod tests {
             seen_at: 1,
             key: None,
             stores: vec!["clients".into()],
+            beside: BTreeMap::new(),
             rival: false,
             answers: Vec::new(),
         };
@@ -292,6 +308,8 @@ mod tests {
         assert_eq!(drift(|b| b.heartbeat.version = "2".into()), ["versions: `a` 1; `b` 2"]);
         assert_eq!(drift(|b| b.heartbeat.files = "g".into()), ["policies and stores: `a` files f; `b` files g"]);
         assert_eq!(drift(|b| b.heartbeat.stores.clear()), ["stores on db: `a` clients; `b` none"]);
+        let moves = |b: &mut ClusterNode| drop(b.heartbeat.beside.insert("access-token".into(), "next".into()));
+        assert_eq!(drift(moves), ["stores on db: `a` clients; `b` clients, access-token (next)"]);
         assert_eq!(drift(|b| b.heartbeat.key = Some("k".into())), [""; 0], "one of them has sealed nothing yet");
         assert_eq!(drift(|b| b.heartbeat.rival = true), ["names: two nodes are called `b`"]);
         // The generation is counted from each start, and one that is gone differs from nobody.

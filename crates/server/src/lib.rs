@@ -13,7 +13,9 @@ pub mod admin;
 mod audit;
 mod clock;
 mod cluster;
+mod copying;
 mod expiry;
+mod files;
 mod hop;
 mod idle;
 mod joined;
@@ -37,6 +39,8 @@ mod tests;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};
+pub use copying::{CopyRequest, CopyTold, store_copy};
+pub use files::{store_backup, store_restore};
 pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
 pub use look::{Look, look};
 pub use mutants::{Fate, MutantOutcome, MutantReport, mutants};

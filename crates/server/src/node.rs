@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use policy::Diagnostics;
 use policy::filter::Keeper;
 use policy::ports::Environment;
+use store::mapping::Move;
 use tokio::sync::mpsc;
 
 use crate::listen::{Listeners, RequestIds};
@@ -37,6 +38,8 @@ pub(crate) struct Node {
     sources_down: Mutex<BTreeMap<String, String>>,
     /// The last load that was refused, until one is taken.
     refused: Mutex<Option<RefusedLoad>>,
+    /// Stores that move, whose old source has nothing of them any more: see [`Move::name`].
+    emptied: Mutex<BTreeSet<String>>,
     /// Asks for a load.
     pub(crate) triggers: mpsc::Sender<Trigger>,
 }
@@ -80,6 +83,7 @@ impl Node {
             draining: AtomicBool::new(false),
             sources_down: Mutex::default(),
             refused: Mutex::default(),
+            emptied: Mutex::default(),
             triggers: parts.triggers,
         })
     }
@@ -136,6 +140,15 @@ impl Node {
 
     fn down(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.sources_down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing of the store was found in its old source any more.
+    pub(crate) fn is_emptied(&self, moving: &Move) -> bool {
+        self.emptied.lock().unwrap_or_else(PoisonError::into_inner).contains(&moving.name())
+    }
+
+    pub(crate) fn set_emptied(&self, moves: BTreeSet<String>) {
+        *self.emptied.lock().unwrap_or_else(PoisonError::into_inner) = moves;
     }
 
     pub(crate) fn refused(&self) -> MutexGuard<'_, Option<RefusedLoad>> {

@@ -119,7 +119,7 @@ pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
 }
 
 /// The stores as the files map them. Policies are not looked at: records can be worked on while one is broken.
-async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
+pub(crate) async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
     let options = options.clone();
     tasks::blocking(move || {
         let reading = Reading::new(&options, true);

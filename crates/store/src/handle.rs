@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
+use crate::source::Table;
 use crate::tables;
 
 /// The kinds of store that can be mapped.
@@ -59,6 +60,15 @@ impl Kind {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::Clients => Some(tables::CLIENT.name),
             _ => None,
+        }
+    }
+
+    /// All tables of its records, which move together: tokens are nothing without the epochs that refuse them.
+    pub fn tables(self) -> &'static [&'static Table] {
+        match self {
+            Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
+            Kind::Clients => const { &[&tables::CLIENT] },
+            _ => &[],
         }
     }
 }

@@ -4,6 +4,7 @@
 //! And they prove that a source is shared: whoever wants to know writes a *challenge* into it, and the nodes that have that same
 //! source answer it with their next heartbeat.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ pub struct Heartbeat {
     pub key: Option<String>,
     /// The stores that it keeps in this source.
     pub stores: Vec<String>,
+    /// Stores that move, and keep the other part of their records here: `access-token` is `next` where this is the new source, `previous`
+    /// where it is the old one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub beside: BTreeMap<String, String>,
     /// Another process writes heartbeats by the same name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rival: bool,
@@ -157,6 +162,7 @@ mod tests {
             seen_at,
             key: None,
             stores: vec!["clients".into()],
+            beside: BTreeMap::new(),
             rival: false,
             answers: Vec::new(),
         }

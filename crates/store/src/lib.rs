@@ -24,6 +24,7 @@ pub mod heartbeat;
 mod lane;
 pub mod mapping;
 pub mod migration;
+pub mod moving;
 pub mod purge;
 pub mod record;
 pub mod seal;

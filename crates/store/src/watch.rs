@@ -3,7 +3,7 @@
 //! A source that can (PostgreSQL, Redis, SQLite) has a channel on which it hears of changes, whoever made them, and passes them on
 //! to its watchers. While the channel is not up nothing may be believed that was kept.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -41,6 +41,39 @@ pub trait Watcher: Send + Sync {
     fn told(&self, change: Change<'_>);
     /// Whether nothing is kept now, so that nobody need look for changes.
     fn keeps_nothing(&self) -> bool;
+}
+
+/// One of two watchers that stand for one: on each of two sources, which together have all changes. The channel is up while both are.
+pub struct Half {
+    number: usize,
+    up: Arc<Mutex<[bool; 2]>>,
+    whole: Weak<dyn Watcher>,
+}
+
+/// The two halves of a watcher.
+pub fn halves(whole: Weak<dyn Watcher>) -> [Arc<Half>; 2] {
+    let up = Arc::<Mutex<[bool; 2]>>::default();
+    [0, 1].map(|number| Arc::new(Half { number, up: up.clone(), whole: whole.clone() }))
+}
+
+impl Watcher for Half {
+    fn told(&self, change: Change<'_>) {
+        let Some(whole) = self.whole.upgrade() else { return };
+        // Held while it is told, so that of two at once the later word counts.
+        let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Up => up[self.number] = true,
+            Change::Lost => up[self.number] = false,
+            Change::Row(..) | Change::Any => {}
+        }
+        if change != Change::Up || *up == [true; 2] {
+            whole.told(change);
+        }
+    }
+
+    fn keeps_nothing(&self) -> bool {
+        self.whole.upgrade().is_none_or(|whole| whole.keeps_nothing())
+    }
 }
 
 /// The watchers of one source, and whether its channel is up.

@@ -79,6 +79,16 @@ pub(super) const STORES: &[Key] = &[
     ),
     ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),
+    (
+        "store.*.next",
+        "The source to which it will move; still written in `source`, read in both. First step, on all nodes.",
+        &[],
+    ),
+    (
+        "store.*.previous",
+        "The source from which it moves to `source`. Second step; take it out when that is empty.",
+        &[],
+    ),
     ("store.*.timeout", "The most that one read or write may wait for its source, 50ms to 4s. Default: `\"4s\"`.", &[]),
     ("store.*.retries", "How often a read that failed quickly is tried again, 0 to 3. Default: `1`.", &[]),
     ("kps.*.source", "The data source that keeps its records.", &[]),

@@ -14,6 +14,7 @@ use store::Kind;
 use store::cached::CacheSettings;
 use store::guard::FailurePolicy;
 use store::mapping::{self, Mapping, StoreMapping};
+use store::moving::Phase;
 use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
 
@@ -30,6 +31,7 @@ pub(crate) struct StoreSettings {
     pub(crate) types: BTreeMap<String, String>,
     source_places: BTreeMap<String, Place>,
     store_places: BTreeMap<String, Place>,
+    moving_places: BTreeMap<String, Place>,
     default_place: Option<Place>,
 }
 
@@ -48,6 +50,10 @@ impl StoreSettings {
     pub(super) fn refuse_local(&self, nodes: u32, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
         let mut by_line: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
         for (store, source) in self.mapping.node_local() {
+            if source != self.source_of(store) {
+                self.refuse_local_move(store, source, nodes, cluster, diagnostics);
+                continue;
+            }
             let own = self.store_places.contains_key(store);
             // Stores on the default are mended by one line together; others each by their own.
             by_line.entry((own, if own { store } else { source })).or_default().push(store);
@@ -68,6 +74,32 @@ impl StoreSettings {
                 None => diagnostic,
             });
         }
+    }
+
+    /// P0402: a store that moves from or to a source that only this node sees. Each node would hand over what it alone has, and
+    /// the others would not know of it until then.
+    fn refuse_local_move(
+        &self,
+        store: &str,
+        source: &str,
+        nodes: u32,
+        cluster: Option<&Place>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let message = format!(
+            "store `{store}` moves from or to `{source}`, which is local to a node, and `[cluster] nodes` is {nodes}"
+        );
+        let help =
+            "move between sources that all nodes share; records of one node go along with `portcullis store copy`";
+        let problem = Problem::error(codes::LOCAL_STORE, message).with_help(help);
+        let diagnostic = match self.moving_place(store) {
+            Some(place) => problem.at(place).with_label("another node cannot see these records"),
+            None => problem.nowhere(),
+        };
+        diagnostics.push(match cluster {
+            Some(place) => diagnostic.with_related(place.clone(), "several nodes"),
+            None => diagnostic,
+        });
     }
 
     /// Whether the source can keep the store's records.
@@ -94,6 +126,36 @@ impl StoreSettings {
                 format!("{help}; declare it: `[source.{other}]`, `type = \"sqlite\"`, `path = \"var/portcullis.db\"`")
             }
         })
+    }
+
+    /// Where `next` or `previous` of this store stands.
+    fn moving_place(&self, store: &str) -> Option<Place> {
+        self.moving_places.get(store).cloned()
+    }
+
+    /// P0108: a move that goes nowhere.
+    fn same_place(&self, store: &str, source: &str, other: &str) -> Problem {
+        let message = match source == other {
+            true => format!("store `{store}` cannot move from `{source}` to itself"),
+            false => format!("store `{store}` cannot move between `{source}` and `{other}`: they are one place"),
+        };
+        let help = match self.mapping.moving(store) {
+            Some((Phase::Next, _)) => {
+                "`next` names the source to which the records go; `source` stays the one that has them"
+            }
+            _ => "`previous` names the source that has the records; `source` is the one to which they go",
+        };
+        Problem::error(codes::STORE, message).with_help(help)
+    }
+
+    /// P0108: a move from or to a file that people write.
+    fn cannot_move(&self, store: &str, source: &str) -> Problem {
+        let message = format!(
+            "store `{store}` cannot move from or to `{source}`: people write it, and a move notes in both what went"
+        );
+        let help =
+            "leave it out; `portcullis client add --id ID` registers a client of the file anew, with a new secret";
+        Problem::error(codes::STORE, message).with_help(help)
     }
 
     fn source_of(&self, store: &str) -> &str {
@@ -138,6 +200,7 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
         types: BTreeMap::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
+        moving_places: BTreeMap::new(),
         default_place: None,
     };
     let Some(document) = document else { return stores };
@@ -176,8 +239,9 @@ fn tables<'a>(keys: &mut Keys<'a>, table: &'a Table) -> Vec<(&'a Entry, &'a Tabl
 impl StoreSettings {
     /// The sources that stores name.
     fn used(&self) -> BTreeSet<String> {
-        let named = self.mapping.stores.values().filter_map(|store| store.source.clone());
-        named.chain([self.mapping.default.clone()]).collect()
+        let stores = self.mapping.stores.values();
+        let named = stores.flat_map(|store| [store.source.clone(), store.moving.clone().map(|(_, other)| other)]);
+        named.flatten().chain([self.mapping.default.clone()]).collect()
     }
 
     fn read_store(&mut self, within: Within<'_>, name: &Entry, table: &Table, diagnostics: &mut Diagnostics) {
@@ -187,28 +251,37 @@ impl StoreSettings {
             None => known_kind(&mut keys, &name.name, name.name_span),
         };
         let source = keys.text("source");
-        for (key, what, instead) in [
-            (
-                "previous",
-                "`previous`",
-                "leave it out: the old source's records stay behind, and clients must be registered anew",
-            ),
-            ("next", "`next`", "leave it out, and write `source` on all nodes at once"),
-        ] {
-            if let Some(entry) = keys.entry(key) {
-                keys.push(not_yet(what, instead).at(keys.place_of(entry.name_span)));
-            }
-        }
         let cache = read_cache(&mut keys, within, kind);
+        let moving = self.read_moving(&name.name, &mut keys);
         if let Some(source) = &source {
             self.store_places.insert(name.name.clone(), keys.place_of(source.span));
         }
         let failure = failure_policy(&mut keys);
         if let Some(kind) = kind {
             let source = source.map(|s| s.value.to_owned());
-            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, failure, cache });
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, moving, failure, cache });
         }
         super::finish(keys, diagnostics);
+    }
+
+    /// `next` or `previous`: the source beside the store's own, while it moves.
+    fn read_moving(&mut self, store: &str, keys: &mut Keys<'_>) -> Option<(Phase, String)> {
+        let (next, previous) = (keys.text("next"), keys.text("previous"));
+        let (phase, other) = match (next, previous) {
+            (Some(next), Some(previous)) => {
+                let problem = Problem::error(codes::STORE, format!("store `{store}` has both `next` and `previous`"));
+                let help =
+                    "a move has two steps: first `next` on all nodes, then the new `source` and `previous` on all";
+                let place = keys.place_of(previous.span);
+                keys.push(problem.with_help(help).at(place).with_related(keys.place_of(next.span), "the step before"));
+                return None;
+            }
+            (Some(next), None) => (Phase::Next, next),
+            (None, Some(previous)) => (Phase::Previous, previous),
+            (None, None) => return None,
+        };
+        self.moving_places.insert(store.to_owned(), keys.place_of(other.span));
+        Some((phase, other.value.to_owned()))
     }
 
     fn read_source(
@@ -268,6 +341,13 @@ impl StoreSettings {
                 mapping::Problem::UnknownSource { store, source } => (unknown(&source), self.store_place(&store)),
                 mapping::Problem::CannotKeep { store, source } => {
                     (Some(self.cannot_keep(&store, &source)), self.store_place(&store))
+                }
+                mapping::Problem::UnknownMoving { store, source } => (unknown(&source), self.moving_place(&store)),
+                mapping::Problem::SamePlace { store, source, other } => {
+                    (Some(self.same_place(&store, &source, &other)), self.moving_place(&store))
+                }
+                mapping::Problem::CannotMove { store, source } => {
+                    (Some(self.cannot_move(&store, &source)), self.moving_place(&store))
                 }
                 mapping::Problem::SharedTable { store, other, source } => {
                     let message = format!(

@@ -61,6 +61,7 @@ fn heartbeat(node: &Node, source: &Arc<Guarded>) -> Option<Heartbeat> {
         seen_at: now,
         key: stores.sealer().fingerprint(false).ok().flatten(),
         stores: cluster::stores_on(stores, source.name()),
+        beside: cluster::beside_on(stores, source.name()),
         rival: false,
         answers: Vec::new(),
     })

@@ -289,6 +289,42 @@ async fn other_tables_are_read_anew() {
     assert_eq!(cached.get(&EPOCH, b"k").await.unwrap().unwrap().record, "2");
 }
 
+/// While a store moves, both of its sources must tell.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_moves_is_told_by_both_sources() {
+    use crate::moving::{Alone, Moving, Phase};
+    let (old, new) = (Arc::new(telling()), Arc::new(telling()));
+    let over = |new: Arc<Hooked>| Arc::new(Moving::new(old.clone(), new, Phase::Previous));
+    let cached = Cached::new(over(new.clone()), settings(9), &[&ACCESS_TOKEN]);
+    other_writes(&new, "k", "{\"n\":1}").await;
+    is(&cached, "{\"n\":1}").await;
+    for (source, other) in [(&old, &new), (&new, &old)] {
+        tell(source, Change::Up);
+        assert!(!cached.in_use(), "one of them is up");
+        tell(other, Change::Up);
+        assert!(cached.in_use());
+        is(&cached, "{\"n\":1}").await;
+        let invalidations = counts(&cached)[3];
+        tell(source, changed("k"));
+        assert_eq!(counts(&cached)[3], invalidations + 1);
+        tell(source, Change::Lost);
+        assert!(!cached.in_use(), "one of them is lost");
+        tell(other, Change::Lost);
+    }
+    // One that tells nothing: the age is all there is.
+    let cached = Cached::new(over(Arc::new(Hooked::default())), settings(9), &[&ACCESS_TOKEN]);
+    assert_eq!(record(&cached, "k").await, None);
+    assert!(cached.in_use());
+    tell(&old, Change::Lost);
+    assert!(cached.in_use(), "it does not hang on the one that does tell");
+    // On one source it is told as without.
+    let cached = Cached::new(Arc::new(Alone::new(new.clone())), settings(9), &[&ACCESS_TOKEN]);
+    is(&cached, "{\"n\":1}").await;
+    assert!(!cached.in_use());
+    tell(&new, Change::Up);
+    assert!(cached.in_use());
+}
+
 crate::conformance!(conformance, async {
     let source = Arc::new(InMemory::new());
     Fresh::new(Arc::new(Cached::new(source, settings(1000), &[&ACCESS_TOKEN])))

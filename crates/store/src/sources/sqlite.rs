@@ -22,6 +22,7 @@ use crate::tables;
 use crate::watch::{Watcher, Watchers};
 
 mod answers;
+pub mod backup;
 mod changes;
 mod failures;
 mod file;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
+use crate::kps::Kps;
 use crate::tables;
 
 /// The kinds of store that can be mapped.
@@ -58,6 +59,7 @@ impl Kind {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
     }
@@ -70,6 +72,8 @@ pub enum StoreHandle {
     AccessToken(Arc<AccessTokens>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// A key property store.
+    Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.
     Mapped(Kind),
 }

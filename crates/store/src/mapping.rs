@@ -12,6 +12,7 @@ use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
 use crate::guard::Guarded;
 use crate::handle::{Kind, StoreHandle};
+use crate::kps::{self, Kps};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
 
@@ -24,6 +25,8 @@ pub struct Mapping {
     pub sources: BTreeMap<String, SourceSettings>,
     /// `[store.NAME]`; a kind that has no store of its own name gets one on the default source.
     pub stores: BTreeMap<String, StoreMapping>,
+    /// `[kps.NAME]`, by `kps.NAME`: what the stores of that name and of the kind `Kps` hold.
+    pub kps: BTreeMap<String, Arc<kps::Settings>>,
 }
 
 /// `[store.NAME]`
@@ -69,7 +72,7 @@ impl Mapping {
     /// All stores on memory sources, for tests.
     pub fn in_memory() -> Mapping {
         let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
-        Mapping { default: "memory".into(), sources, stores: BTreeMap::new() }
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), kps: BTreeMap::new() }
     }
 
     /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
@@ -102,7 +105,8 @@ impl Mapping {
         }
         let mut tables: BTreeMap<(&'static str, &str), &str> = BTreeMap::new();
         for (store, (kind, source)) in self.stores() {
-            let Some(table) = kind.table() else { continue };
+            // Key property stores share a table, each under its name.
+            let Some(table) = kind.table().filter(|_| kind != Kind::Kps) else { continue };
             if let Some(other) = tables.insert((table, self.place(source)), store) {
                 let (store, other, source) = (store.to_owned(), other.to_owned(), source.to_owned());
                 problems.push(Problem::SharedTable { store, other, source });
@@ -180,7 +184,12 @@ impl Opened {
             .collect();
         let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
             let guarded = &sources.get(source)?.guarded;
-            let handle = previous.and_then(|p| p.kept(name, kind, guarded)).unwrap_or_else(|| handle(kind, guarded));
+            let kps = mapping.kps.get(name);
+            let kept = previous.and_then(|p| p.kept(name, kind, guarded)).filter(|handle| match handle {
+                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.settings() == settings),
+                _ => true,
+            });
+            let handle = kept.unwrap_or_else(|| handle(kind, guarded, kps));
             Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle }))
         });
         let stores = stores.collect();
@@ -249,11 +258,15 @@ impl Opened {
     }
 }
 
-fn handle(kind: Kind, guarded: &Arc<Guarded>) -> StoreHandle {
+fn handle(kind: Kind, guarded: &Arc<Guarded>, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
     let source: Arc<dyn DataSource> = guarded.clone();
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        Kind::Kps => match kps {
+            Some(settings) => StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), None))),
+            None => StoreHandle::Mapped(kind),
+        },
         kind => StoreHandle::Mapped(kind),
     }
 }
@@ -268,7 +281,7 @@ mod tests {
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
         let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
-        Mapping { default: default.into(), sources, stores }
+        Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
 
     fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {

@@ -65,6 +65,7 @@ fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,
     }
 }

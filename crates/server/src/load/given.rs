@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes, Secret, credential};
+use store::kps::Columns;
 use store::record::{ClientSecret, Introspects};
 use store::{AccessToken, Client};
 
@@ -35,6 +36,9 @@ pub struct GivenTable {
     /// Access tokens that were issued, in every store of access tokens.
     #[serde(default)]
     pub(super) tokens: Vec<GivenToken>,
+    /// Rows of key property stores, by the names of the stores: `[[given.kps.partners]]`.
+    #[serde(default)]
+    pub(super) kps: Named<Vec<Spanned<Columns>>>,
     /// What upstreams answer, by their names; one that is not named cannot be reached. A list is one answer for each request, in order.
     #[serde(default)]
     pub(super) upstreams: Named<GivenAnswers>,

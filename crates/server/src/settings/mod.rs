@@ -1,6 +1,7 @@
 //! `node.toml` and `stores/stores.toml`, read and checked: every problem at its place, all at once.
 
 mod clients;
+mod kps;
 mod listener;
 mod log;
 mod node;

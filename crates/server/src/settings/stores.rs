@@ -13,7 +13,7 @@ use store::Kind;
 use store::mapping::{self, Mapping, StoreMapping};
 use store::sources::{ReadSettings, SourceSettings};
 
-use super::{Within, clients, not_yet};
+use super::{Within, clients, kps, not_yet};
 
 /// The mapping of a folder without `stores/stores.toml`.
 const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
@@ -105,13 +105,18 @@ impl StoreSettings {
         let shared =
             |settings: &SourceSettings| !settings.node_local() && stores.iter().all(|s| self.fits(s, settings));
         match self.mapping.sources.iter().find(|(_, settings)| shared(settings)) {
-            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[store.{}]`", stores[0]),
+            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[{}]`", section(stores[0])),
             Some((shared, _)) => format!("write `default = \"{shared}\"`: all nodes can reach that source"),
             None => format!(
                 "add a source that all nodes can reach (`[source.shared]`, `type = \"postgres\"`, `url = {{ env = \"OAUTH_DB_URL\" }}`) and write `{key} = \"shared\"`"
             ),
         }
     }
+}
+
+/// The table that declares a store: `store.clients`, `kps.partners`.
+fn section(store: &str) -> String {
+    if store.starts_with("kps.") { store.to_owned() } else { format!("store.{store}") }
 }
 
 fn sentence(stores: &[&str]) -> String {
@@ -128,7 +133,7 @@ pub(super) fn built_in() -> Option<Document> {
 
 pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
     let mut stores = StoreSettings {
-        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new() },
+        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new(), kps: BTreeMap::new() },
         types: BTreeMap::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
@@ -142,13 +147,16 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
         stores.default_place = Some(keys.place_of(default.span));
     }
     let named = keys.table("store");
-    let kps = keys.table("kps");
+    let declared = keys.table("kps");
     for (name, table) in named.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_store(within, name, table, diagnostics);
     }
-    let mut kps_sources = Vec::new();
-    for (_, table) in kps.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
-        kps_sources.extend(read_kps(within.inner(table), diagnostics));
+    let mut kps = Vec::new();
+    for (name, table) in declared.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
+        if let Some(declared) = kps::read(within.inner(table), name, diagnostics) {
+            stores.add_kps(within, &declared);
+            kps.push(declared);
+        }
     }
     let used = stores.used();
     let sources = keys.table("source");
@@ -161,7 +169,7 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
     }
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
-    stores.link(kps_sources, diagnostics);
+    stores.link(&kps, diagnostics);
     stores
 }
 
@@ -212,6 +220,17 @@ impl StoreSettings {
         super::finish(keys, diagnostics);
     }
 
+    /// A key property store is a store by the name `kps.NAME`.
+    fn add_kps(&mut self, within: Within<'_>, declared: &kps::Declared) {
+        let name = format!("kps.{}", declared.settings.name);
+        if let Some(source) = &declared.source {
+            self.store_places.insert(name.clone(), within.place(source.span));
+        }
+        let source = declared.source.as_ref().map(|source| source.value.clone());
+        self.mapping.stores.insert(name.clone(), StoreMapping { kind: Kind::Kps, source });
+        self.mapping.kps.insert(name, declared.settings.clone());
+    }
+
     fn read_source(
         &mut self,
         within: Within<'_>,
@@ -251,7 +270,7 @@ impl StoreSettings {
     }
 
     /// Checks that every name is there.
-    fn link(&self, kps_sources: Vec<(String, Place)>, diagnostics: &mut Diagnostics) {
+    fn link(&self, kps: &[kps::Declared], diagnostics: &mut Diagnostics) {
         let unknown = |source: &str| {
             // One that is there but has problems of its own was told already.
             let known = self.source_places.keys().map(String::as_str);
@@ -282,22 +301,13 @@ impl StoreSettings {
                 diagnostics.push(problem.at(place));
             }
         }
-        for (source, place) in kps_sources {
-            diagnostics.extend(unknown(&source).map(|p| p.at(place)).map_or_else(Diagnostics::new, Diagnostics::from));
+        for declared in kps {
+            let source = declared.source.as_ref().map_or(self.mapping.default.as_str(), |source| &source.value);
+            if let Some(kind) = self.types.get(source) {
+                declared.check_source(kind, source, diagnostics);
+            }
         }
     }
-}
-
-/// `[kps.NAME]`: mapped and checked; nothing uses it yet.
-fn read_kps(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
-    let mut keys = Keys::new(within.file, within.table);
-    let source = keys.text("source").map(|s| (s.value.to_owned(), keys.place_of(s.span)));
-    keys.required_text("key");
-    if let Some(cache) = keys.entry("cache") {
-        keys.push(not_yet("`cache` of a store", "leave it out").at(keys.place_of(cache.name_span)));
-    }
-    super::finish(keys, diagnostics);
-    source
 }
 
 fn known_kind(keys: &mut Keys<'_>, name: &str, span: Span) -> Option<Kind> {

@@ -149,13 +149,32 @@ impl Kps {
 
     /// The row with this second key, opened. Of two rows none is taken: somebody has to say which is meant.
     pub async fn get_second(&self, value: &str, now: u64) -> Result<Option<Found>, StoreError> {
+        let found = self.get_second_kept(value, now).await?;
+        found.map(|found| self.open(found)).transpose()
+    }
+
+    /// The same with what is sealed as it is kept.
+    pub async fn get_second_kept(&self, value: &str, now: u64) -> Result<Option<Found>, StoreError> {
         let Some(value) = self.settings.asked_second_key(value) else { return Ok(None) };
         let mut rows = self.with_second_key(&value, now).await?.into_iter();
         match (rows.next(), rows.next()) {
             (None, _) => Ok(None),
-            (Some(row), None) => self.found(&row).and_then(|found| self.open(found)).map(Some),
+            (Some(row), None) => self.found(&row).map(Some),
             (Some(one), Some(other)) => Err(self.ambiguous(&one, &other)),
         }
+    }
+
+    /// Whether a row would fit by itself; its key, where it has one already.
+    pub fn check(&self, columns: Columns) -> Result<Option<String>, KpsError> {
+        self.writable()?;
+        let settings = &*self.settings;
+        columns.keys().try_for_each(|name| settings.column(name).map(drop))?;
+        let fit = settings.fit(columns)?;
+        if settings.auto_id && !fit.contains_key(&settings.key) {
+            return Ok(None);
+        }
+        Kps::row(settings, fit.clone())?;
+        Ok(Some(settings.key_of(&fit)?))
     }
 
     /// Puts a row.

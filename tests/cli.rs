@@ -10,7 +10,7 @@ const WORKS: &[&str] = &[
     "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "token", "store",
     "help",
 ];
-const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "user", "kps", "key", "cluster", "store copy"];
+const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "user", "key", "cluster", "store copy"];
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()

@@ -9,6 +9,7 @@ mod client;
 mod explain;
 mod fmt;
 mod init;
+mod kps;
 mod later;
 mod log_lines;
 mod logs;
@@ -83,6 +84,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Client(command) => client::run(global, command, output),
         Command::Token(command) => token::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
+        Command::Kps(command) => kps::run(global, command, output),
     }
 }
 

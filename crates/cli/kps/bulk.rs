@@ -66,7 +66,9 @@ impl Work {
             (None, None) => RowFormat::Json,
         };
         if output.is_json() && args.out.is_none() && format != RowFormat::Json {
-            return Err(Failure::usage("with `--json` standard output is JSON").with_help("name a file: --out rows.csv"));
+            return Err(
+                Failure::usage("with `--json` standard output is JSON").with_help("name a file: --out rows.csv")
+            );
         }
         Ok(Work::Export { store: args.store, format, out: args.out, open: args.open })
     }
@@ -85,7 +87,9 @@ impl Work {
         }
         if backup.kps != args.store {
             let message = format!("`{file}` is a backup of `kps.{}`, not of `kps.{}`", backup.kps, args.store);
-            return Err(Failure::usage(message).with_help("`kps export --open` and `kps import` move rows to another store"));
+            return Err(
+                Failure::usage(message).with_help("`kps export --open` and `kps import` move rows to another store")
+            );
         }
         Ok(Work::Restore { store: args.store, rows: backup.rows })
     }
@@ -291,13 +295,9 @@ mod tests {
         let mut rows = vec![row(1); 2 * ROWS + 1];
         rows.extend([row(BYTES), row(BYTES), row(1)]);
         let batches = batches(&rows);
-        assert_eq!(batches.iter().map(|(first, batch)| (*first, batch.len())).collect::<Vec<_>>(), [
-            (0, 200),
-            (200, 200),
-            (400, 1),
-            (401, 1),
-            (402, 1),
-            (403, 1)
-        ]);
+        assert_eq!(
+            batches.iter().map(|(first, batch)| (*first, batch.len())).collect::<Vec<_>>(),
+            [(0, 200), (200, 200), (400, 1), (401, 1), (402, 1), (403, 1)]
+        );
     }
 }

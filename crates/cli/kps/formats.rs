@@ -33,7 +33,8 @@ pub(super) fn format_of(given: Option<RowFormat>, file: &Path) -> Result<RowForm
 pub(super) fn read(store: &str, format: RowFormat, name: &str, text: &str) -> Result<Vec<Columns>, Failure> {
     match format {
         RowFormat::Json => serde_json::from_str(text).map_err(|why| {
-            Failure::usage(format!("`{name}` is no list of rows: {why}")).with_help("[{ \"id\": \"acme\", \"limit\": 10 }]")
+            Failure::usage(format!("`{name}` is no list of rows: {why}"))
+                .with_help("[{ \"id\": \"acme\", \"limit\": 10 }]")
         }),
         RowFormat::Toml => from_toml(store, name, text),
         RowFormat::Csv => from_csv(name, text),
@@ -60,10 +61,12 @@ struct TomlFile {
 
 fn from_toml(store: &str, name: &str, text: &str) -> Result<Vec<Columns>, Failure> {
     let file = Arc::new(SourceFile::new(name, text));
-    let read = parse(&file).and_then(|document| deserialize::<TomlFile>(&file, &document.root, &["client"], &NoOutside));
+    let read =
+        parse(&file).and_then(|document| deserialize::<TomlFile>(&file, &document.root, &["client"], &NoOutside));
     let mut read = read.map_err(|problems| Failure::usage(render(&problems, false)))?;
     read.kps.remove(store).ok_or_else(|| {
-        Failure::usage(format!("`{name}` has no rows of `{store}`")).with_help(format!("`[[kps.{store}]]` begins a row"))
+        Failure::usage(format!("`{name}` has no rows of `{store}`"))
+            .with_help(format!("`[[kps.{store}]]` begins a row"))
     })
 }
 

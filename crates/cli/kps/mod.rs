@@ -108,7 +108,8 @@ fn put(args: KpsPutArgs) -> Result<(String, PutRows), Failure> {
         Some(text) => {
             let text = if text == "-" { read(Path::new("-"))? } else { text.clone() };
             serde_json::from_str(&text).map_err(|why| {
-                Failure::usage(format!("`--row` is no JSON object: {why}")).with_help("--row '{\"id\": \"acme\", \"limit\": 10}'")
+                Failure::usage(format!("`--row` is no JSON object: {why}"))
+                    .with_help("--row '{\"id\": \"acme\", \"limit\": 10}'")
             })?
         }
     };
@@ -121,8 +122,12 @@ fn put(args: KpsPutArgs) -> Result<(String, PutRows), Failure> {
     if columns.is_empty() {
         return Err(Failure::usage("no column is given").with_help("portcullis kps put partners id=acme limit=10"));
     }
-    let request =
-        PutRows { rows: vec![columns], mode: mode(&args.mode), ttl_seconds: args.ttl.map(|ttl| ttl.as_secs()), check_only: false };
+    let request = PutRows {
+        rows: vec![columns],
+        mode: mode(&args.mode),
+        ttl_seconds: args.ttl.map(|ttl| ttl.as_secs()),
+        check_only: false,
+    };
     Ok((args.store, request))
 }
 

@@ -10,8 +10,9 @@ use policy::Body;
 use policy::exchange::Request;
 use policy::ports::{BoxFuture, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
 use policy::testing::{Fixture, Ran};
+use store::kps::{Column, ColumnType, Settings};
 use store::sources::memory::Memory;
-use store::{AccessTokens, Clients, DataSource, StoreHandle};
+use store::{AccessTokens, Clients, DataSource, Kps, StoreHandle};
 
 use crate::LIBRARY;
 
@@ -30,7 +31,29 @@ pub(crate) fn world() -> Fixture {
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
-        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source))))
+        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
+}
+
+/// A key property store with the columns `id`, `email`, `limit` and `last_seen`.
+pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
+    let columns = [
+        ("id", ColumnType::Text),
+        ("email", ColumnType::Text),
+        ("limit", ColumnType::Integer),
+        ("last_seen", ColumnType::Time),
+    ];
+    let column = |of| Column { of, encrypted: false, named: None };
+    let settings = Settings {
+        name: "partners".into(),
+        key: "id".into(),
+        second_key: Some("email".into()),
+        columns: columns.map(|(name, of)| (name.to_owned(), column(of))).into(),
+        auto_id: false,
+        ttl: None,
+        table: None,
+    };
+    Arc::new(Kps::new(source, Arc::new(settings), None))
 }
 
 /// A GET with these headers.

@@ -254,7 +254,10 @@ impl Kps {
             let sealed = value.as_str().filter(|text| Sealer::is_sealed(text));
             let Some(sealed) = sealed else {
                 let why = format!("`kps.{}`: the column `{name}` of a row is not sealed", self.settings.name);
-                return Err(StoreError::Broken(format!("{why}: `portcullis kps reencrypt {}` seals it", self.settings.name)));
+                return Err(StoreError::Broken(format!(
+                    "{why}: `portcullis kps reencrypt {}` seals it",
+                    self.settings.name
+                )));
             };
             let opened = self.sealer()?.open(sealed, &self.place(&found.key, name).of())?;
             *value = serde_json::from_slice(&opened).map_err(|_| {
@@ -354,7 +357,9 @@ impl Kps {
         let Some(other) = others.iter().find(|other| other.key != row.key) else { return Ok(()) };
         let column = self.settings.second_key.as_deref().unwrap_or_default();
         let (other, name) = (self.key_in(other), &self.settings.name);
-        Err(KpsError::Taken(format!("the second key `{column}` of this row is that of the row `{other}` in `kps.{name}`")))
+        Err(KpsError::Taken(format!(
+            "the second key `{column}` of this row is that of the row `{other}` in `kps.{name}`"
+        )))
     }
 
     /// The live rows with this second key.
@@ -377,7 +382,9 @@ impl Kps {
     fn writable(&self) -> Result<(), KpsError> {
         let name = &self.settings.name;
         if let Some(table) = &self.settings.table {
-            return Err(KpsError::ReadOnly(format!("`kps.{name}` is the table `{table}` of the database, which is only read")));
+            return Err(KpsError::ReadOnly(format!(
+                "`kps.{name}` is the table `{table}` of the database, which is only read"
+            )));
         }
         if self.source.capabilities().read_only {
             let remedy = "write the row in the file that the source's `path` names";

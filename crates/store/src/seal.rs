@@ -196,13 +196,15 @@ impl Sealer {
 
     fn named(&self, id: &str, place: &Place<'_>) -> Result<&Key, StoreError> {
         let unknown = |known: String| {
-            let why = format!("it was sealed with the key `{id}`, which this node does not have (it has {known}); add it to");
+            let why =
+                format!("it was sealed with the key `{id}`, which this node does not have (it has {known}); add it to");
             broken(place, &format!("{why} `[encryption] keys` in node.toml"))
         };
         match &self.encryption {
-            Encryption::Keys(keys) => keys.iter().find(|key| *key.id == *id).ok_or_else(|| {
-                unknown(keys.iter().map(|key| format!("`{}`", key.id)).collect::<Vec<_>>().join(", "))
-            }),
+            Encryption::Keys(keys) => keys
+                .iter()
+                .find(|key| *key.id == *id)
+                .ok_or_else(|| unknown(keys.iter().map(|key| format!("`{}`", key.id)).collect::<Vec<_>>().join(", "))),
             Encryption::Own => {
                 let own = self.own(false)?;
                 if *own.id == *id { Ok(own) } else { Err(unknown(format!("its own, `{}`", own.id))) }

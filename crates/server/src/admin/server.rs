@@ -108,7 +108,8 @@ impl Admin {
             return refuse(RefusalKind::Unauthorized, "the admin address asks for its token", Some(help));
         }
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let largest = if matches!(segments.as_slice(), ["kps", ..] | ["api", "kps", ..]) { LARGEST_ROWS } else { LARGEST };
+        let largest =
+            if matches!(segments.as_slice(), ["kps", ..] | ["api", "kps", ..]) { LARGEST_ROWS } else { LARGEST };
         let body = match Limited::new(receive_body(body, PATIENCE), largest).collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
@@ -260,13 +261,7 @@ async fn on_records(
 }
 
 /// Rows of key property stores.
-async fn on_rows(
-    stores: &records::Stores,
-    method: &Method,
-    path: &[&str],
-    query: Option<&str>,
-    body: &[u8],
-) -> Answer {
+async fn on_rows(stores: &records::Stores, method: &Method, path: &[&str], query: Option<&str>, body: &[u8]) -> Answer {
     match (method.as_str(), path) {
         ("GET", []) => json(StatusCode::OK, &stores.list_kps()),
         ("GET", [name]) => match work::page(query) {
@@ -286,7 +281,8 @@ async fn on_rows(
             Err(refusal) => refused(&refusal),
         },
         ("GET", [name, key]) => {
-            let asks = |what: &str| query.unwrap_or_default().split('&').any(|pair| pair.strip_suffix("=true") == Some(what));
+            let asks =
+                |what: &str| query.unwrap_or_default().split('&').any(|pair| pair.strip_suffix("=true") == Some(what));
             let (name, key) = (work::decoded(name), work::decoded(key));
             outcome(stores.get_row(&name, &key, asks("second"), asks("open")).await)
         }

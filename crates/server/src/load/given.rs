@@ -10,9 +10,9 @@ use policy::settings::{Duration, Literal, Spanned};
 use policy::testing::{Given, Named, OrCase};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use store::kps::Columns;
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes, Secret, credential};
-use store::kps::Columns;
 use store::record::{ClientSecret, Introspects};
 use store::{AccessToken, Client};
 

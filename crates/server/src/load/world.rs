@@ -11,10 +11,10 @@ use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
 use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
-use store::oauth::{ClientId, GrantId};
-use store::source::Table;
 use store::kps::{KpsError, Mode, Put};
 use store::mapping::Opened;
+use store::oauth::{ClientId, GrantId};
+use store::source::Table;
 use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
 
 use super::canned::Canned;

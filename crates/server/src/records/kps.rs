@@ -9,9 +9,7 @@ use store::Kps;
 use store::kps::{Columns, Found, KpsError, Mode, Put};
 
 use super::{Records, Stores, failed, invalid};
-use crate::admin::api::kps::{
-    KpsView, PutMode, PutRows, Reencrypt, Reencrypted, RowDone, RowList, RowView,
-};
+use crate::admin::api::kps::{KpsView, PutMode, PutRows, Reencrypt, Reencrypted, RowDone, RowList, RowView};
 use crate::admin::api::{Done, Refusal, RefusalKind};
 use crate::admin::{Client as AdminClient, ClientError};
 

@@ -11,8 +11,8 @@ use store::mapping::Opened;
 use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
 pub use self::clients::{HashedSecret, hash_secret};
-pub(crate) use self::kps::refusal as kps_refusal;
 pub(crate) use self::clients::{check_grant, check_hash, check_id, check_known_method, check_public};
+pub(crate) use self::kps::refusal as kps_refusal;
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
     RotateClient, TokenView,

@@ -124,7 +124,9 @@ impl Declared {
                     Problem::error(codes::STORE, message).with_help(help)
                 }
                 Want::Writes(setting) if kind == "file" => {
-                    let message = format!("`{setting}` is of rows that Portcullis writes, and `{source}` is a file that people write");
+                    let message = format!(
+                        "`{setting}` is of rows that Portcullis writes, and `{source}` is a file that people write"
+                    );
                     let help = format!("take `{setting}` out, or name another source");
                     Problem::error(codes::STORE, message).with_help(help)
                 }

@@ -133,7 +133,12 @@ pub(super) fn built_in() -> Option<Document> {
 
 pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
     let mut stores = StoreSettings {
-        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new(), kps: BTreeMap::new() },
+        mapping: Mapping {
+            default: String::new(),
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            kps: BTreeMap::new(),
+        },
         types: BTreeMap::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),

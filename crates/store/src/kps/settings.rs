@@ -226,9 +226,10 @@ impl Settings {
         let kind = describe(&value);
         let value = match column {
             Some(column) if column.encrypted && value.as_str().is_some_and(Sealer::is_sealed) => value,
-            Some(column) => {
-                column.of.take(value).ok_or_else(|| Unfit::new(name, format!("it is to be {}, not {kind}", column.of)))?
-            }
+            Some(column) => column
+                .of
+                .take(value)
+                .ok_or_else(|| Unfit::new(name, format!("it is to be {}, not {kind}", column.of)))?,
             None if self.is_key(name) => match value {
                 Json::String(_) => value,
                 _ => return Err(Unfit::new(name, format!("a key is text, not {kind}"))),

@@ -4,7 +4,7 @@
 -- may start at once. Where its role may not create tables, a DBA runs the file once, whole; running it again changes nothing:
 --
 --     psql --single-transaction --set ON_ERROR_STOP=1 --file postgres.sql "$DATABASE_URL"
---     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease TO portcullis'
+--     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps TO portcullis'
 --
 -- The tables lie in the first schema of the role's search_path. Give Portcullis a database or a schema of its own.
 --

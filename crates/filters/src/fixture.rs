@@ -1,6 +1,7 @@
 //! What the unit tests of filters share: policies over the whole library, upstreams that tell what they were sent, stores
 //! in memory.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
@@ -11,6 +12,7 @@ use policy::exchange::Request;
 use policy::ports::{BoxFuture, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
 use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
+use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
 use store::{AccessTokens, Clients, DataSource, Kps, StoreHandle};
 
@@ -35,25 +37,28 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
 }
 
-/// A key property store with the columns `id`, `email`, `limit` and `last_seen`.
+/// A key property store with the columns `id`, `email`, `limit`, `last_seen` and `password`, which is encrypted.
 pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
     let columns = [
         ("id", ColumnType::Text),
         ("email", ColumnType::Text),
         ("limit", ColumnType::Integer),
         ("last_seen", ColumnType::Time),
+        ("password", ColumnType::Text),
     ];
-    let column = |of| Column { of, encrypted: false, named: None };
+    let column = |(name, of): (&str, _)| (name.to_owned(), Column { of, encrypted: name == "password", named: None });
     let settings = Settings {
         name: "partners".into(),
         key: "id".into(),
         second_key: Some("email".into()),
-        columns: columns.map(|(name, of)| (name.to_owned(), column(of))).into(),
+        columns: columns.map(column).into(),
         auto_id: false,
         ttl: None,
         table: None,
     };
-    Arc::new(Kps::new(source, Arc::new(settings), None))
+    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
+    let sealer = Sealer::new(&Encryption::Keys(vec![key]), Path::new(""));
+    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer)))
 }
 
 /// A GET with these headers.

@@ -6,6 +6,7 @@ use store::mapping::Opened;
 
 use crate::admin::api::{PurgedSource, SourceCheck};
 use crate::admin::{check_sources, purge_sources};
+use crate::cluster::{self, ClusterStatus, ClusterVerdict};
 use crate::load::{Before, Draft, Gate, Reading, run_tests};
 use crate::options::Options;
 use crate::records::Stores;
@@ -71,6 +72,21 @@ pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnos
     // One that does not open is told by its purge.
     let _ = opened.prepare().await;
     Ok(purge_sources(&opened, &clock::environment()).await)
+}
+
+/// The nodes that share the sources of this folder's stores, as their heartbeats there tell.
+pub async fn cluster_status(options: &Options) -> Result<ClusterStatus, Diagnostics> {
+    let (reading, opened) = mapped(options).await?;
+    // One that does not open is told by what cannot be read from it.
+    let _ = opened.prepare().await;
+    Ok(cluster::status(&opened, reading.settings.node.cluster_nodes, &clock::environment()).await)
+}
+
+/// Proves through the shared sources that the nodes share the stores of this folder.
+pub async fn cluster_verify(options: &Options) -> Result<ClusterVerdict, Diagnostics> {
+    let (reading, opened) = mapped(options).await?;
+    let _ = opened.prepare().await;
+    Ok(cluster::verify(&opened, reading.settings.node.cluster_nodes, &clock::environment()).await)
 }
 
 /// The whole configuration, compiled.

@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::alarm::Alarm;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::strain::{LIMIT, Strain};
+use crate::watch::Watcher;
 
 /// What a request may wait for its sources, all verbs together: it is answered within 5 s.
 const BUDGET: Duration = Duration::from_millis(4500);
@@ -248,6 +249,10 @@ impl DataSource for Guarded {
             }
             outcome
         })
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.source.watch(watcher)
     }
 }
 

@@ -33,7 +33,7 @@ const WITH_ONE_KEY: usize = 16;
 pub struct Kps {
     source: Arc<dyn DataSource>,
     settings: Arc<Settings>,
-    sealer: Option<Arc<Sealer>>,
+    sealer: Arc<Sealer>,
 }
 
 /// A row that is there.
@@ -119,8 +119,8 @@ impl From<Unfit> for KpsError {
 }
 
 impl Kps {
-    /// The store over this source. Without a sealer no column can be encrypted.
-    pub fn new(source: Arc<dyn DataSource>, settings: Arc<Settings>, sealer: Option<Arc<Sealer>>) -> Self {
+    /// The store over this source; what is encrypted is sealed by this sealer.
+    pub fn new(source: Arc<dyn DataSource>, settings: Arc<Settings>, sealer: Arc<Sealer>) -> Self {
         Kps { source, settings, sealer }
     }
 
@@ -132,6 +132,11 @@ impl Kps {
     /// What it is declared to hold.
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// Whether it was made of these.
+    pub(crate) fn is_for(&self, settings: &Arc<Settings>, sealer: &Arc<Sealer>) -> bool {
+        self.settings == *settings && Arc::ptr_eq(&self.sealer, sealer)
     }
 
     /// The row with this key, opened: what was sealed is in clear. `now` is in Unix seconds.
@@ -259,7 +264,7 @@ impl Kps {
                     self.settings.name
                 )));
             };
-            let opened = self.sealer()?.open(sealed, &self.place(&found.key, name).of())?;
+            let opened = self.sealer.open(sealed, &self.place(&found.key, name).of())?;
             *value = serde_json::from_slice(&opened).map_err(|_| {
                 StoreError::Broken(format!("`kps.{}`: what is sealed in `{name}` is no value", self.settings.name))
             })?;
@@ -294,8 +299,8 @@ impl Kps {
                 let Some(value) = columns.get_mut(name) else { continue };
                 let place = self.place(key, name);
                 let sealed = match value.as_str().filter(|text| Sealer::is_sealed(text)) {
-                    Some(sealed) => self.sealer()?.reseal(sealed, &place.of())?,
-                    None => Some(self.sealer()?.seal(value.to_string().as_bytes(), &place.of())?),
+                    Some(sealed) => self.sealer.reseal(sealed, &place.of())?,
+                    None => Some(self.sealer.seal(value.to_string().as_bytes(), &place.of())?),
                 };
                 if let Some(sealed) = sealed {
                     *value = Json::String(sealed);
@@ -334,11 +339,11 @@ impl Kps {
             let place = self.place(key, name);
             match value.as_str().filter(|text| Sealer::is_sealed(text)) {
                 // Somebody gives back what was read. What was sealed for another place would never open again.
-                Some(sealed) => drop(self.sealer()?.open(sealed, &place.of()).map_err(|why| Unfit {
+                Some(sealed) => drop(self.sealer.open(sealed, &place.of()).map_err(|why| Unfit {
                     column: Some(name.to_owned()),
                     why: format!("this sealed value is not one of this row: {why}"),
                 })?),
-                None => *value = Json::String(self.sealer()?.seal(value.to_string().as_bytes(), &place.of())?),
+                None => *value = Json::String(self.sealer.seal(value.to_string().as_bytes(), &place.of())?),
             }
         }
         self.kept_row(key, columns, expires_at)
@@ -406,10 +411,6 @@ impl Kps {
     fn key_in(&self, row: &Row) -> String {
         let key = row.key.get(self.settings.name.len() + 1..).unwrap_or_default();
         String::from_utf8_lossy(key).into_owned()
-    }
-
-    fn sealer(&self) -> Result<&Sealer, StoreError> {
-        self.sealer.as_deref().ok_or_else(|| StoreError::Broken("this program seals nothing".into()))
     }
 
     fn place<'a>(&self, key: &'a str, column: &'a str) -> OwnPlace<'a> {

@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+pub mod cached;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
@@ -18,6 +19,7 @@ pub mod conformance;
 mod epochs;
 pub mod guard;
 pub mod handle;
+pub mod heartbeat;
 pub mod kps;
 mod lane;
 pub mod mapping;
@@ -31,6 +33,7 @@ mod strain;
 pub mod tables;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;

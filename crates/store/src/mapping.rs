@@ -9,12 +9,15 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::access_tokens::AccessTokens;
+use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
 use crate::guard::Guarded;
 use crate::handle::{Kind, StoreHandle};
 use crate::kps::{self, Kps};
+use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
+use crate::tables::ACCESS_TOKEN;
 
 /// Which store keeps its records where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Mapping {
     pub stores: BTreeMap<String, StoreMapping>,
     /// `[kps.NAME]`, by `kps.NAME`: what the stores of that name and of the kind `Kps` hold.
     pub kps: BTreeMap<String, Arc<kps::Settings>>,
+    /// `[encryption]` of the node: the keys of what is sealed.
+    pub encryption: Encryption,
 }
 
 /// `[store.NAME]`
@@ -36,6 +41,8 @@ pub struct StoreMapping {
     pub kind: Kind,
     /// The data source; none = the default.
     pub source: Option<String>,
+    /// Whether rows are remembered, and how.
+    pub cache: Option<CacheSettings>,
 }
 
 /// What is wrong with a mapping.
@@ -72,7 +79,9 @@ impl Mapping {
     /// All stores on memory sources, for tests.
     pub fn in_memory() -> Mapping {
         let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
-        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), kps: BTreeMap::new() }
+        // A key that goes with the records.
+        let encryption = Key::random("memory").map_or(Encryption::Missing, |key| Encryption::Keys(vec![key]));
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), kps: BTreeMap::new(), encryption }
     }
 
     /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
@@ -142,6 +151,8 @@ struct OpenedStore {
     source: String,
     kind: Kind,
     handle: StoreHandle,
+    /// The cache before its source, where it has one.
+    cache: Option<Arc<Cached>>,
 }
 
 /// The data sources and stores of one generation. What did not change since the one before is the same object: connections,
@@ -149,6 +160,7 @@ struct OpenedStore {
 pub struct Opened {
     sources: BTreeMap<String, OpenedSource>,
     stores: BTreeMap<String, OpenedStore>,
+    sealer: Arc<Sealer>,
 }
 
 /// A store whose source is another one than before: its old records stay behind.
@@ -169,6 +181,8 @@ impl Opened {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let sealer = previous.map(|p| &p.sealer).filter(|sealer| *sealer.encryption() == mapping.encryption);
+        let sealer = sealer.cloned().unwrap_or_else(|| Arc::new(Sealer::new(&mapping.encryption, base)));
         let kept = |name: &str, settings: &SourceSettings| {
             let before = previous?.sources.get(name)?;
             (before.settings == *settings).then(|| before.guarded.clone())
@@ -184,31 +198,55 @@ impl Opened {
             .collect();
         let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
             let guarded = &sources.get(source)?.guarded;
+            let settings = mapping.stores.get(name).and_then(|store| store.cache);
             let kps = mapping.kps.get(name);
-            let kept = previous.and_then(|p| p.kept(name, kind, guarded)).filter(|handle| match handle {
-                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.settings() == settings),
+            let kept = previous.and_then(|p| p.kept(name, kind, guarded, settings)).filter(|(handle, _)| match handle {
+                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
                 _ => true,
             });
-            let handle = kept.unwrap_or_else(|| handle(kind, guarded, kps));
-            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle }))
+            let (handle, cache) = kept.unwrap_or_else(|| {
+                let cache = cache(kind, guarded, settings);
+                let source = cache.clone().map_or_else(|| guarded.clone() as Arc<dyn DataSource>, |cache| cache);
+                match kps {
+                    Some(settings) => (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache),
+                    None => (handle(kind, source), cache),
+                }
+            });
+            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle, cache }))
         });
         let stores = stores.collect();
-        Ok(Opened { sources, stores })
+        Ok(Opened { sources, stores, sealer })
     }
 
     /// All stores in memory, ready to be used: for tests.
     pub async fn in_memory() -> Opened {
-        let opened = Opened::new(&Mapping::in_memory(), Path::new(""), None)
-            .unwrap_or_else(|_| Opened { sources: BTreeMap::new(), stores: BTreeMap::new() });
+        let mapping = Mapping::in_memory();
+        let opened = Opened::new(&mapping, Path::new(""), None).unwrap_or_else(|_| Opened {
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            sealer: Arc::new(Sealer::new(&mapping.encryption, Path::new(""))),
+        });
         opened.prepare().await;
         opened
     }
 
-    /// The handle of a store, where it has the same kind and the same source.
-    fn kept(&self, name: &str, kind: Kind, guarded: &Arc<Guarded>) -> Option<StoreHandle> {
+    /// The handle of a store and its cache, where it has the same kind, the same source and the same cache.
+    fn kept(
+        &self,
+        name: &str,
+        kind: Kind,
+        guarded: &Arc<Guarded>,
+        cache: Option<CacheSettings>,
+    ) -> Option<(StoreHandle, Option<Arc<Cached>>)> {
         let store = self.stores.get(name).filter(|store| store.kind == kind)?;
         let before = self.sources.get(&store.source)?;
-        Arc::ptr_eq(&before.guarded, guarded).then(|| store.handle.clone())
+        let same = Arc::ptr_eq(&before.guarded, guarded) && store.cache.as_ref().map(|c| c.settings()) == cache;
+        same.then(|| (store.handle.clone(), store.cache.clone()))
+    }
+
+    /// Seals and opens what must be recoverable, with the node's keys.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
     }
 
     /// The store with this name.
@@ -219,6 +257,11 @@ impl Opened {
     /// All stores: name, kind, and the name of the source.
     pub fn stores(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
         self.stores.iter().map(|(name, store)| (name.as_str(), store.kind, store.source.as_str()))
+    }
+
+    /// The stores that remember rows, with their caches.
+    pub fn caches(&self) -> impl Iterator<Item = (&str, &Arc<Cached>)> {
+        self.stores.iter().filter_map(|(name, store)| Some((name.as_str(), store.cache.as_ref()?)))
     }
 
     /// The data source with this name.
@@ -258,15 +301,19 @@ impl Opened {
     }
 }
 
-fn handle(kind: Kind, guarded: &Arc<Guarded>, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
-    let source: Arc<dyn DataSource> = guarded.clone();
+/// The cache of a store of this kind, where it is to have one. Clients are remembered by their store itself, and nobody is refused for
+/// what was remembered of them: a cache below it would not know when to read anew.
+fn cache(kind: Kind, guarded: &Arc<Guarded>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
+    match kind {
+        Kind::AccessToken => Some(Arc::new(Cached::new(guarded.clone(), settings?, &[&ACCESS_TOKEN]))),
+        _ => None,
+    }
+}
+
+fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
-        Kind::Kps => match kps {
-            Some(settings) => StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), None))),
-            None => StoreHandle::Mapped(kind),
-        },
         kind => StoreHandle::Mapped(kind),
     }
 }
@@ -279,7 +326,7 @@ mod tests {
     fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
         let memory = || SourceSettings::Memory(Default::default());
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
-        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned) };
+        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned), cache: None };
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
         Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
@@ -347,7 +394,9 @@ mod tests {
         mapping.sources.insert("b".into(), file("clients.toml", Default::default()));
         assert_eq!(mapping.problems(), []);
         let cannot = |store: &str| Problem::CannotKeep { store: store.into(), source: "b".into() };
-        mapping.stores.insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()) });
+        mapping
+            .stores
+            .insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()), cache: None });
         assert_eq!(mapping.problems(), [cannot("replay")]);
         mapping.stores.clear();
         mapping.default = "b".into();
@@ -371,6 +420,24 @@ mod tests {
         assert_eq!(after.moved(&before), [moved]);
         let changed = open(&mapping("b", &[]), Some(&after));
         assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+    }
+
+    #[test]
+    fn a_cache_lives_on_until_its_settings_change() {
+        let mut mapping = mapping("a", &[("access-token", Kind::AccessToken, None), ("clients", Kind::Clients, None)]);
+        let with = |mapping: &mut Mapping, name: &str, cache| mapping.stores.get_mut(name).unwrap().cache = cache;
+        let cache = |opened: &Opened| opened.caches().map(|(name, cache)| (name.to_owned(), cache.clone())).next();
+        let without = open(&mapping, None);
+        assert!(cache(&without).is_none());
+        with(&mut mapping, "access-token", Some(CacheSettings::default()));
+        let first = open(&mapping, Some(&without));
+        let (name, made) = cache(&first).unwrap();
+        assert_eq!(name, "access-token");
+        assert!(Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", Some(CacheSettings { entries: 7, ..CacheSettings::default() }));
+        assert!(!Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", None);
+        assert!(cache(&open(&mapping, Some(&first))).is_none());
     }
 
     #[tokio::test]

@@ -244,7 +244,7 @@ impl fmt::Debug for Sealer {
 }
 
 /// Whether a file with this mode can be read or written by every user: a key must not. A group may, since secrets are mounted so.
-pub fn open_to_others(mode: u32) -> bool {
+fn open_to_others(mode: u32) -> bool {
     mode & 0o007 != 0
 }
 

@@ -1,7 +1,10 @@
 //! A source for the tests of what stands above sources: memory, with hooks around `get` and others.
 
+use std::sync::Weak;
+
 use crate::source::{BoxFuture, Capabilities, DataSource, Health, Row, Table, Verb};
 use crate::sources::memory::Memory;
+use crate::watch::{Watcher, Watchers};
 
 /// Runs before or after a `get` of the table; whoever asked waits for it.
 pub(crate) type Hook = Box<dyn Fn(&'static Table) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -11,6 +14,8 @@ pub(crate) struct Hooked {
     pub(crate) memory: Memory,
     /// Says that expired rows go by themselves.
     pub(crate) ttl: bool,
+    /// Tells of changes, where a test does.
+    pub(crate) watchers: Option<Watchers>,
     /// Before the row is read.
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
@@ -31,6 +36,7 @@ impl Default for Hooked {
         Hooked {
             memory: Memory::new(),
             ttl: false,
+            watchers: None,
             before_get: nothing(),
             after_get: nothing(),
             before_insert: nothing(),
@@ -91,6 +97,9 @@ impl DataSource for Hooked {
             (self.before_health)().await;
             self.memory.health().await
         })
+    }
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.watchers.as_ref().map(|watchers| watchers.add(watcher)).is_some()
     }
 }
 

@@ -2,6 +2,7 @@
 //! still. It is arranged anew for every test.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use policy::testing::{Given, Received, TestClock, TestRandom, World};
 use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
 use store::kps::{KpsError, Mode, Put};
-use store::mapping::Opened;
+use store::mapping::{Mapping, Opened};
+use store::seal::Sealer;
 use store::oauth::{ClientId, GrantId};
 use store::source::Table;
 use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
@@ -45,6 +47,8 @@ pub(crate) struct TestWorld {
     tokens: Vec<Arc<AccessTokens>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
+    /// Seals with a key that goes with the world.
+    sealer: Arc<Sealer>,
     upstreams: BTreeMap<String, Arc<Canned>>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
@@ -62,6 +66,7 @@ impl TestWorld {
             clients: Vec::new(),
             tokens: Vec::new(),
             kps: BTreeMap::new(),
+            sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
             clock: Arc::default(),
             random: Arc::default(),
@@ -79,7 +84,7 @@ impl TestWorld {
         let slate = Arc::new(Slate::default());
         self.stores.insert(name.to_owned(), (kind, slate.clone()));
         if let Some(settings) = kps {
-            let kps = Arc::new(Kps::new(slate, settings.clone(), None));
+            let kps = Arc::new(Kps::new(slate, settings.clone(), self.sealer.clone()));
             self.kps.insert(settings.name.clone(), kps.clone());
             return StoreHandle::Kps(kps);
         }

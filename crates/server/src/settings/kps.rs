@@ -78,10 +78,6 @@ pub(super) fn read(within: Within<'_>, name: &Entry, diagnostics: &mut Diagnosti
         keys.push(problem.with_help(help).at(keys.place_of(auto.span)));
     }
     let mut wants = Vec::new();
-    if let Some(column) = columns.values().find(|column| column.value.encrypted) {
-        let problem = not_yet("`encrypted`", "leave it out, and keep what is secret elsewhere");
-        keys.push(problem.at(keys.place_of(column.span)));
-    }
     let sealed = columns.values().find(|column| column.value.encrypted).map(|column| column.span);
     for (setting, span) in [
         ("auto_id", auto_id.as_ref().filter(|auto| auto.value).map(|auto| auto.span)),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{
@@ -10,7 +11,9 @@ use policy::reader::{
 use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
+use store::cached::CacheSettings;
 use store::mapping::{self, Mapping, StoreMapping};
+use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
 
 use super::{Within, clients, kps, not_yet};
@@ -138,6 +141,7 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
             sources: BTreeMap::new(),
             stores: BTreeMap::new(),
             kps: BTreeMap::new(),
+            encryption: Encryption::Own,
         },
         types: BTreeMap::new(),
         source_places: BTreeMap::new(),
@@ -168,10 +172,6 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
     for (name, table) in sources.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_source(within, name, table, used.contains(name.name.as_str()), diagnostics);
     }
-    if let Some(entry) = keys.entry("encryption") {
-        let instead = "nothing in this version must be sealed: leave it out";
-        keys.push(not_yet("`[encryption]`", instead).at(keys.place_of(entry.name_span)));
-    }
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
     stores.link(&kps, diagnostics);
@@ -200,11 +200,6 @@ impl StoreSettings {
         let source = keys.text("source");
         for (key, what, instead) in [
             (
-                "cache",
-                "`cache` of a store",
-                "leave it out: clients are cached for at most 1 s by themselves, all else is read anew",
-            ),
-            (
                 "previous",
                 "`previous`",
                 "leave it out: the old source's records stay behind, and clients must be registered anew",
@@ -215,12 +210,13 @@ impl StoreSettings {
                 keys.push(not_yet(what, instead).at(keys.place_of(entry.name_span)));
             }
         }
+        let cache = read_cache(&mut keys, within, kind);
         if let Some(source) = &source {
             self.store_places.insert(name.name.clone(), keys.place_of(source.span));
         }
         if let Some(kind) = kind {
             let source = source.map(|s| s.value.to_owned());
-            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source });
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, cache });
         }
         super::finish(keys, diagnostics);
     }
@@ -232,7 +228,7 @@ impl StoreSettings {
             self.store_places.insert(name.clone(), within.place(source.span));
         }
         let source = declared.source.as_ref().map(|source| source.value.clone());
-        self.mapping.stores.insert(name.clone(), StoreMapping { kind: Kind::Kps, source });
+        self.mapping.stores.insert(name.clone(), StoreMapping { kind: Kind::Kps, source, cache: None });
         self.mapping.kps.insert(name, declared.settings.clone());
     }
 
@@ -315,6 +311,42 @@ impl StoreSettings {
     }
 }
 
+/// `cache = { entries, max_age }`.
+fn read_cache(keys: &mut Keys<'_>, within: Within<'_>, kind: Option<Kind>) -> Option<CacheSettings> {
+    let table = keys.table("cache")?;
+    let place = within.place(table.span);
+    if kind == Some(Kind::Clients) {
+        let problem = Problem::error(codes::STORE, "clients have a cache of their own, of at most 1 s");
+        keys.push(problem.with_help("leave `cache` out").at(place));
+        return None;
+    }
+    let mut cache = CacheSettings::default();
+    let mut inner = Keys::new(within.file, table.value);
+    if let Some(entries) = inner.int("entries") {
+        match usize::try_from(entries.value).ok().filter(|n| (1..=10_000_000).contains(n)) {
+            Some(number) => cache.entries = number,
+            None => {
+                let problem = Problem::error(codes::BAD_VALUE, "`entries` is out of its bounds");
+                inner.push(problem.with_help("from 1 to 10000000").at(within.place(entries.span)));
+            }
+        }
+    }
+    if let Some(max_age) = inner.duration("max_age") {
+        match max_age.value.0 {
+            age if (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&age) => cache.max_age = age,
+            _ => {
+                let problem = Problem::error(codes::BAD_VALUE, "`max_age` is out of its bounds");
+                let help = "from 10ms to 60s: what was revoked is accepted for so long where the change is not told";
+                inner.push(problem.with_help(help).at(within.place(max_age.span)));
+            }
+        }
+    }
+    match inner.finish() {
+        Ok(found) | Err(found) => keys.extend(found),
+    }
+    Some(cache)
+}
+
 fn known_kind(keys: &mut Keys<'_>, name: &str, span: Span) -> Option<Kind> {
     let kind = Kind::named(name);
     if kind.is_none() {
@@ -379,6 +411,9 @@ impl Outside for Lenient<'_> {
     }
     fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
         self.0.content(path)
+    }
+    fn open_to_others(&self, path: &str) -> bool {
+        self.0.open_to_others(path)
     }
     fn clear_secrets(&self) -> bool {
         self.0.clear_secrets()

@@ -2,6 +2,7 @@
 
 mod check;
 mod each;
+mod heartbeat;
 mod pools;
 mod purge;
 mod sources;
@@ -11,6 +12,7 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 
 pub(crate) use check::check_source;
+pub(crate) use heartbeat::{beat_always, say_farewell};
 pub(crate) use pools::sweep_pools;
 pub(crate) use purge::{purge_always, purge_source};
 pub(crate) use sources::watch_sources;

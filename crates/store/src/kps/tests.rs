@@ -40,7 +40,7 @@ fn sealer(id: &str, digit: &str) -> Arc<Sealer> {
 }
 
 fn over(source: Arc<dyn DataSource>, settings: Settings) -> Kps {
-    Kps::new(source, Arc::new(settings), Some(sealer("k", "a")))
+    Kps::new(source, Arc::new(settings), sealer("k", "a"))
 }
 
 fn kps() -> Kps {
@@ -224,7 +224,7 @@ async fn a_backup_is_restored_and_sealed_anew() {
     let rows = kps.list(None, 10, NOW).await.unwrap();
     let keys = ["b", "a"].map(|digit| Key::parse(if digit == "a" { "k" } else { "new" }, &digit.repeat(64)).unwrap());
     let sealer = Arc::new(Sealer::new(&Encryption::Keys(keys.to_vec()), Path::new("nowhere")));
-    let other = Kps::new(Arc::new(Memory::new()), kps.settings().clone(), Some(sealer));
+    let other = Kps::new(Arc::new(Memory::new()), kps.settings().clone(), sealer);
     for row in &rows {
         other.restore(row.clone()).await.unwrap();
     }

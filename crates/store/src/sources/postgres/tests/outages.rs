@@ -15,7 +15,7 @@ use crate::tables::ACCESS_TOKEN;
 
 /// What a relay does with its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
     /// Both ways.
     Through,
     /// Every connection is closed, also those that come.
@@ -27,7 +27,7 @@ enum Line {
 }
 
 /// Stands between the source and the server.
-struct Relay {
+pub(super) struct Relay {
     port: u16,
     line: watch::Sender<Line>,
     /// Connections that came.
@@ -36,7 +36,7 @@ struct Relay {
 }
 
 impl Relay {
-    async fn new(url: &str) -> (Self, String) {
+    pub(super) async fn new(url: &str) -> (Self, String) {
         let address: String = url.split(['@', '/']).nth(3).unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -56,7 +56,7 @@ impl Relay {
         (Relay { port, line, attempts, tasks: Mutex::new(tasks) }, url.replace(&address, &format!("127.0.0.1:{port}")))
     }
 
-    fn set(&self, line: Line) {
+    pub(super) fn set(&self, line: Line) {
         self.line.send_replace(line);
     }
 }

@@ -19,6 +19,7 @@ use tokio::task_local;
 use tokio::time::{Instant, timeout};
 
 use crate::alarm::Alarm;
+use crate::foreign::{ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::strain::{LIMIT, Strain};
 use crate::watch::Watcher;
@@ -251,8 +252,23 @@ impl DataSource for Guarded {
         })
     }
 
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        self.source.foreign().map(|_| self as &dyn ForeignTables)
+    }
+
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
         self.source.watch(watcher)
+    }
+}
+
+impl ForeignTables for Guarded {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        Box::pin(async move {
+            match self.source.foreign() {
+                Some(tables) => self.limited(&self.reads, tables.look_up(query)).await,
+                None => Err(StoreError::Broken(format!("data source `{}` has no such tables", self.name))),
+            }
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 //! that are put in the same instant may both get it; the look-up then refuses to choose.
 
 mod settings;
+mod table;
 
 use std::fmt;
 use std::sync::Arc;
@@ -148,6 +149,9 @@ impl Kps {
     /// The same with what is sealed as it is kept.
     pub async fn get_kept(&self, key: &str, now: u64) -> Result<Option<Found>, StoreError> {
         let Some(key) = self.settings.asked_key(key) else { return Ok(None) };
+        if let Some(table) = &self.settings.table {
+            return self.table_row(table, &self.settings.key, &key).await;
+        }
         let row = self.source.get(&KPS, &self.row_key(&key)).await?;
         row.filter(|row| lives(row, now)).map(|row| self.found(&row)).transpose()
     }
@@ -161,6 +165,9 @@ impl Kps {
     /// The same with what is sealed as it is kept.
     pub async fn get_second_kept(&self, value: &str, now: u64) -> Result<Option<Found>, StoreError> {
         let Some(value) = self.settings.asked_second_key(value) else { return Ok(None) };
+        if let (Some(table), Some(column)) = (&self.settings.table, &self.settings.second_key) {
+            return self.table_row(table, column, &value).await;
+        }
         let mut rows = self.with_second_key(&value, now).await?.into_iter();
         match (rows.next(), rows.next()) {
             (None, _) => Ok(None),
@@ -236,6 +243,9 @@ impl Kps {
 
     /// Rows in the order of their keys, after `after`, at most `limit`, with what is sealed as it is kept.
     pub async fn list(&self, after: Option<&str>, limit: usize, now: u64) -> Result<Vec<Found>, StoreError> {
+        if let Some(table) = &self.settings.table {
+            return self.table_list(table, after, limit).await;
+        }
         let mut found = Vec::new();
         let mut after = after.map(|key| self.row_key(key));
         while found.len() < limit {
@@ -449,4 +459,4 @@ fn uuid(mut random: [u8; 16]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,7 @@ mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod epochs;
+pub mod foreign;
 pub mod guard;
 pub mod handle;
 pub mod heartbeat;

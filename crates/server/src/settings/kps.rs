@@ -22,6 +22,8 @@ pub(super) struct Declared {
     pub(super) settings: Arc<Settings>,
     /// The source it names.
     pub(super) source: Option<Spanned<String>>,
+    /// Where a column is said to be encrypted.
+    pub(super) encrypted: Option<Place>,
     /// Where that does not go with every source, as it stands in the file.
     wants: Vec<(Want, Place)>,
 }
@@ -77,8 +79,9 @@ pub(super) fn read(within: Within<'_>, name: &Entry, diagnostics: &mut Diagnosti
         let help = format!("write `{} = \"text\"`, or take `auto_id` out", key.value);
         keys.push(problem.with_help(help).at(keys.place_of(auto.span)));
     }
-    let mut wants = Vec::new();
     let sealed = columns.values().find(|column| column.value.encrypted).map(|column| column.span);
+    let encrypted = sealed.map(|span| keys.place_of(span));
+    let mut wants = Vec::new();
     for (setting, span) in [
         ("auto_id", auto_id.as_ref().filter(|auto| auto.value).map(|auto| auto.span)),
         ("ttl", ttl.as_ref().map(|ttl| ttl.span)),
@@ -105,7 +108,7 @@ pub(super) fn read(within: Within<'_>, name: &Entry, diagnostics: &mut Diagnosti
     };
     let good = is_name(&name.name) && !settings.key.is_empty();
     super::finish(keys, diagnostics);
-    good.then(|| Declared { settings: Arc::new(settings), source, wants })
+    good.then(|| Declared { settings: Arc::new(settings), source, encrypted, wants })
 }
 
 impl Declared {

@@ -30,6 +30,8 @@ pub(crate) struct StoreSettings {
     pub(crate) mapping: Mapping,
     /// The type of every source, as it is written.
     pub(crate) types: BTreeMap<String, String>,
+    /// Key property stores with an encrypted column, and where that is said.
+    encrypted: Vec<(String, Place)>,
     source_places: BTreeMap<String, Place>,
     store_places: BTreeMap<String, Place>,
     default_place: Option<Place>,
@@ -67,6 +69,20 @@ impl StoreSettings {
             };
             diagnostics.push(match cluster {
                 Some(place) => diagnostic.with_related(place.clone(), "several nodes"),
+                None => diagnostic,
+            });
+        }
+    }
+
+    /// Encrypted columns where several nodes have no key in common: none of them could seal.
+    pub(super) fn refuse_encrypted(&self, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
+        for (store, place) in &self.encrypted {
+            let message = format!("`{store}` has an encrypted column, and several nodes have no key in common");
+            let help = "add to node.toml: `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, \
+                        the same file on all nodes";
+            let diagnostic = Problem::error(codes::MISSING_KEY, message).with_help(help).at(place.clone());
+            diagnostics.push(match cluster {
+                Some(cluster) => diagnostic.with_related(cluster.clone(), "several nodes"),
                 None => diagnostic,
             });
         }
@@ -144,6 +160,7 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
             encryption: Encryption::Own,
         },
         types: BTreeMap::new(),
+        encrypted: Vec::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
         default_place: None,
@@ -227,6 +244,7 @@ impl StoreSettings {
         if let Some(source) = &declared.source {
             self.store_places.insert(name.clone(), within.place(source.span));
         }
+        self.encrypted.extend(declared.encrypted.clone().map(|place| (name.clone(), place)));
         let source = declared.source.as_ref().map(|source| source.value.clone());
         self.mapping.stores.insert(name.clone(), StoreMapping { kind: Kind::Kps, source, cache: None });
         self.mapping.kps.insert(name, declared.settings.clone());
@@ -240,8 +258,8 @@ impl StoreSettings {
         used: bool,
         diagnostics: &mut Diagnostics,
     ) {
-        let place = within.place(name.name_span);
-        self.source_places.insert(name.name.clone(), place);
+        let source_name = name.name.as_str();
+        self.source_places.insert(source_name.to_owned(), within.place(name.name_span));
         let mut keys = Keys::new(within.file, table);
         let Some(kind) = keys.required_text("type") else {
             // The other keys are unknown only because the type is.
@@ -258,7 +276,10 @@ impl StoreSettings {
                 if let SourceSettings::File(file) = &mut settings
                     && let Some(path) = keys.text("path")
                 {
-                    file.contents = clients::read(path.value, &within.place(path.span), within.outside, diagnostics);
+                    let stores = self.mapping.kps.iter().filter(|(name, _)| self.source_of(name) == source_name);
+                    let stores: Vec<&store::kps::Settings> = stores.map(|(_, settings)| &**settings).collect();
+                    let place = within.place(path.span);
+                    file.contents = clients::read(path.value, &place, &stores, within.outside, diagnostics);
                 }
                 self.mapping.sources.insert(name.name.clone(), settings);
             }

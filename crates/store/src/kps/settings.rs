@@ -274,6 +274,11 @@ impl Settings {
         named.map(|(name, value)| key_text(name, value)).transpose()
     }
 
+    /// The text of a key column of a row that fits.
+    pub(super) fn text_of(&self, name: &str, columns: &Columns) -> Option<String> {
+        key_text(name, columns.get(name)?).ok()
+    }
+
     /// A key that somebody asks for, as rows have it: `007` is 7 where keys are numbers. None where no row can have it.
     pub fn asked_key(&self, text: &str) -> Option<String> {
         let value = self.fit_one(&self.key, Json::from(text)).ok()?;

@@ -251,3 +251,75 @@ async fn what_is_only_read_refuses_writes() {
     }
     assert_eq!(got(&kps, "a").await, None);
 }
+
+/// A table as a database may have had it for years: `{int}` and `{bool}` are its own words.
+pub(crate) const OLD_TABLE: &str = "CREATE TABLE old_partners (PARTNER_ID VARCHAR(40) PRIMARY KEY, MAIL VARCHAR(80), MAX_CALLS INTEGER, \
+     IS_ACTIVE {bool}, SINCE {time}, NUMBER BIGINT)";
+pub(crate) const OLD_ROWS: &str = "INSERT INTO old_partners VALUES ('acme', 'a@acme.example', 10, {true}, '2026-01-31 12:00:00', 7), \
+     ('beta', NULL, NULL, {false}, NULL, 8), ('twin', 'a@acme.example', 1, {true}, NULL, 8)";
+
+/// What a store over that table finds; `folds`: whether the database gives names without quotes in lower case.
+pub(crate) async fn reads_a_table_that_was_there(source: Arc<dyn DataSource>, folds: bool) {
+    let of = |of, named: &str| {
+        let named = if folds { named.to_lowercase() } else { named.to_owned() };
+        Column { of, encrypted: false, named: Some(named) }
+    };
+    let columns = BTreeMap::from([
+        ("id".to_owned(), of(ColumnType::Text, "PARTNER_ID")),
+        ("email".to_owned(), of(ColumnType::Text, "MAIL")),
+        ("limit".to_owned(), of(ColumnType::Integer, "MAX_CALLS")),
+        ("active".to_owned(), of(ColumnType::Boolean, "IS_ACTIVE")),
+        ("since".to_owned(), of(ColumnType::Time, "SINCE")),
+        ("number".to_owned(), of(ColumnType::Integer, "NUMBER")),
+    ]);
+    let table = Some("old_partners".to_owned());
+    let settings = Settings { columns, table, ..settings("old") };
+    let kps = over(source.clone(), settings.clone());
+    let row = json!({
+        "id": "acme", "email": "a@acme.example", "limit": 10, "active": true, "since": "2026-01-31T12:00:00Z", "number": 7,
+    });
+    assert_eq!(got(&kps, "acme").await, Some(row));
+    assert_eq!(got(&kps, "beta").await, Some(json!({ "id": "beta", "active": false, "number": 8 })));
+    for none in ["nobody", "ACME", "acme ", "'; DROP TABLE old_partners"] {
+        assert_eq!(got(&kps, none).await, None, "{none}");
+    }
+    let why = kps.get_second("a@acme.example", NOW).await.unwrap_err().to_string();
+    assert!(why.contains("several rows of the table `old_partners`"), "{why}");
+    let keys = |rows: Vec<Found>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
+    assert_eq!(keys(kps.list(None, 2, NOW).await.unwrap()), ["acme", "beta"]);
+    assert_eq!(keys(kps.list(Some("beta"), 2, NOW).await.unwrap()), ["twin"]);
+    let refused = put(&kps, Mode::Replace, json!({ "id": "acme" })).await.unwrap_err();
+    assert!(matches!(&refused, KpsError::ReadOnly(why) if why.contains("old_partners")), "{refused}");
+    // By a number, one row with it and two.
+    let by_number = over(source.clone(), Settings { key: "number".into(), second_key: None, ..settings.clone() });
+    assert_eq!(got(&by_number, "7").await.unwrap()["id"], "acme");
+    assert!(by_number.get("8", NOW).await.is_err());
+    // A table or a column that is not there, and a column of another type.
+    let wrong = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = settings.clone();
+        change(&mut settings);
+        over(source.clone(), settings)
+    };
+    let nowhere = wrong(&|settings| settings.table = Some("no_such_table".into()));
+    let column = wrong(&|settings| settings.columns.get_mut("limit").unwrap().named = Some("NO_SUCH".into()));
+    let of_type = wrong(&|settings| settings.columns.get_mut("email").unwrap().of = ColumnType::Integer);
+    for (kps, told) in [(nowhere, "no_such_table"), (column, "NO_SUCH"), (of_type, "column `email`")] {
+        let why = kps.get("acme", NOW).await.unwrap_err();
+        assert!(matches!(&why, StoreError::Broken(why) if why.contains("kps.old") && why.contains(told)), "{told}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_a_sqlite_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let settings = crate::sources::sqlite::Settings::at(&path);
+    let source = Arc::new(crate::sources::sqlite::Sqlite::new("x", &settings, folder.path()));
+    source.prepare().await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for sql in [OLD_TABLE, OLD_ROWS] {
+        let sql = sql.replace("{bool}", "INTEGER").replace("{time}", "TEXT").replace("{true}", "1").replace("{false}", "0");
+        connection.execute(&sql, []).unwrap();
+    }
+    reads_a_table_that_was_there(source, false).await;
+}

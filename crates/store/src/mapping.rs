@@ -200,15 +200,18 @@ impl Opened {
             let guarded = &sources.get(source)?.guarded;
             let settings = mapping.stores.get(name).and_then(|store| store.cache);
             let kps = mapping.kps.get(name);
-            let kept = previous.and_then(|p| p.kept(name, kind, guarded, settings)).filter(|(handle, _)| match handle {
-                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
-                _ => true,
-            });
+            let kept =
+                previous.and_then(|p| p.kept(name, kind, guarded, settings)).filter(|(handle, _)| match handle {
+                    StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                    _ => true,
+                });
             let (handle, cache) = kept.unwrap_or_else(|| {
                 let cache = cache(kind, guarded, settings);
                 let source = cache.clone().map_or_else(|| guarded.clone() as Arc<dyn DataSource>, |cache| cache);
                 match kps {
-                    Some(settings) => (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache),
+                    Some(settings) => {
+                        (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
+                    }
                     None => (handle(kind, source), cache),
                 }
             });

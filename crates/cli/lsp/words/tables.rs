@@ -69,8 +69,25 @@ pub(super) const STORES: &[Key] = &[
     ("source.*.replication", "Replicas by datacenter (`cassandra`), to make a missing keyspace.", &[]),
     ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),
-    ("kps.*.source", "The data source that keeps its records.", &[]),
-    ("kps.*.key", "The field that records are found by.", &[]),
+    ("kps.*.source", "The data source that keeps its rows.", &[]),
+    ("kps.*.key", "The column that rows are found by.", &[]),
+    ("kps.*.second_key", "Another column that rows are found by, no two alike in it.", &[]),
+    ("kps.*.columns", "The columns and their types: `{ id = \"text\", limit = \"integer\" }`. Default: any.", &[]),
+    (
+        "kps.*.columns.*",
+        "What its values are: `\"text\"`, `\"integer\"`, `\"number\"`, `\"boolean\"`, `\"time\"`, `\"list\"`, `\"table\"`, or a table.",
+        &[],
+    ),
+    (
+        "kps.*.columns.*.type",
+        "What its values are.",
+        &["text", "integer", "number", "boolean", "time", "list", "table"],
+    ),
+    ("kps.*.columns.*.encrypted", "Whether its values are kept sealed.", BOTH),
+    ("kps.*.columns.*.column", "Its name in the `table` of the database.", &[]),
+    ("kps.*.auto_id", "Whether a row without a key gets one, a UUID.", BOTH),
+    ("kps.*.ttl", "How long a row lives. Default: for ever.", &[]),
+    ("kps.*.table", "A table that the database has already: read, never written.", &[]),
     ALLOW,
 ];
 

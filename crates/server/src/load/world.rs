@@ -14,8 +14,8 @@ use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
 use store::kps::{KpsError, Mode, Put};
 use store::mapping::{Mapping, Opened};
-use store::seal::Sealer;
 use store::oauth::{ClientId, GrantId};
+use store::seal::Sealer;
 use store::source::Table;
 use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
 

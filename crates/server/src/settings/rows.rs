@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use policy::Diagnostics;
 use policy::diagnostic::{Place, Problem, SourceFile, codes};
-use policy::reader::{Keys, Node, NoOutside, Table, deserialize, did_you_mean};
+use policy::reader::{Keys, NoOutside, Node, Table, deserialize, did_you_mean};
 use store::Kps;
 use store::kps::{Columns, Settings, Unfit};
 use store::source::{Row, Table as Rows};
@@ -68,14 +68,21 @@ struct Seen(BTreeMap<Vec<u8>, Place>);
 
 impl Seen {
     /// No two rows of a store have one key, or one second key.
-    fn check(&mut self, settings: &Settings, file: &Arc<SourceFile>, table: &Table, row: &Row) -> Result<(), Diagnostics> {
+    fn check(
+        &mut self,
+        settings: &Settings,
+        file: &Arc<SourceFile>,
+        table: &Table,
+        row: &Row,
+    ) -> Result<(), Diagnostics> {
         let second = row.indexes.get(1).cloned().flatten().map(String::into_bytes);
         let second = settings.second_key.as_ref().zip(second);
         for (column, key) in [(&settings.key, row.key.clone())].into_iter().chain(second) {
             let span = table.entry(column).map_or(table.span, |entry| entry.value.span);
             let place = Place { file: file.clone(), span };
             if let Some(first) = self.0.insert(key, place.clone()) {
-                let problem = Problem::error(codes::BAD_VALUE, format!("two rows of `kps.{}` have this key", settings.name));
+                let problem =
+                    Problem::error(codes::BAD_VALUE, format!("two rows of `kps.{}` have this key", settings.name));
                 let problem = problem.with_help("take one of them away, or give it another key").at(place);
                 return Err(problem.with_related(first, "the first").into());
             }

@@ -44,9 +44,10 @@ impl Kps {
     async fn table_rows(&self, table: &str, by: &str, which: Which, limit: usize) -> Result<Vec<Found>, StoreError> {
         let settings = self.settings();
         let named = |why: String| format!("`kps.{}`, the table `{table}`: {why}", settings.name);
-        let foreign = self.source().foreign().ok_or_else(|| {
-            StoreError::Broken(named(String::from("its data source has no tables of a database")))
-        })?;
+        let foreign = self
+            .source()
+            .foreign()
+            .ok_or_else(|| StoreError::Broken(named(String::from("its data source has no tables of a database"))))?;
         let in_table = |name: &str| {
             let column = settings.columns.get(name).and_then(|column| column.named.clone());
             column.unwrap_or_else(|| name.to_owned())

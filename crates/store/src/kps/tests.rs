@@ -305,7 +305,10 @@ pub(crate) async fn reads_a_table_that_was_there(source: Arc<dyn DataSource>, fo
     let of_type = wrong(&|settings| settings.columns.get_mut("email").unwrap().of = ColumnType::Integer);
     for (kps, told) in [(nowhere, "no_such_table"), (column, "NO_SUCH"), (of_type, "column `email`")] {
         let why = kps.get("acme", NOW).await.unwrap_err();
-        assert!(matches!(&why, StoreError::Broken(why) if why.contains("kps.old") && why.contains(told)), "{told}: {why}");
+        assert!(
+            matches!(&why, StoreError::Broken(why) if why.contains("kps.old") && why.contains(told)),
+            "{told}: {why}"
+        );
     }
 }
 
@@ -318,7 +321,8 @@ async fn a_table_of_a_sqlite_file() {
     source.prepare().await.unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     for sql in [OLD_TABLE, OLD_ROWS] {
-        let sql = sql.replace("{bool}", "INTEGER").replace("{time}", "TEXT").replace("{true}", "1").replace("{false}", "0");
+        let sql =
+            sql.replace("{bool}", "INTEGER").replace("{time}", "TEXT").replace("{true}", "1").replace("{false}", "0");
         connection.execute(&sql, []).unwrap();
     }
     reads_a_table_that_was_there(source, false).await;

@@ -255,11 +255,7 @@ fn rows(
     Ok(rows)
 }
 
-fn foreign_rows(
-    connection: &Connection,
-    sql: &str,
-    value: Option<foreign::Value>,
-) -> rusqlite::Result<Vec<String>> {
+fn foreign_rows(connection: &Connection, sql: &str, value: Option<foreign::Value>) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(sql)?;
     let value: Option<Box<dyn ToSql>> = value.map(|value| match value {
         foreign::Value::Text(text) => Box::new(text) as Box<dyn ToSql>,

@@ -1,14 +1,12 @@
 //! Rows as files: JSON (a list of objects), TOML (`[[kps.NAME]]`, as a data source `file` has them) and CSV (a header, a line a
 //! row; an empty cell is a column without a value).
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use policy::diagnostic::{SourceFile, render};
-use policy::reader::{NoOutside, deserialize, parse};
-use serde::Deserialize;
+use policy::reader::{Table, parse};
 use serde_json::Value as Json;
 use store::kps::Columns;
 
@@ -52,19 +50,12 @@ pub(super) fn write(store: &str, format: RowFormat, rows: &[Columns]) -> Result<
     }
 }
 
-/// A file with rows of stores by their names.
-#[derive(Deserialize)]
-struct TomlFile {
-    #[serde(default)]
-    kps: BTreeMap<String, Vec<Columns>>,
-}
-
 fn from_toml(store: &str, name: &str, text: &str) -> Result<Vec<Columns>, Failure> {
-    let file = Arc::new(SourceFile::new(name, text));
-    let read =
-        parse(&file).and_then(|document| deserialize::<TomlFile>(&file, &document.root, &["client"], &NoOutside));
-    let mut read = read.map_err(|problems| Failure::usage(render(&problems, false)))?;
-    read.kps.remove(store).ok_or_else(|| {
+    let document = parse(&Arc::new(SourceFile::new(name, text)));
+    let document = document.map_err(|problems| Failure::usage(render(&problems, false)))?;
+    let rows = document.root.get("kps").and_then(|stores| stores.as_table()?.get(store)?.as_list());
+    let rows = rows.and_then(|rows| rows.iter().map(|row| row.as_table().map(Table::to_json)).collect());
+    rows.ok_or_else(|| {
         Failure::usage(format!("`{name}` has no rows of `{store}`"))
             .with_help(format!("`[[kps.{store}]]` begins a row"))
     })
@@ -175,12 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn a_date_in_toml_is_the_text_that_it_is() {
+        let rows_of = |text: &str| read("partners", RowFormat::Toml, "rows", text).unwrap();
+        let text = "[[kps.partners]]\nid = \"a\"\nsince = 2026-01-31T12:00:00Z\n";
+        assert_eq!(rows_of(text), rows(json!([{ "id": "a", "since": "2026-01-31T12:00:00Z" }])));
+    }
+
+    #[test]
     fn what_is_no_list_of_rows_is_refused() {
         for (format, text) in [
             (RowFormat::Json, "{}"),
             (RowFormat::Json, "[1]"),
             (RowFormat::Toml, "[[kps.others]]\nid = \"a\""),
             (RowFormat::Toml, "id = "),
+            (RowFormat::Toml, "[kps]\npartners = [1]"),
             (RowFormat::Csv, "id,limit\na\n"),
         ] {
             assert!(read("partners", format, "rows", text).is_err(), "{text}");

@@ -179,3 +179,57 @@ fn a_store_that_is_down_is_a_fault() {
         assert_eq!(told(&ran), "503 store-unavailable", "{filters}");
     }
 }
+
+#[test]
+fn flow_words_look_rows_up() {
+    let switch = r#"
+        [[filter]]
+        use  = "switch"
+        on   = "${kps.partners[request.query.key].limit}"
+        case = { 7 = "seven" }
+        else = "other"
+        missing = "none"
+        [[chain.seven]]
+        use  = "respond"
+        text = "seven"
+        [[chain.other]]
+        use  = "respond"
+        text = "other"
+        [[chain.none]]
+        use  = "respond"
+        text = "none"
+    "#;
+    let ran = |query: &str| after_put(switch).run(get(&format!("/x?id=acme&{query}"), &[])).text().to_owned();
+    assert_eq!(
+        (ran("limit=7&key=acme"), ran("limit=8&key=acme"), ran("key=other")),
+        ("seven".into(), "other".into(), "none".into())
+    );
+}
+
+#[test]
+fn a_fault_of_a_look_up_is_the_steps() {
+    let down: Arc<dyn DataSource> = Arc::new(store::guard::Guarded::new("far", Arc::new(Memory::new())));
+    let text = r#"
+        route = "/**"
+        [[filter]]
+        use      = "set"
+        vars     = { a = "${kps.partners.a.limit ?? none}" }
+        on_abort = "taken"
+        [[filter]]
+        use = "respond"
+        [[chain.taken]]
+        use  = "respond"
+        text = "taken"
+    "#;
+    let world = world().resource("store", "kps.partners", StoreHandle::Kps(partners(down)));
+    assert_eq!(world.policy("tested", text).run(get("/x", &[])).text(), "taken");
+}
+
+#[test]
+fn what_is_encrypted_is_in_clear_for_policies() {
+    let put = PUT.replace("[filter.row]", "[filter.row]\n    password  = \"geheim\"");
+    let ran = policy(&format!("{put}{GET}")).run(get("/x?id=acme&key=acme", &[]));
+    assert_eq!(ran.json()["password"], "geheim");
+    let selector = format!("{put}[[filter]]\nuse = 'respond'\ntext = '${{kps.partners.acme.password}}'\n");
+    assert_eq!(policy(&selector).run(get("/x?id=acme", &[])).text(), "geheim");
+}

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use policy::Diagnostics;
 use policy::diagnostic::{Place, Problem, SourceFile, codes};
-use policy::reader::{Keys, NoOutside, Node, Table, deserialize, did_you_mean};
+use policy::reader::{Keys, Node, Table, did_you_mean};
 use store::Kps;
-use store::kps::{Columns, Settings, Unfit};
+use store::kps::{Settings, Unfit};
 use store::source::{Row, Table as Rows};
 use store::tables::KPS;
 
@@ -50,8 +50,7 @@ fn unknown(name: &str, stores: &[&Settings]) -> Problem {
 }
 
 fn row(settings: &Settings, file: &Arc<SourceFile>, table: &Table) -> Result<Row, Diagnostics> {
-    let columns: Columns = deserialize(file, table, &[], &NoOutside)?;
-    Kps::row(settings, columns).map_err(|why| does_not_fit(settings, file, table, why))
+    Kps::row(settings, table.to_json()).map_err(|why| does_not_fit(settings, file, table, why))
 }
 
 fn does_not_fit(settings: &Settings, file: &Arc<SourceFile>, table: &Table, why: Unfit) -> Diagnostics {

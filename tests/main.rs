@@ -11,6 +11,7 @@ mod harness;
 mod admin;
 mod bad_files;
 mod bad_input;
+mod cache;
 mod check_formats;
 mod cli;
 mod cli_records;

@@ -1,50 +1,14 @@
-//! Redis as the data source of everything: two nodes, one token store; an outage; the commands of `store`.
+//! Redis as the data source of everything: an outage; the commands of `store`.
 
 use crate::harness::postgres::Line;
 use crate::harness::redis::Redis;
-use crate::harness::{Folder, Node, wait_until};
-
-/// A node's folder whose stores are all there.
-fn on(server: &Redis, name: &str, url: &str) -> Folder {
-    let folder = Folder::shipped();
-    folder.write("url", url);
-    folder.write("stores/stores.toml", &server.stores());
-    folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
-    folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
-    folder.write(
-        "policies/hello.toml",
-        "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello\"\n",
-    );
-    folder
-}
-
-#[test]
-fn a_token_from_one_node_is_known_on_the_other_and_refused_by_both_once_revoked() {
-    let server = Redis::create();
-    let (first, second) = (on(&server, "node-1", &server.url()), on(&server, "node-2", &server.url()));
-    first.run(["check"]).code(0);
-    let client = first.client("partner", "a", &[]);
-    let (mut one, two) = (Node::start(&first), Node::start(&second));
-    let token = one.token(&client);
-    assert_eq!(two.tokeninfo(&token).status(200).json()["audience"], "partner");
-    two.get("/hello").bearer(&token).send().status(200);
-    let form = [("token", token.as_str())];
-    two.post("/api/oauth/revoke").basic("partner", &client.secret).form(&form).send().status(200);
-    one.get("/hello").bearer(&token).send().status(401);
-    one.tokeninfo(&token).status(400);
-    let token = one.token(&client);
-    one.signal("KILL");
-    one.end();
-    two.get("/hello").bearer(&token).send().status(200);
-    two.command(&["client", "disable", "partner"]).code(0);
-    wait_until("disabled", || two.tokeninfo(&token).status == 400);
-}
+use crate::harness::{Node, wait_until};
 
 #[test]
 fn what_needs_the_source_is_503_until_it_is_back() {
     let server = Redis::create();
     let line = server.line();
-    let folder = on(&server, "node-1", &server.url_over(&line));
+    let folder = server.folder("node-1", &server.url_over(&line));
     let client = folder.client("app", "a", &[]);
     let node = Node::start(&folder);
     let token = node.token(&client);
@@ -63,7 +27,7 @@ fn what_needs_the_source_is_503_until_it_is_back() {
 #[test]
 fn the_commands_of_store() {
     let server = Redis::create();
-    let folder = on(&server, "node-1", &server.url());
+    let folder = server.folder("node-1", &server.url());
     folder.run(["store", "migrate"]).code(0).says("tokens");
     folder.run(["store", "check"]).code(0).says("tokens").says("Redis ");
     folder.client("app", "a", &[]);

@@ -13,9 +13,8 @@ const LATER: &[(&str, &str)] = &[
     ("top", "`portcullis status`, and /metrics on the admin address"),
     ("user", "this version has clients only"),
     ("key", "this version signs nothing"),
-    ("cluster", "`portcullis store check` on each node"),
     ("store copy", "the new source starts empty; clients are registered again"),
-    ("store verify", "`portcullis store check` on each node"),
+    ("store verify", "`portcullis cluster verify`"),
 ];
 
 /// What to say to a command line whose command words are these of a later version.

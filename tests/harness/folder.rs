@@ -32,6 +32,20 @@ impl Folder {
         Folder { temporary: tempfile::tempdir().expect("a temporary folder") }
     }
 
+    /// A node of two that share all their stores, which `stores.toml` says. `/hello` asks for a token with the scope `a`.
+    pub fn of_two(name: &str, stores: &str) -> Folder {
+        let folder = Folder::shipped();
+        folder.write("stores/stores.toml", stores);
+        folder.write("node.toml", &format!("name = \"{name}\"\n[cluster]\nnodes = 2\n"));
+        folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
+        folder.write(
+            "policies/hello.toml",
+            "route = \"/hello\"\n[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"oauth.check-scope\"\nasked = [\"a\"]\n\
+             allowed = \"${token.scopes}\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello ${client.id}\"\n",
+        );
+        folder
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.temporary.path()

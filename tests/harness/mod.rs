@@ -1,5 +1,6 @@
-//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB, Redis.
+//! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB, Redis, Cassandra.
 
+pub mod cassandra;
 pub mod editor;
 pub mod folder;
 pub mod http;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 
 use super::postgres::Line;
-use super::unique;
+use super::{Folder, unique};
 
 /// The variable that says where the server is.
 const VARIABLE: &str = "PORTCULLIS_TEST_REDIS";
@@ -25,8 +25,14 @@ impl Redis {
         Redis { url, prefix: format!("portcullis.{}", unique()) }
     }
 
-    /// `stores.toml` with everything on it; its URL is in the file `url`.
-    pub fn stores(&self) -> String {
+    /// The folder of a node of two, with everything on it, which it reaches by this URL.
+    pub fn folder(&self, name: &str, url: &str) -> Folder {
+        let folder = Folder::of_two(name, &self.stores());
+        folder.write("url", url);
+        folder
+    }
+
+    fn stores(&self) -> String {
         format!(
             "default = \"tokens\"\n[source.tokens]\ntype = \"redis\"\nurl = {{ file = \"url\" }}\nprefix = \"{}\"\n",
             self.prefix

@@ -79,6 +79,8 @@ pub(crate) struct ObservedCache {
 pub(crate) struct ObservedSource {
     pub(crate) name: String,
     pub(crate) up: bool,
+    /// Whether its circuit breakers are open: of reads, of writes.
+    pub(crate) open: [(&'static str, bool); 2],
     pub(crate) verbs: u64,
     pub(crate) failed: [(&'static str, u64); 3],
 }
@@ -220,6 +222,14 @@ fn encode_sources(node: &impl Observed, encoder: &mut DescriptorEncoder<'_>) -> 
     for source in &sources {
         let labels = [("source", source.name.as_str())];
         ConstGauge::new(i64::from(source.up)).encode(up.encode_family(&labels)?)?;
+    }
+    let help = "Whether the circuit breaker is open: they fail at once";
+    let mut open = encoder.encode_descriptor("source_breaker_open", help, None, MetricType::Gauge)?;
+    for source in &sources {
+        for (verbs, is_open) in source.open {
+            let labels = [("source", source.name.as_str()), ("verbs", verbs)];
+            ConstGauge::new(i64::from(is_open)).encode(open.encode_family(&labels)?)?;
+        }
     }
     let mut verbs =
         encoder.encode_descriptor("source_verbs", "What stores asked of data sources", None, MetricType::Counter)?;

@@ -174,6 +174,7 @@ impl Observed for Node {
             ObservedSource {
                 name: source.name().to_owned(),
                 up: source.prepared() && self.source_down(source.name()).is_none(),
+                open: source.open_breakers(),
                 verbs: counters.verbs.load(Ordering::Relaxed),
                 failed: [
                     ("late", counters.late.load(Ordering::Relaxed)),

@@ -113,7 +113,10 @@ async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
         if problems.has_errors() {
             return Err(problems.sorted());
         }
-        match Opened::new(&reading.settings.stores.mapping, &options.dir, None) {
+        // A command asks once: it remembers nothing, and need not hear of changes.
+        let mut mapping = reading.settings.stores.mapping.clone();
+        mapping.stores.values_mut().for_each(|store| store.cache = None);
+        match Opened::new(&mapping, &options.dir, None) {
             Ok(opened) => Ok((reading, opened)),
             Err(why) => {
                 Err(Problem::error(codes::STORE, format!("the stores cannot be made: {why:?}")).nowhere().into())

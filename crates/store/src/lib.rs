@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+mod breaker;
 pub mod cached;
 pub mod clients;
 mod codec;
@@ -30,7 +31,6 @@ pub mod record;
 pub mod seal;
 pub mod source;
 pub mod sources;
-mod strain;
 pub mod tables;
 #[cfg(test)]
 mod testing;

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use crate::access_tokens::AccessTokens;
 use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
-use crate::guard::Guarded;
+use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::kps::{self, Kps};
 use crate::seal::{Encryption, Key, Sealer};
@@ -41,8 +41,17 @@ pub struct StoreMapping {
     pub kind: Kind,
     /// The data source; none = the default.
     pub source: Option<String>,
+    /// What it does where its source fails.
+    pub failure: FailurePolicy,
     /// Whether rows are remembered, and how.
     pub cache: Option<CacheSettings>,
+}
+
+impl StoreMapping {
+    /// A store with nothing of its own but these.
+    pub fn new(kind: Kind, source: Option<String>) -> Self {
+        StoreMapping { kind, source, failure: FailurePolicy::default(), cache: None }
+    }
 }
 
 /// What is wrong with a mapping.
@@ -150,6 +159,7 @@ struct OpenedSource {
 struct OpenedStore {
     source: String,
     kind: Kind,
+    failure: FailurePolicy,
     handle: StoreHandle,
     /// The cache before its source, where it has one.
     cache: Option<Arc<Cached>>,
@@ -198,16 +208,19 @@ impl Opened {
             .collect();
         let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
             let guarded = &sources.get(source)?.guarded;
-            let settings = mapping.stores.get(name).and_then(|store| store.cache);
+            let store = mapping.stores.get(name);
+            let failure = store.map(|store| store.failure).unwrap_or_default();
+            let settings = store.and_then(|store| store.cache);
             let kps = mapping.kps.get(name);
-            let kept =
-                previous.and_then(|p| p.kept(name, kind, guarded, settings)).filter(|(handle, _)| match handle {
-                    StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
-                    _ => true,
-                });
+            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, settings));
+            let kept = kept.filter(|(handle, _)| match handle {
+                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                _ => true,
+            });
             let (handle, cache) = kept.unwrap_or_else(|| {
-                let cache = cache(kind, guarded, settings);
-                let source = cache.clone().map_or_else(|| guarded.clone() as Arc<dyn DataSource>, |cache| cache);
+                let source: Arc<dyn DataSource> = Arc::new(guarded.with(failure));
+                let cache = cache(kind, &source, settings);
+                let source = cache.clone().map_or(source, |cache| cache);
                 match kps {
                     Some(settings) => {
                         (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
@@ -215,7 +228,7 @@ impl Opened {
                     None => (handle(kind, source), cache),
                 }
             });
-            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, handle, cache }))
+            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, failure, handle, cache }))
         });
         let stores = stores.collect();
         Ok(Opened { sources, stores, sealer })
@@ -233,15 +246,16 @@ impl Opened {
         opened
     }
 
-    /// The handle of a store and its cache, where it has the same kind, the same source and the same cache.
+    /// The handle of a store and its cache, where it has the same kind, failure policy, source and cache.
     fn kept(
         &self,
         name: &str,
         kind: Kind,
+        failure: FailurePolicy,
         guarded: &Arc<Guarded>,
         cache: Option<CacheSettings>,
     ) -> Option<(StoreHandle, Option<Arc<Cached>>)> {
-        let store = self.stores.get(name).filter(|store| store.kind == kind)?;
+        let store = self.stores.get(name).filter(|store| store.kind == kind && store.failure == failure)?;
         let before = self.sources.get(&store.source)?;
         let same = Arc::ptr_eq(&before.guarded, guarded) && store.cache.as_ref().map(|c| c.settings()) == cache;
         same.then(|| (store.handle.clone(), store.cache.clone()))
@@ -306,9 +320,9 @@ impl Opened {
 
 /// The cache of a store of this kind, where it is to have one. Clients are remembered by their store itself, and nobody is refused for
 /// what was remembered of them: a cache below it would not know when to read anew.
-fn cache(kind: Kind, guarded: &Arc<Guarded>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
+fn cache(kind: Kind, source: &Arc<dyn DataSource>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
     match kind {
-        Kind::AccessToken => Some(Arc::new(Cached::new(guarded.clone(), settings?, &[&ACCESS_TOKEN]))),
+        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN]))),
         _ => None,
     }
 }
@@ -329,7 +343,7 @@ mod tests {
     fn mapping(default: &str, stores: &[(&str, Kind, Option<&str>)]) -> Mapping {
         let memory = || SourceSettings::Memory(Default::default());
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
-        let store = |kind, source: Option<&str>| StoreMapping { kind, source: source.map(str::to_owned), cache: None };
+        let store = |kind, source: Option<&str>| StoreMapping::new(kind, source.map(str::to_owned));
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
         Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
@@ -397,9 +411,7 @@ mod tests {
         mapping.sources.insert("b".into(), file("clients.toml", Default::default()));
         assert_eq!(mapping.problems(), []);
         let cannot = |store: &str| Problem::CannotKeep { store: store.into(), source: "b".into() };
-        mapping
-            .stores
-            .insert("replay".into(), StoreMapping { kind: Kind::Replay, source: Some("b".into()), cache: None });
+        mapping.stores.insert("replay".into(), StoreMapping::new(Kind::Replay, Some("b".into())));
         assert_eq!(mapping.problems(), [cannot("replay")]);
         mapping.stores.clear();
         mapping.default = "b".into();
@@ -409,6 +421,20 @@ mod tests {
         let contents = crate::sources::file::Contents(vec![(&crate::tables::CLIENT, row)]);
         let (before, after) = (file("c.toml", Default::default()), file("c.toml", contents));
         assert!(before != after && before.same_place(&after));
+    }
+
+    #[test]
+    fn a_store_with_another_failure_policy_is_another_one_on_the_same_source() {
+        let mut mapping = mapping("a", &[("clients", Kind::Clients, None)]);
+        let before = open(&mapping, None);
+        assert!(Arc::ptr_eq(&clients(&before), &clients(&open(&mapping, Some(&before)))));
+        let hasty = FailurePolicy { retries: 0, ..FailurePolicy::default() };
+        mapping
+            .stores
+            .insert("clients".into(), StoreMapping { failure: hasty, ..StoreMapping::new(Kind::Clients, None) });
+        let after = open(&mapping, Some(&before));
+        assert!(!Arc::ptr_eq(&clients(&before), &clients(&after)));
+        assert!(Arc::ptr_eq(before.source("a").unwrap(), after.source("a").unwrap()));
     }
 
     #[tokio::test]

@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn keys_are_changed_in_three_steps() {
         let (old, new) = (key("old", 'a'), key("new", 'b'));
-        let first = sealer(&[old.clone()]);
+        let first = sealer(std::slice::from_ref(&old));
         let sealed = first.seal(b"geheim", &HERE).unwrap();
         // Added as the second: what others seal with it already opens.
         let both = sealer(&[old.clone(), new.clone()]);
@@ -396,6 +396,10 @@ mod tests {
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "no draft is left");
         assert_eq!(**own().open(&sealed, &HERE).unwrap(), *b"geheim");
         assert_eq!(own().fingerprint(false).unwrap(), own().fingerprint(true).unwrap());
+
+        // The node gets a companion: its key, under the name that it has had, is shared.
+        let shared = Key::parse(parts(&sealed).unwrap().0, &fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(**sealer(&[key("2026", 'a'), shared]).open(&sealed, &HERE).unwrap(), *b"geheim");
 
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(why(own().open(&sealed, &HERE)).contains("chmod 600"));

@@ -72,6 +72,15 @@ pub enum StoreError {
     Broken(String),
 }
 
+impl StoreError {
+    /// What happened, without whether it may go by itself.
+    pub fn why(&self) -> &str {
+        match self {
+            StoreError::Unavailable(why) | StoreError::Broken(why) => why,
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

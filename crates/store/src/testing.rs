@@ -16,6 +16,8 @@ pub(crate) struct Hooked {
     pub(crate) ttl: bool,
     /// Tells of changes, where a test does.
     pub(crate) watchers: Option<Watchers>,
+    /// Whether a `get` or an `insert` can be done.
+    pub(crate) refuse: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
     /// Before the row is read.
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
@@ -37,6 +39,7 @@ impl Default for Hooked {
             memory: Memory::new(),
             ttl: false,
             watchers: None,
+            refuse: Box::new(|| Box::pin(async { Ok(()) })),
             before_get: nothing(),
             after_get: nothing(),
             before_insert: nothing(),
@@ -56,6 +59,7 @@ impl DataSource for Hooked {
     fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
         Box::pin(async move {
             (self.before_get)(table).await;
+            (self.refuse)().await?;
             let row = self.memory.get(table, key).await;
             (self.after_get)(table).await;
             row
@@ -64,6 +68,7 @@ impl DataSource for Hooked {
     fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
         Box::pin(async move {
             (self.before_insert)(table).await;
+            (self.refuse)().await?;
             self.memory.insert(table, row).await
         })
     }

@@ -69,6 +69,8 @@ pub(super) const STORES: &[Key] = &[
     ("source.*.replication", "Replicas by datacenter (`cassandra`), to make a missing keyspace.", &[]),
     ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),
+    ("store.*.timeout", "The most that one read or write may wait for its source, 50ms to 4s. Default: `\"4s\"`.", &[]),
+    ("store.*.retries", "How often a read that failed quickly is tried again, 0 to 3. Default: `1`.", &[]),
     ("kps.*.source", "The data source that keeps its rows.", &[]),
     ("kps.*.key", "The column that rows are found by.", &[]),
     ("kps.*.second_key", "Another column that rows are found by, no two alike in it.", &[]),
@@ -87,6 +89,8 @@ pub(super) const STORES: &[Key] = &[
     ("kps.*.columns.*.column", "Its name in the `table` of the database.", &[]),
     ("kps.*.auto_id", "Whether a row without a key gets one, a UUID.", BOTH),
     ("kps.*.ttl", "How long a row lives. Default: for ever.", &[]),
+    ("kps.*.timeout", "The most that one read or write may wait for its source, 50ms to 4s. Default: `\"4s\"`.", &[]),
+    ("kps.*.retries", "How often a read that failed quickly is tried again, 0 to 3. Default: `1`.", &[]),
     ("kps.*.table", "A table that the database has already: read, never written.", &[]),
     ALLOW,
 ];

@@ -223,9 +223,7 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
     let previous = before.map(|generation| &*generation.stores);
     let opened = Opened::new(&settings.stores.mapping, &options.dir, previous).or_else(|_| {
         let stores = settings.stores.mapping.stores.iter();
-        let stores = stores.map(|(name, store)| {
-            (name.clone(), store::mapping::StoreMapping { source: None, cache: None, ..store.clone() })
-        });
+        let stores = stores.map(|(name, store)| (name.clone(), store::mapping::StoreMapping::new(store.kind, None)));
         let kps = settings.stores.mapping.kps.clone();
         let stand_in = Mapping { stores: stores.collect(), kps, ..Mapping::in_memory() };
         Opened::new(&stand_in, &options.dir, None)

@@ -73,17 +73,15 @@ fn key(within: Within<'_>, id: &str, path: &str) -> Result<Key, Problem> {
             return Err(problem);
         }
     };
+    let Some(key) = Key::parse(id, &text) else {
+        let problem = Problem::error(codes::BAD_VALUE, format!("`{path}` holds no key: 64 hexadecimal digits"));
+        return Err(problem.with_help(MAKE));
+    };
     if within.outside.open_to_others(path) {
         let problem = Problem::error(codes::BAD_VALUE, format!("every user of this machine can read the key `{path}`"));
         return Err(
             problem.with_help(format!("`chmod 600 {path}`; and make another key, if anybody may have read this one"))
         );
     }
-    match Key::parse(id, &text) {
-        Some(key) => Ok(key),
-        None => {
-            let problem = Problem::error(codes::BAD_VALUE, format!("`{path}` holds no key: 64 hexadecimal digits"));
-            Err(problem.with_help(MAKE))
-        }
-    }
+    Ok(key)
 }

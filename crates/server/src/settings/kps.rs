@@ -7,8 +7,10 @@ use policy::Diagnostics;
 use policy::diagnostic::{Place, Problem, Span, codes};
 use policy::reader::{Entry, Keys, Node, did_you_mean};
 use policy::settings::Spanned;
+use store::guard::FailurePolicy;
 use store::kps::{Column, ColumnType, LONGEST_NAME, Settings};
 
+use super::stores::failure_policy;
 use super::{Within, not_yet};
 
 /// The sources whose databases may have tables of somebody else's.
@@ -22,6 +24,8 @@ pub(super) struct Declared {
     pub(super) settings: Arc<Settings>,
     /// The source it names.
     pub(super) source: Option<Spanned<String>>,
+    /// What it does where its source fails.
+    pub(super) failure: FailurePolicy,
     /// Where a column is said to be encrypted.
     pub(super) encrypted: Option<Place>,
     /// Where that does not go with every source, as it stands in the file.
@@ -56,6 +60,7 @@ pub(super) fn read(within: Within<'_>, name: &Entry, diagnostics: &mut Diagnosti
         keys.push(problem.with_help("for example `ttl = \"24h\"`; without `ttl` it stays").at(keys.place_of(ttl.span)));
     }
     let table = keys.text("table");
+    let failure = failure_policy(&mut keys);
     if let Some(cache) = keys.entry("cache") {
         let help = "leave it out: a row is read from its source each time";
         keys.push(not_yet("`cache` of a key property store", help).at(keys.place_of(cache.name_span)));
@@ -108,7 +113,7 @@ pub(super) fn read(within: Within<'_>, name: &Entry, diagnostics: &mut Diagnosti
     };
     let good = is_name(&name.name) && !settings.key.is_empty();
     super::finish(keys, diagnostics);
-    good.then(|| Declared { settings: Arc::new(settings), source, encrypted, wants })
+    good.then(|| Declared { settings: Arc::new(settings), source, failure, encrypted, wants })
 }
 
 impl Declared {

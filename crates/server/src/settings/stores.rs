@@ -12,6 +12,7 @@ use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
 use store::cached::CacheSettings;
+use store::guard::FailurePolicy;
 use store::mapping::{self, Mapping, StoreMapping};
 use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
@@ -231,9 +232,10 @@ impl StoreSettings {
         if let Some(source) = &source {
             self.store_places.insert(name.name.clone(), keys.place_of(source.span));
         }
+        let failure = failure_policy(&mut keys);
         if let Some(kind) = kind {
             let source = source.map(|s| s.value.to_owned());
-            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, cache });
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, failure, cache });
         }
         super::finish(keys, diagnostics);
     }
@@ -246,7 +248,7 @@ impl StoreSettings {
         }
         self.encrypted.extend(declared.encrypted.clone().map(|place| (name.clone(), place)));
         let source = declared.source.as_ref().map(|source| source.value.clone());
-        self.mapping.stores.insert(name.clone(), StoreMapping { kind: Kind::Kps, source, cache: None });
+        self.mapping.stores.insert(name.clone(), StoreMapping { failure: declared.failure, ..StoreMapping::new(Kind::Kps, source) });
         self.mapping.kps.insert(name, declared.settings.clone());
     }
 
@@ -366,6 +368,32 @@ fn read_cache(keys: &mut Keys<'_>, within: Within<'_>, kind: Option<Kind>) -> Op
         Ok(found) | Err(found) => keys.extend(found),
     }
     Some(cache)
+}
+
+/// `timeout` and `retries`.
+pub(super) fn failure_policy(keys: &mut Keys<'_>) -> FailurePolicy {
+    let mut policy = FailurePolicy::default();
+    let bad = |keys: &mut Keys<'_>, span, message: String| {
+        keys.push(Problem::error(codes::BAD_VALUE, message).at(keys.place_of(span)));
+    };
+    let (shortest, longest) = FailurePolicy::TIMEOUT;
+    if let Some(timeout) = keys.duration("timeout") {
+        policy.timeout = timeout.value.0;
+        if !(shortest..=longest).contains(&policy.timeout) {
+            bad(
+                keys,
+                timeout.span,
+                format!("a timeout must be from {shortest:?} to {longest:?}: a request is answered within 5 s"),
+            );
+        }
+    }
+    if let Some(retries) = keys.int("retries") {
+        match u32::try_from(retries.value) {
+            Ok(count) if count <= FailurePolicy::RETRIES => policy.retries = count,
+            _ => bad(keys, retries.span, format!("`retries` must be from 0 to {}", FailurePolicy::RETRIES)),
+        }
+    }
+    policy
 }
 
 fn known_kind(keys: &mut Keys<'_>, name: &str, span: Span) -> Option<Kind> {

@@ -198,6 +198,10 @@ struct StoreTable {
     /// Remembers rows that were read by their key. Default: every read goes to the source. Not for clients, which are remembered
     /// for at most 1 s by themselves.
     cache: Option<CacheTable>,
+    /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
+    timeout: Option<Duration>,
+    /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
+    retries: Option<u32>,
 }
 
 /// `cache` of a store.
@@ -231,6 +235,10 @@ struct KpsTable {
     ttl: Option<Duration>,
     /// A table that the database has already, to be read and never written.
     table: Option<String>,
+    /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
+    timeout: Option<Duration>,
+    /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
+    retries: Option<u32>,
 }
 
 /// A column of `[kps.NAME]`: the word for its type, or a table.

@@ -47,6 +47,7 @@ async fn only_health_and_metrics_are_open() {
         "portcullis_requests_total{policy=\"say\",status=\"2xx\"} 1",
         "portcullis_generation 1",
         "portcullis_source_up{source=\"memory\"} 1",
+        "portcullis_source_breaker_open{source=\"memory\",verbs=\"reads\"} 0",
         "portcullis_request_duration_seconds_count{policy=\"say\"} 1",
         "portcullis_reloads_total{outcome=\"refused\"} 0",
     ] {

@@ -22,6 +22,8 @@ enum Fault {
     ReplaceForgetsTheIndexes,
     FindForgetsAnIndex,
     FindMixesIndexes,
+    /// As a collation does that does not tell upper from lower case, and pads.
+    FindHasACollation,
     FindIgnoresAfter,
     FindIgnoresTheLimit,
     ListIsUnordered,
@@ -159,6 +161,14 @@ impl DataSource for Broken {
                     rows.truncate(limit);
                     return Ok(rows);
                 }
+                Fault::FindHasACollation if index < table.indexes.len() => {
+                    let same =
+                        |found: &String| found.trim_end_matches(' ').eq_ignore_ascii_case(value.trim_end_matches(' '));
+                    let mut rows = self.memory.list(table, after, usize::MAX).await?;
+                    rows.retain(|row| row.indexes[index].as_ref().is_some_and(same));
+                    rows.truncate(limit);
+                    return Ok(rows);
+                }
                 _ => {}
             }
             let after = after.filter(|_| !self.is(Fault::FindIgnoresAfter));
@@ -237,6 +247,7 @@ async fn each_fault_fails_exactly_the_cases_that_are_about_it() {
         (Fault::ReplaceForgetsTheIndexes, &["a_replace_compares_the_version", "a_replace_moves_the_index_entries"]),
         (Fault::FindForgetsAnIndex, &["a_find_looks_at_one_index"]),
         (Fault::FindMixesIndexes, &["a_find_looks_at_one_index"]),
+        (Fault::FindHasACollation, &["index_values_are_compared_by_their_bytes"]),
         (Fault::FindIgnoresAfter, &["a_find_is_ordered_and_goes_on_after_a_key"]),
         (Fault::FindIgnoresTheLimit, &["a_find_is_ordered_and_goes_on_after_a_key", "a_limit_of_zero_does_nothing"]),
         (

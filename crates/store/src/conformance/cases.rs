@@ -169,6 +169,17 @@ pub async fn a_find_looks_at_one_index(source: Source) -> Verdict {
     Ok(())
 }
 
+pub async fn index_values_are_compared_by_their_bytes(source: Source) -> Verdict {
+    // What collations of databases like to take for the same.
+    let values = ["a", "A", "a ", " a", "\u{e1}", "a\u{301}"];
+    put(&source, values.map(|value| row(value).indexed(SUBJECT, value))).await?;
+    for value in values {
+        let found = ok(source.find(&ACCESS_TOKEN, SUBJECT, value, None, 9).await)?;
+        is(&format!("the keys of the rows with {value:?}"), keys(&found), vec![value.to_owned()])?;
+    }
+    Ok(())
+}
+
 pub async fn a_find_is_ordered_and_goes_on_after_a_key(source: Source) -> Verdict {
     let names = ["e", "a", "c", "b", "d"];
     put(&source, names.map(|name| row(name).indexed(CLIENT, "mine"))).await?;

@@ -105,13 +105,16 @@ where
     tasks.join_all().await.into_iter().collect()
 }
 
+/// Rows, each with its table.
+type Rows = Vec<(&'static Table, Row)>;
+
 /// A read-only source together with the person who writes what it reads: an insert is one more row, and the source with it anew.
 pub struct Written<M> {
     make: M,
-    now: Mutex<(Vec<(&'static Table, Row)>, Arc<dyn DataSource>)>,
+    now: Mutex<(Rows, Arc<dyn DataSource>)>,
 }
 
-impl<M: Fn(Vec<(&'static Table, Row)>) -> Arc<dyn DataSource> + Send + Sync + 'static> Written<M> {
+impl<M: Fn(Rows) -> Arc<dyn DataSource> + Send + Sync + 'static> Written<M> {
     /// Nothing is written yet.
     pub fn new(make: M) -> Self {
         let now = Mutex::new((Vec::new(), make(Vec::new())));
@@ -123,7 +126,7 @@ impl<M: Fn(Vec<(&'static Table, Row)>) -> Arc<dyn DataSource> + Send + Sync + 's
     }
 }
 
-impl<M: Fn(Vec<(&'static Table, Row)>) -> Arc<dyn DataSource> + Send + Sync + 'static> DataSource for Written<M> {
+impl<M: Fn(Rows) -> Arc<dyn DataSource> + Send + Sync + 'static> DataSource for Written<M> {
     fn capabilities(&self) -> Capabilities {
         self.source().capabilities()
     }

@@ -10,9 +10,10 @@
 //! store::conformance!(read_only file, |rows| Arc::new(File::new(rows)));
 //! ```
 //!
-//! where the second argument makes a prepared source that holds these rows. For others the second argument is an expression whose future gives a prepared source with empty tables; it is evaluated anew for each
-//! case, and each case becomes a test of its own in the module named first. That the suite can fail is shown by sources broken
-//! on purpose (`broken.rs`): each of them fails exactly the cases that are named there.
+//! where the second argument makes a prepared source that holds these rows. For others it is an expression whose future gives a
+//! prepared source with empty tables, evaluated anew for each case. Each case becomes a test of its own in the module named
+//! first. That the suite can fail is shown by sources broken on purpose (`broken.rs`): each of them fails exactly the cases that
+//! are named there.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -92,6 +93,7 @@ macro_rules! conformance {
             a_replace_moves_the_index_entries
             a_take_gives_the_row_and_deletes_it
             a_find_looks_at_one_index
+            index_values_are_compared_by_their_bytes
             a_find_is_ordered_and_goes_on_after_a_key
             a_list_is_ordered_and_goes_on_after_a_key
             a_remove_takes_what_matches_up_to_the_limit
@@ -117,6 +119,7 @@ macro_rules! conformance {
             a_record_of_a_mebibyte_fits
             tables_are_apart
             a_find_looks_at_one_index
+            index_values_are_compared_by_their_bytes
             a_find_is_ordered_and_goes_on_after_a_key
             a_list_is_ordered_and_goes_on_after_a_key
             a_limit_of_zero_does_nothing

@@ -2,9 +2,9 @@ use std::future::pending;
 use std::sync::atomic::AtomicU32;
 
 use super::*;
+use crate::breaker::{LONG_LOOK_EVERY, LOOK};
 use crate::source::BoxFuture;
 use crate::sources::memory::Memory;
-use crate::strain::{PROBE_EVERY, STRAINED_LIMIT};
 use crate::tables::CLIENT;
 use crate::testing::Hooked;
 
@@ -49,19 +49,19 @@ async fn a_silent_source_is_given_up_and_used_again_when_it_answers() {
     };
     let guarded = Guarded::new("local", Arc::new(source));
     guarded.prepare().await.unwrap();
-    let start = Instant::now();
-    for limit in [LIMIT, STRAINED_LIMIT, STRAINED_LIMIT] {
-        let start = Instant::now();
-        assert!(matches!(guarded.get(&CLIENT, b"k").await, Err(StoreError::Unavailable(_))));
-        assert!(start.elapsed() >= limit && start.elapsed() < limit + Duration::from_millis(10), "{limit:?}");
+    for limit in [LIMIT, Duration::ZERO, Duration::ZERO] {
+        let waited = fails(guarded.get(&CLIENT, b"k")).await;
+        assert!(waited >= limit && waited < limit + Duration::from_millis(10), "{waited:?}, {limit:?}");
     }
-    assert!(start.elapsed() <= Duration::from_secs(5), "three verbs of one request");
-    assert!(guarded.strained());
+    assert!(broken_off(&guarded));
+    sleep(LOOK).await;
+    let looks = fails(guarded.get(&CLIENT, b"k")).await;
+    assert!(looks >= LOOK && looks < LOOK * 2, "one looks: {looks:?}");
     silent.store(false, Relaxed);
     assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));
-    assert!(!guarded.strained());
-    assert_eq!(guarded.counters().late.load(Relaxed), 3);
-    assert_eq!(guarded.counters().verbs.load(Relaxed), 4);
+    assert!(!broken_off(&guarded));
+    assert_eq!(guarded.counters().late.load(Relaxed), 2);
+    assert_eq!(guarded.counters().verbs.load(Relaxed), 5);
 }
 
 /// A source whose `get` takes so long.
@@ -84,7 +84,7 @@ async fn a_request_waits_for_all_its_verbs_together_no_longer_than_its_budget() 
         }
         assert_eq!(outcomes, [true, true, true, true, false, false, false]);
         assert!(start.elapsed() <= BUDGET + Duration::from_millis(10), "{:?}", start.elapsed());
-        assert!(!guarded.strained(), "it answered each time, and the budget ran out");
+        assert!(!broken_off(&guarded), "it answered each time, and the budget ran out");
         begin_request();
         assert!(guarded.get(&CLIENT, b"k").await.is_ok(), "the next request has a budget of its own");
     })
@@ -110,17 +110,22 @@ async fn health_has_the_whole_limit_and_finds_a_source_that_has_become_slow() {
     };
     let guarded = Guarded::new("local", Arc::new(source));
     guarded.prepare().await.unwrap();
-    assert!(guarded.health().await.is_err() && !guarded.strained(), "it does not say what got no answer");
-    assert!(guarded.get(&CLIENT, b"k").await.is_err() && guarded.reads.strained());
-    assert!(guarded.insert(&CLIENT, row("k")).await.is_err() && guarded.writes.strained());
-    assert!(guarded.health().await.is_err() && guarded.reads.strained());
+    assert!(guarded.health().await.is_err() && !broken_off(&guarded), "it does not say what got no answer");
+    assert!(guarded.get(&CLIENT, b"k").await.is_err() && guarded.state.reads.is_open());
+    assert!(guarded.insert(&CLIENT, row("k")).await.is_err() && guarded.state.writes.is_open());
+    assert!(guarded.health().await.is_err() && guarded.state.reads.is_open());
     silent.store(false, Relaxed);
-    assert!(guarded.health().await.is_ok() && !guarded.reads.strained());
-    assert!(guarded.writes.strained(), "it reads");
+    assert!(guarded.health().await.is_ok() && !guarded.state.reads.is_open());
+    assert!(guarded.state.writes.is_open(), "it reads");
 }
 
 fn row(key: &str) -> Row {
     Row { key: key.into(), version: 1, expires_at: None, indexes: Vec::new(), record: "{}".into() }
+}
+
+/// Whether one of its breakers is open.
+fn broken_off(guarded: &Guarded) -> bool {
+    guarded.open_breakers().iter().any(|(_, open)| *open)
 }
 
 /// How long it takes until the verb has failed.
@@ -140,38 +145,45 @@ async fn answers_to_reads_say_nothing_of_writes() {
         Guarded::new("local", Arc::new(Hooked { before_insert: Box::new(before_insert), ..Default::default() }));
     guarded.prepare().await.unwrap();
     assert!(fails(guarded.insert(&CLIENT, row("k"))).await >= LIMIT);
-    let strained = Instant::now();
-    while strained.elapsed() < PROBE_EVERY {
+    let opened = Instant::now();
+    while opened.elapsed() < LONG_LOOK_EVERY - LOOK * 2 {
         assert!(guarded.get(&CLIENT, b"k").await.is_ok() && guarded.health().await.is_ok());
-        assert!(guarded.strained());
+        assert!(broken_off(&guarded));
         let waited = fails(guarded.insert(&CLIENT, row("k"))).await;
-        assert!(waited < STRAINED_LIMIT * 2, "{waited:?}");
+        assert!(waited < LOOK * 2, "{waited:?}");
+        sleep(LOOK / 4).await;
     }
+    sleep(LONG_LOOK_EVERY - opened.elapsed()).await;
     assert!(fails(guarded.insert(&CLIENT, row("k"))).await >= LIMIT, "one tries whether it is slow");
-    assert!(fails(guarded.insert(&CLIENT, row("k"))).await < STRAINED_LIMIT * 2);
+    assert!(fails(guarded.insert(&CLIENT, row("k"))).await < LOOK * 2);
     // Slow by now, and answering: found, and used as before.
     *takes.lock().unwrap() = LIMIT / 2;
-    tokio::time::advance(PROBE_EVERY).await;
+    tokio::time::advance(LONG_LOOK_EVERY).await;
     assert_eq!(guarded.insert(&CLIENT, row("1")).await, Ok(true));
     assert_eq!(guarded.insert(&CLIENT, row("2")).await, Ok(true));
-    assert!(!guarded.strained());
+    assert!(!broken_off(&guarded));
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_verb_is_a_read_or_a_write() {
     let guarded = Guarded::new("local", Arc::new(Memory::new()));
     guarded.prepare().await.unwrap();
-    let strained = || {
-        guarded.reads.unanswered("local", LIMIT);
-        guarded.writes.unanswered("local", LIMIT);
-        assert!(guarded.reads.strained() && guarded.writes.strained());
+    let opened = || {
+        guarded.state.reads.unanswered("local", LIMIT, LIMIT);
+        guarded.state.writes.unanswered("local", LIMIT, LIMIT);
+        assert!(guarded.state.reads.is_open() && guarded.state.writes.is_open());
     };
-    let relaxed = || (!guarded.reads.strained(), !guarded.writes.strained());
+    let closed = || (!guarded.state.reads.is_open(), !guarded.state.writes.is_open());
     let table = &crate::tables::ACCESS_TOKEN;
-    macro_rules! relaxes {
-        ($expected:expr, $($verb:expr),+) => { $(strained(); $verb.await.unwrap(); assert_eq!(relaxed(), $expected, stringify!($verb));)+ };
+    macro_rules! closes {
+        ($expected:expr, $($verb:expr),+) => { $(
+            opened();
+            tokio::time::advance(LOOK).await;
+            $verb.await.unwrap();
+            assert_eq!(closed(), $expected, stringify!($verb));
+        )+ };
     }
-    relaxes!(
+    closes!(
         (true, false),
         guarded.get(table, b"k"),
         guarded.find(table, 0, "app", None, 1),
@@ -179,7 +191,7 @@ async fn each_verb_is_a_read_or_a_write() {
         guarded.health()
     );
     let row = Row { indexes: vec![None; 3], ..row("k") };
-    relaxes!(
+    closes!(
         (false, true),
         guarded.insert(table, row.clone()),
         guarded.replace(table, row.clone(), 1),
@@ -192,7 +204,7 @@ async fn each_verb_is_a_read_or_a_write() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_an_answer_and_a_late_one_to_be_unavailable_is_none() {
     let guarded = slow(|| LIMIT * 2).await;
-    assert!(guarded.get(&CLIENT, b"k").await.is_err() && guarded.strained());
+    assert!(guarded.get(&CLIENT, b"k").await.is_err() && broken_off(&guarded));
     let fails = |takes: Duration, error: StoreError| -> Verb<'static, ()> {
         Box::pin(async move {
             tokio::time::sleep(takes).await;
@@ -200,18 +212,103 @@ async fn a_refusal_is_an_answer_and_a_late_one_to_be_unavailable_is_none() {
         })
     };
     let (broken, unavailable) = (StoreError::Broken("no".into()), StoreError::Unavailable("no".into()));
+    for (takes, error, stays_open) in [
+        (Duration::ZERO, unavailable.clone(), true),
+        (Duration::ZERO, broken, false),
+        (Duration::ZERO, unavailable.clone(), false),
+        // A source with a limit of its own, shorter than ours.
+        (Duration::from_secs(3), unavailable, true),
+    ] {
+        sleep(LOOK).await;
+        assert!(guarded.limited(&guarded.state.reads, fails(takes, error.clone())).await.is_err());
+        assert_eq!(broken_off(&guarded), stays_open, "{takes:?} {error}");
+    }
+}
+
+/// A source that cannot do as many verbs as the number says, and takes so long to say so.
+async fn flaky(takes: Duration) -> (Guarded, Arc<AtomicU32>) {
+    let left = Arc::new(AtomicU32::new(0));
+    let failures = left.clone();
+    let refuse = move || -> Verb<'static, ()> {
+        let refused = failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        Box::pin(async move {
+            if refused {
+                sleep(takes).await;
+                return Err(StoreError::Unavailable("not now".into()));
+            }
+            Ok(())
+        })
+    };
+    let guarded = Guarded::new("local", Arc::new(Hooked { refuse: Box::new(refuse), ..Hooked::default() }));
+    guarded.prepare().await.unwrap();
+    (guarded, left)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_failed_quickly_is_tried_again_and_a_write_is_not() {
+    let (guarded, left) = flaky(Duration::ZERO).await;
+    let patient = guarded.with(FailurePolicy { retries: 2, ..FailurePolicy::default() });
+    let hasty = guarded.with(FailurePolicy { retries: 0, ..FailurePolicy::default() });
+    let (shortest, longest) = PAUSE;
+    let started = Instant::now();
+    for (policy, failures, found) in
+        [(&patient, 2, true), (&patient, 3, false), (&guarded, 1, true), (&hasty, 1, false)]
+    {
+        left.store(failures, Relaxed);
+        assert_eq!(policy.get(&CLIENT, b"k").await.is_ok(), found, "{failures} failures");
+    }
+    // Five tries again, each after a pause.
+    let waited = started.elapsed();
+    assert!(waited >= shortest * 5 && waited <= longest * 6, "{waited:?}");
+    left.store(1, Relaxed);
+    assert!(patient.insert(&CLIENT, row("k")).await.is_err());
+    assert_eq!(patient.get(&CLIENT, b"k").await, Ok(None), "nothing was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_took_its_time_to_fail_is_not_tried_again() {
+    let (guarded, left) = flaky(QUICKLY).await;
+    left.store(1, Relaxed);
+    assert!(guarded.get(&CLIENT, b"k").await.is_err());
+    assert!(guarded.get(&CLIENT, b"k").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_may_wait_for_less() {
+    let guarded = slow(|| Duration::from_millis(300)).await;
+    let hasty = guarded.with(FailurePolicy { timeout: Duration::from_millis(200), retries: 0 });
+    assert_eq!(fails(hasty.get(&CLIENT, b"k")).await.as_millis(), 200);
+    assert!(broken_off(&guarded), "the breaker is of the source");
+    sleep(LOOK).await;
+    assert!(guarded.get(&CLIENT, b"k").await.is_ok() && !broken_off(&guarded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_so_many_wait_for_one_source_and_another_does_not_mind() {
+    let source = Hooked { before_get: Box::new(|_| Box::pin(pending())), ..Default::default() };
+    let (stuck, other) = (Guarded::new("stuck", Arc::new(source)), Guarded::new("other", Arc::new(Memory::new())));
+    stuck.prepare().await.unwrap();
+    other.prepare().await.unwrap();
+    let stuck = Arc::new(stuck);
+    let waiting: Vec<_> = (0..WAITING)
+        .map(|_| {
+            let stuck = stuck.clone();
+            tokio::spawn(async move { stuck.get(&CLIENT, b"k").await.is_err() })
+        })
+        .collect();
+    while stuck.state.waiting.load(Relaxed) < WAITING {
+        tokio::task::yield_now().await;
+    }
+    let started = Instant::now();
+    let refused = stuck.with(FailurePolicy { retries: 0, ..FailurePolicy::default() }).get(&CLIENT, b"k").await;
     assert!(
-        guarded.limited(&guarded.reads, fails(Duration::ZERO, unavailable.clone())).await.is_err()
-            && guarded.strained()
+        matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("wait for it already")),
+        "{refused:?}"
     );
-    assert!(guarded.limited(&guarded.reads, fails(Duration::ZERO, broken)).await.is_err() && !guarded.strained());
-    assert!(
-        guarded.limited(&guarded.reads, fails(Duration::ZERO, unavailable.clone())).await.is_err()
-            && !guarded.strained()
-    );
-    // A source with a limit of its own, shorter than ours.
-    assert!(
-        guarded.limited(&guarded.reads, fails(Duration::from_secs(3), unavailable)).await.is_err()
-            && guarded.strained()
-    );
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(other.get(&CLIENT, b"k").await, Ok(None));
+    for one in waiting {
+        assert!(one.await.unwrap());
+    }
+    assert_eq!(stuck.state.waiting.load(Relaxed), 0);
 }

@@ -12,6 +12,8 @@ use crate::source::DataSource;
 #[cfg(feature = "cassandra")]
 pub mod cassandra;
 pub mod file;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod gate;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -19,6 +21,14 @@ pub mod mysql;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(test)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra")),
+    expect(dead_code, reason = "only servers are far away")
+)]
+mod relay;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra"))]
+mod secret;
 pub mod sqlite;
 
 /// Reads a source's own settings type from wherever the caller has its table.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use oauth::Secret;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use scylla::frame::types::{Consistency as Level, SerialConsistency};
 use serde::{Deserialize, Deserializer};
+
+use crate::sources::secret;
 
 /// `[source.NAME] type = "cassandra"`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -60,19 +62,8 @@ impl JsonSchema for Password {
     fn schema_name() -> Cow<'static, str> {
         Cow::Borrowed("SecretPassword")
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let named = |key: &str, what: &str| {
-            json_schema!({
-                "type": "object",
-                "properties": { key: { "type": "string", "description": what } },
-                "required": [key],
-                "additionalProperties": false,
-            })
-        };
-        json_schema!({
-            "description": "A secret, which stands outside the file: in an environment variable, or in a file of its own.",
-            "anyOf": [named("env", "The environment variable."), named("file", "The file, relative to the configuration folder.")],
-        })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        secret::schema(generator)
     }
 }
 

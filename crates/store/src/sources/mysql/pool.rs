@@ -15,15 +15,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::explain;
 use super::session::Session;
 use crate::source::StoreError;
-
-/// After a connection attempt failed, others fail at once for so long; then one of them tries again.
-const PAUSE: Duration = Duration::from_millis(500);
+use crate::sources::gate::Gate;
 
 /// What one attempt may take: TCP connection, log-in, settings.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// A connection that lay idle for longer is asked whether it stands: the server or somebody between may have closed it.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// What the answer to that may take.
+const PING: Duration = Duration::from_millis(500);
 
 /// The connections of one source.
 #[derive(Clone)]
@@ -36,13 +37,7 @@ struct Shared {
     turns: Arc<Semaphore>,
     /// The one that was used last is last: it is used first, and what is prepared on it stays warm.
     idle: Mutex<Vec<(Session, Instant)>>,
-    gate: Mutex<Gate>,
-}
-
-/// Open, or shut after a connection attempt failed.
-enum Gate {
-    Open,
-    Shut { until: Instant, why: Problem },
+    gate: Gate<Problem>,
 }
 
 /// Why there is no answer.
@@ -68,7 +63,7 @@ impl Pool {
     /// Makes it, without any I/O.
     pub(super) fn new(opts: Opts, size: u32) -> Self {
         let turns = Arc::new(Semaphore::new(size as usize));
-        Pool(Arc::new(Shared { opts, size, turns, idle: Mutex::default(), gate: Mutex::new(Gate::Open) }))
+        Pool(Arc::new(Shared { opts, size, turns, idle: Mutex::default(), gate: Gate::new(ATTEMPT) }))
     }
 
     /// Waits for a turn: whoever holds one may have one connection.
@@ -83,21 +78,21 @@ impl Pool {
     /// a server that has no connections left for us, we live on ours.
     pub(super) async fn session(&self) -> Result<Session, Problem> {
         while let Some((mut session, since)) = self.latest() {
-            if since.elapsed() < IDLE || matches!(timeout(PAUSE, session.conn.ping()).await, Ok(Ok(()))) {
+            if since.elapsed() < IDLE || matches!(timeout(PING, session.conn.ping()).await, Ok(Ok(()))) {
                 return Ok(session);
             }
             end(session);
         }
-        self.pass()?;
+        self.0.gate.pass()?;
         let problem = match timeout(ATTEMPT, Session::open(self.0.opts.clone())).await {
             Ok(Ok(session)) => {
-                *self.gate() = Gate::Open;
+                self.0.gate.open();
                 return Ok(session);
             }
             Ok(Err(error)) => Problem::Refused(Arc::new(error)),
             Err(_) => Problem::Ours(format!("no connection within {ATTEMPT:?}")),
         };
-        *self.gate() = Gate::Shut { until: Instant::now() + PAUSE, why: problem.clone() };
+        self.0.gate.shut(problem.clone());
         Err(problem)
     }
 
@@ -120,24 +115,8 @@ impl Pool {
         self.idle().pop()
     }
 
-    fn pass(&self) -> Result<(), Problem> {
-        match &mut *self.gate() {
-            Gate::Open => Ok(()),
-            Gate::Shut { until, why } if Instant::now() < *until => Err(why.clone()),
-            // This caller tries; the others go on failing until it knows more.
-            Gate::Shut { until, .. } => {
-                *until = Instant::now() + ATTEMPT;
-                Ok(())
-            }
-        }
-    }
-
     fn idle(&self) -> MutexGuard<'_, Vec<(Session, Instant)>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

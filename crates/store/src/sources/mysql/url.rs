@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use mysql_async::{Opts, OptsBuilder};
 use oauth::Secret;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
+
+use crate::sources::secret;
 
 /// `mysql://user:password@host:3306/database`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +16,7 @@ pub struct Url(Secret);
 
 impl<'de> Deserialize<'de> for Url {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let url = Url(Secret::deserialize(d)?);
-        // Empty is what `check` gives for a variable that is not set here; opening the source refuses it.
-        if !url.0.expose().is_empty() {
-            url.parse().map_err(serde::de::Error::custom)?;
-        }
-        Ok(url)
+        secret::checked(d, |url| Url(url.clone()).parse()).map(Url)
     }
 }
 
@@ -27,19 +24,8 @@ impl JsonSchema for Url {
     fn schema_name() -> Cow<'static, str> {
         Cow::Borrowed("SecretUrl")
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let named = |key: &str, what: &str| {
-            json_schema!({
-                "type": "object",
-                "properties": { key: { "type": "string", "description": what } },
-                "required": [key],
-                "additionalProperties": false,
-            })
-        };
-        json_schema!({
-            "description": "A secret, which stands outside the file: in an environment variable, or in a file of its own.",
-            "anyOf": [named("env", "The environment variable."), named("file", "The file, relative to the configuration folder.")],
-        })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        secret::schema(generator)
     }
 }
 

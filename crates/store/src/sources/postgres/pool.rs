@@ -8,8 +8,8 @@
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts};
@@ -21,9 +21,7 @@ use tokio_postgres::{Config, Error, NoTls};
 
 use super::error::explain;
 use crate::source::StoreError;
-
-/// After a connection attempt failed, others fail at once for so long; then one of them tries again.
-const PAUSE: Duration = Duration::from_millis(500);
+use crate::sources::gate::Gate;
 
 /// How long a statement whose caller went away may still run before it is stopped.
 const GRACE: Duration = Duration::from_secs(1);
@@ -39,7 +37,7 @@ struct Shared {
     turns: Arc<Semaphore>,
     /// What one attempt may take: TCP connection, start-up and log-in.
     attempt: Duration,
-    gate: Mutex<Gate>,
+    gate: Gate<Problem>,
     /// What the settings say about naming statements.
     named: Option<bool>,
     /// Set once a pooler was noticed.
@@ -138,12 +136,6 @@ impl Problem {
     }
 }
 
-/// Open, or shut after a connection attempt failed.
-enum Gate {
-    Open,
-    Shut { until: Instant, why: Problem },
-}
-
 impl Pool {
     /// Makes it, without any I/O.
     pub(super) fn new(config: Config, max_connections: u32, named: Option<bool>) -> Self {
@@ -158,7 +150,7 @@ impl Pool {
             .build()
             .expect("only time limits without a runtime are refused, and the runtime is named");
         let turns = Arc::new(Semaphore::new(max_connections as usize));
-        let gate = Mutex::new(Gate::Open);
+        let gate = Gate::new(attempt);
         Pool(Arc::new(Shared { pool, turns, attempt, gate, named, pooler }))
     }
 
@@ -177,7 +169,7 @@ impl Pool {
         if self.0.pool.status().available > 0 {
             return self.clone().connect(turn).await;
         }
-        self.0.pass()?;
+        self.0.gate.pass()?;
         // In a task of its own, so that it ends in a connection or a reason though its caller goes away: callers in a hurry would
         // never get a connection to a slow server, and others never hear that it is down.
         match timeout_at(deadline, tokio::spawn(self.clone().connect(turn))).await {
@@ -192,39 +184,15 @@ impl Pool {
         let limits = Timeouts { wait: Some(attempt), create: Some(attempt), recycle: None };
         let problem = match self.0.pool.timeout_get(&limits).await {
             Ok(connection) => {
-                self.0.open();
+                self.0.gate.open();
                 return Ok(Client { connection: Some(connection), turn: Some(turn), busy: false, pool: self });
             }
             Err(PoolError::Backend(error)) => Problem::Refused(Arc::new(error)),
             Err(PoolError::Timeout(_)) => Problem::Ours(format!("no connection within {attempt:?}")),
             Err(other) => Problem::Ours(other.to_string()),
         };
-        self.0.shut(problem.clone());
+        self.0.gate.shut(problem.clone());
         Err(problem)
-    }
-}
-
-impl Shared {
-    fn pass(&self) -> Result<(), Problem> {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *gate {
-            Gate::Open => Ok(()),
-            Gate::Shut { until, why } if Instant::now() < *until => Err(why.clone()),
-            // This caller tries; the others go on failing until it knows more.
-            Gate::Shut { until, .. } => {
-                *until = Instant::now() + self.attempt;
-                Ok(())
-            }
-        }
-    }
-
-    fn open(&self) {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Gate::Open;
-    }
-
-    fn shut(&self, why: Problem) {
-        let until = Instant::now() + PAUSE;
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Gate::Shut { until, why };
     }
 }
 

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use oauth::Secret;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
+
+use crate::sources::secret;
 
 /// `postgres://user:password@host:5432/database`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +17,7 @@ pub struct Url(Secret);
 
 impl<'de> Deserialize<'de> for Url {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let url = Url(Secret::deserialize(d)?);
-        // Empty is what `check` gives for a variable that is not set here; opening the source refuses it.
-        if !url.0.expose().is_empty() {
-            url.parse().map_err(serde::de::Error::custom)?;
-        }
-        Ok(url)
+        secret::checked(d, |url| Url(url.clone()).parse()).map(Url)
     }
 }
 
@@ -28,19 +25,8 @@ impl JsonSchema for Url {
     fn schema_name() -> Cow<'static, str> {
         Cow::Borrowed("SecretUrl")
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let named = |key: &str, what: &str| {
-            json_schema!({
-                "type": "object",
-                "properties": { key: { "type": "string", "description": what } },
-                "required": [key],
-                "additionalProperties": false,
-            })
-        };
-        json_schema!({
-            "description": "A secret, which stands outside the file: in an environment variable, or in a file of its own.",
-            "anyOf": [named("env", "The environment variable."), named("file", "The file, relative to the configuration folder.")],
-        })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        secret::schema(generator)
     }
 }
 

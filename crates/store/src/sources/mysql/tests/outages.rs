@@ -1,121 +1,27 @@
 //! A server that goes away, says nothing, or answers too late; seen through a relay that the test can cut.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::source::StoreError;
+use crate::sources::relay::{Line, Relay, is_unavailable, recovery};
 use crate::tables::ACCESS_TOKEN;
 
-/// What a relay does with its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    /// Both ways.
-    Through,
-    /// Every connection is closed, also those that come.
-    Cut,
-    /// Connections stand, nothing goes through.
-    Silent,
-    /// What we send arrives; the answer is dropped with the connection, once. Then it goes through.
-    NoAnswer,
-}
-
-/// Stands between the source and the server.
-struct Relay {
-    port: u16,
-    line: watch::Sender<Line>,
-    /// Connections that came.
-    attempts: Arc<AtomicU32>,
-    tasks: Mutex<JoinSet<()>>,
-}
-
-impl Relay {
-    async fn new(url: &str) -> (Self, String) {
-        let address: String = url.split(['@', '/']).nth(3).unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let line = watch::Sender::new(Line::Through);
-        let seen = line.clone();
-        let attempts = Arc::new(AtomicU32::new(0));
-        let counted = attempts.clone();
-        let mut tasks = JoinSet::new();
-        let to = address.clone();
-        tasks.spawn(async move {
-            loop {
-                let (near, _) = listener.accept().await.unwrap();
-                counted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(relay(near, to.clone(), seen.clone()));
-            }
-        });
-        (Relay { port, line, attempts, tasks: Mutex::new(tasks) }, url.replace(&address, &format!("127.0.0.1:{port}")))
-    }
-
-    fn set(&self, line: Line) {
-        self.line.send_replace(line);
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.tasks.lock().unwrap().abort_all();
-        let _ = self.port;
-    }
-}
-
-async fn relay(mut near: TcpStream, to: String, set: watch::Sender<Line>) {
-    let mut line = set.subscribe();
-    let mut far = TcpStream::connect(to).await.unwrap();
-    loop {
-        let state = *line.borrow_and_update();
-        match state {
-            Line::Cut => return,
-            Line::Silent => line.changed().await.unwrap(),
-            Line::Through => tokio::select! {
-                _ = copy_bidirectional(&mut near, &mut far) => return,
-                _ = line.changed() => {}
-            },
-            Line::NoAnswer => {
-                let mut asked = vec![0; 65536];
-                tokio::select! {
-                    count = near.read(&mut asked) => {
-                        let Ok(count @ 1..) = count else { return };
-                        far.write_all(&asked[..count]).await.unwrap();
-                        // Until the server has answered, so that it has carried it out.
-                        let _ = far.read(&mut asked).await;
-                        set.send_replace(Line::Through);
-                        return;
-                    }
-                    _ = line.changed() => {}
-                }
-            }
-        }
-    }
-}
-
-fn is_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
-}
-
-/// Until the source answers again; how long that took.
-async fn recovery(source: &Mysql) -> Duration {
-    let start = Instant::now();
-    while source.get(&ACCESS_TOKEN, b"k").await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(5), "not used again within 5 s");
-        sleep(Duration::from_millis(20)).await;
-    }
-    start.elapsed()
+/// A relay before the server, and the URL that leads through it.
+async fn relayed(url: &str) -> (Relay, String) {
+    let server = url.split(['@', '/']).nth(3).unwrap();
+    let relay = Relay::to(server).await;
+    let through = url.replace(server, &relay.address);
+    (relay, through)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_down_is_unavailable_at_once_and_used_again_when_it_is_back() {
     let scratch = Scratch::new().await;
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let (relay, url) = relayed(&scratch.url).await;
     let source = source(&url);
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
@@ -134,7 +40,7 @@ async fn a_server_that_is_down_is_unavailable_at_once_and_used_again_when_it_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_silent_is_unavailable_within_the_limit() {
     let scratch = Scratch::new().await;
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let (relay, url) = relayed(&scratch.url).await;
     let source = source(&url);
     source.prepare().await.unwrap();
     relay.set(Line::Silent);
@@ -151,13 +57,13 @@ async fn a_server_that_is_silent_is_unavailable_within_the_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_do_not_storm_a_server_that_is_down() {
     let scratch = Scratch::new().await;
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let (relay, url) = relayed(&scratch.url).await;
     let source = Arc::new(source(&url));
     source.prepare().await.unwrap();
     relay.set(Line::Cut);
     is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
     sleep(Duration::from_millis(50)).await;
-    let before = relay.attempts.load(Ordering::Relaxed);
+    let before = relay.attempts();
     let end = Instant::now() + Duration::from_millis(1500);
     let mut asking = JoinSet::new();
     for _ in 0..50 {
@@ -173,7 +79,7 @@ async fn requests_do_not_storm_a_server_that_is_down() {
         });
     }
     let asked: u32 = asking.join_all().await.into_iter().sum();
-    let attempts = relay.attempts.load(Ordering::Relaxed) - before;
+    let attempts = relay.attempts() - before;
     assert!(asked > 1000, "{asked}");
     // All eight at first, before the gate is shut; then one every half second.
     assert!((1..=14).contains(&attempts), "{attempts} attempts for {asked} requests");
@@ -182,7 +88,7 @@ async fn requests_do_not_storm_a_server_that_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_whose_answer_is_lost_is_not_sent_again() {
     let scratch = Scratch::new().await;
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let (relay, url) = relayed(&scratch.url).await;
     let source = source(&url);
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
@@ -197,7 +103,7 @@ async fn a_write_whose_answer_is_lost_is_not_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_whose_answer_is_lost_is_sent_again() {
     let scratch = Scratch::new().await;
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let (relay, url) = relayed(&scratch.url).await;
     let source = source(&url);
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
@@ -284,7 +190,7 @@ async fn a_statement_whose_caller_went_away_ends_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_that_go_away_cost_no_connections() {
     let scratch = Scratch::new().await;
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let (relay, url) = relayed(&scratch.url).await;
     let source = Mysql::new("test", &Settings { max_connections: 2, ..settings(&url) });
     source.prepare().await.unwrap();
     for _ in 0..100 {
@@ -293,7 +199,7 @@ async fn callers_that_go_away_cost_no_connections() {
         assert_eq!(source.get(&ACCESS_TOKEN, b"k").await, Ok(None));
     }
     // One that prepared, and two.
-    assert!(relay.attempts.load(Ordering::Relaxed) <= 3);
+    assert!(relay.attempts() <= 3);
 }
 
 /// What was lost on one connection costs no other statement: those that lay idle beside it are not used again.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::outages::{Line, Relay};
+use super::outages::relayed;
 use super::*;
 use crate::cached::{CacheSettings, Cached};
 use crate::source::Table;
+use crate::sources::relay::Line;
 use crate::tables::{ACCESS_TOKEN, KPS};
 
 /// Longer than any test: what is forgotten was told.
@@ -113,7 +114,7 @@ async fn through_a_pooler_changes_are_heard_over_listen_url() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_channel_is_lost_nothing_old_is_believed() {
     let scratch = Scratch::new().await;
-    let (relay, cut) = Relay::new(&scratch.url).await;
+    let (relay, cut) = relayed(&scratch.url).await;
     let listening = Settings { listen_url: Some(settings(&cut).url), ..settings(&scratch.url) };
     let (writer, reader) = (scratch.opened().await, node(&listening).await);
     assert_eq!(writer.insert(&ACCESS_TOKEN, saying(&ACCESS_TOKEN, "k", "0")).await, Ok(true));

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::cached::{CacheSettings, Cached};
 use crate::source::Table;
+use crate::sources::relay::is_unavailable;
 use crate::tables::{ACCESS_TOKEN, KPS};
 
 /// Longer than any test: what is forgotten was told.

@@ -191,10 +191,6 @@ fn row(key: &str) -> Row {
     Row { key: key.into(), version: 1, expires_at: Some(10), indexes, record: "{}".into() }
 }
 
-fn is_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
-}
-
 /// Why it is unavailable for now.
 fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     match result {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::migration;
+use crate::sources::relay::is_unavailable;
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
 /// Why a source cannot be opened for good.
@@ -24,7 +25,7 @@ async fn nodes_that_start_at_once_note_the_schema_once() {
         assert!(node.insert(&CLIENT, Row { indexes: Vec::new(), ..row(&number.to_string()) }).await.unwrap());
     }
     let noted: Vec<(u32, u32)> = ask(&scratch.url, &["HGETALL", &scratch.key("{schema}")]).await;
-    assert_eq!(noted, [(1, 1)]);
+    assert_eq!(noted, [(1, 1), (2, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

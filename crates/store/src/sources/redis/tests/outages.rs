@@ -1,106 +1,21 @@
 //! A server that goes away, says nothing, answers too late, is full or only reads; lines are cut by a relay between.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
+use crate::sources::relay::{Line, Relay, is_unavailable, recovery};
 use crate::tables::ACCESS_TOKEN;
-
-/// What a relay does with its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    /// Both ways.
-    Through,
-    /// Every connection is closed, also those that come.
-    Cut,
-    /// Connections stand, nothing goes through.
-    Silent,
-    /// What we send arrives; the answer is dropped with the connection, once. Then it goes through.
-    NoAnswer,
-}
-
-/// Stands between the source and the server.
-struct Relay {
-    line: watch::Sender<Line>,
-    /// Connections that came.
-    attempts: Arc<AtomicU32>,
-    _tasks: JoinSet<()>,
-}
-
-impl Relay {
-    async fn new(url: &str) -> (Self, String) {
-        let address: String = url.split('/').nth(2).unwrap().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let here = listener.local_addr().unwrap().to_string();
-        let line = watch::Sender::new(Line::Through);
-        let attempts = Arc::new(AtomicU32::new(0));
-        let (seen, counted, to) = (line.clone(), attempts.clone(), address.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            loop {
-                let (near, _) = listener.accept().await.unwrap();
-                counted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(relay(near, to.clone(), seen.clone()));
-            }
-        });
-        (Relay { line, attempts, _tasks: tasks }, url.replace(&address, &here))
-    }
-
-    fn set(&self, line: Line) {
-        self.line.send_replace(line);
-    }
-}
-
-async fn relay(mut near: TcpStream, to: String, set: watch::Sender<Line>) {
-    let mut line = set.subscribe();
-    let mut far = TcpStream::connect(to).await.unwrap();
-    loop {
-        let state = *line.borrow_and_update();
-        match state {
-            Line::Cut => return,
-            Line::Silent => line.changed().await.unwrap(),
-            Line::Through => tokio::select! {
-                _ = copy_bidirectional(&mut near, &mut far) => return,
-                _ = line.changed() => {}
-            },
-            Line::NoAnswer => {
-                let mut asked = vec![0; 65536];
-                tokio::select! {
-                    count = near.read(&mut asked) => {
-                        let Ok(count @ 1..) = count else { return };
-                        far.write_all(&asked[..count]).await.unwrap();
-                        // Until the server has answered, so that it has carried it out.
-                        let _ = far.read(&mut asked).await;
-                        set.send_replace(Line::Through);
-                        return;
-                    }
-                    _ = line.changed() => {}
-                }
-            }
-        }
-    }
-}
 
 /// A source over a relay, opened, with the row `k`.
 async fn relayed(scratch: &Scratch) -> (Relay, Redis) {
-    let (relay, url) = Relay::new(&scratch.url).await;
+    let server = scratch.url.split('/').nth(2).unwrap();
+    let relay = Relay::to(server).await;
+    let url = scratch.url.replace(server, &relay.address);
     let source = scratch.source_over(&url);
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
     (relay, source)
-}
-
-/// Until the source answers again.
-async fn recovery(source: &Redis) {
-    let start = Instant::now();
-    while source.get(&ACCESS_TOKEN, b"k").await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(5), "not used again within 5 s");
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +81,7 @@ async fn requests_do_not_storm_a_server_that_is_down() {
     relay.set(Line::Cut);
     is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
     is_unavailable(source.insert(&ACCESS_TOKEN, row("l")).await);
-    let before = relay.attempts.load(Ordering::Relaxed);
+    let before = relay.attempts();
     let (start, end) = (Instant::now(), Instant::now() + Duration::from_millis(1500));
     let mut asking = JoinSet::new();
     for _ in 0..50 {
@@ -182,7 +97,7 @@ async fn requests_do_not_storm_a_server_that_is_down() {
         });
     }
     let asked: u32 = asking.join_all().await.into_iter().sum();
-    let attempts = u128::from(relay.attempts.load(Ordering::Relaxed) - before);
+    let attempts = u128::from(relay.attempts() - before);
     // One every half second; a read that lost its connection asks for one more.
     let most = start.elapsed().as_millis() / 500 + 3;
     assert!(asked > 100, "{asked}");
@@ -311,5 +226,5 @@ async fn callers_that_go_away_cost_no_connections() {
         let _ = timeout(Duration::ZERO, source.get(&ACCESS_TOKEN, b"k")).await;
         assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
     }
-    assert_eq!(relay.attempts.load(Ordering::Relaxed), 1);
+    assert_eq!(relay.attempts(), 1);
 }

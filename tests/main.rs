@@ -9,6 +9,7 @@
 mod harness;
 
 mod admin;
+mod audit;
 mod bad_files;
 mod bad_input;
 mod cache;

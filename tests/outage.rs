@@ -237,8 +237,11 @@ fn a_locked_sqlite_file() {
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
         node.tokeninfo(&token).status(200);
     }
+    // They fail so soon that the log comes later.
+    let told = || node.log().matches("the data source gave writes no answer within").count();
+    wait_until("told", || told() > 0);
     let log = node.log();
-    assert_eq!(log.matches("the data source gave writes no answer within").count(), 1, "{log}");
+    assert_eq!(told(), 1, "{log}");
     assert!(!log.contains("answers writes again"), "{log}");
     lock.execute_batch("ROLLBACK").unwrap();
     wait_until("written again", || node.ask_token(&client, &[]).status == 200);

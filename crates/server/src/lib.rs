@@ -10,6 +10,7 @@
 )]
 
 pub mod admin;
+mod audit;
 mod clock;
 mod cluster;
 mod expiry;

@@ -6,6 +6,7 @@ use store::mapping::Opened;
 
 use crate::admin::api::{PurgedSource, SourceCheck};
 use crate::admin::{check_sources, purge_sources};
+use crate::audit::Audit;
 use crate::cluster::{self, ClusterStatus, ClusterVerdict};
 use crate::load::{Before, Draft, Gate, Reading, run_tests};
 use crate::options::Options;
@@ -49,9 +50,26 @@ pub async fn open_stores(options: &Options) -> Result<Stores, Diagnostics> {
     if problems.has_errors() {
         return Err(problems);
     }
-    Stores::of(&opened, clock::environment()).map_err(|refusal| {
+    Stores::of(&opened, clock::environment(), audit(options)).map_err(|refusal| {
         Problem::error(codes::STORE, refusal.message).with_help("see stores/stores.toml").nowhere().into()
     })
+}
+
+/// The audit log of what a command does by itself, with the user who runs it.
+fn audit(options: &Options) -> Audit {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| options.outside.variable(name).ok());
+    Audit::of_command(&options.dir, user, clock::environment())
+}
+
+/// A command's work on whole stores, in the audit log.
+async fn noted<T>(
+    options: &Options,
+    change: &str,
+    work: impl Future<Output = Result<T, Diagnostics>>,
+) -> Result<T, Diagnostics> {
+    let word = |outcome: &Result<T, Diagnostics>| if outcome.is_ok() { "done" } else { "refused" };
+    let noted = audit(options).change_as(change, "", async { Ok(work.await) }, word).await;
+    noted.unwrap_or_else(|refusal| Err(Problem::error(codes::SOURCE_DOWN, refusal.message).nowhere().into()))
 }
 
 /// Connects to every source and reports on each, down or not. Errors are those of the files.
@@ -63,7 +81,7 @@ pub async fn store_check(options: &Options) -> Result<Vec<SourceCheck>, Diagnost
 /// Brings the schema of every source up to date, and reports on each.
 pub async fn store_migrate(options: &Options) -> Result<Vec<SourceCheck>, Diagnostics> {
     // Opening a source migrates it; the report says to which version.
-    store_check(options).await
+    noted(options, "store migrate", store_check(options)).await
 }
 
 /// Purges expired records from every source, at once and to the end.
@@ -71,7 +89,8 @@ pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnos
     let (_, opened) = mapped(options).await?;
     // One that does not open is told by its purge.
     let _ = opened.prepare().await;
-    Ok(purge_sources(&opened, &clock::environment()).await)
+    let purge = async { Ok(purge_sources(&opened, &clock::environment()).await) };
+    noted(options, "store purge", purge).await
 }
 
 /// The nodes that share the sources of this folder's stores, as their heartbeats there tell.

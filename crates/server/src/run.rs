@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::admin::{Admin, read_or_make_token};
+use crate::audit::Audit;
 use crate::clock;
 use crate::listen::{Connections, Listeners, Plan};
 use crate::load::{Before, Draft, Generation, Reading, TakenUp, open};
@@ -103,6 +104,7 @@ struct BoundAdmin {
     socket: TcpListener,
     address: SocketAddr,
     token: String,
+    audit: Audit,
 }
 
 impl BoundAdmin {
@@ -121,12 +123,14 @@ impl BoundAdmin {
                 help,
             )
         })?;
-        Ok(BoundAdmin { socket, address, token })
+        let audit = Audit::of_admin(&options.dir, environment.clone());
+        Ok(BoundAdmin { socket, address, token, audit })
     }
 
     fn serve(self, node: &Arc<Node>) -> Arc<Connections> {
         let connections = Arc::<Connections>::default();
-        tasks::spawn(Admin::new(node.clone(), self.token, self.address).run(self.socket, connections.clone()));
+        let admin = Admin::new(node.clone(), self.token, self.address, self.audit);
+        tasks::spawn(admin.run(self.socket, connections.clone()));
         connections
     }
 }

@@ -178,7 +178,7 @@ impl Kps {
 
     /// Whether a row would fit by itself; its key, where it has one already.
     pub fn check(&self, columns: Columns) -> Result<Option<String>, KpsError> {
-        self.writable()?;
+        self.check_writable()?;
         let settings = &*self.settings;
         columns.keys().try_for_each(|name| settings.column(name).map(drop))?;
         let fit = settings.fit(columns)?;
@@ -191,7 +191,7 @@ impl Kps {
 
     /// Puts a row.
     pub async fn put(&self, columns: Columns, put: &Put) -> Result<Written, KpsError> {
-        self.writable()?;
+        self.check_writable()?;
         let settings = &*self.settings;
         let removed: Vec<String> =
             columns.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name.clone()).collect();
@@ -235,7 +235,7 @@ impl Kps {
 
     /// Deletes the row with this key; `false` where there is none.
     pub async fn delete(&self, key: &str, now: u64) -> Result<bool, KpsError> {
-        self.writable()?;
+        self.check_writable()?;
         let Some(key) = self.settings.asked_key(key) else { return Ok(false) };
         let taken = self.source.take(&KPS, &self.row_key(&key)).await?;
         Ok(taken.is_some_and(|row| lives(&row, now)))
@@ -284,7 +284,7 @@ impl Kps {
 
     /// Puts back a row as it was kept, sealed values included.
     pub async fn restore(&self, found: Found) -> Result<(), KpsError> {
-        self.writable()?;
+        self.check_writable()?;
         let columns = self.settings.fit(found.columns)?;
         let key = self.settings.key_of(&columns)?;
         let row = self.kept_row(&key, columns, found.expires_at.map(seconds))?;
@@ -297,7 +297,7 @@ impl Kps {
     /// Seals what is sealed in the row with this key anew with the key that seals now, and what is not sealed and should be;
     /// whether there was something to do.
     pub async fn reencrypt(&self, key: &str, now: u64) -> Result<bool, KpsError> {
-        self.writable()?;
+        self.check_writable()?;
         let row_key = self.row_key(key);
         for _ in 0..SWAPS {
             let Some(before) = self.source.get(&KPS, &row_key).await?.filter(|row| lives(row, now)) else {
@@ -394,7 +394,7 @@ impl Kps {
     }
 
     /// Refuses to change what cannot be changed here.
-    fn writable(&self) -> Result<(), KpsError> {
+    pub fn check_writable(&self) -> Result<(), KpsError> {
         let name = &self.settings.name;
         if let Some(table) = &self.settings.table {
             return Err(KpsError::ReadOnly(format!(

@@ -17,7 +17,7 @@ use super::api::{Refusal, RefusalKind};
 use super::client::Client;
 use super::server::{Answer, json as answer_json, nothing, read, refused, wrong_method};
 use super::work::decoded;
-use crate::records::{Stores, kps_refusal};
+use crate::records::Stores;
 
 /// Rows that are shown where the request names no range.
 const PAGE: usize = 100;
@@ -132,7 +132,7 @@ fn range(headers: &HeaderMap) -> Result<(usize, usize), Refusal> {
 
 async fn post(stores: &Stores, name: &str, body: &[u8]) -> Result<Answer, Refusal> {
     let kps = stores.kps(name)?;
-    let done = stores.put_row(kps, read(body)?, Mode::Insert, None).await.map_err(kps_refusal)?;
+    let done = stores.put_row(kps, read(body)?, Mode::Insert, None).await?;
     let key = done.key.unwrap_or_default();
     let row = stores.get_row(name, &key, false, false).await?;
     let mut answer = answer_json(StatusCode::CREATED, &row.columns);
@@ -158,6 +158,6 @@ async fn put(stores: &Stores, name: &str, key: &str, body: &[u8]) -> Result<Answ
             help: Some(format!("leave `{}` out; a row gets another key by being put anew", settings.key)),
         });
     }
-    let done = stores.put_row(kps, columns, Mode::Merge, None).await.map_err(kps_refusal)?;
+    let done = stores.put_row(kps, columns, Mode::Merge, None).await?;
     Ok(nothing(if done.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT }))
 }

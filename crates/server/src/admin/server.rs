@@ -18,8 +18,9 @@ use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::api::{Refusal, RefusalKind};
+use super::api::{Refusal, RefusalKind, ReloadOutcome, Reloaded};
 use super::{oag, status, work};
+use crate::audit::Audit;
 use crate::listen::{Connections, Opened, Stream, receive_body};
 use crate::node::Node;
 use crate::records;
@@ -45,16 +46,17 @@ pub(crate) struct Admin {
     node: Arc<Node>,
     token: String,
     loopback: bool,
+    audit: Audit,
     registry: prometheus_client::registry::Registry,
 }
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    pub(crate) fn new(node: Arc<Node>, token: String, address: SocketAddr) -> Arc<Admin> {
+    pub(crate) fn new(node: Arc<Node>, token: String, address: SocketAddr, audit: Audit) -> Arc<Admin> {
         let mut registry = prometheus_client::registry::Registry::with_prefix("portcullis");
         registry.register_collector(Box::new(crate::metrics::NodeCollector(node.clone())));
-        Arc::new(Admin { node, token, loopback: address.ip().is_loopback(), registry })
+        Arc::new(Admin { node, token, loopback: address.ip().is_loopback(), audit, registry })
     }
 
     /// Serves until the node ends.
@@ -115,7 +117,8 @@ impl Admin {
             Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
         };
         if let ["api", "kps", path @ ..] = segments.as_slice() {
-            return match records::Stores::of(&self.node.generation.load().stores, self.node.environment.clone()) {
+            let opened = self.node.generation.load().stores.clone();
+            return match records::Stores::of(&opened, self.node.environment.clone(), self.audit.clone()) {
                 Ok(stores) => oag::answer(&stores, &parts.method, path, &parts.headers, &body).await,
                 Err(refusal) => refused(&refusal),
             };
@@ -160,7 +163,13 @@ impl Admin {
         let node = &self.node;
         match (method.as_str(), path) {
             ("GET", ["status"]) => json(StatusCode::OK, &status::status(node)),
-            ("POST", ["reload"]) => self.reload().await,
+            ("POST", ["reload"]) => {
+                let word = |reloaded: &Reloaded| match reloaded.outcome {
+                    ReloadOutcome::Refused => "refused",
+                    ReloadOutcome::Loaded | ReloadOutcome::Unchanged => "done",
+                };
+                outcome(self.audit.change_as("reload", "", self.reload(), word).await)
+            }
             ("POST", ["stores", "check"]) => {
                 let generation = node.generation.load_full();
                 let types = &generation.settings.stores.types;
@@ -168,10 +177,12 @@ impl Admin {
             }
             ("POST", ["stores", "purge"]) => {
                 let generation = node.generation.load_full();
-                json(StatusCode::OK, &work::purge(&generation.stores, &node.environment).await)
+                let purge = async { Ok(work::purge(&generation.stores, &node.environment).await) };
+                outcome(self.audit.change("store purge", "", purge).await)
             }
             (_, ["clients" | "kps", ..] | ["tokens", _]) => {
-                match records::Stores::of(&node.generation.load().stores, node.environment.clone()) {
+                match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
+                {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
                     Err(refusal) => refused(&refusal),
                 }
@@ -181,16 +192,13 @@ impl Admin {
         }
     }
 
-    async fn reload(&self) -> Answer {
+    async fn reload(&self) -> Result<Reloaded, Refusal> {
+        let ending =
+            || Refusal { kind: RefusalKind::Unavailable, message: String::from("the node is ending"), help: None };
         let (answer, reloaded) = oneshot::channel();
         let trigger = Trigger { by: "admin", answer: Some(answer) };
-        if self.node.triggers.send(trigger).await.is_err() {
-            return refuse(RefusalKind::Unavailable, "the node is ending", None);
-        }
-        match reloaded.await {
-            Ok(reloaded) => json(StatusCode::OK, &reloaded),
-            Err(_) => refuse(RefusalKind::Unavailable, "the node is ending", None),
-        }
+        self.node.triggers.send(trigger).await.map_err(|_| ending())?;
+        reloaded.await.map_err(|_| ending())
     }
 }
 

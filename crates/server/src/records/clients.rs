@@ -37,16 +37,20 @@ const LONGEST_SECRET: usize = 1_024;
 
 impl Stores {
     pub(crate) async fn add_client(&self, request: &AddClient) -> Result<ClientAdded, Refusal> {
+        let id = match &request.client_id {
+            Some(id) => check_id(id).map(|()| ClientId::new(id.as_str()))?,
+            None => credential::client_id(self.random()),
+        };
+        self.audit.change("client add", id.as_str(), self.add(id.clone(), request)).await
+    }
+
+    async fn add(&self, id: ClientId, request: &AddClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
         let public = request.token_endpoint_auth_method.as_deref() == Some("none");
         check_method(request, public)?;
         for grant in &request.grant_types {
             check_grant(grant)?;
         }
-        let id = match &request.client_id {
-            Some(id) => check_id(id).map(|()| ClientId::new(id.as_str()))?,
-            None => credential::client_id(self.random()),
-        };
         let scope = Scopes::parse(&request.scope).ok_or_else(|| {
             invalid(
                 format!("`{}` is no list of scopes", request.scope),
@@ -96,6 +100,10 @@ impl Stores {
     }
 
     pub(crate) async fn rotate_client(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
+        self.audit.change("client rotate", id, self.rotate(id, request)).await
+    }
+
+    async fn rotate(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
         let client = self.show_client(id).await?;
         if client.token_endpoint_auth_method.as_deref() == Some("none") {
@@ -111,6 +119,11 @@ impl Stores {
     }
 
     pub(crate) async fn enable_client(&self, id: &str, enabled: bool) -> Result<ClientView, Refusal> {
+        let change = if enabled { "client enable" } else { "client disable" };
+        self.audit.change(change, id, self.enable(id, enabled)).await
+    }
+
+    async fn enable(&self, id: &str, enabled: bool) -> Result<ClientView, Refusal> {
         self.check_writable()?;
         let updated =
             self.clients.update(&ClientId::new(id), |client| client.enabled = enabled).await.map_err(failed)?;
@@ -118,6 +131,10 @@ impl Stores {
     }
 
     pub(crate) async fn delete_client(&self, id: &str) -> Result<Done, Refusal> {
+        self.audit.change("client delete", id, self.delete(id)).await
+    }
+
+    async fn delete(&self, id: &str) -> Result<Done, Refusal> {
         // Before its tokens are revoked.
         self.check_writable()?;
         let id = ClientId::new(id);

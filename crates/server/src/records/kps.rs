@@ -76,6 +76,7 @@ impl Stores {
 
     pub(crate) async fn put_rows(&self, name: &str, request: &PutRows) -> Result<Vec<RowDone>, Refusal> {
         let kps = self.kps(name)?;
+        kps.check_writable().map_err(refusal)?;
         let mut done = Vec::with_capacity(request.rows.len());
         for columns in &request.rows {
             let outcome = match request.check_only {
@@ -93,25 +94,36 @@ impl Stores {
         columns: Columns,
         mode: Mode,
         ttl_seconds: Option<u64>,
-    ) -> Result<RowDone, KpsError> {
+    ) -> Result<RowDone, Refusal> {
+        let of = whole_name(kps, columns.get(&kps.settings().key).and_then(|key| key.as_str()));
         let put = Put { mode, ttl: ttl_seconds.map(Duration::from_secs), now: self.now(), id: self.random() };
-        let written = kps.put(columns, &put).await?;
+        let work = async { kps.put(columns, &put).await.map_err(refusal) };
+        let written = self.audit.change("kps put", &of, work).await?;
         Ok(RowDone { key: Some(written.key), created: written.created, refused: None })
     }
 
     pub(crate) async fn delete_row(&self, name: &str, key: &str) -> Result<Done, Refusal> {
-        match self.kps(name)?.delete(key, self.now()).await.map_err(refusal)? {
-            true => Ok(Done { done: format!("row `{key}` of `kps.{name}` is deleted") }),
-            false => Err(no_row(name, key)),
-        }
+        let kps = self.kps(name)?;
+        let work = async {
+            match kps.delete(key, self.now()).await.map_err(refusal)? {
+                true => Ok(Done { done: format!("row `{key}` of `kps.{name}` is deleted") }),
+                false => Err(no_row(name, key)),
+            }
+        };
+        self.audit.change("kps delete", &whole_name(kps, Some(key)), work).await
     }
 
     pub(crate) async fn restore_rows(&self, name: &str, rows: Vec<RowView>) -> Result<Vec<RowDone>, Refusal> {
         let kps = self.kps(name)?;
+        kps.check_writable().map_err(refusal)?;
         let mut done = Vec::with_capacity(rows.len());
         for RowView { key, columns, expires_at } in rows {
-            let restored = kps.restore(Found { key: key.clone(), columns, expires_at }).await;
-            done.push(told(restored.map(|()| RowDone { key: Some(key), created: true, refused: None }))?);
+            let of = whole_name(kps, Some(&key));
+            let work = async {
+                let restored = kps.restore(Found { key: key.clone(), columns, expires_at }).await;
+                restored.map(|()| RowDone { key: Some(key), created: true, refused: None }).map_err(refusal)
+            };
+            done.push(told(self.audit.change("kps restore", &of, work).await)?);
         }
         Ok(done)
     }
@@ -123,10 +135,14 @@ impl Stores {
         }
         let now = self.now();
         let rows = kps.list(request.after.as_deref(), PAGE, now).await.map_err(failed)?;
-        let mut sealed = 0;
-        for row in &rows {
-            sealed += u64::from(kps.reencrypt(&row.key, now).await.map_err(refusal)?);
-        }
+        let work = async {
+            let mut sealed = 0;
+            for row in &rows {
+                sealed += u64::from(kps.reencrypt(&row.key, now).await.map_err(refusal)?);
+            }
+            Ok(sealed)
+        };
+        let sealed = self.audit.change("kps reencrypt", &whole_name(kps, None), work).await?;
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|row| row.key.clone());
         Ok(Reencrypted { rows: rows.len() as u64, sealed, next })
     }
@@ -212,23 +228,29 @@ fn view(found: Found) -> RowView {
     RowView { key: found.key, columns: found.columns, expires_at: found.expires_at }
 }
 
+/// A row as the audit log names it: `kps.partners/acme`.
+fn whole_name(kps: &Kps, key: Option<&str>) -> String {
+    let name = &kps.settings().name;
+    key.map_or_else(|| format!("kps.{name}"), |key| format!("kps.{name}/{key}"))
+}
+
 /// Whether a row would fit, by itself.
-fn check(kps: &Kps, columns: Columns) -> Result<RowDone, KpsError> {
-    kps.check(columns).map(|key| RowDone { key, created: false, refused: None })
+fn check(kps: &Kps, columns: Columns) -> Result<RowDone, Refusal> {
+    kps.check(columns).map(|key| RowDone { key, created: false, refused: None }).map_err(refusal)
 }
 
 /// A row that is refused says so, and the others go on; a source that fails ends it.
-fn told(outcome: Result<RowDone, KpsError>) -> Result<RowDone, Refusal> {
+fn told(outcome: Result<RowDone, Refusal>) -> Result<RowDone, Refusal> {
     match outcome {
-        Ok(done) => Ok(done),
-        Err(KpsError::Unfit(why)) => Ok(RowDone { key: None, created: false, refused: Some(why.to_string()) }),
-        Err(KpsError::Taken(why)) => Ok(RowDone { key: None, created: false, refused: Some(why) }),
-        Err(why) => Err(refusal(why)),
+        Err(Refusal { kind: RefusalKind::Invalid | RefusalKind::Exists, message, .. }) => {
+            Ok(RowDone { key: None, created: false, refused: Some(message) })
+        }
+        outcome => outcome,
     }
 }
 
 /// Why a row was not put or deleted.
-pub(crate) fn refusal(error: KpsError) -> Refusal {
+fn refusal(error: KpsError) -> Refusal {
     match error {
         KpsError::Unfit(why) => invalid(why.to_string(), "see `[kps.*]` in stores/stores.toml"),
         KpsError::Taken(message) => Refusal { kind: RefusalKind::Exists, message, help: None },

@@ -12,12 +12,12 @@ use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
 pub use self::clients::{HashedSecret, hash_secret};
 pub(crate) use self::clients::{check_grant, check_hash, check_id, check_known_method, check_public};
-pub(crate) use self::kps::refusal as kps_refusal;
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
     RotateClient, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
+use crate::audit::Audit;
 
 /// The mapped stores that record commands work on.
 #[derive(Clone)]
@@ -29,6 +29,7 @@ pub struct Stores {
     /// Key property stores.
     kps: kps::KpsStores,
     environment: Environment,
+    audit: Audit,
 }
 
 /// Where record commands find the records.
@@ -41,7 +42,7 @@ pub enum Records {
 
 impl Stores {
     /// Those of this mapping.
-    pub(crate) fn of(opened: &Opened, environment: Environment) -> Result<Stores, Refusal> {
+    pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, None);
         let mut kps = kps::KpsStores::new();
         for (name, _, source) in opened.stores() {
@@ -59,7 +60,7 @@ impl Stores {
             }
         }
         match (clients, access_tokens) {
-            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, kps, environment }),
+            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, kps, environment, audit }),
             _ => Err(invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
         }
     }

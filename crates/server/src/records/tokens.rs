@@ -27,6 +27,16 @@ impl Stores {
     }
 
     pub(crate) async fn revoke_tokens(&self, request: &RevokeTokens) -> Result<Done, Refusal> {
+        let of = match (&request.client_id, &request.subject) {
+            (Some(client), _) => format!("client {client}"),
+            (None, Some(subject)) => format!("subject {subject}"),
+            // A token is a secret.
+            (None, None) => String::from("one token"),
+        };
+        self.audit.change("token revoke", &of, self.revoke(request)).await
+    }
+
+    async fn revoke(&self, request: &RevokeTokens) -> Result<Done, Refusal> {
         let now = self.now();
         match (&request.token, &request.client_id, &request.subject) {
             (Some(token), None, None) => {

@@ -248,7 +248,9 @@ impl StoreSettings {
         }
         self.encrypted.extend(declared.encrypted.clone().map(|place| (name.clone(), place)));
         let source = declared.source.as_ref().map(|source| source.value.clone());
-        self.mapping.stores.insert(name.clone(), StoreMapping { failure: declared.failure, ..StoreMapping::new(Kind::Kps, source) });
+        self.mapping
+            .stores
+            .insert(name.clone(), StoreMapping { failure: declared.failure, ..StoreMapping::new(Kind::Kps, source) });
         self.mapping.kps.insert(name, declared.settings.clone());
     }
 

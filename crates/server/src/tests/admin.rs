@@ -165,7 +165,9 @@ async fn a_client_is_deleted_only_where_its_tokens_can_be_revoked() {
 async fn tokens_of_an_id_that_is_not_registered_can_be_revoked() {
     let node = TestNode::start(&[SAY]).await;
     let records = Records::Node(client(&node));
-    let stores = Stores::of(&node.running.node.generation.load().stores, crate::clock::environment()).unwrap();
+    let environment = crate::clock::environment();
+    let audit = crate::audit::Audit::of_admin(node.folder.path(), environment.clone());
+    let stores = Stores::of(&node.running.node.generation.load().stores, environment, audit).unwrap();
     let now = node.running.node.now();
     let issue = async |number: u8| {
         let record = store::AccessToken {

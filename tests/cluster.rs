@@ -48,6 +48,14 @@ fn on_cassandra_too() {
     is_known_on_the_other(first, second);
 }
 
+#[cfg(feature = "odbc")]
+#[test]
+fn by_odbc_too() {
+    let database = Postgres::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| crate::odbc::on(name, &database.url()));
+    is_known_on_the_other(first, second);
+}
+
 fn is_known_on_the_other(first: Folder, second: Folder) {
     first.run(["check"]).code(0);
     let client = first.client("partner", "a", &[]);

@@ -30,6 +30,8 @@ mod lsp_recorded;
 mod metadata;
 mod mistakes;
 mod mutants;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod outage;
 mod own_tests;
 mod protect;
@@ -43,3 +45,4 @@ mod sync;
 mod templates;
 mod token;
 mod tokeninfo;
+mod upgrade;

@@ -47,6 +47,12 @@ impl Mysql {
         Line::to(addresses.next().expect("an address"))
     }
 
+    /// Runs statements in it, one a line or more.
+    pub fn execute(&self, statements: &str) {
+        let opts = OptsBuilder::from_opts(self.server.clone()).db_name(Some(&self.name));
+        execute(&opts.into(), statements.to_owned());
+    }
+
     fn url_at(&self, place: &str) -> String {
         format!("mysql://{}@{place}/{}", self.server.user().unwrap_or("root"), self.name)
     }

@@ -22,9 +22,6 @@ use super::{Within, clients, kps, not_yet};
 /// The mapping of a folder without `stores/stores.toml`.
 const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
 
-/// Types of source that are designed and come later.
-const LATER: [&str; 1] = ["odbc"];
-
 /// The mapping, and the places that problems with it point to.
 pub(crate) struct StoreSettings {
     /// As good as could be read; with an error among the diagnostics it may lack sources.
@@ -421,10 +418,7 @@ fn unknown_type(name: &str) -> Problem {
     if SourceSettings::KINDS.iter().any(|(known, built)| *known == name && !built) {
         let message = format!("this program was built without the data source `{name}`");
         return Problem::error(codes::NO_DRIVER, message)
-            .with_help(format!("build it with the feature `{name}`; {there_are}"));
-    }
-    if LATER.contains(&name) {
-        return not_yet(&format!("the data source `{name}`"), &there_are);
+            .with_help(format!("build it with `cargo build --release --features {name}`; {there_are}"));
     }
     let problem = Problem::error(codes::BAD_VALUE, format!("`{name}` is no type of data source"));
     match did_you_mean(name, built()) {

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::cassandra::Keyspace;
 use crate::harness::folder::text;
+use crate::harness::mysql::Mysql;
 use crate::harness::postgres::Postgres;
 use crate::harness::program::portcullis_with;
+use crate::harness::redis::Redis;
 use crate::harness::{Folder, Node, wait_until};
 
 const PARTNERS: &str = "
@@ -297,4 +300,56 @@ fn rows_in_a_file_that_people_write() {
     folder.write("rows.toml", &row("30"));
     folder.run(["kps", "put", "partners", "id=acme", "limit=1"]).code(2).says("is read-only");
     folder.run(["kps", "get", "partners", "acme"]).code(0).says("30");
+}
+
+/// Rows that one node puts and the other finds by both keys, in order, until they are deleted. The folders are those of two nodes.
+fn are_shared(first: &Folder, second: &Folder) {
+    for folder in [first, second] {
+        folder
+            .append("stores/stores.toml", &PARTNERS.replace(", password = { type = \"text\", encrypted = true }", ""));
+        let policy = "route = \"/partners/{id}\"\n[[filter]]\nuse = \"respond\"\n\
+                      json = { limit = \"${kps.partners[path.id].limit ?? none}\" }\n";
+        folder.write("policies/partners.toml", policy);
+    }
+    let (one, two) = (Node::start(first), Node::start(second));
+    for (id, email, limit) in [("b", "e1", "2"), ("a", "e2", "1"), ("c", "e3", "3")] {
+        let words = [format!("id={id}"), format!("email={email}"), format!("limit={limit}")];
+        one.command(&["kps", "put", "partners", &words[0], &words[1], &words[2]]).code(0);
+        assert_eq!(asked(&two, id)["limit"].to_string(), limit);
+    }
+    let list = two.command(&["kps", "list", "partners", "--json"]).code(0).json();
+    let keys: Vec<String> = list.as_array().unwrap().iter().map(|row| text(row, "key")).collect();
+    assert_eq!(keys, ["a", "b", "c"]);
+    let second = two.command(&["kps", "get", "partners", "e3", "--second", "--json"]).code(0).json();
+    assert_eq!(text(&second, "key"), "c");
+    two.command(&["kps", "put", "partners", "id=c", "limit=4", "--merge"]).code(0);
+    assert_eq!(asked(&one, "c")["limit"], 4);
+    one.command(&["kps", "put", "partners", "id=d", "email=e3"]).code(1).says("that of the row `c`");
+    two.command(&["kps", "delete", "partners", "c"]).code(0);
+    assert_eq!(asked(&one, "c")["limit"], "none");
+    one.command(&["kps", "get", "partners", "e3", "--second"]).code(1);
+}
+
+#[test]
+fn on_redis_too() {
+    let redis = Redis::create();
+    are_shared(&redis.folder("node-1", &redis.url()), &redis.folder("node-2", &redis.url()));
+}
+
+#[test]
+fn on_cassandra_too() {
+    let keyspace = Keyspace::create();
+    are_shared(&keyspace.folder("node-1"), &keyspace.folder("node-2"));
+}
+
+#[test]
+fn on_mariadb_too() {
+    let database = Mysql::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| {
+        let source = "default = \"db\"\n[source.db]\ntype = \"mysql\"\nurl = { file = \"url\" }\n";
+        let folder = Folder::of_two(name, source);
+        folder.write("url", &database.url());
+        folder
+    });
+    are_shared(&first, &second);
 }

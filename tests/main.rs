@@ -2,6 +2,7 @@
 //!
 //! Nothing of the program is linked in here, and only upstreams are stood in for. Tests that need PostgreSQL, MariaDB or Redis take it from
 //! `PORTCULLIS_TEST_POSTGRES`, `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_REDIS`, which `tests/run` sets.
+//! Those that go by ODBC find its drivers where `PORTCULLIS_TEST_ODBC` and `ODBCSYSINI` say.
 
 // One test binary: what its modules share is public among them only, and the environment, clocks and panics are a test's own.
 #![allow(missing_docs, unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used)]

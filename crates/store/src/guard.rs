@@ -6,7 +6,7 @@
 //! - **Circuit breakers**, one for reads and one for writes: a file that another process has locked is read as before, and answers
 //!   to reads say nothing of writes. `health` has the whole limit always, and its answer closes the one of reads; that it fails
 //!   opens none, since a source may read and write for it, and it does not say which of them got no answer.
-//! - A **bulkhead**: no more than [`WAITING`] verbs wait for one source. Whoever needs another is not held by them.
+//! - A **bulkhead**: no more than `WAITING` verbs wait for one source. Whoever needs another is not held by them.
 //! - **Retries** of reads that the source could not do for now, a few, after a pause of random length. Never of a write: it may
 //!   have been carried out.
 

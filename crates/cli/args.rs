@@ -183,6 +183,10 @@ Example:
     #[command(subcommand)]
     Store(StoreCommand),
 
+    /// Key property stores: rows that policies look up
+    #[command(subcommand)]
+    Kps(KpsCommand),
+
     /// The nodes that share the stores: which there are, and whether they do
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -598,6 +602,240 @@ pub(crate) struct SchemaArgs {
     /// A kind of data source: `sqlite`, `postgres`, `mysql`, `redis`, `cassandra`
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KpsCommand {
+    /// The stores there are, or all rows of one; what is encrypted stays sealed
+    #[command(after_help = "\
+Examples:
+  portcullis kps list                              which stores there are, and what they hold
+  portcullis kps list partners --json | jq -r '.[].key'")]
+    List(KpsListArgs),
+
+    /// One row
+    #[command(after_help = "\
+Examples:
+  portcullis kps get partners acme
+  portcullis kps get partners info@acme.example --second      by the second key
+  portcullis kps get partners acme --open                     what is encrypted in clear")]
+    Get(KpsGetArgs),
+
+    /// Put a row; one that has the key already is replaced. Running nodes see it with their next look-up
+    #[command(after_help = "\
+A value is what its column's type says: `limit=10` is a number where `limit` is one.
+
+Examples:
+  portcullis kps put partners id=acme limit=10
+  portcullis kps put partners id=acme limit=20 --merge        the other columns stay
+  portcullis kps put partners --row '{\"id\": \"acme\", \"tags\": [\"gold\"]}'
+  portcullis kps put partners --row - < acme.json             what others are not to see on the command line")]
+    Put(KpsPutArgs),
+
+    /// Delete a row, or all of them
+    #[command(after_help = "\
+Examples:
+  portcullis kps delete partners acme
+  portcullis kps delete partners --all")]
+    Delete(KpsDeleteArgs),
+
+    /// Put all rows of a file: JSON, TOML or CSV. Where one does not fit, nothing is written and all that do not are listed
+    #[command(after_help = "\
+Examples:
+  portcullis kps import partners partners.csv
+  portcullis kps import partners partners.json --check        only says whether they fit")]
+    Import(KpsImportArgs),
+
+    /// Write all rows as JSON, TOML (as a data source `file` has them) or CSV; what is encrypted stays sealed
+    #[command(after_help = "\
+Sealed values can be imported into the same rows again; for another store take --open, and keep the file from others.
+
+Examples:
+  portcullis kps export partners > partners.json
+  portcullis kps export partners --out partners.csv")]
+    Export(KpsExportArgs),
+
+    /// Write all rows as they are kept, sealed values and expiry included, into a file
+    #[command(after_help = "\
+What is sealed opens only with the keys of `[encryption]`: keep those too, and elsewhere.
+
+Example:
+  portcullis kps backup partners --out partners.backup")]
+    Backup(KpsBackupArgs),
+
+    /// Put back all rows of a backup; the store must be empty
+    Restore(KpsRestoreArgs),
+
+    /// Seal what is encrypted anew with the key that `[encryption]` names first
+    #[command(after_help = "\
+Nodes may serve meanwhile. Once it is done for every store, the old key can be taken out.
+
+Example:
+  portcullis kps reencrypt partners")]
+    Reencrypt(KpsStoreArg),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsStoreArg {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsListArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsGetArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The row's key
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+
+    /// KEY is the second key
+    #[arg(long)]
+    pub(crate) second: bool,
+
+    /// Show what is encrypted in clear
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsPutArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// Columns of the row, the key among them
+    #[arg(value_name = "COLUMN=VALUE")]
+    pub(crate) columns: Vec<String>,
+
+    /// The row as a JSON object; `-` reads it from standard input
+    #[arg(long, value_name = "JSON")]
+    pub(crate) row: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) mode: PutModeArgs,
+
+    /// How long the row lives (default: as the store says): `24h`, `7d`
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    pub(crate) ttl: Option<std::time::Duration>,
+}
+
+/// What happens to a row that is there.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct PutModeArgs {
+    /// Refuse a row that is there already
+    #[arg(long)]
+    pub(crate) insert: bool,
+
+    /// Change the columns that are given (null in JSON: take off), and leave the others
+    #[arg(long)]
+    pub(crate) merge: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsDeleteArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The row's key
+    #[arg(value_name = "KEY", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) key: Option<String>,
+
+    /// Every row of the store
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsImportArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Its format (default: by the end of its name)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+
+    #[command(flatten)]
+    pub(crate) mode: PutModeArgs,
+
+    /// Write nothing: only say whether the rows fit
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsExportArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The format (default: by the end of the file's name, else json)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+
+    /// The file (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write what is encrypted in clear
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsBackupArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsRestoreArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The backup; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// A format of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// A list of objects.
+    Json,
+    /// `[[kps.NAME]]`, a table a row.
+    Toml,
+    /// A header, and a line a row.
+    Csv,
+}
+
+/// A time of at least a second.
+fn ttl(text: &str) -> Result<std::time::Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|why| why.to_string())?;
+    if time.as_secs() > 0 { Ok(time) } else { Err(String::from("a row lives for at least one second")) }
 }
 
 /// An address written `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.

@@ -10,6 +10,7 @@ mod cluster;
 mod explain;
 mod fmt;
 mod init;
+mod kps;
 mod later;
 mod log_lines;
 mod logs;
@@ -86,6 +87,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Token(command) => token::run(global, command, output),
         Command::Cluster(command) => cluster::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
+        Command::Kps(command) => kps::run(global, command, output),
     }
 }
 

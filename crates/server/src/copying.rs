@@ -8,7 +8,7 @@ use store::guard::Guarded;
 use store::mapping::{Mapping, Opened};
 use store::moving::{Copier, Phase, Step};
 use store::sources::SourceSettings;
-use store::{DataSource, Kind, StoreError};
+use store::{DataSource, Kind, StoreError, kps};
 
 use crate::admin::api::{CopiedTable, CopyStep, Refusal, RefusalKind, TableSum};
 use crate::once::{audit, mapped};
@@ -32,6 +32,8 @@ pub type CopyTold<'a> = dyn FnMut(&'static str, CopyStep, u64) + Send + 'a;
 struct Plan {
     store: String,
     kind: Kind,
+    /// What the keys of its rows begin with: key property stores share a table.
+    prefix: Vec<u8>,
     /// Whether the store moves from the one to the other, and nobody knows the old one alone.
     hand_over: bool,
     /// Whether nodes write in the new source already.
@@ -66,8 +68,8 @@ async fn run(
         source.prepare().await.map_err(failed)?;
     }
     let mut copied = Vec::new();
-    for Plan { store, kind, hand_over, theirs_counts } in plan {
-        let copier = Copier::new(from.clone(), to.clone(), *hand_over, *theirs_counts);
+    for Plan { store, kind, prefix, hand_over, theirs_counts } in plan {
+        let copier = Copier::new(from.clone(), to.clone(), *hand_over, *theirs_counts).below(prefix.clone());
         for table in kind.tables() {
             let found =
                 copier.run(table, &mut |step, keys| told(table.name, step.into(), keys)).await.map_err(failed)?;
@@ -135,7 +137,13 @@ fn plan(mapping: &Mapping, request: &CopyRequest) -> Result<Vec<Plan>, Refusal> 
             let names: Vec<&str> = known.keys().copied().collect();
             return Err(invalid(format!("there is no store `{store}`"), format!("there is {}", names.join(", "))));
         };
-        if kind.tables().is_empty() || !kinds.insert(kind.table()) {
+        let kps = mapping.kps.get(store);
+        // A table of somebody else's is not ours to copy.
+        if kps.is_some_and(|settings| settings.table.is_some()) {
+            continue;
+        }
+        let prefix = kps.map(|settings| kps::prefix(&settings.name)).unwrap_or_default();
+        if kind.tables().is_empty() || !kinds.insert((kind.table(), prefix.clone())) {
             continue;
         }
         let moving = mapping.moving(store);
@@ -151,7 +159,13 @@ fn plan(mapping: &Mapping, request: &CopyRequest) -> Result<Vec<Plan>, Refusal> 
             return Err(invalid(message, format!("portcullis store copy --from {old} --to {new} {store}")));
         }
         let hand_over = matches!(moving, Some((Phase::Previous, _)));
-        plans.push(Plan { store: store.to_owned(), kind, hand_over, theirs_counts: pair.is_some() || source == to });
+        plans.push(Plan {
+            store: store.to_owned(),
+            kind,
+            prefix,
+            hand_over,
+            theirs_counts: pair.is_some() || source == to,
+        });
     }
     if plans.is_empty() {
         let help = "name the stores: `portcullis store copy --from A --to B access-token`";

@@ -11,7 +11,7 @@
 //!   have been carried out.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::alarm::Alarm;
 use crate::breaker::{Breaker, LIMIT};
+use crate::foreign::{ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::watch::Watcher;
 
@@ -358,8 +359,21 @@ impl DataSource for Guarded {
         })
     }
 
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        self.state.source.foreign().map(|_| self as &dyn ForeignTables)
+    }
+
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
         self.state.source.watch(watcher)
+    }
+}
+
+impl ForeignTables for Guarded {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        Box::pin(self.read(move |source| match source.foreign() {
+            Some(tables) => tables.look_up(query.clone()),
+            None => Box::pin(ready(Err(StoreError::Broken("it has no tables of a database".into())))),
+        }))
     }
 }
 

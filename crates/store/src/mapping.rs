@@ -13,6 +13,7 @@ use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
+use crate::kps::{self, Kps};
 use crate::moving::{Alone, Moving, Phase};
 use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
@@ -28,6 +29,8 @@ pub struct Mapping {
     pub sources: BTreeMap<String, SourceSettings>,
     /// `[store.NAME]`; a kind that has no store of its own name gets one on the default source.
     pub stores: BTreeMap<String, StoreMapping>,
+    /// `[kps.NAME]`, by `kps.NAME`: what the stores of that name and of the kind `Kps` hold.
+    pub kps: BTreeMap<String, Arc<kps::Settings>>,
     /// `[encryption]` of the node: the keys of what is sealed.
     pub encryption: Encryption,
 }
@@ -113,7 +116,7 @@ impl Mapping {
         let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
         // A key that goes with the records.
         let encryption = Key::random("memory").map_or(Encryption::Missing, |key| Encryption::Keys(vec![key]));
-        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), encryption }
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), kps: BTreeMap::new(), encryption }
     }
 
     /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
@@ -147,7 +150,8 @@ impl Mapping {
         }
         let mut tables: BTreeMap<(&'static str, &str), &str> = BTreeMap::new();
         for (store, (kind, source)) in self.stores() {
-            let Some(table) = kind.table() else { continue };
+            // Key property stores share a table, each under its name.
+            let Some(table) = kind.table().filter(|_| kind != Kind::Kps) else { continue };
             for source in [Some(source), self.moving(store).map(|(_, other)| other)].into_iter().flatten() {
                 // That a store moves to where it is was told.
                 if let Some(other) = tables.insert((table, self.place(source)), store).filter(|other| *other != store) {
@@ -286,11 +290,22 @@ impl Opened {
             let store = mapping.stores.get(name);
             let failure = store.map(|store| store.failure).unwrap_or_default();
             let settings = store.and_then(|store| store.cache);
+            let kps = mapping.kps.get(name);
             let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside, settings));
+            let kept = kept.filter(|(handle, _)| match handle {
+                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                _ => true,
+            });
             let (handle, cache) = kept.unwrap_or_else(|| {
                 let below = over(guarded, beside, failure);
                 let cache = cache(kind, &below, settings);
-                (handle(kind, cache.clone().map_or(below, |cache| cache)), cache)
+                let source = cache.clone().map_or(below, |cache| cache);
+                match kps {
+                    Some(settings) => {
+                        (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
+                    }
+                    None => (handle(kind, source), cache),
+                }
             });
             let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
             Some((name.to_owned(), OpenedStore { source, moving, kind, failure, handle, cache }))

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Weak;
 
+use crate::foreign::ForeignTables;
 use crate::watch::Watcher;
 
 /// A boxed future.
@@ -126,6 +127,10 @@ pub trait DataSource: Send + Sync + 'static {
     fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64>;
     /// A round trip, and what it tells.
     fn health(&self) -> Verb<'_, Health>;
+    /// Its way to read tables of somebody else's, where its database may have such.
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        None
+    }
     /// Tells this watcher of changes, its own writes perhaps left out, for as long as it is there; `false` where the source hears of
     /// none. To be called within a runtime.
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {

@@ -133,8 +133,11 @@ fn stores(old: &StoreSettings, new: &StoreSettings, moved: &[Moved], changes: &m
         changes.push(change("stores", format!("store.{}", moved.store), format!("now on source {}", moved.to)));
     }
     let kinds = |settings: &StoreSettings| -> BTreeMap<String, store::Kind> {
-        settings.mapping.stores().into_iter().map(|(name, (kind, _))| (name.to_owned(), kind)).collect()
+        let stores = settings.mapping.stores().into_iter().filter(|(_, (kind, _))| *kind != store::Kind::Kps);
+        stores.map(|(name, (kind, _))| (name.to_owned(), kind)).collect()
     };
+    let (old_kps, new_kps) = (&old.mapping.kps, &new.mapping.kps);
+    compare("stores", "", old_kps, new_kps, changes);
     compare("stores", "store.", &kinds(old), &kinds(new), changes);
     let moves = |settings: &StoreSettings| -> BTreeMap<String, _> {
         let stores = settings.mapping.stores.iter();

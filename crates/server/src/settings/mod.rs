@@ -2,9 +2,11 @@
 
 mod clients;
 mod encryption;
+mod kps;
 mod listener;
 mod log;
 mod node;
+mod rows;
 mod stores;
 mod tables;
 #[cfg(test)]
@@ -58,6 +60,9 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
     stores.mapping.encryption = node.encryption.clone();
     if node.cluster_nodes > 1 {
         stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
+        if document.as_ref().is_none_or(|document| document.root.get("encryption").is_none()) {
+            stores.refuse_encrypted(node_places.cluster_nodes.as_ref(), &mut diagnostics);
+        }
     }
     (Settings { node, stores, allows }, diagnostics)
 }

@@ -18,7 +18,7 @@ use store::moving::Phase;
 use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
 
-use super::{Within, clients, not_yet};
+use super::{Within, clients, kps};
 
 /// The mapping of a folder without `stores/stores.toml`.
 const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
@@ -29,6 +29,8 @@ pub(crate) struct StoreSettings {
     pub(crate) mapping: Mapping,
     /// The type of every source, as it is written.
     pub(crate) types: BTreeMap<String, String>,
+    /// Key property stores with an encrypted column, and where that is said.
+    encrypted: Vec<(String, Place)>,
     source_places: BTreeMap<String, Place>,
     store_places: BTreeMap<String, Place>,
     moving_places: BTreeMap<String, Place>,
@@ -102,6 +104,20 @@ impl StoreSettings {
         });
     }
 
+    /// Encrypted columns where several nodes have no key in common: none of them could seal.
+    pub(super) fn refuse_encrypted(&self, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
+        for (store, place) in &self.encrypted {
+            let message = format!("`{store}` has an encrypted column, and several nodes have no key in common");
+            let help = "add to node.toml: `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, \
+                        the same file on all nodes";
+            let diagnostic = Problem::error(codes::MISSING_KEY, message).with_help(help).at(place.clone());
+            diagnostics.push(match cluster {
+                Some(cluster) => diagnostic.with_related(cluster.clone(), "several nodes"),
+                None => diagnostic,
+            });
+        }
+    }
+
     /// Whether the source can keep the store's records.
     fn fits(&self, store: &str, source: &SourceSettings) -> bool {
         self.mapping.stores().get(store).is_none_or(|(kind, _)| source.can_keep(*kind))
@@ -168,13 +184,18 @@ impl StoreSettings {
         let shared =
             |settings: &SourceSettings| !settings.node_local() && stores.iter().all(|s| self.fits(s, settings));
         match self.mapping.sources.iter().find(|(_, settings)| shared(settings)) {
-            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[store.{}]`", stores[0]),
+            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[{}]`", section(stores[0])),
             Some((shared, _)) => format!("write `default = \"{shared}\"`: all nodes can reach that source"),
             None => format!(
                 "add a source that all nodes can reach (`[source.shared]`, `type = \"postgres\"`, `url = {{ env = \"OAUTH_DB_URL\" }}`) and write `{key} = \"shared\"`"
             ),
         }
     }
+}
+
+/// The table that declares a store: `store.clients`, `kps.partners`.
+fn section(store: &str) -> String {
+    if store.starts_with("kps.") { store.to_owned() } else { format!("store.{store}") }
 }
 
 fn sentence(stores: &[&str]) -> String {
@@ -195,9 +216,11 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
             default: String::new(),
             sources: BTreeMap::new(),
             stores: BTreeMap::new(),
+            kps: BTreeMap::new(),
             encryption: Encryption::Own,
         },
         types: BTreeMap::new(),
+        encrypted: Vec::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
         moving_places: BTreeMap::new(),
@@ -211,13 +234,16 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
         stores.default_place = Some(keys.place_of(default.span));
     }
     let named = keys.table("store");
-    let kps = keys.table("kps");
+    let declared = keys.table("kps");
     for (name, table) in named.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_store(within, name, table, diagnostics);
     }
-    let mut kps_sources = Vec::new();
-    for (_, table) in kps.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
-        kps_sources.extend(read_kps(within.inner(table), diagnostics));
+    let mut kps = Vec::new();
+    for (name, table) in declared.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
+        if let Some(declared) = kps::read(within.inner(table), name, diagnostics) {
+            stores.add_kps(within, &declared);
+            kps.push(declared);
+        }
     }
     let used = stores.used();
     let sources = keys.table("source");
@@ -226,7 +252,7 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
     }
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
-    stores.link(kps_sources, diagnostics);
+    stores.link(&kps, diagnostics);
     stores
 }
 
@@ -284,6 +310,20 @@ impl StoreSettings {
         Some((phase, other.value.to_owned()))
     }
 
+    /// A key property store is a store by the name `kps.NAME`.
+    fn add_kps(&mut self, within: Within<'_>, declared: &kps::Declared) {
+        let name = format!("kps.{}", declared.settings.name);
+        if let Some(source) = &declared.source {
+            self.store_places.insert(name.clone(), within.place(source.span));
+        }
+        self.encrypted.extend(declared.encrypted.clone().map(|place| (name.clone(), place)));
+        let source = declared.source.as_ref().map(|source| source.value.clone());
+        self.mapping
+            .stores
+            .insert(name.clone(), StoreMapping { failure: declared.failure, ..StoreMapping::new(Kind::Kps, source) });
+        self.mapping.kps.insert(name, declared.settings.clone());
+    }
+
     fn read_source(
         &mut self,
         within: Within<'_>,
@@ -292,8 +332,8 @@ impl StoreSettings {
         used: bool,
         diagnostics: &mut Diagnostics,
     ) {
-        let place = within.place(name.name_span);
-        self.source_places.insert(name.name.clone(), place);
+        let source_name = name.name.as_str();
+        self.source_places.insert(source_name.to_owned(), within.place(name.name_span));
         let mut keys = Keys::new(within.file, table);
         let Some(kind) = keys.required_text("type") else {
             // The other keys are unknown only because the type is.
@@ -310,7 +350,10 @@ impl StoreSettings {
                 if let SourceSettings::File(file) = &mut settings
                     && let Some(path) = keys.text("path")
                 {
-                    file.contents = clients::read(path.value, &within.place(path.span), within.outside, diagnostics);
+                    let stores = self.mapping.kps.iter().filter(|(name, _)| self.source_of(name) == source_name);
+                    let stores: Vec<&store::kps::Settings> = stores.map(|(_, settings)| &**settings).collect();
+                    let place = within.place(path.span);
+                    file.contents = clients::read(path.value, &place, &stores, within.outside, diagnostics);
                 }
                 self.mapping.sources.insert(name.name.clone(), settings);
             }
@@ -323,7 +366,7 @@ impl StoreSettings {
     }
 
     /// Checks that every name is there.
-    fn link(&self, kps_sources: Vec<(String, Place)>, diagnostics: &mut Diagnostics) {
+    fn link(&self, kps: &[kps::Declared], diagnostics: &mut Diagnostics) {
         let unknown = |source: &str| {
             // One that is there but has problems of its own was told already.
             let known = self.source_places.keys().map(String::as_str);
@@ -361,22 +404,13 @@ impl StoreSettings {
                 diagnostics.push(problem.at(place));
             }
         }
-        for (source, place) in kps_sources {
-            diagnostics.extend(unknown(&source).map(|p| p.at(place)).map_or_else(Diagnostics::new, Diagnostics::from));
+        for declared in kps {
+            let source = declared.source.as_ref().map_or(self.mapping.default.as_str(), |source| &source.value);
+            if let Some(kind) = self.types.get(source) {
+                declared.check_source(kind, source, diagnostics);
+            }
         }
     }
-}
-
-/// `[kps.NAME]`: mapped and checked; nothing uses it yet.
-fn read_kps(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
-    let mut keys = Keys::new(within.file, within.table);
-    let source = keys.text("source").map(|s| (s.value.to_owned(), keys.place_of(s.span)));
-    keys.required_text("key");
-    if let Some(cache) = keys.entry("cache") {
-        keys.push(not_yet("`cache` of a store", "leave it out").at(keys.place_of(cache.name_span)));
-    }
-    super::finish(keys, diagnostics);
-    source
 }
 
 /// `cache = { entries, max_age }`.
@@ -416,7 +450,7 @@ fn read_cache(keys: &mut Keys<'_>, within: Within<'_>, kind: Option<Kind>) -> Op
 }
 
 /// `timeout` and `retries`.
-fn failure_policy(keys: &mut Keys<'_>) -> FailurePolicy {
+pub(super) fn failure_policy(keys: &mut Keys<'_>) -> FailurePolicy {
     let mut policy = FailurePolicy::default();
     let bad = |keys: &mut Keys<'_>, span, message: String| {
         keys.push(Problem::error(codes::BAD_VALUE, message).at(keys.place_of(span)));

@@ -11,6 +11,7 @@ use policy::settings::{ByteSize, Duration, FromOutside};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use store::Kind;
+use store::kps::ColumnType;
 use store::sources::SourceSettings;
 
 /// Settings of a node. All of it is optional.
@@ -180,7 +181,7 @@ pub(crate) struct StoresFile {
     source: Option<BTreeMap<String, Source>>,
     /// Stores that are not on the default, or that have a name of their own.
     store: Option<BTreeMap<String, StoreTable>>,
-    /// Tables of the operator's own (key property stores): mapped and checked; no filter of this version reads them.
+    /// Tables of the operator's own (key property stores): `${kps.NAME[KEY].COLUMN}` in policies.
     kps: Option<BTreeMap<String, KpsTable>>,
     /// Lints that are silent in this file, each with the reason.
     allow: Option<AllowTable>,
@@ -219,10 +220,62 @@ struct CacheTable {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct KpsTable {
-    /// The data source that keeps its records. Default: `default`.
+    /// The data source that keeps its rows. Default: `default`.
     source: Option<String>,
-    /// The field that records are found by.
+    /// The column that rows are found by: text or a whole number.
     key: String,
+    /// Another column that rows are found by; no two rows have the same value in it.
+    second_key: Option<String>,
+    /// The columns and what their values are: `{ id = "text", limit = "integer" }`. Default: any columns, with any values.
+    columns: Option<BTreeMap<String, KpsColumn>>,
+    /// Whether a row that is put without a key gets one, a UUID.
+    #[schemars(extend("default" = false))]
+    auto_id: Option<bool>,
+    /// How long a row lives, where whoever puts it does not say. Default: for ever.
+    ttl: Option<Duration>,
+    /// A table that the database has already, to be read and never written.
+    table: Option<String>,
+    /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
+    timeout: Option<Duration>,
+    /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
+    retries: Option<u32>,
+}
+
+/// A column of `[kps.NAME]`: the word for its type, or a table.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum KpsColumn {
+    /// What its values are.
+    Type(KpsType),
+    /// More of it.
+    Table(KpsColumnTable),
+}
+
+/// A column of `[kps.NAME]` as a table.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct KpsColumnTable {
+    /// What its values are.
+    r#type: KpsType,
+    /// Whether its values are kept sealed.
+    #[schemars(extend("default" = false))]
+    encrypted: Option<bool>,
+    /// Its name in the `table` of the database. Default: the same.
+    column: Option<String>,
+}
+
+struct KpsType;
+
+impl JsonSchema for KpsType {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("KpsType")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ColumnType::ALL.map(|(_, word)| word) })
+    }
 }
 
 /// A value of `[values]`.

@@ -81,6 +81,8 @@ pub struct Copier {
     sides: Sides,
     hand_over: bool,
     theirs_counts: bool,
+    /// What the keys begin with; empty = all of the table.
+    prefix: Vec<u8>,
 }
 
 /// Rows of both sides with the next keys.
@@ -93,7 +95,17 @@ impl Copier {
     /// From the old source to the new one. `hand_over`: the store moves, on this node and its neighbours, and nobody knows the old
     /// source alone any more. `theirs_counts`: rows of its own in the new source are right where they differ.
     pub fn new(old: Arc<dyn DataSource>, new: Arc<dyn DataSource>, hand_over: bool, theirs_counts: bool) -> Self {
-        Copier { sides: Sides::new(old, new), hand_over, theirs_counts }
+        Copier { sides: Sides::new(old, new), hand_over, theirs_counts, prefix: Vec::new() }
+    }
+
+    /// Only the rows whose keys go on after this.
+    pub fn below(self, prefix: Vec<u8>) -> Self {
+        Copier { prefix, ..self }
+    }
+
+    /// The key that all come after.
+    fn start(&self) -> Option<Vec<u8>> {
+        (!self.prefix.is_empty()).then(|| self.prefix.clone())
     }
 
     /// Copies a table, compares both sides, and hands over where it is to. `told` is told of rows that were gone through.
@@ -123,8 +135,9 @@ impl Copier {
     /// The next keys of both sides. The new source is read first, as `Sides::copy` does: what is written in the place of what was
     /// read there is then written only if nobody has handed the key over since the old source was read.
     async fn both(&self, table: &'static Table, after: Option<&[u8]>) -> Result<Both, StoreError> {
-        let new = self.sides.new.list(table, after, PAGE).await?;
-        let old = self.sides.old.list(table, after, PAGE).await?;
+        let below = |page: Vec<Row>| page.into_iter().take_while(|row| row.key.starts_with(&self.prefix)).collect();
+        let new: Vec<Row> = below(self.sides.new.list(table, after, PAGE).await?);
+        let old: Vec<Row> = below(self.sides.old.list(table, after, PAGE).await?);
         let ends =
             [&old, &new].map(|page| (page.len() >= PAGE).then(|| page.last().map(|row| row.key.clone())).flatten());
         let end = match ends {
@@ -150,7 +163,7 @@ impl Copier {
         copied: &mut Copied,
         told: &mut (dyn FnMut(Step, u64) + Send),
     ) -> Result<(), StoreError> {
-        let mut after: Option<Vec<u8>> = None;
+        let mut after = self.start();
         loop {
             let page = self.both(table, after.as_deref()).await?;
             let count = page.keys.len() as u64;
@@ -201,7 +214,7 @@ impl Copier {
         told: &mut (dyn FnMut(Step, u64) + Send),
     ) -> Result<(), StoreError> {
         let (mut from, mut to) = (Summing::default(), Summing::default());
-        let mut after: Option<Vec<u8>> = None;
+        let mut after = self.start();
         loop {
             let page = self.both(table, after.as_deref()).await?;
             let count = page.keys.len() as u64;
@@ -265,7 +278,7 @@ impl Copier {
         copied: &mut Copied,
         told: &mut (dyn FnMut(Step, u64) + Send),
     ) -> Result<u64, StoreError> {
-        let mut after: Option<Vec<u8>> = None;
+        let mut after = self.start();
         let mut total = 0;
         loop {
             let page = self.both(table, after.as_deref()).await?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::foreign::{self, Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
 use crate::watch::Watcher;
@@ -290,6 +291,22 @@ fn successor(after: Option<&[u8]>) -> Vec<u8> {
     after.map_or_else(Vec::new, |key| [key, &[0]].concat())
 }
 
+impl ForeignTables for Postgres {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        Box::pin(async move {
+            let value: Option<(&(dyn ToSql + Sync), Type)> = query.value().map(|value| match value {
+                foreign::Value::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
+                foreign::Value::Integer(number) => (number as &(dyn ToSql + Sync), Type::INT8),
+            });
+            let (values, types): (Vec<_>, Vec<_>) = value.into_iter().unzip();
+            let statement = Statement::foreign(query.sql(Dialect::Postgres), types);
+            let reply = self.run(&statement, &values).await?;
+            let texts = reply.rows.iter().map(|found| found.try_get(0));
+            texts.collect::<Result<_, _>>().map_err(|error| explain(&self.title, &error))
+        })
+    }
+}
+
 impl DataSource for Postgres {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -361,6 +378,10 @@ impl DataSource for Postgres {
 
     fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
         Box::pin(async move { self.write(&self.statements(table)?.sweep, &[&before, &count(limit)]).await })
+    }
+
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        Some(self)
     }
 
     fn health(&self) -> Verb<'_, Health> {

@@ -17,6 +17,7 @@ use self::file::Place;
 use self::queue::Wake;
 use self::readers::{Read, Readers};
 use self::writer::{Answer, Write, Writer};
+use crate::foreign::{Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
 use crate::watch::{Watcher, Watchers};
@@ -255,8 +256,20 @@ impl DataSource for Sqlite {
         })
     }
 
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        Some(self)
+    }
+
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
         changes::watch(self, watcher);
         true
+    }
+}
+
+impl ForeignTables for Sqlite {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        self.read(move |answer| {
+            Ok(Read::Foreign { sql: query.sql(Dialect::Sqlite), value: query.value().cloned(), answer })
+        })
     }
 }

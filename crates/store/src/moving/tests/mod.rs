@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::conformance::Fresh;
 use crate::sources::memory::Memory;
-use crate::tables::CLIENT;
+use crate::tables::{CLIENT, KPS};
 
 mod explore;
 
@@ -258,4 +258,24 @@ async fn a_copier_tells_what_differs() {
     let copied = theirs.run(&CLIENT, &mut |_, _| {}).await.unwrap();
     assert_eq!((copied.ok(), copied.own, copied.from.rows), (true, 1, 1), "{copied:?}");
     assert_eq!(pair.after.get(&CLIENT, b"b").await.unwrap().unwrap().record, "2");
+}
+
+#[tokio::test]
+async fn a_copier_below_a_prefix_leaves_the_others_alone() {
+    let pair = Pair::new();
+    let names = ["a", "partner", "partners", "partners0", "partnersx"];
+    let kept = |name: &str, number: usize| {
+        let key = [name.as_bytes(), b"\0", format!("{number:04}").as_bytes()].concat();
+        Row { key, version: 1, expires_at: None, indexes: vec![Some(name.into()), None], record: "{}".into() }
+    };
+    for name in names {
+        for number in 0..700 {
+            assert!(pair.before.insert(&KPS, kept(name, number)).await.unwrap());
+        }
+    }
+    assert!(pair.after.insert(&KPS, kept("others", 1)).await.unwrap());
+    let copier = Copier::new(pair.old.clone(), pair.new.clone(), false, false).below(crate::kps::prefix("partners"));
+    let copied = copier.run(&KPS, &mut |_, _| {}).await.unwrap();
+    assert_eq!((copied.ok(), copied.copied, copied.from.rows), (true, 700, 700), "{copied:?}");
+    assert_eq!(pair.after.list(&KPS, None, 9_999).await.unwrap().len(), 701);
 }

@@ -86,6 +86,13 @@ pub(super) struct Statement {
     pub(super) again: Again,
 }
 
+impl Statement {
+    /// A statement that reads a table of somebody else's.
+    pub(super) fn foreign(sql: String, types: Vec<Type>) -> Self {
+        Statement { sql, types, returns: true, again: Again::Yes }
+    }
+}
+
 /// All statements of one table.
 #[derive(Debug)]
 pub(super) struct Statements {

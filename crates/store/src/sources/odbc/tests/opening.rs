@@ -185,7 +185,12 @@ async fn the_tables_are_those_of_the_sources_own_drivers() {
         let own: Arc<dyn DataSource> = match name {
             Name::Postgres => postgres::build(
                 "own",
-                &postgres::Settings { url: postgres::Url::new(url), max_connections: 2, prepared_statements: None },
+                &postgres::Settings {
+                    url: postgres::Url::new(url),
+                    max_connections: 2,
+                    prepared_statements: None,
+                    listen_url: None,
+                },
             ),
             _ => mysql::build("own", &mysql::Settings { url: mysql::Url::new(url), max_connections: 2 }),
         };

@@ -143,3 +143,13 @@ async fn names_through_a_pooler_are_an_error_with_its_remedy() {
     }
     assert!(errors.iter().any(|error| error.to_string().contains("prepared_statements = true")), "{errors:?}");
 }
+
+#[tokio::test]
+async fn a_key_property_store_reads_a_table_that_was_there() {
+    let scratch = Scratch::new().await;
+    for sql in [crate::kps::tests::OLD_TABLE, crate::kps::tests::OLD_ROWS] {
+        let sql = sql.replace("{bool}", "BOOLEAN").replace("{time}", "TIMESTAMP");
+        scratch.execute(&sql.replace("{true}", "TRUE").replace("{false}", "FALSE")).await;
+    }
+    crate::kps::tests::reads_a_table_that_was_there(Arc::new(scratch.opened().await), true).await;
+}

@@ -391,6 +391,11 @@ fn a_copy_says_what_is_wrong() {
     copy("local", "local", "clients").code(2).says("one place");
     copy("local", "oauth-db", "cleints").code(2).says("no store `cleints`");
     copy("local", "oauth-db", "clients").code(0);
+    assert!(
+        folder
+            .read("var/audit.log")
+            .contains("\"change\":\"store copy\",\"of\":\"local to oauth-db\",\"outcome\":\"done\"")
+    );
     assert_eq!(database.number("SELECT count(*) FROM client"), 1);
     // A client of the other side that is another one: it is left alone, and told.
     database.execute("UPDATE client SET record = '{\"client_id\": \"partner\", \"enabled\": false}'");
@@ -433,6 +438,9 @@ fn a_backup_is_made_while_a_node_writes_and_put_back() {
     folder.run(["store", "restore", &broken.display().to_string()]).code(1).says("no SQLite file");
     assert!(!folder.at("var/portcullis.db").exists());
     folder.run(["store", "restore", &backup]).code(0).says("restart nodes");
+    assert!(
+        folder.read("var/audit.log").contains("\"change\":\"store restore\",\"of\":\"local\",\"outcome\":\"done\"")
+    );
     let node = Node::start(&folder);
     node.tokeninfo(&token).status(200);
     node.tokeninfo(&later).status(400);

@@ -82,7 +82,7 @@ def work(seed):
             caller.info("a token that was revoked before", 400, other, dead)
         with lock:
             rounds += 1
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def tell():

@@ -11,7 +11,7 @@ use store::sources::SourceSettings;
 use store::{DataSource, Kind, StoreError};
 
 use crate::admin::api::{CopiedTable, CopyStep, Refusal, RefusalKind, TableSum};
-use crate::once::mapped;
+use crate::once::{audit, mapped};
 use crate::options::Options;
 
 /// What is to be copied.
@@ -47,7 +47,10 @@ pub async fn store_copy(
     let (reading, opened) = mapped(options).await?;
     let mapping = &reading.settings.stores.mapping;
     Ok(match plan(mapping, request) {
-        Ok(plan) => run(&opened, request, &plan, told).await,
+        Ok(plan) => {
+            let what = format!("{} to {}", request.from, request.to);
+            audit(options).change("store copy", &what, run(&opened, request, &plan, told)).await
+        }
         Err(refusal) => Err(refusal),
     })
 }

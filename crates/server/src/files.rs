@@ -7,7 +7,7 @@ use store::sources::SourceSettings;
 use store::sources::sqlite::backup;
 
 use crate::admin::api::{BackedUp, Refusal, RefusalKind};
-use crate::once::mapped;
+use crate::once::{audit, mapped};
 use crate::options::Options;
 use crate::tasks;
 
@@ -34,7 +34,10 @@ pub async fn store_restore(
             let help = "stop the nodes that have it open, move it and its -wal and -shm away, and try again";
             Err(refused(format!("{} is there already: nothing is written over it", path.display()), help))
         }
-        Ok((name, path)) => copy(name, file.to_owned(), path).await,
+        Ok((name, path)) => {
+            let work = copy(name.clone(), file.to_owned(), path);
+            audit(options).change("store restore", &name, work).await
+        }
         Err(refusal) => Err(refusal),
     })
 }

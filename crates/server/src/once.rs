@@ -56,7 +56,7 @@ pub async fn open_stores(options: &Options) -> Result<Stores, Diagnostics> {
 }
 
 /// The audit log of what a command does by itself, with the user who runs it.
-fn audit(options: &Options) -> Audit {
+pub(crate) fn audit(options: &Options) -> Audit {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| options.outside.variable(name).ok());
     Audit::of_command(&options.dir, user, clock::environment())
 }

@@ -45,17 +45,24 @@ pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnost
     warnings
 }
 
-/// P0403: records that count and stay behind, since `previous` was taken out before all had been handed over.
-pub(crate) async fn left_early(ended: Vec<Move>, settings: &StoreSettings) -> Diagnostics {
+/// P0403: records that count and stay behind, since `previous` was taken out before all had been handed over. `empty`: what the node
+/// knows already.
+pub(crate) async fn left_early(
+    ended: Vec<Move>,
+    settings: &StoreSettings,
+    empty: impl Fn(&Move) -> bool,
+) -> Diagnostics {
     let mut warnings = Diagnostics::new();
-    for moving in ended {
-        let remains = Remains::new(moving.old.clone(), moving.kind.tables().to_vec()).any();
-        // What is not known in time, or not at all, is said as well.
-        if matches!(tokio::time::timeout(LOOK, remains).await, Ok(Ok(false))) {
-            continue;
-        }
+    for moving in ended.into_iter().filter(|moving| !empty(moving)) {
         let (store, from, to) = (&moving.store, moving.old.name(), moving.new.name());
-        let message = format!("store `{store}` moves no longer: what `{from}` still has of it stays behind");
+        let remains = Remains::new(moving.old.clone(), moving.kind.tables().to_vec()).any();
+        let message = match tokio::time::timeout(LOOK, remains).await {
+            Ok(Ok(false)) => continue,
+            Ok(Ok(true)) => format!("store `{store}` moves no longer: what `{from}` still has of it stays behind"),
+            Ok(Err(_)) | Err(_) => {
+                format!("store `{store}` moves no longer, and whether `{from}` still has records of it is not known")
+            }
+        };
         let help = format!(
             "write `previous = \"{from}\"` again, and `portcullis store copy --from {from} --to {to} {store}`, or wait until all there has expired"
         );

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::node::Node;
 
-/// How often it is looked, at least; where a look takes long, nineteen times as long is waited.
-const EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked; where a look takes long, nine times as long is waited.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Looks at the old source of every store in its last step, for as long as the node lives. Also at one that was found empty: nodes
 /// that are a step behind still write there.
@@ -39,6 +39,6 @@ pub(crate) async fn watch_moves(node: Arc<Node>) {
             }
         }
         node.set_emptied(empty);
-        tokio::time::sleep(EVERY.max(began.elapsed() * 19)).await;
+        tokio::time::sleep(EVERY.max(began.elapsed() * 9)).await;
     }
 }

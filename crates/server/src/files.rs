@@ -61,27 +61,24 @@ async fn place(options: &Options, source: Option<&str>) -> Result<Result<(String
     let (reading, _) = mapped(options).await?;
     let mapping = &reading.settings.stores.mapping;
     let name = source.unwrap_or(&mapping.default);
-    let tool = match mapping.sources.get(name) {
-        Some(SourceSettings::Sqlite(settings)) => {
-            return Ok(Ok((name.to_owned(), options.dir.join(&settings.path))));
-        }
+    match mapping.sources.get(name) {
+        Some(SourceSettings::Sqlite(settings)) => return Ok(Ok((name.to_owned(), options.dir.join(&settings.path)))),
+        Some(_) => {}
         None => {
             let known: Vec<&str> = mapping.sources.keys().map(String::as_str).collect();
             let refusal =
                 refused(format!("there is no data source `{name}`"), &format!("there is {}", known.join(", ")));
             return Ok(Err(Refusal { kind: RefusalKind::Invalid, ..refusal }));
         }
-        Some(SourceSettings::Memory(_)) => {
-            "its records are gone with the node: `portcullis store copy` takes them elsewhere"
-        }
-        Some(SourceSettings::File(_)) => "people write it: keep it as you keep the configuration",
-        _ => match reading.settings.stores.types.get(name).map_or("", String::as_str) {
-            "postgres" => "use `pg_dump` and `pg_restore`",
-            "mysql" => "use `mariadb-dump --single-transaction` (or `mysqldump`)",
-            "redis" => "use its snapshots: `redis-cli --rdb FILE`",
-            "cassandra" => "use `nodetool snapshot`",
-            _ => "use the database's own tool",
-        },
+    }
+    let tool = match reading.settings.stores.types.get(name).map_or("", String::as_str) {
+        "memory" => "its records are gone with the node: `portcullis store copy` takes them elsewhere",
+        "file" => "people write it: keep it as you keep the configuration",
+        "postgres" => "use `pg_dump` and `pg_restore`",
+        "mysql" => "use `mariadb-dump --single-transaction` (or `mysqldump`)",
+        "redis" => "use its snapshots: `redis-cli --rdb FILE`",
+        "cassandra" => "use `nodetool snapshot`",
+        _ => "use the database's own tool",
     };
     Ok(Err(refused(format!("`{name}` is no SQLite file: its own tool makes its backups"), tool)))
 }

@@ -195,6 +195,10 @@ struct StoreTable {
     kind: Option<StoreKind>,
     /// The data source that keeps its records. Default: `default`.
     source: Option<String>,
+    /// The data source that it moves to, while other nodes may know the old one alone: both are read, new records are made in the old one.
+    next: Option<String>,
+    /// The data source that it moves from: both are read, new records are made in the new one.
+    previous: Option<String>,
     /// Remembers rows that were read by their key. Default: every read goes to the source. Not for clients, which are remembered
     /// for at most 1 s by themselves.
     cache: Option<CacheTable>,

@@ -229,7 +229,7 @@ fn store_problems_have_places() {
         ),
         (
             format!("default = \"local\"\n{local}[store.clients]\nprevious = \"x\""),
-            "stores/stores.toml:5:1 P0004 `previous` is not there yet in this version",
+            "stores/stores.toml:5:12 P0401 there is no data source `x`",
         ),
         (
             format!("default = \"local\"\n{local}[store.more]\nkind = \"clients\""),

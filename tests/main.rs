@@ -13,6 +13,7 @@ mod admin;
 mod audit;
 mod bad_files;
 mod bad_input;
+mod cache;
 mod check_formats;
 mod cli;
 mod cli_records;

@@ -182,6 +182,10 @@ Example:
     /// Data sources: check, migrate, purge; the schema for a DBA
     #[command(subcommand)]
     Store(StoreCommand),
+
+    /// The nodes that share the stores: which there are, and whether they do
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
 }
 
 #[derive(Debug, Args)]
@@ -566,6 +570,27 @@ pub(crate) struct BackupArgs {
     /// The file of the backup, relative to the current folder
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show the nodes by source: version, files, generation, age; and in what they differ
+    #[command(after_help = "\
+Reads the heartbeats that every node writes into the sources that it shares, whether or not a node runs here.
+Exit code 1 where a source cannot be read.
+
+Example:
+  portcullis -c gateway cluster status")]
+    Status,
+
+    /// Prove through the stores themselves that all nodes share them
+    #[command(after_help = "\
+Writes a challenge into every shared source, which each node that has that same source answers within seconds.
+Exit code 1 where a node does not answer, keeps a store elsewhere, or fewer answer than `[cluster] nodes` says.
+
+Example:
+  portcullis -c gateway cluster verify")]
+    Verify,
 }
 
 #[derive(Debug, Args)]

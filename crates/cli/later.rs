@@ -14,8 +14,7 @@ const LATER: &[(&str, &str)] = &[
     ("user", "this version has clients only"),
     ("kps", "this version keeps no key property stores"),
     ("key", "this version signs nothing"),
-    ("cluster", "`portcullis store check` on each node"),
-    ("store verify", "`portcullis store check` on each node"),
+    ("store verify", "`portcullis cluster verify`"),
 ];
 
 /// What to say to a command line whose command words are these of a later version.

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod client;
+mod cluster;
 mod explain;
 mod fmt;
 mod init;
@@ -83,6 +84,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Status => status::run(global, output),
         Command::Client(command) => client::run(global, command, output),
         Command::Token(command) => token::run(global, command, output),
+        Command::Cluster(command) => cluster::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::listen::{Listeners, RequestIds};
 use crate::load::Generation;
-use crate::metrics::{Metrics, Observed, ObservedSource};
+use crate::metrics::{Metrics, Observed, ObservedCache, ObservedSource};
 use crate::options::{Host, Options};
 use crate::reload::Trigger;
 
@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) listeners: Listeners,
     /// Monotonic nanoseconds.
     pub(crate) started: u64,
+    /// A random number: two nodes may have one name.
+    pub(crate) instance: String,
     draining: AtomicBool,
     /// Sources in use that do not answer, and why.
     sources_down: Mutex<BTreeMap<String, String>>,
@@ -65,7 +67,10 @@ pub(crate) struct Parts {
 impl Node {
     pub(crate) fn new(parts: Parts) -> Arc<Node> {
         let started = parts.environment.clock.monotonic_nanos();
+        let mut instance = [0; 8];
+        parts.environment.random.fill(&mut instance);
         Arc::new(Node {
+            instance: format!("{:016x}", u64::from_ne_bytes(instance)),
             ids: RequestIds::new(&*parts.environment.random),
             options: parts.options,
             host: parts.host,
@@ -189,6 +194,23 @@ impl Observed for Node {
                     ("unavailable", counters.unavailable.load(Ordering::Relaxed)),
                     ("broken", counters.broken.load(Ordering::Relaxed)),
                 ],
+            }
+        });
+        observed.collect()
+    }
+
+    fn caches(&self) -> Vec<ObservedCache> {
+        let generation = self.generation.load();
+        let observed = generation.stores.caches().map(|(store, cache)| {
+            let counters = cache.counters();
+            let [hits, misses, bypassed, invalidations] =
+                [&counters.hits, &counters.misses, &counters.bypassed, &counters.invalidations]
+                    .map(|counter| counter.load(Ordering::Relaxed));
+            ObservedCache {
+                store: store.to_owned(),
+                in_use: cache.in_use(),
+                reads: [("hit", hits), ("miss", misses.saturating_sub(bypassed)), ("bypass", bypassed)],
+                invalidations,
             }
         });
         observed.collect()

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::alarm::Alarm;
 use crate::breaker::{Breaker, LIMIT};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::watch::Watcher;
 
 /// What a request may wait for its sources, all verbs together: it is answered within 5 s.
 const BUDGET: Duration = Duration::from_millis(4500);
@@ -355,6 +356,10 @@ impl DataSource for Guarded {
             }
             outcome
         })
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.state.source.watch(watcher)
     }
 }
 

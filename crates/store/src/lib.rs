@@ -12,6 +12,7 @@
 pub mod access_tokens;
 pub mod alarm;
 mod breaker;
+pub mod cached;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
@@ -19,17 +20,20 @@ pub mod conformance;
 mod epochs;
 pub mod guard;
 pub mod handle;
+pub mod heartbeat;
 mod lane;
 pub mod mapping;
 pub mod migration;
 pub mod moving;
 pub mod purge;
 pub mod record;
+pub mod seal;
 pub mod source;
 pub mod sources;
 pub mod tables;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::access_tokens::AccessTokens;
+use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::moving::{Alone, Moving, Phase};
+use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
+use crate::tables::ACCESS_TOKEN;
 
 /// Which store keeps its records where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Mapping {
     pub sources: BTreeMap<String, SourceSettings>,
     /// `[store.NAME]`; a kind that has no store of its own name gets one on the default source.
     pub stores: BTreeMap<String, StoreMapping>,
+    /// `[encryption]` of the node: the keys of what is sealed.
+    pub encryption: Encryption,
 }
 
 /// `[store.NAME]`
@@ -38,12 +43,14 @@ pub struct StoreMapping {
     pub moving: Option<(Phase, String)>,
     /// What it does where its source fails.
     pub failure: FailurePolicy,
+    /// Whether rows are remembered, and how.
+    pub cache: Option<CacheSettings>,
 }
 
 impl StoreMapping {
     /// A store with nothing of its own but these.
     pub fn new(kind: Kind, source: Option<String>) -> Self {
-        StoreMapping { kind, source, moving: None, failure: FailurePolicy::default() }
+        StoreMapping { kind, source, moving: None, failure: FailurePolicy::default(), cache: None }
     }
 }
 
@@ -104,7 +111,9 @@ impl Mapping {
     /// All stores on memory sources, for tests.
     pub fn in_memory() -> Mapping {
         let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
-        Mapping { default: "memory".into(), sources, stores: BTreeMap::new() }
+        // A key that goes with the records.
+        let encryption = Key::random("memory").map_or(Encryption::Missing, |key| Encryption::Keys(vec![key]));
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), encryption }
     }
 
     /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
@@ -203,6 +212,8 @@ struct OpenedStore {
     kind: Kind,
     failure: FailurePolicy,
     handle: StoreHandle,
+    /// The cache before its source, where it has one.
+    cache: Option<Arc<Cached>>,
 }
 
 /// The data sources and stores of one generation. What did not change since the one before is the same object: connections,
@@ -210,6 +221,7 @@ struct OpenedStore {
 pub struct Opened {
     sources: BTreeMap<String, OpenedSource>,
     stores: BTreeMap<String, OpenedStore>,
+    sealer: Arc<Sealer>,
 }
 
 /// A store whose source is another one than before: its old records stay behind.
@@ -252,6 +264,8 @@ impl Opened {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let sealer = previous.map(|p| &p.sealer).filter(|sealer| *sealer.encryption() == mapping.encryption);
+        let sealer = sealer.cloned().unwrap_or_else(|| Arc::new(Sealer::new(&mapping.encryption, base)));
         let kept = |name: &str, settings: &SourceSettings| {
             let before = previous?.sources.get(name)?;
             (before.settings == *settings).then(|| before.guarded.clone())
@@ -269,25 +283,35 @@ impl Opened {
             let at = |source: &str| Some(&sources.get(source)?.guarded);
             let (guarded, moving) = (at(source)?, mapping.moving(name));
             let beside = moving.and_then(|(phase, other)| Some((phase, at(other)?)));
-            let failure = mapping.stores.get(name).map(|store| store.failure).unwrap_or_default();
-            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside));
-            let handle = kept.unwrap_or_else(|| handle(kind, over(guarded, beside, failure)));
+            let store = mapping.stores.get(name);
+            let failure = store.map(|store| store.failure).unwrap_or_default();
+            let settings = store.and_then(|store| store.cache);
+            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside, settings));
+            let (handle, cache) = kept.unwrap_or_else(|| {
+                let below = over(guarded, beside, failure);
+                let cache = cache(kind, &below, settings);
+                (handle(kind, cache.clone().map_or(below, |cache| cache)), cache)
+            });
             let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
-            Some((name.to_owned(), OpenedStore { source, moving, kind, failure, handle }))
+            Some((name.to_owned(), OpenedStore { source, moving, kind, failure, handle, cache }))
         });
         let stores = stores.collect();
-        Ok(Opened { sources, stores })
+        Ok(Opened { sources, stores, sealer })
     }
 
     /// All stores in memory, ready to be used: for tests.
     pub async fn in_memory() -> Opened {
-        let opened = Opened::new(&Mapping::in_memory(), Path::new(""), None)
-            .unwrap_or_else(|_| Opened { sources: BTreeMap::new(), stores: BTreeMap::new() });
+        let mapping = Mapping::in_memory();
+        let opened = Opened::new(&mapping, Path::new(""), None).unwrap_or_else(|_| Opened {
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            sealer: Arc::new(Sealer::new(&mapping.encryption, Path::new(""))),
+        });
         opened.prepare().await;
         opened
     }
 
-    /// The handle of a store, where it has the same kind, failure policy and sources.
+    /// The handle of a store and its cache, where it has the same kind, failure policy, sources and cache.
     fn kept(
         &self,
         name: &str,
@@ -295,16 +319,23 @@ impl Opened {
         failure: FailurePolicy,
         guarded: &Arc<Guarded>,
         beside: Beside<'_>,
-    ) -> Option<StoreHandle> {
+        cache: Option<CacheSettings>,
+    ) -> Option<(StoreHandle, Option<Arc<Cached>>)> {
         let store = self.stores.get(name).filter(|store| store.kind == kind && store.failure == failure)?;
         let is = |source: &str, guarded| self.sources.get(source).is_some_and(|s| Arc::ptr_eq(&s.guarded, guarded));
         let same = is(&store.source, guarded)
+            && store.cache.as_ref().map(|cache| cache.settings()) == cache
             && match (&store.moving, beside) {
                 (None, None) => true,
                 (Some((was, other)), Some((phase, guarded))) => *was == phase && is(other, guarded),
                 _ => false,
             };
-        same.then(|| store.handle.clone())
+        same.then(|| (store.handle.clone(), store.cache.clone()))
+    }
+
+    /// Seals and opens what must be recoverable, with the node's keys.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
     }
 
     /// The store with this name.
@@ -315,6 +346,11 @@ impl Opened {
     /// All stores: name, kind, and the name of the source.
     pub fn stores(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
         self.stores.iter().map(|(name, store)| (name.as_str(), store.kind, store.source.as_str()))
+    }
+
+    /// The stores that remember rows, with their caches.
+    pub fn caches(&self) -> impl Iterator<Item = (&str, &Arc<Cached>)> {
+        self.stores.iter().filter_map(|(name, store)| Some((name.as_str(), store.cache.as_ref()?)))
     }
 
     /// The data source with this name.
@@ -400,6 +436,15 @@ impl Opened {
     }
 }
 
+/// The cache of a store of this kind, where it is to have one. Clients are remembered by their store itself, and nobody is refused for
+/// what was remembered of them: a cache below it would not know when to read anew.
+fn cache(kind: Kind, source: &Arc<dyn DataSource>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
+    match kind {
+        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN]))),
+        _ => None,
+    }
+}
+
 /// The source beside a store's own, while it moves.
 type Beside<'a> = Option<(Phase, &'a Arc<Guarded>)>;
 
@@ -431,7 +476,7 @@ mod tests {
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
         let store = |kind, source: Option<&str>| StoreMapping::new(kind, source.map(str::to_owned));
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
-        Mapping { default: default.into(), sources, stores }
+        Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
 
     fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {
@@ -535,6 +580,24 @@ mod tests {
         assert_eq!(after.moved(&before), [moved]);
         let changed = open(&mapping("b", &[]), Some(&after));
         assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+    }
+
+    #[test]
+    fn a_cache_lives_on_until_its_settings_change() {
+        let mut mapping = mapping("a", &[("access-token", Kind::AccessToken, None), ("clients", Kind::Clients, None)]);
+        let with = |mapping: &mut Mapping, name: &str, cache| mapping.stores.get_mut(name).unwrap().cache = cache;
+        let cache = |opened: &Opened| opened.caches().map(|(name, cache)| (name.to_owned(), cache.clone())).next();
+        let without = open(&mapping, None);
+        assert!(cache(&without).is_none());
+        with(&mut mapping, "access-token", Some(CacheSettings::default()));
+        let first = open(&mapping, Some(&without));
+        let (name, made) = cache(&first).unwrap();
+        assert_eq!(name, "access-token");
+        assert!(Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", Some(CacheSettings { entries: 7, ..CacheSettings::default() }));
+        assert!(!Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", None);
+        assert!(cache(&open(&mapping, Some(&first))).is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{
@@ -10,9 +11,11 @@ use policy::reader::{
 use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
+use store::cached::CacheSettings;
 use store::guard::FailurePolicy;
 use store::mapping::{self, Mapping, StoreMapping};
 use store::moving::Phase;
+use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
 
 use super::{Within, clients, not_yet};
@@ -188,7 +191,12 @@ pub(super) fn built_in() -> Option<Document> {
 
 pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
     let mut stores = StoreSettings {
-        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new() },
+        mapping: Mapping {
+            default: String::new(),
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            encryption: Encryption::Own,
+        },
         types: BTreeMap::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
@@ -215,10 +223,6 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
     let sources = keys.table("source");
     for (name, table) in sources.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_source(within, name, table, used.contains(name.name.as_str()), diagnostics);
-    }
-    if let Some(entry) = keys.entry("encryption") {
-        let instead = "nothing in this version must be sealed: leave it out";
-        keys.push(not_yet("`[encryption]`", instead).at(keys.place_of(entry.name_span)));
     }
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
@@ -247,10 +251,7 @@ impl StoreSettings {
             None => known_kind(&mut keys, &name.name, name.name_span),
         };
         let source = keys.text("source");
-        let instead = "leave it out: clients are cached for at most 1 s by themselves, all else is read anew";
-        if let Some(entry) = keys.entry("cache") {
-            keys.push(not_yet("`cache` of a store", instead).at(keys.place_of(entry.name_span)));
-        }
+        let cache = read_cache(&mut keys, within, kind);
         let moving = self.read_moving(&name.name, &mut keys);
         if let Some(source) = &source {
             self.store_places.insert(name.name.clone(), keys.place_of(source.span));
@@ -258,7 +259,7 @@ impl StoreSettings {
         let failure = failure_policy(&mut keys);
         if let Some(kind) = kind {
             let source = source.map(|s| s.value.to_owned());
-            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, moving, failure });
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, moving, failure, cache });
         }
         super::finish(keys, diagnostics);
     }
@@ -378,6 +379,42 @@ fn read_kps(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<(String
     source
 }
 
+/// `cache = { entries, max_age }`.
+fn read_cache(keys: &mut Keys<'_>, within: Within<'_>, kind: Option<Kind>) -> Option<CacheSettings> {
+    let table = keys.table("cache")?;
+    let place = within.place(table.span);
+    if kind == Some(Kind::Clients) {
+        let problem = Problem::error(codes::STORE, "clients have a cache of their own, of at most 1 s");
+        keys.push(problem.with_help("leave `cache` out").at(place));
+        return None;
+    }
+    let mut cache = CacheSettings::default();
+    let mut inner = Keys::new(within.file, table.value);
+    if let Some(entries) = inner.int("entries") {
+        match usize::try_from(entries.value).ok().filter(|n| (1..=10_000_000).contains(n)) {
+            Some(number) => cache.entries = number,
+            None => {
+                let problem = Problem::error(codes::BAD_VALUE, "`entries` is out of its bounds");
+                inner.push(problem.with_help("from 1 to 10000000").at(within.place(entries.span)));
+            }
+        }
+    }
+    if let Some(max_age) = inner.duration("max_age") {
+        match max_age.value.0 {
+            age if (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&age) => cache.max_age = age,
+            _ => {
+                let problem = Problem::error(codes::BAD_VALUE, "`max_age` is out of its bounds");
+                let help = "from 10ms to 60s: what was revoked is accepted for so long where the change is not told";
+                inner.push(problem.with_help(help).at(within.place(max_age.span)));
+            }
+        }
+    }
+    match inner.finish() {
+        Ok(found) | Err(found) => keys.extend(found),
+    }
+    Some(cache)
+}
+
 /// `timeout` and `retries`.
 fn failure_policy(keys: &mut Keys<'_>) -> FailurePolicy {
     let mut policy = FailurePolicy::default();
@@ -465,6 +502,9 @@ impl Outside for Lenient<'_> {
     }
     fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
         self.0.content(path)
+    }
+    fn open_to_others(&self, path: &str) -> bool {
+        self.0.open_to_others(path)
     }
     fn clear_secrets(&self) -> bool {
         self.0.clear_secrets()

@@ -21,6 +21,8 @@ pub(crate) struct NodeFile {
     name: Option<String>,
     /// The nodes that share the stores.
     cluster: Option<ClusterTable>,
+    /// The keys of what is kept in a form that can be recovered. Default: a single node makes `var/secret.key` for itself.
+    encryption: Option<EncryptionTable>,
     /// What differs between environments, as `${values.NAME}` in every file: text, a number, true or false, a list, or
     /// `{ env = "NAME", default = "..." }`.
     values: Option<BTreeMap<String, Setting>>,
@@ -47,6 +49,24 @@ struct ClusterTable {
     /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
     nodes: Option<u32>,
+}
+
+/// `[encryption]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EncryptionTable {
+    /// The first seals, all of them open; the same on all nodes that share a source.
+    keys: Vec<EncryptionKeyTable>,
+}
+
+/// A key of `[encryption]`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EncryptionKeyTable {
+    /// Its name, which stands in what it sealed: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    id: String,
+    /// The file that holds it, relative to the configuration folder: 64 hexadecimal digits, as `openssl rand -hex 32` prints them.
+    file: String,
 }
 
 /// `[[listener]]`
@@ -174,10 +194,25 @@ struct StoreTable {
     kind: Option<StoreKind>,
     /// The data source that keeps its records. Default: `default`.
     source: Option<String>,
+    /// Remembers rows that were read by their key. Default: every read goes to the source. Not for clients, which are remembered
+    /// for at most 1 s by themselves.
+    cache: Option<CacheTable>,
     /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
     timeout: Option<Duration>,
     /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
     retries: Option<u32>,
+}
+
+/// `cache` of a store.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CacheTable {
+    /// How many rows at most.
+    #[schemars(range(min = 1, max = 10_000_000), extend("default" = 100_000))]
+    entries: Option<u32>,
+    /// How long a row is believed where its change is not told, 10ms to 60s.
+    #[schemars(extend("default" = "1s"))]
+    max_age: Option<Duration>,
 }
 
 /// `[kps.NAME]`

@@ -3,12 +3,13 @@
 //! A row that says that it is gone, or that another source decides, is as absent; a copy is a row like others. So the marks of a
 //! move that is over need nobody who cleans up: they go with their expiry, or when their key is used again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Query;
 use super::mark::{Mark, read};
 use crate::codec::{SWAPS, too_busy};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::watch::Watcher;
 
 /// A source alone behind a store.
 pub(crate) struct Alone(Arc<dyn DataSource>);
@@ -118,5 +119,9 @@ impl DataSource for Alone {
 
     fn health(&self) -> Verb<'_, Health> {
         self.0.health()
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.0.watch(watcher)
     }
 }

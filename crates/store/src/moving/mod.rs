@@ -6,13 +6,14 @@
 //! whatever the phases of the nodes are, as long as they are neighbours; `docs/decisions/0010-one-line-moves-a-store.md` has the
 //! protocol and its reasons, `tests/` its proof.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::future::join;
 
 use crate::codec::{SWAPS, too_busy};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables::ACCESS_TOKEN;
+use crate::watch::{self, Half, Watcher};
 
 mod alone;
 mod copier;
@@ -83,11 +84,13 @@ enum Side {
 pub(crate) struct Moving {
     sides: Sides,
     phase: Phase,
+    /// Those who watch both sides.
+    halves: Mutex<Vec<Arc<Half>>>,
 }
 
 impl Moving {
     pub(crate) fn new(old: Arc<dyn DataSource>, new: Arc<dyn DataSource>, phase: Phase) -> Self {
-        Moving { sides: Sides::new(old, new), phase }
+        Moving { sides: Sides::new(old, new), phase, halves: Mutex::default() }
     }
 
     /// Where new rows are made.
@@ -323,5 +326,18 @@ impl DataSource for Moving {
             let (old, new) = (old?, new?);
             Ok(if self.home() == Side::Old { old } else { new })
         })
+    }
+
+    /// Every change of what counts replaces or deletes a row on one of the sides, so the changes of both are all there are. Where one
+    /// of them tells nothing, nothing is told.
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        let halves = watch::halves(watcher);
+        let [old, new] = halves.each_ref().map(|half| -> Weak<dyn Watcher> { Arc::downgrade(half) as _ });
+        let tells = self.sides.old.watch(old) && self.sides.new.watch(new);
+        if tells {
+            // They live as long as this, and so longer than whoever watches through them.
+            self.halves.lock().unwrap_or_else(PoisonError::into_inner).extend(halves);
+        }
+        tells
     }
 }

@@ -3,8 +3,8 @@
 //! Each verb is one statement, so each is atomic in a transaction of its own and works behind any pooler. A statement has three
 //! seconds; nothing is sent twice that could be applied twice.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -14,7 +14,9 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
+use crate::watch::Watcher;
 
+mod changes;
 mod error;
 mod pool;
 mod schema;
@@ -23,6 +25,7 @@ mod statement;
 mod tests;
 mod url;
 
+use changes::Listener;
 use error::explain;
 use pool::{Client, Pool};
 use statement::{Again, Statement, Statements};
@@ -47,6 +50,10 @@ pub struct Settings {
     /// `max_prepared_statements`).
     #[serde(default)]
     pub prepared_statements: Option<bool>,
+    /// Where the node hears of changes, for stores with a `cache`, where a pooler in transaction mode stands behind `url`: the server
+    /// itself, past the pooler. A secret, as `url`. One connection a node. Default: `url`.
+    #[serde(default)]
+    pub listen_url: Option<Url>,
 }
 
 fn sixteen() -> u32 {
@@ -98,6 +105,8 @@ pub struct Postgres {
     ready: AtomicBool,
     /// Whether what is sent leaves this machine, in clear.
     in_clear: bool,
+    /// Hears of changes.
+    listener: Arc<Listener>,
 }
 
 /// Makes the source, without any I/O.
@@ -117,7 +126,8 @@ impl Postgres {
             Err(why) => ("PostgreSQL".to_owned(), false, Err(StoreError::Broken(why))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
-        Postgres { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear }
+        let listener = Listener::new(name, settings.listen_url.as_ref().unwrap_or(&settings.url));
+        Postgres { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear, listener }
     }
 
     fn pool(&self) -> Result<&Pool, StoreError> {
@@ -259,7 +269,13 @@ fn row(found: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
         version: found.try_get(1)?,
         expires_at: found.try_get(2)?,
         record: found.try_get(3)?,
-        indexes: (4..found.len()).map(|column| found.try_get(column)).collect::<Result<_, _>>()?,
+        // A statement that tells of the change has one more column, which holds nothing.
+        indexes: found.columns()[4..]
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| *column.type_() != Type::VOID)
+            .map(|(number, _)| found.try_get(4 + number))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -280,7 +296,7 @@ impl DataSource for Postgres {
             compare_and_swap: true,
             ttl: false,
             strong_read: true,
-            push: false,
+            push: true,
             read_only: false,
             node_local: false,
         }
@@ -360,5 +376,10 @@ impl DataSource for Postgres {
             };
             health().map_err(|error| explain(&self.title, &error))
         })
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.listener.watch(watcher);
+        true
     }
 }

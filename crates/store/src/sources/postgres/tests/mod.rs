@@ -11,6 +11,7 @@ use super::{Postgres, Settings, Url};
 use crate::conformance::Fresh;
 use crate::source::{DataSource, Row};
 
+mod changes;
 mod opening;
 mod outages;
 mod plans;
@@ -85,7 +86,8 @@ async fn connect(url: &str) -> tokio_postgres::Client {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings { url: Url::new(Secret::new(url.to_owned())), max_connections: 8, prepared_statements: None }
+    let url = Url::new(Secret::new(url.to_owned()));
+    Settings { url, max_connections: 8, prepared_statements: None, listen_url: None }
 }
 
 fn source(url: &str) -> Postgres {

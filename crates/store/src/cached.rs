@@ -16,6 +16,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use crate::foreign::ForeignTables;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::watch::{Change, KeyHash, Watcher, key_hash};
 
@@ -294,6 +295,10 @@ impl DataSource for Cached {
 
     fn health(&self) -> Verb<'_, Health> {
         self.source.health()
+    }
+
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        self.source.foreign()
     }
 
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use super::Query;
 use super::mark::{Mark, read};
 use crate::codec::{SWAPS, too_busy};
+use crate::foreign::ForeignTables;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::watch::Watcher;
 
@@ -119,6 +120,10 @@ impl DataSource for Alone {
 
     fn health(&self) -> Verb<'_, Health> {
         self.0.health()
+    }
+
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        self.0.foreign()
     }
 
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {

@@ -272,6 +272,13 @@ fn two_nodes_share_rows() {
     assert_eq!(asked(&two, "seven")["limit"], "none");
     first.run(["kps", "put", "old", "id=8"]).code(2).says("which is only read");
     first.run(["kps", "list", "old"]).code(0).says("70");
+    // Who asks hears no more than that it failed; the log says what did.
+    database.execute("DROP TABLE old_partners");
+    wait_until("the log says it", || {
+        two.get("/partners/7").send().status(500);
+        let log = two.log();
+        log.contains("the data source refused what was asked") && log.contains("old_partners")
+    });
 }
 
 #[test]

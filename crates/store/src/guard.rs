@@ -113,6 +113,9 @@ struct State {
     /// Why it is not prepared.
     why: Mutex<String>,
     counters: Counters,
+    start: Instant,
+    /// From when on a refusal may be logged, in seconds since `start`.
+    tell_at: AtomicU64,
 }
 
 /// One of the verbs that wait; its caller may go away.
@@ -143,6 +146,8 @@ impl Guarded {
             waiting: AtomicUsize::new(0),
             why: Mutex::new("nothing has opened it yet".into()),
             counters: Counters::default(),
+            start: Instant::now(),
+            tell_at: AtomicU64::new(0),
         };
         Guarded { state: Arc::new(state), policy: FailurePolicy::default() }
     }
@@ -225,6 +230,16 @@ impl Guarded {
         outcome
     }
 
+    /// Logs what the source refused, at most once in 10 s: who asked hears no more than 503 or 500.
+    fn tell(&self, now: Instant, error: &StoreError) {
+        let state = &*self.state;
+        let now = u64::try_from(now.saturating_duration_since(state.start).as_secs()).unwrap_or(u64::MAX);
+        let due = state.tell_at.load(Relaxed);
+        if now >= due && state.tell_at.compare_exchange(due, now.saturating_add(10), Relaxed, Relaxed).is_ok() {
+            tracing::warn!(source = state.name, "the data source refused what was asked: {error}");
+        }
+    }
+
     /// A verb that the source never saw.
     fn refused(&self, why: &str) -> StoreError {
         self.state.counters.verbs.fetch_add(1, Relaxed);
@@ -258,6 +273,7 @@ impl Guarded {
                     StoreError::Broken(_) => &counters.broken,
                 };
                 count.fetch_add(1, Relaxed);
+                self.tell(started, &error);
                 Err(self.named(error))
             }
             None => {

@@ -1,8 +1,9 @@
 //! The purge: deletes what has expired, in bounded batches, so that nobody who issues or checks tokens notices.
 //!
 //! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
-//! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch that takes long is
-//! followed by a longer pause and a smaller batch. Only what expired a while ago is touched, which no request can ask for.
+//! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch is as large as others
+//! do not mind ([`pace`]), and is followed by a pause as long as it took. Only what expired a while ago is touched, which no
+//! request can ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,18 @@ use crate::codec::{decode, encode, seconds};
 use crate::source::{DataSource, Row, StoreError, Table};
 use crate::tables::LEASE;
 
+mod pace;
+
+use pace::Pace;
+
 /// Seconds after the expiry before a row goes: more than nodes' clocks should differ.
 const MARGIN: u64 = 60;
 /// Seconds for which a lease is held.
 const HELD: u64 = 90;
 /// The pause where nothing is left to delete.
 const IDLE: Duration = Duration::from_secs(60);
-/// Rows of a batch: to begin with, at least, at most.
-const SIZE: (usize, usize, usize) = (1_000, 500, 10_000);
-/// A batch that took less may be larger next time.
-const QUICK: u64 = 10;
-/// A batch that took more is smaller next time. Milliseconds.
-const SLOW: u64 = 40;
+/// Rows of a batch of a purge that somebody asked for.
+const ASKED: usize = 1_000;
 /// The key of the lease.
 const KEY: &[u8] = b"purge";
 
@@ -46,7 +47,11 @@ pub struct Purger {
     source: Arc<dyn DataSource>,
     tables: Vec<&'static Table>,
     node: String,
-    size: usize,
+    pace: Pace,
+    /// The tables in which more has expired than a batch took.
+    behind: Vec<&'static Table>,
+    /// When all tables are looked at again though some are behind, Unix seconds.
+    look: u64,
     /// Until when the lease is ours, Unix seconds.
     held_until: u64,
 }
@@ -60,31 +65,42 @@ struct Lease {
 impl Purger {
     /// The purge of these tables of a source, by the node with this name. A name that is used twice costs double work only.
     pub fn new(source: Arc<dyn DataSource>, tables: Vec<&'static Table>, node: &str) -> Self {
-        Purger { source, tables, node: node.into(), size: SIZE.0, held_until: 0 }
+        Purger { source, tables, node: node.into(), pace: Pace::new(), behind: Vec::new(), look: 0, held_until: 0 }
     }
 
-    /// Deletes at most one batch from each table. `unix_millis` tells the time: when rows have expired, and how long the batch
-    /// took.
+    /// Deletes at most one batch from each table: of all tables, or of those that the last batch left something in. `unix_millis`
+    /// tells the time: when rows have expired, and how long the batch took.
     pub async fn run_batch(&mut self, unix_millis: impl Fn() -> u64 + Send + Sync) -> Result<Batch, StoreError> {
         // Rows that go by themselves need nobody: deleting each would be more work for the source than letting it go.
         if self.source.capabilities().ttl {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: None });
         }
-        let start = unix_millis();
-        let now = start / 1000;
+        let now = unix_millis() / 1000;
         if let Some(node) = self.lease(now).await? {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: Some(node) });
         }
-        let mut deleted = Vec::with_capacity(self.tables.len());
-        let more =
-            sweep(&*self.source, &self.tables, now, self.size, |table, count| deleted.push((table, count))).await?;
-        let took = unix_millis().saturating_sub(start);
-        if took > SLOW {
-            self.size = (self.size / 2).max(SIZE.1);
-        } else if took < QUICK && more {
-            self.size = (self.size * 2).min(SIZE.2);
+        let mut tables = std::mem::take(&mut self.behind);
+        if tables.is_empty() || now >= self.look {
+            tables.clone_from(&self.tables);
+            self.look = now + IDLE.as_secs();
         }
-        let pause = if more { Duration::from_millis((took * 2).clamp(5, 1_000)) } else { IDLE };
+        let (size, mut took) = (self.pace.next(), 0);
+        let mut deleted = Vec::with_capacity(tables.len());
+        for table in tables {
+            let start = unix_millis();
+            let count = self.source.sweep(table, before(now), size).await?;
+            deleted.push((table.name, count));
+            // One that found less says nothing of how long so many rows take.
+            if count >= size as u64 {
+                self.behind.push(table);
+                took = took.max(unix_millis().saturating_sub(start));
+            }
+        }
+        let more = !self.behind.is_empty();
+        if more {
+            self.pace.took(took);
+        }
+        let pause = if more { Duration::from_millis(took.clamp(5, 1_000)) } else { IDLE };
         Ok(Batch { deleted, more, pause, left_to: None })
     }
 
@@ -121,35 +137,30 @@ pub async fn purge(
     now: u64,
     mut deleted: impl FnMut(&'static str, u64) + Send,
 ) -> Result<(), StoreError> {
-    while sweep(source, tables, now, SIZE.0, &mut deleted).await? {}
+    let mut more = true;
+    while std::mem::take(&mut more) {
+        for table in tables {
+            let count = source.sweep(table, before(now), ASKED).await?;
+            more |= count >= ASKED as u64;
+            deleted(table.name, count);
+        }
+    }
     Ok(())
 }
 
-/// Deletes at most `size` rows of each table; whether there may be more.
-async fn sweep(
-    source: &dyn DataSource,
-    tables: &[&'static Table],
-    now: u64,
-    size: usize,
-    mut deleted: impl FnMut(&'static str, u64) + Send,
-) -> Result<bool, StoreError> {
-    let before = seconds(now.saturating_sub(MARGIN));
-    let mut more = false;
-    for table in tables {
-        let count = source.sweep(table, before, size).await?;
-        more |= count >= size as u64;
-        deleted(table.name, count);
-    }
-    Ok(more)
+/// What expired before this second goes.
+fn before(now: u64) -> i64 {
+    seconds(now.saturating_sub(MARGIN))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use super::pace::SIZE;
     use super::*;
     use crate::sources::memory::Memory;
-    use crate::tables::ACCESS_TOKEN;
+    use crate::tables::{ACCESS_TOKEN, EPOCH};
     use crate::testing::Hooked;
 
     const NOW: u64 = 1_800_000_000;
@@ -189,14 +200,15 @@ mod tests {
         loop {
             let batch = purger.run_batch(&clock).await.unwrap();
             assert_eq!(batch.left_to, None);
-            counts.push(batch.deleted[0].1);
+            counts.push(usize::try_from(batch.deleted[0].1).unwrap());
             if !batch.more {
                 assert_eq!(batch.pause, IDLE);
                 break;
             }
             assert!(batch.pause < Duration::from_secs(1));
         }
-        assert_eq!(counts, [1_000, 2_000, 2_000], "batches grow while they are quick");
+        assert_eq!(counts.iter().sum::<usize>(), 5_000);
+        assert!(counts[0] == SIZE.0 && counts[7] > 2 * SIZE.0, "batches grow while they are quick: {counts:?}");
         assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
     }
 
@@ -206,7 +218,7 @@ mod tests {
         assert_eq!(purger(&source, "a").run_batch(|| NOW * 1000).await.unwrap().left_to, None);
         let mut counts = Vec::new();
         purge(&*source, &[&ACCESS_TOKEN], NOW, |table, count| counts.push((table, count))).await.unwrap();
-        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 4_000, "{counts:?}");
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 5_000 - SIZE.0 as u64, "{counts:?}");
         assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
     }
 
@@ -224,15 +236,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slow_batches_become_smaller_and_rarer() {
+    async fn after_a_batch_it_rests_as_long_as_that_took() {
         let source = source(4_000).await;
-        let (mut purger, clock) = (purger(&source, "a"), clock(300));
-        let first = purger.run_batch(&clock).await.unwrap();
-        let second = purger.run_batch(&clock).await.unwrap();
-        let third = purger.run_batch(&clock).await.unwrap();
-        let counts = [&first, &second, &third].map(|batch| batch.deleted[0].1);
-        assert_eq!(counts, [1_000, 500, 500]);
-        assert_eq!(first.pause, Duration::from_millis(600));
+        let mut purger = purger(&source, "a");
+        for (step, pause) in [(0, 5), (1, 5), (300, 300), (7_000, 1_000)] {
+            let batch = purger.run_batch(clock(step)).await.unwrap();
+            assert_eq!((batch.more, batch.pause), (true, Duration::from_millis(pause)), "{step}");
+        }
+    }
+
+    /// What is empty costs no write with every batch, and is not forgotten while another table is behind.
+    #[tokio::test]
+    async fn between_looks_at_all_tables_only_those_behind_are_swept() {
+        let source = source(4_000).await;
+        let mut purger = Purger::new(source.clone(), vec![&EPOCH, &ACCESS_TOKEN], "a");
+        let swept = async |purger: &mut Purger, second: u64| -> Vec<&'static str> {
+            let batch = purger.run_batch(|| (NOW + second) * 1000).await.unwrap();
+            batch.deleted.iter().map(|(table, _)| *table).collect()
+        };
+        let all = ["epoch", "access_token"];
+        assert_eq!(swept(&mut purger, 0).await, all);
+        assert_eq!(swept(&mut purger, 0).await, ["access_token"]);
+        assert_eq!(swept(&mut purger, 59).await, ["access_token"]);
+        assert_eq!(swept(&mut purger, 60).await, all);
+        assert_eq!(swept(&mut purger, 61).await, ["access_token"]);
     }
 
     #[tokio::test]

@@ -79,26 +79,33 @@ def targets_of(programs, options, cores, source, caches):
 
 
 class Pgbench:
-    """pgbench with one INSERT as the node sends it: the same table and indexes, a row that the node wrote, a key as ours, which is in
-    the order of expiry. Statements are prepared, as the node's are."""
+    """pgbench with one INSERT as the node sends it: the same table and indexes, a row that the node wrote and that is sent with each
+    statement, a key as ours, which is in the order of expiry. Statements are prepared, as the node's are."""
 
     def __init__(self, work, url, programs_folder):
-        self.work, self.url, self.folder = work, url, Path(programs_folder)
+        self.url, self.folder = url, Path(programs_folder)
         record = run(self.folder / "psql", "-X", "-q", "-A", "-t", "-c", "SELECT record FROM access_token LIMIT 1", url).strip()
-        # `:read` would be a variable of pgbench's; colons between keys and values have a space behind them.
-        record = re.sub(r":(?=\w)", r"\\u003a", record)
+        self.record = f"record={record}"
         self.script = work / "insert.sql"
         self.script.write_text(
             "INSERT INTO access_token (key, version, expires_at, record, client_id, subject, grant_id) VALUES ("
             "int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint + 3600000)"
             " || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),"
             " 1, extract(epoch FROM clock_timestamp())::bigint + 3600,"
-            f" '{record}'::jsonb, 'bench', NULL, NULL) ON CONFLICT (key) DO NOTHING;\n")
+            " :record::text::jsonb, 'bench', NULL, NULL) ON CONFLICT (key) DO NOTHING;\n")
 
     def measure(self, core, seconds):
-        out = run("taskset", "-c", core, self.folder / "pgbench", "-n", "-M", "prepared", "-f", self.script, "-c", CONNECTIONS,
+        out = run("taskset", "-c", core, self.folder / "pgbench", "-n", "-M", "prepared", "-D", self.record, "-f", self.script, "-c", CONNECTIONS,
                   "-T", seconds, self.url)
         return float(re.search(r"tps = ([0-9.]+)", out).group(1))
+
+
+def pin_postgres(cores):
+    """The server's processes, those of its connections too."""
+    server = int(os.environ["BENCH_POSTGRES_PID"])
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    for process in [server, *map(int, children)]:
+        os.sched_setaffinity(process, cores)
 
 
 def main():
@@ -128,17 +135,18 @@ def main():
             text = f'type = "postgres"; url = "{url}"; max_connections = {CONNECTIONS}'
             eight, credentials = start(programs, options, cores[0], "postgres-eight", text, caches)
             eight["requests"] = token_requests(work / "eight.ask", credentials)
-            load(cores[1], eight["url"], eight["requests"], options.warm, options.connections)
+            load(cores[0], eight["url"], eight["requests"], options.warm, options.connections)
             pgbench = Pgbench(work, url, os.environ["BENCH_POSTGRES_BIN"])
-            pgbench.measure(cores[1], options.warm)
         # Interleaved: what else the machine does meanwhile hits all of them.
         for _ in range(options.times):
             for target in targets:
                 target["rounds"].append(measure(target, cores[1], options.seconds, options.connections))
                 print(".", end="", file=sys.stderr, flush=True)
             if eight:
-                ours = measure(eight, cores[1], options.seconds, options.connections)
-                theirs = pgbench.measure(cores[1], options.seconds)
+                pin_postgres({cores[1]})
+                ours = measure(eight, cores[0], options.seconds, options.connections)
+                theirs = pgbench.measure(cores[0], options.seconds)
+                pin_postgres(set(cores))
                 inserts.append({"node": ours["rate"], "pgbench": theirs, "ratio": ours["rate"] / theirs, "busy": ours["busy"]})
                 print(":", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)

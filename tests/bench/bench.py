@@ -62,11 +62,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def load(core, url, requests, seconds, connections, keep=None):
-    """Asks for so long. `keep` is a file for the access tokens that are answered: not while something is measured."""
+def load(core, url, requests, seconds, connections, keep=None, pause=None):
+    """Asks for so long. `keep` is a file for the access tokens that are answered: not while something is measured. `pause` is the
+    milliseconds that each connection rests after an answer."""
     environment = {**os.environ, "BENCH_REQUESTS": str(requests)}
     if keep:
         environment["BENCH_KEEP"] = str(keep)
+    if pause:
+        environment["BENCH_PAUSE"] = str(pause)
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "load.lua"), url]
     out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 60)
     for line in out.stdout.splitlines():
@@ -75,9 +78,9 @@ def load(core, url, requests, seconds, connections, keep=None):
     sys.exit(f"wrk: {out.stdout}{out.stderr}")
 
 
-def measure(target, core, seconds, connections):
+def measure(target, core, seconds, connections, pause=None):
     before = cpu_seconds(target["pid"])
-    result = load(core, target["url"], target["requests"], seconds, connections)
+    result = load(core, target["url"], target["requests"], seconds, connections, pause=pause)
     cpu = cpu_seconds(target["pid"]) - before
     if result["refused"] or result["broken"] or not result["requests"]:
         sys.exit(f"{target['name']}: {result}: what is measured must work")

@@ -1,6 +1,6 @@
 -- Requests ready to be sent, taken in turn from the file that BENCH_REQUESTS names (one a line: method, path, authorization, body,
 -- separated by tabs, empty ones as "-"); what came of them as one line of JSON. Where BENCH_KEEP names a file, the access tokens of the
--- answers are written there, one a line.
+-- answers are written there, one a line. With BENCH_PAUSE each connection rests so many milliseconds after an answer.
 
 local ready, turn = {}, 0
 
@@ -24,6 +24,11 @@ if os.getenv("BENCH_KEEP") then
         local token = body:match('"access_token":%s*"([^"]+)"')
         if token then kept:write(token, "\n") end
     end
+end
+
+local pause = tonumber(os.getenv("BENCH_PAUSE"))
+if pause then
+    function delay() return pause end
 end
 
 function request()

@@ -2,8 +2,9 @@
 //!
 //! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
 //! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch is as large as others
-//! do not mind ([`pace`]), and is followed by a pause as long as it took. Only what expired a while ago is touched, which no
-//! request can ask for.
+//! do not mind ([`pace`]), and is followed by a pause four times as long as it took; as long as it took where the purge has not
+//! come to its end for a while, since more is issued than that deletes. Only what expired a while ago is touched, which no request
+//! can ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,12 @@ const IDLE: Duration = Duration::from_secs(60);
 const ASKED: usize = 1_000;
 /// The pause after a batch where more is left: at least, at most.
 const REST: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
+/// The pause as a multiple of what the batch took ...
+const CALM: u32 = 4;
+/// ... and where rows that are due have been left for longer than `LATE` seconds.
+const HURRIED: u32 = 1;
+/// See [`HURRIED`].
+const LATE: u64 = 600;
 /// The key of the lease.
 const KEY: &[u8] = b"purge";
 
@@ -53,6 +60,8 @@ pub struct Purger {
     pace: Pace,
     /// The tables in which more has expired than a batch took.
     behind: Vec<&'static Table>,
+    /// Since when some are, Unix seconds.
+    since: Option<u64>,
     /// When all tables are looked at again though some are behind, Unix seconds.
     look: u64,
     /// Until when the lease is ours, Unix seconds.
@@ -68,7 +77,16 @@ struct Lease {
 impl Purger {
     /// The purge of these tables of a source, by the node with this name. A name that is used twice costs double work only.
     pub fn new(source: Arc<dyn DataSource>, tables: Vec<&'static Table>, node: &str) -> Self {
-        Purger { source, tables, node: node.into(), pace: Pace::new(), behind: Vec::new(), look: 0, held_until: 0 }
+        Purger {
+            source,
+            tables,
+            node: node.into(),
+            pace: Pace::new(),
+            behind: Vec::new(),
+            since: None,
+            look: 0,
+            held_until: 0,
+        }
     }
 
     /// Deletes at most one batch from each table: of all tables, or of those that the last batch left something in. `unix_millis`
@@ -100,11 +118,14 @@ impl Purger {
             }
         }
         let more = !self.behind.is_empty();
-        if more {
-            self.pace.took(took);
+        if !more {
+            self.since = None;
+            return Ok(Batch { deleted, more, pause: IDLE, left_to: None });
         }
-        let pause = if more { took.clamp(REST.0, REST.1) } else { IDLE };
-        Ok(Batch { deleted, more, pause, left_to: None })
+        self.pace.took(took);
+        let late = now >= *self.since.get_or_insert(now) + LATE;
+        let times = if late { HURRIED } else { CALM };
+        Ok(Batch { deleted, more, pause: (took * times).clamp(REST.0, REST.1), left_to: None })
     }
 
     /// Takes or renews the lease; the node that holds it, where it is another one.
@@ -234,14 +255,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_batch_it_rests_as_long_as_that_took() {
+    async fn after_a_batch_it_rests_and_less_where_it_does_not_come_to_an_end() {
         let slow = |millis| -> Arc<dyn DataSource> {
             Arc::new(Hooked {
                 before_sweep: Box::new(move |_| Box::pin(tokio::time::sleep(Duration::from_millis(millis)))),
                 ..Hooked::default()
             })
         };
-        for (takes, pause) in [(0, 1), (20, 20), (7_000, 1_000)] {
+        for (takes, calm, late) in [(0, 1, 1), (20, 80, 20), (7_000, 1_000, 1_000)] {
             let source = slow(takes);
             for number in 0..99_u8 {
                 let row = Row {
@@ -253,8 +274,11 @@ mod tests {
                 };
                 assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
             }
-            let batch = Purger::new(source, vec![&ACCESS_TOKEN], "a").run_batch(|| NOW * 1000).await.unwrap();
-            assert_eq!((batch.more, batch.pause), (true, Duration::from_millis(pause)), "{takes}");
+            let mut purger = Purger::new(source, vec![&ACCESS_TOKEN], "a");
+            for (second, pause) in [(0, calm), (599, calm), (600, late)] {
+                let batch = purger.run_batch(|| (NOW + second) * 1000).await.unwrap();
+                assert_eq!((batch.more, batch.pause), (true, Duration::from_millis(pause)), "{takes}, {second}");
+            }
         }
     }
 

@@ -26,6 +26,11 @@ fn every_change_leaves_a_line_and_no_secret() {
     folder.run(["client", "enable", "app"]).code(0);
     folder.run(["client", "delete", "app"]).code(0);
     folder.run(["store", "purge"]).code(0);
+    folder.append("stores/stores.toml", "\n[kps.partners]\nkey = \"id\"\n");
+    folder.run(["kps", "put", "partners", "id=acme", "password=geheim"]).code(0);
+    folder.run(["kps", "put", "partners", "id=acme", "--insert"]).code(1);
+    folder.run(["kps", "get", "partners", "acme"]).code(0);
+    folder.run(["kps", "delete", "partners", "acme"]).code(0);
     let expected = [
         ("command", "client add", "app", "done"),
         ("command", "client add", "app", "refused"),
@@ -36,12 +41,15 @@ fn every_change_leaves_a_line_and_no_secret() {
         ("command", "client enable", "app", "done"),
         ("command", "client delete", "app", "done"),
         ("command", "store purge", "", "done"),
+        ("command", "kps put", "kps.partners/acme", "done"),
+        ("command", "kps put", "kps.partners/acme", "refused"),
+        ("command", "kps delete", "kps.partners/acme", "done"),
     ];
     let found = changes(&folder);
     let found: Vec<_> = found.iter().map(|(a, b, c, d)| (a.as_str(), b.as_str(), c.as_str(), d.as_str())).collect();
     assert_eq!(found, expected);
     let log = folder.read("var/audit.log");
-    for secret in [client.secret.as_str(), &token, rotated["client_secret"].as_str().expect("a secret")] {
+    for secret in [client.secret.as_str(), &token, rotated["client_secret"].as_str().expect("a secret"), "geheim"] {
         assert!(!log.contains(secret), "{log}");
     }
 }

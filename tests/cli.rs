@@ -8,9 +8,9 @@ use crate::harness::{Folder, Node, portcullis};
 
 const WORKS: &[&str] = &[
     "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "token", "store",
-    "help",
+    "kps", "cluster", "help",
 ];
-const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "user", "kps", "key", "cluster", "store copy"];
+const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "user", "key", "store verify"];
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -44,6 +44,8 @@ fn help_shows_what_works_and_nothing_else() {
         "client rotate",
         "token revoke",
         "store schema",
+        "cluster status",
+        "cluster verify",
     ] {
         let help = portcullis(folder.path(), words(line).into_iter().chain(["--help"])).code(0).stdout;
         assert!(help.contains("Example"), "{line}:\n{help}");

@@ -208,8 +208,20 @@ fn sources_are_checked_migrated_and_purged() {
     assert!(!check.stdout.contains("secret-word") && !check.stderr.contains("secret-word"), "no secret is shown");
 
     let kinds = folder.run(["store", "schema", "--json"]).code(0).json();
-    assert_eq!(kinds, serde_json::json!(["cassandra", "mysql", "postgres", "redis", "sqlite"]));
-    for kind in ["sqlite", "postgres", "mysql", "cassandra"] {
+    assert_eq!(
+        kinds,
+        serde_json::json!([
+            "cassandra",
+            "mysql",
+            "odbc-db2",
+            "odbc-mssql",
+            "odbc-oracle",
+            "postgres",
+            "redis",
+            "sqlite"
+        ])
+    );
+    for kind in ["sqlite", "postgres", "mysql", "cassandra", "odbc-oracle", "odbc-db2", "odbc-mssql"] {
         let sql = folder.run(["store", "schema", kind]).code(0).stdout;
         for table in ["access_token", "client"] {
             assert!(sql.contains(&format!("{table} (")) || sql.contains(&format!("{table}(")), "{kind}: {table}");

@@ -48,6 +48,14 @@ fn on_cassandra_too() {
     is_known_on_the_other(first, second);
 }
 
+#[cfg(feature = "odbc")]
+#[test]
+fn by_odbc_too() {
+    let database = Postgres::create();
+    let [first, second] = ["node-1", "node-2"].map(|name| crate::odbc::on(name, &database.url()));
+    is_known_on_the_other(first, second);
+}
+
 fn is_known_on_the_other(first: Folder, second: Folder) {
     first.run(["check"]).code(0);
     let client = first.client("partner", "a", &[]);
@@ -173,4 +181,89 @@ fn the_schema_for_a_dba_is_the_one_that_is_used() {
     let json = portcullis(folder.path(), ["store", "check", "--json"]).code(1).json();
     assert_eq!(json[0]["source"], "oauth-db");
     assert_eq!(json[0]["ok"], false);
+}
+
+/// The nodes that live, as `cluster status` shows them; the names of those on the only shared source.
+fn living(folder: &Folder) -> Vec<String> {
+    let status = portcullis(folder.path(), ["cluster", "status", "--json"]).code(0).json();
+    let nodes = status["sources"][0]["nodes"].as_array().expect("nodes").iter();
+    nodes.filter(|node| node["lives"] == true).map(|node| crate::harness::folder::text(node, "node")).collect()
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_seen_and_prove_that_they_share_their_stores() {
+    let database = Postgres::create();
+    let (first, second) = (shared(&database, "node-1"), shared(&database, "node-2"));
+    let verify = || portcullis(first.path(), ["cluster", "verify", "--json"]);
+    first.run(["cluster", "status"]).code(0).says("oauth-db").says("no node has ever");
+    let _one = Node::start(&first);
+    wait_until("one is seen", || living(&first) == ["node-1"]);
+    let verdict = verify().code(1).json();
+    assert_eq!(verdict["proved"], serde_json::json!(["node-1"]), "{verdict}");
+    assert!(verdict["problems"][0].as_str().is_some_and(|why| why.contains("`[cluster] nodes` is 2")), "{verdict}");
+
+    let mut two = Node::start(&second);
+    wait_until("both are seen", || living(&first) == ["node-1", "node-2"]);
+    let verdict = verify().code(0).json();
+    assert_eq!(verdict["proved"], serde_json::json!(["node-1", "node-2"]), "{verdict}");
+    let status = || portcullis(first.path(), ["cluster", "status", "--json"]).code(0).json();
+    assert_eq!(status()["drift"], serde_json::json!([]), "{}", status());
+    first.run(["cluster", "status"]).code(0).says("node-2").says("up ");
+
+    // Other policies, and then a store that is elsewhere.
+    second.append("policies/hello.toml", "# changed\n");
+    two.reload();
+    wait_until("the drift is seen", || status()["drift"].as_array().is_some_and(|drift| drift.len() == 1));
+    second.edit("node.toml", "nodes = 2", "nodes = 1");
+    second.append(
+        "stores/stores.toml",
+        "[source.local]\ntype = \"sqlite\"\npath = \"x.db\"\n[store.access-token]\nsource = \"local\"\n",
+    );
+    two.reload();
+    wait_until("it is told", || {
+        verify().code(1).json()["problems"].to_string().contains("keeps store `access-token` elsewhere")
+    });
+
+    // It ends, and takes its heartbeat.
+    two.signal("TERM");
+    two.end();
+    wait_until("it is gone", || living(&first) == ["node-1"]);
+    verify().code(1);
+    first.write("url", "postgres://postgres@127.0.0.1:1/none");
+    first.run(["cluster", "status"]).code(1).says("FAILS");
+    first.run(["cluster", "verify"]).code(1).says("FAILS");
+}
+
+#[test]
+fn two_nodes_of_one_name_and_two_keys_are_warned_of() {
+    let database = Postgres::create();
+    let folders = [("node-1", 'a'), ("node-1", 'a'), ("node-2", 'b')].map(|(name, digit)| {
+        let folder = shared(&database, name);
+        folder.append("node.toml", "[encryption]\nkeys = [{ id = \"k\", file = \"secret.key\" }]\n");
+        folder.write("secret.key", &digit.to_string().repeat(64));
+        std::fs::set_permissions(folder.at("secret.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        folder
+    });
+    let nodes = folders.each_ref().map(Node::start);
+    wait_until("the name is told", || nodes[..2].iter().all(|node| node.log().contains("another node has the name")));
+    wait_until("the key is told", || nodes[2].log().contains("seals with another key"));
+    assert!(!nodes[2].log().contains("another node has the name"), "{}", nodes[2].log());
+    wait_until("it is shown", || {
+        let drift = portcullis(folders[0].path(), ["cluster", "status", "--json"]).code(0).json()["drift"].to_string();
+        drift.contains("two nodes are called `node-1`") && drift.contains("keys of what is sealed")
+    });
+}
+
+/// The first run of a single node makes its key; several nodes need a shared one, and none makes its own.
+#[test]
+fn a_single_node_makes_its_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::shipped();
+    drop(Node::start(&folder));
+    let key = std::fs::metadata(folder.at("var/secret.key")).expect("the key");
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    let database = Postgres::create();
+    let folder = shared(&database, "node-1");
+    drop(Node::start(&folder));
+    assert!(!folder.at("var/secret.key").exists());
 }

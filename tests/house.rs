@@ -36,6 +36,7 @@ const WORDS: &[(&[&str], &[&str], &str)] = &[
             "mysql_async::",
             "redis::",
             "scylla::",
+            "odbc_api::",
         ],
         &["crates/store/src/sources/"],
         "a driver is a source's own",

@@ -141,6 +141,32 @@ fn completion_goes_by_what_is_set() {
 }
 
 #[test]
+fn completion_of_key_property_stores() {
+    let folder = shop();
+    folder.append("stores/stores.toml", "[kps.partners]\nkey = \"id\"\n");
+    let path = "policies/orders.toml";
+    let get = "use = \"oauth.validate-token\"\n\n[[filter]]\nuse = \"kps.get\"\nstore = \"partners\"\nkey = \"a\"\ninto = \"partner\"\n";
+    let text = ORDERS.replacen("use = \"oauth.validate-token\"\n", get, 1);
+    folder.write(path, &text);
+    let mut editor = Editor::begin(folder.path());
+    editor.open(path, &text);
+    editor.diagnostics(path, 1);
+    has(
+        &offered(&mut editor, path, 2, &text.replace("\"partners\"", "\"|\"")),
+        &["partners"],
+        &["clients", "access-token"],
+    );
+    let allowed = |inner: &str| text.replace("\"${token.scopes}\"", inner);
+    has(&offered(&mut editor, path, 3, &allowed("\"${|")), &["kps", "token"], &[]);
+    has(&offered(&mut editor, path, 4, &allowed("\"${kps.|")), &["partners"], &["clients"]);
+    // From the filter to the table that declares it.
+    editor.change(path, 5, &text);
+    let place = editor.at(path, &text.replace("\"partners\"", "\"part|ners\""));
+    let found = editor.ask("textDocument/definition", place);
+    assert!(found.to_string().contains("stores/stores.toml"), "{found}");
+}
+
+#[test]
 fn completion_of_keys_and_names() {
     let folder = shop();
     folder.append("stores/stores.toml", "[store.partner-tokens]\nkind = \"access-token\"\nsource = \"local\"\n");

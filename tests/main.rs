@@ -2,6 +2,7 @@
 //!
 //! Nothing of the program is linked in here, and only upstreams are stood in for. Tests that need PostgreSQL, MariaDB or Redis take it from
 //! `PORTCULLIS_TEST_POSTGRES`, `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_REDIS`, which `tests/run` sets.
+//! Those that go by ODBC find its drivers where `PORTCULLIS_TEST_ODBC` and `ODBCSYSINI` say.
 
 // One test binary: what its modules share is public among them only, and the environment, clocks and panics are a test's own.
 #![allow(missing_docs, unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used)]
@@ -12,6 +13,7 @@ mod admin;
 mod audit;
 mod bad_files;
 mod bad_input;
+mod cache;
 mod check_formats;
 mod cli;
 mod cli_records;
@@ -23,11 +25,15 @@ mod explain;
 mod file_source;
 mod fmt;
 mod introspect;
+mod kps;
 mod lsp;
 mod lsp_recorded;
 mod metadata;
 mod mistakes;
+mod moving;
 mod mutants;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod outage;
 mod own_tests;
 mod protect;

@@ -21,6 +21,7 @@ const FREE: &[&str] = &[
     "json",
     "keep",
     "query",
+    "replication",
     "scopes",
     "set",
     "source",

@@ -182,6 +182,14 @@ Example:
     /// Data sources: check, migrate, purge; the schema for a DBA
     #[command(subcommand)]
     Store(StoreCommand),
+
+    /// Key property stores: rows that policies look up
+    #[command(subcommand)]
+    Kps(KpsCommand),
+
+    /// The nodes that share the stores: which there are, and whether they do
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
 }
 
 #[derive(Debug, Args)]
@@ -512,6 +520,81 @@ Examples:
 
     /// Delete expired records now; a node does it by itself, all the time
     Purge,
+
+    /// Copy records from one data source to another, while nodes serve
+    #[command(after_help = "\
+What is there already is left alone, so it may be ended at any point and run again. Both sides are compared at the end, by count
+and digest; exit code 1 where they differ, with what differs. Where stores.toml says that a store moves (`previous`), its records
+are handed over to the new source as well, and nothing of it is left in the old one. docs/stores.md says how a store moves.
+Progress is a bar on a terminal, and JSON lines elsewhere.
+
+Examples:
+  portcullis store copy --from local --to oauth-db              all stores
+  portcullis store copy --from local --to oauth-db access-token")]
+    Copy(CopyArgs),
+
+    /// Copy a SQLite data source into a file, while nodes serve; the copy is checked
+    #[command(after_help = "\
+Never writes over a file. Other databases have tools of their own, which it names.
+
+Example:
+  portcullis -c gateway store backup /backup/portcullis-$(date +%F).db")]
+    Backup(BackupArgs),
+
+    /// Put a backup where a SQLite data source has its file
+    #[command(after_help = "\
+The file of the source must not be there: stop the nodes, and move it away with its -wal and -shm.
+
+Example:
+  portcullis -c gateway store restore /backup/portcullis-2026-11-28.db")]
+    Restore(BackupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The data source that has the records
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) from: String,
+
+    /// The data source that gets them
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) to: String,
+
+    /// Which stores (default: all that have records in either source)
+    #[arg(value_name = "STORE")]
+    pub(crate) stores: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The data source (default: the `default` of stores.toml)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+
+    /// The file of the backup, relative to the current folder
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show the nodes by source: version, files, generation, age; and in what they differ
+    #[command(after_help = "\
+Reads the heartbeats that every node writes into the sources that it shares, whether or not a node runs here.
+Exit code 1 where a source cannot be read.
+
+Example:
+  portcullis -c gateway cluster status")]
+    Status,
+
+    /// Prove through the stores themselves that all nodes share them
+    #[command(after_help = "\
+Writes a challenge into every shared source, which each node that has that same source answers within seconds.
+Exit code 1 where a node does not answer, keeps a store elsewhere, or fewer answer than `[cluster] nodes` says.
+
+Example:
+  portcullis -c gateway cluster verify")]
+    Verify,
 }
 
 #[derive(Debug, Args)]
@@ -519,6 +602,240 @@ pub(crate) struct SchemaArgs {
     /// A kind of data source: `sqlite`, `postgres`, `mysql`, `redis`, `cassandra`
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KpsCommand {
+    /// The stores there are, or all rows of one; what is encrypted stays sealed
+    #[command(after_help = "\
+Examples:
+  portcullis kps list                              which stores there are, and what they hold
+  portcullis kps list partners --json | jq -r '.[].key'")]
+    List(KpsListArgs),
+
+    /// One row
+    #[command(after_help = "\
+Examples:
+  portcullis kps get partners acme
+  portcullis kps get partners info@acme.example --second      by the second key
+  portcullis kps get partners acme --open                     what is encrypted in clear")]
+    Get(KpsGetArgs),
+
+    /// Put a row; one that has the key already is replaced. Running nodes see it with their next look-up
+    #[command(after_help = "\
+A value is what its column's type says: `limit=10` is a number where `limit` is one.
+
+Examples:
+  portcullis kps put partners id=acme limit=10
+  portcullis kps put partners id=acme limit=20 --merge        the other columns stay
+  portcullis kps put partners --row '{\"id\": \"acme\", \"tags\": [\"gold\"]}'
+  portcullis kps put partners --row - < acme.json             what others are not to see on the command line")]
+    Put(KpsPutArgs),
+
+    /// Delete a row, or all of them
+    #[command(after_help = "\
+Examples:
+  portcullis kps delete partners acme
+  portcullis kps delete partners --all")]
+    Delete(KpsDeleteArgs),
+
+    /// Put all rows of a file: JSON, TOML or CSV. Where one does not fit, nothing is written and all that do not are listed
+    #[command(after_help = "\
+Examples:
+  portcullis kps import partners partners.csv
+  portcullis kps import partners partners.json --check        only says whether they fit")]
+    Import(KpsImportArgs),
+
+    /// Write all rows as JSON, TOML (as a data source `file` has them) or CSV; what is encrypted stays sealed
+    #[command(after_help = "\
+Sealed values can be imported into the same rows again; for another store take --open, and keep the file from others.
+
+Examples:
+  portcullis kps export partners > partners.json
+  portcullis kps export partners --out partners.csv")]
+    Export(KpsExportArgs),
+
+    /// Write all rows as they are kept, sealed values and expiry included, into a file
+    #[command(after_help = "\
+What is sealed opens only with the keys of `[encryption]`: keep those too, and elsewhere.
+
+Example:
+  portcullis kps backup partners --out partners.backup")]
+    Backup(KpsBackupArgs),
+
+    /// Put back all rows of a backup; the store must be empty
+    Restore(KpsRestoreArgs),
+
+    /// Seal what is encrypted anew with the key that `[encryption]` names first
+    #[command(after_help = "\
+Nodes may serve meanwhile. Once it is done for every store, the old key can be taken out.
+
+Example:
+  portcullis kps reencrypt partners")]
+    Reencrypt(KpsStoreArg),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsStoreArg {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsListArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsGetArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The row's key
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+
+    /// KEY is the second key
+    #[arg(long)]
+    pub(crate) second: bool,
+
+    /// Show what is encrypted in clear
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsPutArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// Columns of the row, the key among them
+    #[arg(value_name = "COLUMN=VALUE")]
+    pub(crate) columns: Vec<String>,
+
+    /// The row as a JSON object; `-` reads it from standard input
+    #[arg(long, value_name = "JSON")]
+    pub(crate) row: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) mode: PutModeArgs,
+
+    /// How long the row lives (default: as the store says): `24h`, `7d`
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    pub(crate) ttl: Option<std::time::Duration>,
+}
+
+/// What happens to a row that is there.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct PutModeArgs {
+    /// Refuse a row that is there already
+    #[arg(long)]
+    pub(crate) insert: bool,
+
+    /// Change the columns that are given (null in JSON: take off), and leave the others
+    #[arg(long)]
+    pub(crate) merge: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsDeleteArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The row's key
+    #[arg(value_name = "KEY", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) key: Option<String>,
+
+    /// Every row of the store
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsImportArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Its format (default: by the end of its name)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+
+    #[command(flatten)]
+    pub(crate) mode: PutModeArgs,
+
+    /// Write nothing: only say whether the rows fit
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsExportArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The format (default: by the end of the file's name, else json)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+
+    /// The file (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write what is encrypted in clear
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsBackupArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KpsRestoreArgs {
+    /// The store: NAME of `[kps.NAME]`
+    #[arg(value_name = "STORE")]
+    pub(crate) store: String,
+
+    /// The backup; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// A format of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// A list of objects.
+    Json,
+    /// `[[kps.NAME]]`, a table a row.
+    Toml,
+    /// A header, and a line a row.
+    Csv,
+}
+
+/// A time of at least a second.
+fn ttl(text: &str) -> Result<std::time::Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|why| why.to_string())?;
+    if time.as_secs() > 0 { Ok(time) } else { Err(String::from("a row lives for at least one second")) }
 }
 
 /// An address written `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.

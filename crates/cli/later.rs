@@ -12,11 +12,8 @@ const LATER: &[(&str, &str)] = &[
     ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
     ("user", "this version has clients only"),
-    ("kps", "this version keeps no key property stores"),
     ("key", "this version signs nothing"),
-    ("cluster", "`portcullis store check` on each node"),
-    ("store copy", "the new source starts empty; clients are registered again"),
-    ("store verify", "`portcullis store check` on each node"),
+    ("store verify", "`portcullis cluster verify`"),
 ];
 
 /// What to say to a command line whose command words are these of a later version.

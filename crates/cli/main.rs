@@ -6,9 +6,11 @@
 mod args;
 mod check;
 mod client;
+mod cluster;
 mod explain;
 mod fmt;
 mod init;
+mod kps;
 mod later;
 mod log_lines;
 mod logs;
@@ -23,6 +25,7 @@ mod schema;
 mod shipped;
 mod status;
 mod store_admin;
+mod store_copy;
 mod test;
 mod token;
 
@@ -82,7 +85,9 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Status => status::run(global, output),
         Command::Client(command) => client::run(global, command, output),
         Command::Token(command) => token::run(global, command, output),
+        Command::Cluster(command) => cluster::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
+        Command::Kps(command) => kps::run(global, command, output),
     }
 }
 

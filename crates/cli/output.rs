@@ -61,6 +61,13 @@ impl Output {
         print(format_args!("{text}\n"));
     }
 
+    /// One line of JSON on standard output: for commands that tell of what they do as they do it.
+    pub(crate) fn record(self, value: &impl Serialize) {
+        // See `document`.
+        let text = serde_json::to_string(value).unwrap_or_default();
+        print(format_args!("{text}\n"));
+    }
+
     /// Something to know, beside the answer.
     pub(crate) fn note(self, text: impl Display) {
         print_aside(format_args!("{text}\n"));

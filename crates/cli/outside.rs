@@ -2,6 +2,7 @@
 
 use std::env::VarError;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use policy::reader::{Outside, SecretError, read_plain};
@@ -43,6 +44,10 @@ impl Outside for Machine {
             ErrorKind::NotFound => SecretError::Missing,
             _ => SecretError::Unreadable(why.to_string()),
         })
+    }
+
+    fn open_to_others(&self, path: &str) -> bool {
+        std::fs::metadata(self.dir.join(path)).is_ok_and(|found| found.permissions().mode() & 0o007 != 0)
     }
 }
 

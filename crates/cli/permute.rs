@@ -92,7 +92,8 @@ mod tests {
             ("client show -- --odd", "client show -- --odd"),
             ("--help client", "client --help"),
             ("--json graph x", "graph --json x"),
-            ("store --json copy --from a", "store --json copy --from a"),
+            ("store --json copy --from a", "store copy --json --from a"),
+            ("store --json verify --against a", "store --json verify --against a"),
         ] {
             assert_eq!(permuted(given), expected, "{given}");
         }

@@ -45,6 +45,10 @@ fn text(status: &Status) -> String {
     rows.extend(
         status.stores.iter().map(|(store, source)| vec![String::from("store"), format!("{store} on {source}")]),
     );
+    rows.extend(status.moves.iter().map(|m| {
+        let end = if m.empty { "; nothing counts there any more: take `previous` out" } else { "" };
+        vec![String::from("move"), format!("{} from {} to {}, step `{}`{end}", m.store, m.from, m.to, m.step)]
+    }));
     let mut text = table(&rows);
     if let Some(refused) = &status.refused {
         text.push_str(&format!(

@@ -1,10 +1,11 @@
 //! `portcullis store`: the data sources.
 
-use server::admin::api::{PurgedSource, SourceCheck, SourceLine};
+use server::admin::ClientError;
+use server::admin::api::{BackedUp, PurgedSource, Refusal, SourceCheck, SourceLine};
 
-use crate::args::{Global, SchemaArgs, StoreCommand};
+use crate::args::{BackupArgs, Global, SchemaArgs, StoreCommand};
 use crate::output::{Failure, Output, shown, table};
-use crate::{Ended, block_on, node, shipped};
+use crate::{Ended, block_on, node, shipped, store_copy};
 
 pub(crate) fn run(global: &Global, command: StoreCommand, output: Output) -> Ended {
     match command {
@@ -12,6 +13,9 @@ pub(crate) fn run(global: &Global, command: StoreCommand, output: Output) -> End
         StoreCommand::Migrate => migrate(global, output),
         StoreCommand::Schema(args) => schema(global, &args, output),
         StoreCommand::Purge => purge(global, output),
+        StoreCommand::Copy(args) => store_copy::run(global, &args, output),
+        StoreCommand::Backup(args) => backup(global, &args, output),
+        StoreCommand::Restore(args) => restore(global, &args, output),
     }
 }
 
@@ -69,6 +73,38 @@ fn purge(global: &Global, output: Output) -> Ended {
         output.line(sentence(source));
     }
     Ok(u8::from(purged.iter().any(|source| source.failed.is_some())))
+}
+
+fn backup(global: &Global, args: &BackupArgs, output: Output) -> Ended {
+    global.refuse_admin()?;
+    let ended = block_on(server::store_backup(&global.options(), args.source.as_deref(), &args.file))?;
+    made(ended, output, |BackedUp { source, file, bytes, .. }| {
+        format!("{source} is copied to {file} ({bytes} bytes), and whole")
+    })
+}
+
+fn restore(global: &Global, args: &BackupArgs, output: Output) -> Ended {
+    global.refuse_admin()?;
+    let ended = block_on(server::store_restore(&global.options(), args.source.as_deref(), &args.file))?;
+    made(ended, output, |BackedUp { source, file, bytes, .. }| {
+        format!(
+            "{source} has its file {file} again ({bytes} bytes), and it is whole; restart nodes that had another one open"
+        )
+    })
+}
+
+fn made(
+    ended: Result<Result<BackedUp, Refusal>, policy::Diagnostics>,
+    output: Output,
+    sentence: impl Fn(&BackedUp) -> String,
+) -> Ended {
+    let made = match ended {
+        Ok(made) => made.map_err(ClientError::Refused)?,
+        Err(diagnostics) => return Ok(output.refused(&diagnostics)),
+    };
+    output.json(&made);
+    output.line(shown(&sentence(&made)));
+    Ok(0)
 }
 
 fn sentence(source: &PurgedSource) -> String {

@@ -85,7 +85,7 @@ fn reads(path: &str) -> String {
 fn of(path: &str) -> String {
     let (root, field) = root(path);
     let of = match (root, field) {
-        (_, "json") | ("vars" | "input" | "values", _) => Type::Any,
+        (_, "json") | ("vars" | "input" | "values" | "kps", _) => Type::Any,
         ("response" | "failure", "status") | ("now", _) => Type::Int,
         _ => LIBRARY
             .attribute(root)

@@ -20,5 +20,6 @@ pub(super) const IN_STORES: &[Pattern] = &[
     Pattern::uses(Thing::Source, &["store", "*", "source"]),
     Pattern::uses(Thing::Source, &["store", "*", "previous"]),
     Pattern::uses(Thing::Source, &["store", "*", "next"]),
+    Pattern::declares(Thing::Store, &["kps", "*"]),
     Pattern::uses(Thing::Source, &["kps", "*", "source"]),
 ];

@@ -1,6 +1,7 @@
 //! What the unit tests of filters share: policies over the whole library, upstreams that tell what they were sent, stores
 //! in memory.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
@@ -10,8 +11,10 @@ use policy::Body;
 use policy::exchange::Request;
 use policy::ports::{BoxFuture, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
 use policy::testing::{Fixture, Ran};
+use store::kps::{Column, ColumnType, Settings};
+use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, Clients, DataSource, StoreHandle};
+use store::{AccessTokens, Clients, DataSource, Kps, StoreHandle};
 
 use crate::LIBRARY;
 
@@ -30,7 +33,32 @@ pub(crate) fn world() -> Fixture {
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
-        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source))))
+        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
+}
+
+/// A key property store with the columns `id`, `email`, `limit`, `last_seen` and `password`, which is encrypted.
+pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
+    let columns = [
+        ("id", ColumnType::Text),
+        ("email", ColumnType::Text),
+        ("limit", ColumnType::Integer),
+        ("last_seen", ColumnType::Time),
+        ("password", ColumnType::Text),
+    ];
+    let column = |(name, of): (&str, _)| (name.to_owned(), Column { of, encrypted: name == "password", named: None });
+    let settings = Settings {
+        name: "partners".into(),
+        key: "id".into(),
+        second_key: Some("email".into()),
+        columns: columns.map(column).into(),
+        auto_id: false,
+        ttl: None,
+        table: None,
+    };
+    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
+    let sealer = Sealer::new(&Encryption::Keys(vec![key]), Path::new(""));
+    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer)))
 }
 
 /// A GET with these headers.

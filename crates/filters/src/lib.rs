@@ -23,6 +23,7 @@ mod examples;
 mod fixture;
 mod flow;
 mod http;
+mod kps;
 mod not_yet;
 pub mod oauth;
 mod refusal;
@@ -39,7 +40,16 @@ use policy::filter::{FilterKind, Library};
 
 /// All filters of Portcullis, the attributes they set, and how policies without a style of their own are answered.
 pub const LIBRARY: Library = Library {
-    filters: &[flow::FILTERS, http::FILTERS, content::FILTERS, traffic::FILTERS, oauth::FILTERS, not_yet::FILTERS],
+    filters: &[
+        flow::FILTERS,
+        http::FILTERS,
+        content::FILTERS,
+        kps::FILTERS,
+        traffic::FILTERS,
+        oauth::FILTERS,
+        not_yet::FILTERS,
+    ],
+    look_up: Some(kps::look_up),
     attributes: oauth::ATTRIBUTES,
     plain: &PlainAnswers,
     lints: oauth::LINTS,

@@ -7,7 +7,7 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
-use store::{AccessTokens, Clients, Kind, StoreError, StoreHandle};
+use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle};
 
 /// A store's source is down, too slow or full.
 pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
@@ -23,6 +23,8 @@ pub trait StoreExt {
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+    /// The key property store `[kps.NAME]`.
+    fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
 
 impl StoreExt for BuildContext<'_> {
@@ -36,6 +38,15 @@ impl StoreExt for BuildContext<'_> {
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
         typed(self, name, Kind::Clients, |handle| match handle {
             StoreHandle::Clients(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics> {
+        // Among all stores it goes by its whole name.
+        let whole = Some(Spanned { span: name.span, value: format!("kps.{}", name.value) });
+        typed(self, &whole, Kind::Kps, |handle| match handle {
+            StoreHandle::Kps(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -65,6 +76,7 @@ fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,
     }
 }

@@ -86,6 +86,7 @@ const LIBRARY: Library = Library {
     filters: &[&[FilterKind::of::<Work>(), FilterKind::of::<Done>()]],
     attributes: &[],
     plain: &Plain,
+    look_up: None,
     lints: &[],
     settings: &[],
 };

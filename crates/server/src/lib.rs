@@ -12,7 +12,10 @@
 pub mod admin;
 mod audit;
 mod clock;
+mod cluster;
+mod copying;
 mod expiry;
+mod files;
 mod hop;
 mod idle;
 mod joined;
@@ -35,10 +38,15 @@ mod testing;
 mod tests;
 mod upstream;
 
+pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};
+pub use copying::{CopyRequest, CopyTold, store_copy};
+pub use files::{store_backup, store_restore};
 pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
 pub use look::{Look, look};
 pub use mutants::{Fate, MutantOutcome, MutantReport, mutants};
-pub use once::{check, log_settings, open_stores, store_check, store_migrate, store_purge};
+pub use once::{
+    check, cluster_status, cluster_verify, log_settings, open_stores, store_check, store_migrate, store_purge,
+};
 pub use options::{Host, Options, StartError, Started, StartedListener};
 pub use records::{HashedSecret, Records, Stores, hash_secret};
 pub use run::run;

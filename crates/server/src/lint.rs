@@ -75,6 +75,17 @@ impl View<'_> {
     fn of_stores(&self) -> Diagnostics {
         // A store that is named after its kind says where that kind is kept, whoever comes to use it.
         let named = self.unused("store", STORE).filter(|entry| Kind::named(&entry.name).is_none());
+        let tables =
+            self.entries("kps").filter(|entry| !self.used.contains(&(STORE.to_owned(), format!("kps.{}", entry.name))));
+        let tables = tables.map(|entry| {
+            let message = format!("no policy uses the key property store `{}`", entry.name);
+            let lint = Problem::warning(codes::UNUSED_STORE, message);
+            let help = format!(
+                "take it out, or use it: `${{kps.{0}[KEY].COLUMN}}`, `store = \"{0}\"` in `kps.get`",
+                entry.name
+            );
+            lint.with_help(help).at(self.document.place(entry.name_span))
+        });
         named
             .map(|entry| {
                 let message = format!("no filter uses the store `{}`", entry.name);
@@ -82,6 +93,7 @@ impl View<'_> {
                 let help = format!("take it out, or name it in a filter: `store = \"{}\"`", entry.name);
                 lint.with_help(help).at(self.document.place(entry.name_span))
             })
+            .chain(tables)
             .collect()
     }
 

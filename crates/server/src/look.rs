@@ -63,7 +63,8 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
             .mapping
             .stores()
             .into_iter()
-            .map(|(name, (of, _))| (name.to_owned(), kind(of)))
+            // A key property store goes by NAME, in its table and in filters.
+            .map(|(name, (of, _))| (name.strip_prefix("kps.").unwrap_or(name).to_owned(), kind(of)))
             .collect(),
         sources: settings.stores.types.clone(),
         upstreams: settings.node.upstreams.keys().cloned().collect(),

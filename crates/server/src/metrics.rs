@@ -63,6 +63,16 @@ pub(crate) trait Observed: fmt::Debug + Send + Sync + 'static {
     fn connections(&self) -> Vec<(String, u64)>;
     /// Sources: name, whether it answers, and verbs by how they ended.
     fn sources(&self) -> Vec<ObservedSource>;
+    /// Stores that have a cache.
+    fn caches(&self) -> Vec<ObservedCache>;
+}
+
+/// A store's cache as the collector shows it.
+pub(crate) struct ObservedCache {
+    pub(crate) store: String,
+    pub(crate) in_use: bool,
+    pub(crate) reads: [(&'static str, u64); 3],
+    pub(crate) invalidations: u64,
 }
 
 /// A source as the collector shows it.
@@ -165,7 +175,8 @@ impl<N: Observed> Collector for NodeCollector<N> {
             let labels = [("listener", listener)];
             ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX)).encode(open.encode_family(&labels)?)?;
         }
-        encode_sources(node, &mut encoder)
+        encode_sources(node, &mut encoder)?;
+        encode_caches(node, &mut encoder)
     }
 }
 
@@ -233,6 +244,31 @@ fn encode_sources(node: &impl Observed, encoder: &mut DescriptorEncoder<'_>) -> 
             let labels = [("source", source.name.as_str()), ("why", why)];
             ConstCounter::new(count).encode(failed.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+fn encode_caches(node: &impl Observed, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let caches = node.caches();
+    let help = "Whether the cache of a store is in use; not while the channel on which changes are heard of is lost";
+    let mut in_use = encoder.encode_descriptor("cache_in_use", help, None, MetricType::Gauge)?;
+    for cache in &caches {
+        let labels = [("store", cache.store.as_str())];
+        ConstGauge::new(i64::from(cache.in_use)).encode(in_use.encode_family(&labels)?)?;
+    }
+    let help = "Reads of a store with a cache: from the cache, from the source, and from the source since the cache was not in use";
+    let mut reads = encoder.encode_descriptor("cache_reads", help, None, MetricType::Counter)?;
+    for cache in &caches {
+        for (from, count) in cache.reads {
+            let labels = [("store", cache.store.as_str()), ("outcome", from)];
+            ConstCounter::new(count).encode(reads.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Rows that a cache forgot because somebody changed them";
+    let mut forgotten = encoder.encode_descriptor("cache_invalidations", help, None, MetricType::Counter)?;
+    for cache in &caches {
+        let labels = [("store", cache.store.as_str())];
+        ConstCounter::new(cache.invalidations).encode(forgotten.encode_family(&labels)?)?;
     }
     Ok(())
 }

@@ -9,11 +9,12 @@ use arc_swap::ArcSwap;
 use policy::Diagnostics;
 use policy::filter::Keeper;
 use policy::ports::Environment;
+use store::mapping::Move;
 use tokio::sync::mpsc;
 
 use crate::listen::{Listeners, RequestIds};
 use crate::load::Generation;
-use crate::metrics::{Metrics, Observed, ObservedSource};
+use crate::metrics::{Metrics, Observed, ObservedCache, ObservedSource};
 use crate::options::{Host, Options};
 use crate::reload::Trigger;
 
@@ -30,11 +31,15 @@ pub(crate) struct Node {
     pub(crate) listeners: Listeners,
     /// Monotonic nanoseconds.
     pub(crate) started: u64,
+    /// A random number: two nodes may have one name.
+    pub(crate) instance: String,
     draining: AtomicBool,
     /// Sources in use that do not answer, and why.
     sources_down: Mutex<BTreeMap<String, String>>,
     /// The last load that was refused, until one is taken.
     refused: Mutex<Option<RefusedLoad>>,
+    /// Stores that move, whose old source has nothing of them any more: see [`Move::name`].
+    emptied: Mutex<BTreeSet<String>>,
     /// Asks for a load.
     pub(crate) triggers: mpsc::Sender<Trigger>,
 }
@@ -62,7 +67,10 @@ pub(crate) struct Parts {
 impl Node {
     pub(crate) fn new(parts: Parts) -> Arc<Node> {
         let started = parts.environment.clock.monotonic_nanos();
+        let mut instance = [0; 8];
+        parts.environment.random.fill(&mut instance);
         Arc::new(Node {
+            instance: format!("{:016x}", u64::from_ne_bytes(instance)),
             ids: RequestIds::new(&*parts.environment.random),
             options: parts.options,
             host: parts.host,
@@ -75,6 +83,7 @@ impl Node {
             draining: AtomicBool::new(false),
             sources_down: Mutex::default(),
             refused: Mutex::default(),
+            emptied: Mutex::default(),
             triggers: parts.triggers,
         })
     }
@@ -133,6 +142,15 @@ impl Node {
         self.sources_down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing of the store was found in its old source any more.
+    pub(crate) fn is_emptied(&self, moving: &Move) -> bool {
+        self.emptied.lock().unwrap_or_else(PoisonError::into_inner).contains(&moving.name())
+    }
+
+    pub(crate) fn set_emptied(&self, moves: BTreeSet<String>) {
+        *self.emptied.lock().unwrap_or_else(PoisonError::into_inner) = moves;
+    }
+
     pub(crate) fn refused(&self) -> MutexGuard<'_, Option<RefusedLoad>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,6 +194,23 @@ impl Observed for Node {
                     ("unavailable", counters.unavailable.load(Ordering::Relaxed)),
                     ("broken", counters.broken.load(Ordering::Relaxed)),
                 ],
+            }
+        });
+        observed.collect()
+    }
+
+    fn caches(&self) -> Vec<ObservedCache> {
+        let generation = self.generation.load();
+        let observed = generation.stores.caches().map(|(store, cache)| {
+            let counters = cache.counters();
+            let [hits, misses, bypassed, invalidations] =
+                [&counters.hits, &counters.misses, &counters.bypassed, &counters.invalidations]
+                    .map(|counter| counter.load(Ordering::Relaxed));
+            ObservedCache {
+                store: store.to_owned(),
+                in_use: cache.in_use(),
+                reads: [("hit", hits), ("miss", misses.saturating_sub(bypassed)), ("bypass", bypassed)],
+                invalidations,
             }
         });
         observed.collect()

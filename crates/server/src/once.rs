@@ -7,6 +7,7 @@ use store::mapping::Opened;
 use crate::admin::api::{PurgedSource, SourceCheck};
 use crate::admin::{check_sources, purge_sources};
 use crate::audit::Audit;
+use crate::cluster::{self, ClusterStatus, ClusterVerdict};
 use crate::load::{Before, Draft, Gate, Reading, run_tests};
 use crate::options::Options;
 use crate::records::Stores;
@@ -55,7 +56,7 @@ pub async fn open_stores(options: &Options) -> Result<Stores, Diagnostics> {
 }
 
 /// The audit log of what a command does by itself, with the user who runs it.
-fn audit(options: &Options) -> Audit {
+pub(crate) fn audit(options: &Options) -> Audit {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| options.outside.variable(name).ok());
     Audit::of_command(&options.dir, user, clock::environment())
 }
@@ -92,6 +93,21 @@ pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnos
     noted(options, "store purge", purge).await
 }
 
+/// The nodes that share the sources of this folder's stores, as their heartbeats there tell.
+pub async fn cluster_status(options: &Options) -> Result<ClusterStatus, Diagnostics> {
+    let (reading, opened) = mapped(options).await?;
+    // One that does not open is told by what cannot be read from it.
+    let _ = opened.prepare().await;
+    Ok(cluster::status(&opened, reading.settings.node.cluster_nodes, &clock::environment()).await)
+}
+
+/// Proves through the shared sources that the nodes share the stores of this folder.
+pub async fn cluster_verify(options: &Options) -> Result<ClusterVerdict, Diagnostics> {
+    let (reading, opened) = mapped(options).await?;
+    let _ = opened.prepare().await;
+    Ok(cluster::verify(&opened, reading.settings.node.cluster_nodes, &clock::environment()).await)
+}
+
 /// The whole configuration, compiled.
 pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
     // On this thread: the command has nothing else to do, and a thread of its own has memory of its own, which costs a fifth of
@@ -103,7 +119,7 @@ pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
 }
 
 /// The stores as the files map them. Policies are not looked at: records can be worked on while one is broken.
-async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
+pub(crate) async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
     let options = options.clone();
     tasks::blocking(move || {
         let reading = Reading::new(&options, true);
@@ -116,7 +132,10 @@ async fn mapped(options: &Options) -> Result<(Reading, Opened), Diagnostics> {
         if problems.has_errors() {
             return Err(problems.sorted());
         }
-        match Opened::new(&reading.settings.stores.mapping, &options.dir, None) {
+        // A command asks once: it remembers nothing, and need not hear of changes.
+        let mut mapping = reading.settings.stores.mapping.clone();
+        mapping.stores.values_mut().for_each(|store| store.cache = None);
+        match Opened::new(&mapping, &options.dir, None) {
             Ok(opened) => Ok((reading, opened)),
             Err(why) => {
                 Err(Problem::error(codes::STORE, format!("the stores cannot be made: {why:?}")).nowhere().into())

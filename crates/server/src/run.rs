@@ -66,6 +66,8 @@ pub(crate) async fn launch(
     tasks::spawn(reload::run(node.clone(), triggers));
     tasks::spawn(tasks::watch_sources(node.clone()));
     tasks::spawn(tasks::purge_always(node.clone()));
+    tasks::spawn(tasks::beat_always(node.clone()));
+    tasks::spawn(tasks::watch_moves(node.clone()));
     tasks::spawn(tasks::sweep_pools(node.clone()));
     Ok(Running { node, started, admin })
 }
@@ -154,6 +156,10 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
     let mut draft = compile(reading, &options, &keeper, &environment, plan.only_address()).await;
     let Some(program) = draft.program.clone() else { return Err(StartError::Refused(draft.reading.diagnostics)) };
     let admin = BoundAdmin::bind(&options, &settings, &environment).await?;
+    // The first run of a single node makes its key. Only what must be sealed or opened fails without one.
+    if let Err(why) = draft.stores.sealer().fingerprint(true) {
+        tracing::warn!("nothing can be sealed or opened: {why}");
+    }
     let found = open(&draft, None, OPENING).await;
     draft.reading.diagnostics.extend(found);
     let metrics = Metrics::default();
@@ -255,6 +261,7 @@ impl Running {
         } else {
             tracing::warn!("some requests did not end within {limit:?} and were cut off");
         }
+        tasks::say_farewell(&self.node).await;
         self.admin.finish();
         let _ = tokio::time::timeout(LAST_ANSWERS, self.admin.gone()).await;
     }

@@ -1,7 +1,8 @@
 //! The `access-token` store: access tokens, and (later) refresh tokens and grants.
 //!
 //! A token's row has the expiry and the SHA-256 of the token as its key. Revoking marks the row; it stays until it expires.
-//! Validation is one point read by that key, never from a cache: what one node revokes, no node accepts any more.
+//! Validation is one point read by that key: what one node revokes, no node accepts any more. Only where the operator asks for it
+//! (`cache`) a row is remembered between, see [`crate::cached`].
 
 use std::sync::Arc;
 

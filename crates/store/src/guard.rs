@@ -6,15 +6,15 @@
 //! - **Circuit breakers**, one for reads and one for writes: a file that another process has locked is read as before, and answers
 //!   to reads say nothing of writes. `health` has the whole limit always, and its answer closes the one of reads; that it fails
 //!   opens none, since a source may read and write for it, and it does not say which of them got no answer.
-//! - A **bulkhead**: no more than [`WAITING`] verbs wait for one source. Whoever needs another is not held by them.
+//! - A **bulkhead**: no more than `WAITING` verbs wait for one source. Whoever needs another is not held by them.
 //! - **Retries** of reads that the source could not do for now, a few, after a pause of random length. Never of a write: it may
 //!   have been carried out.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +23,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::alarm::Alarm;
 use crate::breaker::{Breaker, LIMIT};
+use crate::foreign::{ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::watch::Watcher;
 
 /// What a request may wait for its sources, all verbs together: it is answered within 5 s.
 const BUDGET: Duration = Duration::from_millis(4500);
@@ -355,6 +357,23 @@ impl DataSource for Guarded {
             }
             outcome
         })
+    }
+
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        self.state.source.foreign().map(|_| self as &dyn ForeignTables)
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.state.source.watch(watcher)
+    }
+}
+
+impl ForeignTables for Guarded {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        Box::pin(self.read(move |source| match source.foreign() {
+            Some(tables) => tables.look_up(query.clone()),
+            None => Box::pin(ready(Err(StoreError::Broken("it has no tables of a database".into())))),
+        }))
     }
 }
 

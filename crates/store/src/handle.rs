@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
+use crate::kps::Kps;
+use crate::source::Table;
 use crate::tables;
 
 /// The kinds of store that can be mapped.
@@ -58,7 +60,18 @@ impl Kind {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Kps => Some(tables::KPS.name),
             _ => None,
+        }
+    }
+
+    /// All tables of its records, which move together: tokens are nothing without the epochs that refuse them.
+    pub fn tables(self) -> &'static [&'static Table] {
+        match self {
+            Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
+            Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Kps => const { &[&tables::KPS] },
+            _ => &[],
         }
     }
 }
@@ -70,6 +83,8 @@ pub enum StoreHandle {
     AccessToken(Arc<AccessTokens>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// A key property store.
+    Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.
     Mapped(Kind),
 }

@@ -12,27 +12,35 @@
 pub mod access_tokens;
 pub mod alarm;
 mod breaker;
+pub mod cached;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod epochs;
+pub mod foreign;
 pub mod guard;
 pub mod handle;
+pub mod heartbeat;
+pub mod kps;
 mod lane;
 pub mod mapping;
 pub mod migration;
+pub mod moving;
 pub mod purge;
 pub mod record;
+pub mod seal;
 pub mod source;
 pub mod sources;
 pub mod tables;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 
 pub use access_tokens::AccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
+pub use kps::Kps;
 pub use lane::{hash_chosen, known_hash};
 pub use mapping::{Mapping, Opened};
 pub use purge::Purger;

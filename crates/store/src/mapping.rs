@@ -9,11 +9,16 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::access_tokens::AccessTokens;
+use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
+use crate::kps::{self, Kps};
+use crate::moving::{Alone, Moving, Phase};
+use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
+use crate::tables::ACCESS_TOKEN;
 
 /// Which store keeps its records where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,10 @@ pub struct Mapping {
     pub sources: BTreeMap<String, SourceSettings>,
     /// `[store.NAME]`; a kind that has no store of its own name gets one on the default source.
     pub stores: BTreeMap<String, StoreMapping>,
+    /// `[kps.NAME]`, by `kps.NAME`: what the stores of that name and of the kind `Kps` hold.
+    pub kps: BTreeMap<String, Arc<kps::Settings>>,
+    /// `[encryption]` of the node: the keys of what is sealed.
+    pub encryption: Encryption,
 }
 
 /// `[store.NAME]`
@@ -33,14 +42,18 @@ pub struct StoreMapping {
     pub kind: Kind,
     /// The data source; none = the default.
     pub source: Option<String>,
+    /// The other one, while the store moves: `next` or `previous`.
+    pub moving: Option<(Phase, String)>,
     /// What it does where its source fails.
     pub failure: FailurePolicy,
+    /// Whether rows are remembered, and how.
+    pub cache: Option<CacheSettings>,
 }
 
 impl StoreMapping {
     /// A store with nothing of its own but these.
     pub fn new(kind: Kind, source: Option<String>) -> Self {
-        StoreMapping { kind, source, failure: FailurePolicy::default() }
+        StoreMapping { kind, source, moving: None, failure: FailurePolicy::default(), cache: None }
     }
 }
 
@@ -54,6 +67,29 @@ pub enum Problem {
         /// The store.
         store: String,
         /// The name it gives.
+        source: String,
+    },
+    /// A store moves from or to a source that there is not.
+    UnknownMoving {
+        /// The store.
+        store: String,
+        /// The name it gives.
+        source: String,
+    },
+    /// A store moves to the place where it is.
+    SamePlace {
+        /// The store.
+        store: String,
+        /// Its source.
+        source: String,
+        /// What it names beside it.
+        other: String,
+    },
+    /// A store moves from or to a source in which a move can note nothing: one that only people write.
+    CannotMove {
+        /// The store.
+        store: String,
+        /// The source.
         source: String,
     },
     /// A store is mapped to a source that cannot keep its records: one that only people write.
@@ -78,7 +114,9 @@ impl Mapping {
     /// All stores on memory sources, for tests.
     pub fn in_memory() -> Mapping {
         let sources = BTreeMap::from([("memory".to_owned(), SourceSettings::Memory(Default::default()))]);
-        Mapping { default: "memory".into(), sources, stores: BTreeMap::new() }
+        // A key that goes with the records.
+        let encryption = Key::random("memory").map_or(Encryption::Missing, |key| Encryption::Keys(vec![key]));
+        Mapping { default: "memory".into(), sources, stores: BTreeMap::new(), kps: BTreeMap::new(), encryption }
     }
 
     /// All stores: name, kind, source. Those of the mapping, and one of its own name for each other kind.
@@ -102,6 +140,7 @@ impl Mapping {
             Some(Problem::UnknownSource { store: store.clone(), source: source.clone() })
         });
         problems.extend(unknown);
+        problems.extend(self.moving_problems());
         for (store, (kind, source)) in self.stores() {
             // What nothing uses yet is on the default source without anybody's doing.
             let meant = kind.table().is_some() || self.stores.contains_key(store);
@@ -111,13 +150,41 @@ impl Mapping {
         }
         let mut tables: BTreeMap<(&'static str, &str), &str> = BTreeMap::new();
         for (store, (kind, source)) in self.stores() {
-            let Some(table) = kind.table() else { continue };
-            if let Some(other) = tables.insert((table, self.place(source)), store) {
-                let (store, other, source) = (store.to_owned(), other.to_owned(), source.to_owned());
-                problems.push(Problem::SharedTable { store, other, source });
+            // Key property stores share a table, each under its name.
+            let Some(table) = kind.table().filter(|_| kind != Kind::Kps) else { continue };
+            for source in [Some(source), self.moving(store).map(|(_, other)| other)].into_iter().flatten() {
+                // That a store moves to where it is was told.
+                if let Some(other) = tables.insert((table, self.place(source)), store).filter(|other| *other != store) {
+                    let (store, other, source) = (store.to_owned(), other.to_owned(), source.to_owned());
+                    problems.push(Problem::SharedTable { store, other, source });
+                }
             }
         }
         problems
+    }
+
+    /// What is wrong with the moves.
+    fn moving_problems(&self) -> impl Iterator<Item = Problem> {
+        self.stores().into_iter().filter_map(|(store, (_, source))| {
+            let (_, other) = self.moving(store)?;
+            let (store, source, other) = (store.to_owned(), source.to_owned(), other.to_owned());
+            let (Some(here), there) = (self.sources.get(&source), self.sources.get(&other)) else { return None };
+            let read_only = |settings: &SourceSettings| matches!(settings, SourceSettings::File(_));
+            match there {
+                None => Some(Problem::UnknownMoving { store, source: other }),
+                Some(_) if self.place(&source) == self.place(&other) => {
+                    Some(Problem::SamePlace { store, source, other })
+                }
+                Some(there) if read_only(there) => Some(Problem::CannotMove { store, source: other }),
+                Some(_) if read_only(here) => Some(Problem::CannotMove { store, source }),
+                Some(_) => None,
+            }
+        })
+    }
+
+    /// How far the store's move is, and the source beside its own.
+    pub fn moving(&self, store: &str) -> Option<(Phase, &str)> {
+        self.stores.get(store)?.moving.as_ref().map(|(phase, other)| (*phase, other.as_str()))
     }
 
     /// The first of the sources that keep their records in the same place as this one.
@@ -130,11 +197,11 @@ impl Mapping {
     /// The stores in use whose records only this node sees, with their sources: wrong where there are several nodes.
     pub fn node_local(&self) -> Vec<(&str, &str)> {
         let local = |source: &str| self.sources.get(source).is_some_and(SourceSettings::node_local);
-        let stores = self.stores().into_iter();
-        stores
-            .filter(|(_, (kind, source))| kind.table().is_some() && local(source))
-            .map(|(s, (_, at))| (s, at))
-            .collect()
+        let stores = self.stores().into_iter().filter(|(_, (kind, _))| kind.table().is_some());
+        let sources = stores.flat_map(|(store, (_, source))| {
+            [Some(source), self.moving(store).map(|(_, other)| other)].into_iter().flatten().map(move |s| (store, s))
+        });
+        sources.filter(|(_, source)| local(source)).collect()
     }
 }
 
@@ -145,9 +212,12 @@ struct OpenedSource {
 
 struct OpenedStore {
     source: String,
+    moving: Option<(Phase, String)>,
     kind: Kind,
     failure: FailurePolicy,
     handle: StoreHandle,
+    /// The cache before its source, where it has one.
+    cache: Option<Arc<Cached>>,
 }
 
 /// The data sources and stores of one generation. What did not change since the one before is the same object: connections,
@@ -155,6 +225,7 @@ struct OpenedStore {
 pub struct Opened {
     sources: BTreeMap<String, OpenedSource>,
     stores: BTreeMap<String, OpenedStore>,
+    sealer: Arc<Sealer>,
 }
 
 /// A store whose source is another one than before: its old records stay behind.
@@ -168,6 +239,28 @@ pub struct Moved {
     pub to: String,
 }
 
+/// A store that moves.
+#[derive(Clone)]
+pub struct Move {
+    /// The store.
+    pub store: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// How far this node is.
+    pub phase: Phase,
+    /// Where its records were.
+    pub old: Arc<Guarded>,
+    /// Where they go.
+    pub new: Arc<Guarded>,
+}
+
+impl Move {
+    /// A name for this move: `access-token: local > oauth-db`.
+    pub fn name(&self) -> String {
+        format!("{}: {} > {}", self.store, self.old.name(), self.new.name())
+    }
+}
+
 impl Opened {
     /// Makes the stores of a mapping, without any I/O. Relative paths are relative to `base`.
     pub fn new(mapping: &Mapping, base: &Path, previous: Option<&Opened>) -> Result<Opened, Vec<Problem>> {
@@ -175,6 +268,8 @@ impl Opened {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let sealer = previous.map(|p| &p.sealer).filter(|sealer| *sealer.encryption() == mapping.encryption);
+        let sealer = sealer.cloned().unwrap_or_else(|| Arc::new(Sealer::new(&mapping.encryption, base)));
         let kept = |name: &str, settings: &SourceSettings| {
             let before = previous?.sources.get(name)?;
             (before.settings == *settings).then(|| before.guarded.clone())
@@ -189,29 +284,73 @@ impl Opened {
             })
             .collect();
         let stores = mapping.stores().into_iter().filter_map(|(name, (kind, source))| {
-            let guarded = &sources.get(source)?.guarded;
-            let failure = mapping.stores.get(name).map(|store| store.failure).unwrap_or_default();
-            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded));
-            let handle = kept.unwrap_or_else(|| handle(kind, Arc::new(guarded.with(failure))));
-            Some((name.to_owned(), OpenedStore { source: source.to_owned(), kind, failure, handle }))
+            let at = |source: &str| Some(&sources.get(source)?.guarded);
+            let (guarded, moving) = (at(source)?, mapping.moving(name));
+            let beside = moving.and_then(|(phase, other)| Some((phase, at(other)?)));
+            let store = mapping.stores.get(name);
+            let failure = store.map(|store| store.failure).unwrap_or_default();
+            let settings = store.and_then(|store| store.cache);
+            let kps = mapping.kps.get(name);
+            let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside, settings));
+            let kept = kept.filter(|(handle, _)| match handle {
+                StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                _ => true,
+            });
+            let (handle, cache) = kept.unwrap_or_else(|| {
+                let below = over(guarded, beside, failure);
+                let cache = cache(kind, &below, settings);
+                let source = cache.clone().map_or(below, |cache| cache);
+                match kps {
+                    Some(settings) => {
+                        (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
+                    }
+                    None => (handle(kind, source), cache),
+                }
+            });
+            let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
+            Some((name.to_owned(), OpenedStore { source, moving, kind, failure, handle, cache }))
         });
         let stores = stores.collect();
-        Ok(Opened { sources, stores })
+        Ok(Opened { sources, stores, sealer })
     }
 
     /// All stores in memory, ready to be used: for tests.
     pub async fn in_memory() -> Opened {
-        let opened = Opened::new(&Mapping::in_memory(), Path::new(""), None)
-            .unwrap_or_else(|_| Opened { sources: BTreeMap::new(), stores: BTreeMap::new() });
+        let mapping = Mapping::in_memory();
+        let opened = Opened::new(&mapping, Path::new(""), None).unwrap_or_else(|_| Opened {
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            sealer: Arc::new(Sealer::new(&mapping.encryption, Path::new(""))),
+        });
         opened.prepare().await;
         opened
     }
 
-    /// The handle of a store, where it has the same kind, failure policy and source.
-    fn kept(&self, name: &str, kind: Kind, failure: FailurePolicy, guarded: &Arc<Guarded>) -> Option<StoreHandle> {
+    /// The handle of a store and its cache, where it has the same kind, failure policy, sources and cache.
+    fn kept(
+        &self,
+        name: &str,
+        kind: Kind,
+        failure: FailurePolicy,
+        guarded: &Arc<Guarded>,
+        beside: Beside<'_>,
+        cache: Option<CacheSettings>,
+    ) -> Option<(StoreHandle, Option<Arc<Cached>>)> {
         let store = self.stores.get(name).filter(|store| store.kind == kind && store.failure == failure)?;
-        let before = self.sources.get(&store.source)?;
-        Arc::ptr_eq(&before.guarded, guarded).then(|| store.handle.clone())
+        let is = |source: &str, guarded| self.sources.get(source).is_some_and(|s| Arc::ptr_eq(&s.guarded, guarded));
+        let same = is(&store.source, guarded)
+            && store.cache.as_ref().map(|cache| cache.settings()) == cache
+            && match (&store.moving, beside) {
+                (None, None) => true,
+                (Some((was, other)), Some((phase, guarded))) => *was == phase && is(other, guarded),
+                _ => false,
+            };
+        same.then(|| (store.handle.clone(), store.cache.clone()))
+    }
+
+    /// Seals and opens what must be recoverable, with the node's keys.
+    pub fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
     }
 
     /// The store with this name.
@@ -222,6 +361,11 @@ impl Opened {
     /// All stores: name, kind, and the name of the source.
     pub fn stores(&self) -> impl Iterator<Item = (&str, Kind, &str)> {
         self.stores.iter().map(|(name, store)| (name.as_str(), store.kind, store.source.as_str()))
+    }
+
+    /// The stores that remember rows, with their caches.
+    pub fn caches(&self) -> impl Iterator<Item = (&str, &Arc<Cached>)> {
+        self.stores.iter().filter_map(|(name, store)| Some((name.as_str(), store.cache.as_ref()?)))
     }
 
     /// The data source with this name.
@@ -236,7 +380,10 @@ impl Opened {
 
     /// The data sources behind stores in use: these are opened.
     pub fn sources_in_use(&self) -> impl Iterator<Item = &Arc<Guarded>> {
-        let used = |name: &str| self.stores.values().any(|store| store.source == name && store.kind.table().is_some());
+        let names = |store: &OpenedStore, name: &str| {
+            store.source == name || store.moving.as_ref().is_some_and(|(_, other)| other == name)
+        };
+        let used = move |name: &str| self.stores.values().any(|s| s.kind.table().is_some() && names(s, name));
         self.sources.iter().filter(move |(name, _)| used(name)).map(|(_, source)| &source.guarded)
     }
 
@@ -249,15 +396,80 @@ impl Opened {
         join_all(opening).await.into_iter().flatten().collect()
     }
 
-    /// The stores in use that have another source than before.
+    /// The stores that move now.
+    pub fn moves(&self) -> impl Iterator<Item = Move> {
+        self.stores.iter().filter_map(|(name, store)| {
+            let (phase, other) = store.moving.as_ref()?;
+            let at = |source: &str| Some(self.sources.get(source)?.guarded.clone());
+            let (here, there) = (at(&store.source)?, at(other)?);
+            let (old, new) = if *phase == Phase::Next { (here, there) } else { (there, here) };
+            Some(Move { store: name.clone(), kind: store.kind, phase: *phase, old, new })
+        })
+    }
+
+    /// The moves that begin: of stores that had the old source alone before.
+    pub fn begun(&self, previous: &Opened) -> Vec<Move> {
+        let begins = |moving: &Move| {
+            previous.stores.get(&moving.store).is_some_and(|store| {
+                let source = previous.sources.get(&store.source);
+                store.moving.is_none() && source.is_some_and(|source| Arc::ptr_eq(&source.guarded, &moving.old))
+            })
+        };
+        self.moves().filter(begins).collect()
+    }
+
+    /// The moves of before that were in their last step, and whose old source is named no longer.
+    pub fn ended(&self, previous: &Opened) -> Vec<Move> {
+        let ended = |moving: &Move| {
+            moving.phase == Phase::Previous
+                && self.stores.get(&moving.store).is_some_and(|store| {
+                    let is = |source: &str, of: &Arc<Guarded>| {
+                        self.sources.get(source).is_some_and(|source| Arc::ptr_eq(&source.guarded, of))
+                    };
+                    store.moving.is_none() && is(&store.source, &moving.new)
+                })
+        };
+        previous.moves().filter(ended).collect()
+    }
+
+    /// The stores in use that have another source than before, and leave behind what the one before has.
     pub fn moved(&self, previous: &Opened) -> Vec<Moved> {
         let moved = self.stores.iter().filter(|(_, store)| store.kind.table().is_some()).filter_map(|(name, store)| {
             let before = previous.stores.get(name)?;
             let (old, new) = (previous.sources.get(&before.source)?, self.sources.get(&store.source)?);
-            let same = Arc::ptr_eq(&old.guarded, &new.guarded) || old.settings.same_place(&new.settings);
-            (!same).then(|| Moved { store: name.clone(), from: before.source.clone(), to: store.source.clone() })
+            let is_old = |source: &OpenedSource| {
+                Arc::ptr_eq(&old.guarded, &source.guarded) || old.settings.same_place(&source.settings)
+            };
+            let beside = store.moving.as_ref().and_then(|(_, other)| self.sources.get(other));
+            (!is_old(new) && !beside.is_some_and(is_old)).then(|| Moved {
+                store: name.clone(),
+                from: before.source.clone(),
+                to: store.source.clone(),
+            })
         });
         moved.collect()
+    }
+}
+
+/// The cache of a store of this kind, where it is to have one. Clients are remembered by their store itself, and nobody is refused for
+/// what was remembered of them: a cache below it would not know when to read anew.
+fn cache(kind: Kind, source: &Arc<dyn DataSource>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
+    match kind {
+        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN]))),
+        _ => None,
+    }
+}
+
+/// The source beside a store's own, while it moves.
+type Beside<'a> = Option<(Phase, &'a Arc<Guarded>)>;
+
+/// What a store stands on: its source alone, or both of a move.
+fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> Arc<dyn DataSource> {
+    let of = |guarded: &Arc<Guarded>| -> Arc<dyn DataSource> { Arc::new(guarded.with(failure)) };
+    match beside {
+        None => Arc::new(Alone::new(of(guarded))),
+        Some((Phase::Next, new)) => Arc::new(Moving::new(of(guarded), of(new), Phase::Next)),
+        Some((Phase::Previous, old)) => Arc::new(Moving::new(of(old), of(guarded), Phase::Previous)),
     }
 }
 
@@ -279,7 +491,7 @@ mod tests {
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
         let store = |kind, source: Option<&str>| StoreMapping::new(kind, source.map(str::to_owned));
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
-        Mapping { default: default.into(), sources, stores }
+        Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
     }
 
     fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {
@@ -383,6 +595,68 @@ mod tests {
         assert_eq!(after.moved(&before), [moved]);
         let changed = open(&mapping("b", &[]), Some(&after));
         assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+    }
+
+    #[test]
+    fn a_cache_lives_on_until_its_settings_change() {
+        let mut mapping = mapping("a", &[("access-token", Kind::AccessToken, None), ("clients", Kind::Clients, None)]);
+        let with = |mapping: &mut Mapping, name: &str, cache| mapping.stores.get_mut(name).unwrap().cache = cache;
+        let cache = |opened: &Opened| opened.caches().map(|(name, cache)| (name.to_owned(), cache.clone())).next();
+        let without = open(&mapping, None);
+        assert!(cache(&without).is_none());
+        with(&mut mapping, "access-token", Some(CacheSettings::default()));
+        let first = open(&mapping, Some(&without));
+        let (name, made) = cache(&first).unwrap();
+        assert_eq!(name, "access-token");
+        assert!(Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", Some(CacheSettings { entries: 7, ..CacheSettings::default() }));
+        assert!(!Arc::ptr_eq(&made, &cache(&open(&mapping, Some(&first))).unwrap().1));
+        with(&mut mapping, "access-token", None);
+        assert!(cache(&open(&mapping, Some(&first))).is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_move_is_told() {
+        let with = |other: &str| {
+            let mut mapping = mapping("a", &[("clients", Kind::Clients, Some("b"))]);
+            mapping.stores.get_mut("clients").unwrap().moving = Some((Phase::Previous, other.into()));
+            mapping
+        };
+        let (store, source) = (String::from("clients"), String::from("b"));
+        let unknown = Problem::UnknownMoving { store: store.clone(), source: "nowhere".into() };
+        assert_eq!(with("nowhere").problems(), [unknown]);
+        assert_eq!(
+            with("b").problems(),
+            [Problem::SamePlace { store: store.clone(), source: source.clone(), other: source }]
+        );
+        assert_eq!(with("a").problems(), []);
+        assert_eq!(with("a").node_local(), [("access-token", "a"), ("clients", "b"), ("clients", "a")]);
+        let mut shared = with("a");
+        let partners = StoreMapping::new(Kind::Clients, Some("a".into()));
+        shared.stores.insert("partners".into(), partners);
+        assert!(matches!(&shared.problems()[..], [Problem::SharedTable { source, .. }] if source == "a"));
+        let file = crate::sources::file::Settings { path: "clients.toml".into(), contents: Default::default() };
+        let mut people = with("a");
+        people.sources.insert("a".into(), SourceSettings::File(file));
+        people.default = "b".into();
+        assert_eq!(people.problems(), [Problem::CannotMove { store, source: "a".into() }]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_moves_has_two_sources_and_leaves_nothing_behind() {
+        let before = open(&mapping("a", &[]), None);
+        let mut moving = mapping("a", &[("clients", Kind::Clients, Some("b"))]);
+        moving.stores.get_mut("clients").unwrap().moving = Some((Phase::Previous, "a".into()));
+        let opened = open(&moving, Some(&before));
+        assert_eq!(opened.moved(&before), []);
+        assert!(!Arc::ptr_eq(&clients(&before), &clients(&opened)));
+        assert!(Arc::ptr_eq(&clients(&opened), &clients(&open(&moving, Some(&opened)))), "nothing changed");
+        assert_eq!(opened.sources_in_use().count(), 2);
+        let moves: Vec<_> =
+            opened.moves().map(|m| (m.store, m.old.name().to_owned(), m.new.name().to_owned())).collect();
+        assert_eq!(moves, [("clients".to_owned(), "a".to_owned(), "b".to_owned())]);
+        let after = open(&mapping("a", &[("clients", Kind::Clients, Some("b"))]), Some(&opened));
+        assert!(!Arc::ptr_eq(&clients(&opened), &clients(&after)));
     }
 
     #[tokio::test]

@@ -36,6 +36,15 @@ pub const REDIS: &str = include_str!("../../../stores/schema/redis.txt");
 /// The schema of Cassandra sources, as a DBA reads it.
 pub const CASSANDRA: &str = include_str!("../../../stores/schema/cassandra.cql");
 
+/// The schema of ODBC sources on Oracle Database, as a DBA reads it. Those of other dialects are above.
+pub const ORACLE: &str = include_str!("../../../stores/schema/odbc-oracle.sql");
+
+/// The schema of ODBC sources on Db2, as a DBA reads it.
+pub const DB2: &str = include_str!("../../../stores/schema/odbc-db2.sql");
+
+/// The schema of ODBC sources on SQL Server, as a DBA reads it.
+pub const MSSQL: &str = include_str!("../../../stores/schema/odbc-mssql.sql");
+
 /// The line that opens a migration in a schema file.
 const HEAD: &str = "-- migration ";
 
@@ -91,8 +100,16 @@ mod tests {
         assert_eq!((found[1].version, found[1].readable_by, found[1].sql), (2, 1, "\nCREATE b;\n"));
     }
 
-    const SCHEMAS: [(&str, &str); 5] =
-        [("sqlite", SQLITE), ("postgres", POSTGRES), ("mysql", MYSQL), ("redis", REDIS), ("cassandra", CASSANDRA)];
+    const SCHEMAS: [(&str, &str); 8] = [
+        ("sqlite", SQLITE),
+        ("postgres", POSTGRES),
+        ("mysql", MYSQL),
+        ("redis", REDIS),
+        ("cassandra", CASSANDRA),
+        ("odbc-oracle", ORACLE),
+        ("odbc-db2", DB2),
+        ("odbc-mssql", MSSQL),
+    ];
 
     #[test]
     fn the_files_that_ship_hold_their_migrations_without_gaps() {

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Weak;
+
+use crate::foreign::ForeignTables;
+use crate::watch::Watcher;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -123,4 +127,14 @@ pub trait DataSource: Send + Sync + 'static {
     fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64>;
     /// A round trip, and what it tells.
     fn health(&self) -> Verb<'_, Health>;
+    /// Its way to read tables of somebody else's, where its database may have such.
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        None
+    }
+    /// Tells this watcher of changes, its own writes perhaps left out, for as long as it is there; `false` where the source hears of
+    /// none. To be called within a runtime.
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        let _ = watcher;
+        false
+    }
 }

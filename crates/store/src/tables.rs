@@ -26,6 +26,11 @@ pub static KPS: Table = Table { name: "kps", indexes: &["name", "second_key"] };
 /// All of them. A source knows these and no other.
 pub static ALL: [&Table; 6] = [&ACCESS_TOKEN, &EPOCH, &CLIENT, &LEASE, &NODE, &KPS];
 
+/// Whether changes of its rows are told to those who may remember them ([`crate::watch`]).
+pub fn is_told(table: &Table) -> bool {
+    [&ACCESS_TOKEN, &KPS].iter().any(|told| std::ptr::eq(*told, table))
+}
+
 /// The place of a table in [`ALL`]: sources keep their statements by it.
 pub fn position(table: &'static Table) -> Option<usize> {
     ALL.iter().position(|known| std::ptr::eq(*known, table))

@@ -1,7 +1,10 @@
 //! A source for the tests of what stands above sources: memory, with hooks around `get` and others.
 
+use std::sync::Weak;
+
 use crate::source::{BoxFuture, Capabilities, DataSource, Health, Row, Table, Verb};
 use crate::sources::memory::Memory;
+use crate::watch::{Watcher, Watchers};
 
 /// Runs before or after a `get` of the table; whoever asked waits for it.
 pub(crate) type Hook = Box<dyn Fn(&'static Table) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -11,12 +14,16 @@ pub(crate) struct Hooked {
     pub(crate) memory: Memory,
     /// Says that expired rows go by themselves.
     pub(crate) ttl: bool,
+    /// Tells of changes, where a test does.
+    pub(crate) watchers: Option<Watchers>,
     /// Whether a `get` or an `insert` can be done.
     pub(crate) refuse: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
     /// Before the row is read.
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
     pub(crate) after_get: Hook,
+    /// Before a `replace`.
+    pub(crate) before_replace: Hook,
     /// Before an `insert`.
     pub(crate) before_insert: Hook,
     /// Before a `sweep`.
@@ -35,9 +42,11 @@ impl Default for Hooked {
         Hooked {
             memory: Memory::new(),
             ttl: false,
+            watchers: None,
             refuse: Box::new(|| Box::pin(async { Ok(()) })),
             before_get: nothing(),
             after_get: nothing(),
+            before_replace: nothing(),
             before_insert: nothing(),
             before_sweep: nothing(),
             before_health: Box::new(before_health),
@@ -70,7 +79,10 @@ impl DataSource for Hooked {
         })
     }
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
-        self.memory.replace(table, row, expected)
+        Box::pin(async move {
+            (self.before_replace)(table).await;
+            self.memory.replace(table, row, expected).await
+        })
     }
     fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
         self.memory.take(table, key)
@@ -102,6 +114,9 @@ impl DataSource for Hooked {
             (self.before_health)().await;
             self.memory.health().await
         })
+    }
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.watchers.as_ref().map(|watchers| watchers.add(watcher)).is_some()
     }
 }
 

@@ -57,6 +57,10 @@ fn offers(ground: &Ground<'_>, spot: &Spot, base: &str) -> Vec<Offer> {
             let inputs = ground.folder.policy(&ground.path).into_iter().flat_map(|policy| &policy.inputs);
             inputs.map(|(name, of)| offer(name, Some(of.to_string()), "", 0)).collect()
         }
+        ["kps"] => {
+            let stores = ground.look.stores.iter().filter(|(_, kind)| **kind == "kps");
+            stores.map(|(name, _)| offer(name, None, "A key property store: `kps.NAME[KEY].COLUMN`.", 0)).collect()
+        }
         [root @ ("path" | "vars")] => named(set.as_ref(), root),
         [root] => {
             let own = ROOTS.iter().find(|known| known.name == *root).into_iter();
@@ -83,6 +87,7 @@ fn roots(ground: &Ground<'_>, set: Option<&BTreeMap<String, bool>>) -> Vec<Offer
             "response" | "failure" => is_set(root.name)?,
             "path" | "vars" => below(root.name).then_some(true)?,
             "input" => inputs.then_some(true)?,
+            "kps" => ground.look.stores.values().any(|kind| *kind == "kps").then_some(true)?,
             "values" => (!ground.look.values.is_empty()).then_some(true)?,
             _ => true,
         };

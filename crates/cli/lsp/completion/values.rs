@@ -137,7 +137,8 @@ fn stores(ground: &Ground<'_>, spot: &Spot) -> Vec<(String, String, u8)> {
             let known = chain.steps.get(step.index).into_iter().chain(&chain.steps);
             let known = known.filter(|known| known.uses == uses.value);
             let mut things = known.flat_map(|known| &known.things).filter(|(kind, _)| kind == "store");
-            things.find_map(|(_, name)| ground.look.stores.get(name).copied())
+            // A key property store is asked for by its whole name, and written by its own.
+            things.find_map(|(_, name)| ground.look.stores.get(name.strip_prefix("kps.").unwrap_or(name)).copied())
         })
     };
     let kind = own.or_else(asked);

@@ -112,6 +112,7 @@ pub(super) fn headers(kind: FileKind) -> &'static [(&'static str, bool, &'static
             ("admin", false, "The address for the commands."),
             ("values", false, "What differs between environments: `${values.NAME}`."),
             ("cluster", false, "How many nodes share the stores."),
+            ("encryption", false, "The keys of what is kept in a form that can be recovered."),
             ("limits", false, "Sizes, connections, and how long clients may take."),
             ("log", false, "How log lines look."),
             ("debug", false, "Help for whoever looks for a mistake."),

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Span, codes};
 use crate::engine::model::{
     Action, Any, Argument, BranchInfo, Call, Chain, Move, Outcomes, Step, StepInfo, Switch, Target,
 };
-use crate::filter::{AnswerStyle, BuildContext, Effects, Role};
+use crate::filter::{AnswerStyle, BuildContext, Effects, ErasedFilter, Role};
 use crate::selector::{Condition, Dynamic, Getter};
 use crate::settings::{Literal, Spanned};
 use crate::value::{Type, Value};
@@ -82,10 +82,12 @@ impl<'a> Builder<'a> {
     }
 
     fn step(&mut self, place: &Place<'_>, said: &mut StepEffects) -> Option<Step> {
+        let mut when_look_ups = Box::default();
         let when = place.step.when.as_ref().map(|text| {
             let mut cx = self.context(place);
             let condition = Condition::compile(text, &mut cx);
-            let effects = cx.effects;
+            let BuildContext { effects, look_ups, .. } = cx;
+            when_look_ups = filters(look_ups);
             self.problems.extend(effects.warnings.clone());
             said.when = Some(effects);
             let condition = self.take(condition)?;
@@ -95,7 +97,8 @@ impl<'a> Builder<'a> {
         let (shared, policies) = (self.shared, self.policies);
         let mut cx = self.context(place);
         let action = action(place, shared, policies, &mut cx);
-        said.own = cx.effects;
+        let BuildContext { effects, look_ups, .. } = cx;
+        said.own = effects;
         self.problems.extend(said.own.warnings.clone());
         let action = self.take(action);
         let when = match when {
@@ -115,7 +118,9 @@ impl<'a> Builder<'a> {
         let reads = |pick: fn(&Effects) -> bool| pick(&said.own) || said.when.as_ref().is_some_and(pick);
         Some(Step {
             index,
+            when_look_ups,
             when,
+            look_ups: filters(look_ups),
             action,
             reads_request_body: reads(|effects| effects.reads_request_body),
             reads_response_body: reads(|effects| effects.reads_response_body),
@@ -138,10 +143,15 @@ impl<'a> Builder<'a> {
             place: policy.place(step.uses.span),
             id: format!("{}/{}/{index}/{}", policy.name, chain.path, step.uses.value),
             effects: Effects::default(),
+            look_ups: Vec::new(),
             inputs: &policy.inputs,
             repeated_refused: place.repeated_refused,
         }
     }
+}
+
+fn filters(look_ups: Vec<(String, Box<dyn ErasedFilter>)>) -> Box<[Box<dyn ErasedFilter>]> {
+    look_ups.into_iter().map(|(_, filter)| filter).collect()
 }
 
 /// How a policy's refusals are answered where it does not do so itself: as a protected resource where such a filter stands

@@ -46,6 +46,7 @@ impl Program {
             place,
             id: String::new(),
             effects: Effects::default(),
+            look_ups: Vec::new(),
             inputs: &BTreeMap::new(),
             repeated_refused: false,
         };

@@ -46,7 +46,11 @@ pub(crate) struct Chain {
 pub(crate) struct Step {
     /// Its index among all steps of the program.
     pub(crate) index: u32,
+    /// What `when` asks for.
+    pub(crate) when_look_ups: Box<[Box<dyn ErasedFilter>]>,
     pub(crate) when: Option<Condition>,
+    /// What the settings ask for, looked up once `when` holds.
+    pub(crate) look_ups: Box<[Box<dyn ErasedFilter>]>,
     pub(crate) action: Action,
     /// `when` or the filter reads the request's body.
     pub(crate) reads_request_body: bool,

@@ -11,6 +11,7 @@ use super::Program;
 use super::decision::{Branch, StepOutcome};
 use super::model::{Action, Any, Call, Move, Policy, Step, Switch, Target};
 use crate::exchange::{Body, Exchange, FailureInfo, RequestBody};
+use crate::filter::ErasedFilter;
 use crate::outcome::{Abort, MISSING_VALUE, NO_CASE, Outcome, Reason, WRONG_TYPE};
 use crate::ports::BoxFuture;
 use crate::value::{Type, Value};
@@ -111,6 +112,11 @@ impl Program {
         {
             return finish(x, record, began, ended);
         }
+        if !step.when_look_ups.is_empty()
+            && let Err(ended) = Box::pin(self.look_up(x, step, &step.when_look_ups)).await
+        {
+            return finish(x, record, began, ended);
+        }
         match step.when.as_ref().map(|when| when.holds(x)) {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => {
@@ -118,6 +124,11 @@ impl Program {
                 return Ended::Success;
             }
             Some(Err(reason)) => return finish(x, record, began, failure(reason, step)),
+        }
+        if !step.look_ups.is_empty()
+            && let Err(ended) = Box::pin(self.look_up(x, step, &step.look_ups)).await
+        {
+            return finish(x, record, began, ended);
         }
         let Action::Filter(filter) = &step.action else {
             x.decision.depth = x.decision.depth.saturating_add(1);
@@ -151,6 +162,19 @@ impl Program {
             Action::Any(any) => Box::pin(self.run_any(x, policy, step, any, record)),
             Action::Filter(_) => Box::pin(std::future::ready(Ended::Success)),
         }
+    }
+
+    /// Looks up the rows that selectors name. That one cannot be is the step's own failure or fault.
+    async fn look_up(&self, x: &mut Exchange, step: &Step, rows: &[Box<dyn ErasedFilter>]) -> Result<(), Ended> {
+        for row in rows {
+            match row.run(x).await {
+                Ok(Outcome::Failure(reason)) => return Err(failure(reason, step)),
+                Ok(Outcome::Success | Outcome::Answered) => {}
+                Err(abort) => return Err(Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) }))),
+            }
+        }
+        x.stamp = x.environment().clock.monotonic_nanos();
+        Ok(())
     }
 
     /// Reads the bodies that the step needs.

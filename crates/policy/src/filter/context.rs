@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::ErasedFilter;
 use super::ending::Endings;
 use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
@@ -95,6 +96,8 @@ pub struct BuildContext<'a> {
     pub(crate) effects: Effects,
     pub(crate) inputs: &'a BTreeMap<String, Type>,
     pub(crate) repeated_refused: bool,
+    /// What is to be looked up before the filter runs, by what is written.
+    pub(crate) look_ups: Vec<(String, Box<dyn ErasedFilter>)>,
 }
 
 impl Effects {

@@ -1,6 +1,6 @@
 //! The table of filters: explicit, one line a filter, no linker magic.
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, Slot};
 use crate::compile::Shared;
 use crate::diagnostic::Diagnostics;
 use crate::exchange::{Exchange, Response};
@@ -8,6 +8,9 @@ use crate::lint::RouteLint;
 use crate::outcome::{Abort, Outcome, Reason};
 use crate::ports::BoxFuture;
 use crate::reader::{Outside, Table};
+use crate::selector::Dynamic;
+use crate::settings::Spanned;
+use crate::value::{Type, Value};
 
 use super::{BuildContext, Filter, FilterConfig};
 
@@ -174,11 +177,36 @@ pub struct Library {
     pub attributes: &'static [&'static dyn Attribute],
     /// How policies without a role of their own are answered.
     pub plain: &'static dyn AnswerStyle,
+    /// How `kps.NAME[KEY]` is looked up; none where nothing can be.
+    pub look_up: Option<LookUpFn>,
     /// Lints that look at more than one filter.
     pub lints: &'static [RouteLint],
     /// Checks of the library's own settings files, whether or not a filter reads them.
     pub settings: &'static [SettingsCheck],
 }
+
+/// A row that a selector names: `kps.partners[client.id].limit`.
+pub struct LookUp<'a> {
+    /// The store: `partners`.
+    pub store: Spanned<&'a str>,
+    /// What gives the key.
+    pub key: Dynamic<String>,
+    /// The column that is read; none = the whole row.
+    pub column: Option<Spanned<&'a str>>,
+    /// Where the row is to be put; absent where there is none.
+    pub slot: Slot<Value>,
+}
+
+/// A look-up, compiled.
+pub struct LookedUp {
+    /// What puts the row into its slot. It succeeds where there is no row.
+    pub filter: Box<dyn ErasedFilter>,
+    /// The type of the column, or of the row.
+    pub of: Type,
+}
+
+/// Compiles a look-up; what is wrong with it is told.
+pub type LookUpFn = fn(&mut BuildContext<'_>, &LookUp<'_>) -> Result<LookedUp, Diagnostics>;
 
 /// Finds what is wrong in one of the library's own settings files ([`Shared::settings_file`]).
 pub type SettingsCheck = fn(&Shared<'_>) -> Diagnostics;

@@ -8,7 +8,9 @@ mod library;
 pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
 pub use ending::{Ending, Endings};
 pub use keep::Keeper;
-pub use library::{AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, Role, SettingsCheck};
+pub use library::{
+    AnswerStyle, BuildFn, ErasedFilter, FilterKind, Library, LookUp, LookUpFn, LookedUp, Role, SettingsCheck,
+};
 #[doc(hidden)]
 pub use library::{docs_length, docs_of};
 

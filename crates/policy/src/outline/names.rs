@@ -195,12 +195,14 @@ fn unquoted(text: &str, span: Span) -> Span {
     }
 }
 
-/// Names in selectors and conditions: `values.NAME`, `input.NAME`, `vars.NAME`.
+/// Names in selectors and conditions: `values.NAME`, `input.NAME`, `vars.NAME`, `kps.NAME`.
 fn in_expression(text: &str, leaf: &Leaf, found: &mut Vec<Mention>) {
     let (LeafKind::Text(_, inner), Some(Segment::Key(key))) = (&leaf.kind, last_key(&leaf.path)) else { return };
     let Some(raw) = text.get(inner.start..inner.end) else { return };
     let expression = ["when", "that", "cel"].contains(&key.as_str());
-    for (root, thing) in [("values", Thing::Value), ("input", Thing::Input), ("vars", Thing::Variable)] {
+    for (root, thing) in
+        [("values", Thing::Value), ("input", Thing::Input), ("vars", Thing::Variable), ("kps", Thing::Store)]
+    {
         for (at, _) in raw.match_indices(root) {
             let rest = &raw[at + root.len()..];
             let Some(name) = rest.strip_prefix('.') else { continue };

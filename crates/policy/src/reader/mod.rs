@@ -100,6 +100,11 @@ impl Table {
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.entry(name).map(|e| &e.value)
     }
+
+    /// The same as a JSON object.
+    pub fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.entries.iter().map(|entry| (entry.name.clone(), entry.value.to_json())).collect()
+    }
 }
 
 impl Node {
@@ -124,6 +129,19 @@ impl Node {
         match &self.kind {
             NodeKind::List(list) => Some(list),
             _ => None,
+        }
+    }
+
+    /// The same as JSON; a date or time is the text that it is written as, and a number that JSON has not is null.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.kind {
+            NodeKind::Text(text) | NodeKind::Datetime(text) => Json::from(text.as_str()),
+            NodeKind::Int(number) => Json::from(*number),
+            NodeKind::Float(number) => Json::from(*number),
+            NodeKind::Bool(value) => Json::from(*value),
+            NodeKind::List(items) => items.iter().map(Node::to_json).collect(),
+            NodeKind::Table(table) => Json::Object(table.to_json()),
         }
     }
 

@@ -10,6 +10,11 @@ pub trait Outside: Send + Sync {
     fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
         self.file(path).map(String::into_bytes)
     }
+    /// Whether a secret file can be read or written by every user of the machine.
+    fn open_to_others(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
     /// Whether secrets may stand in clear text (tests may).
     fn clear_secrets(&self) -> bool {
         false

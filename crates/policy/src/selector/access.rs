@@ -32,9 +32,26 @@ pub(crate) enum Accessor {
     Json(JsonQuery),
     ClientIp,
     PathParameter(Box<str>),
-    Attribute { slot: usize, attribute: &'static dyn Attribute, field: usize, optional: bool, tail: Tail },
-    Variable { slot: usize, tail: Tail },
-    Input { name: Box<str>, tail: Tail },
+    Attribute {
+        slot: usize,
+        attribute: &'static dyn Attribute,
+        field: usize,
+        optional: bool,
+        tail: Tail,
+    },
+    Variable {
+        slot: usize,
+        tail: Tail,
+    },
+    /// A row that the step has looked up, or something in it.
+    Row {
+        slot: usize,
+        tail: Tail,
+    },
+    Input {
+        name: Box<str>,
+        tail: Tail,
+    },
     ResponseStatus,
     ResponseHeader(HeaderName),
     ResponseBody,
@@ -130,6 +147,7 @@ impl Accessor {
             Accessor::QueryString | Accessor::Cookie(_) => (Some(false), None),
             Accessor::Attribute { optional, tail, .. } => ((*optional || !tail.is_empty()).then_some(false), None),
             Accessor::Variable { tail, .. } => ((!tail.is_empty()).then_some(false), None),
+            Accessor::Row { .. } => (Some(false), None),
             // An input whose argument was absent on purpose.
             Accessor::Input { tail, .. } => (Some(tail.is_empty()), None),
             Accessor::Constant(_)
@@ -176,6 +194,7 @@ impl Accessor {
             | Accessor::Now => true,
             Accessor::Attribute { .. }
             | Accessor::Variable { .. }
+            | Accessor::Row { .. }
             | Accessor::Input { .. }
             | Accessor::ResponseStatus
             | Accessor::ResponseHeader(_)
@@ -222,7 +241,7 @@ impl Accessor {
                 .raw(*slot)
                 .and_then(|held| attribute.read(held, *field))
                 .and_then(|value| owned(value, tail)),
-            Accessor::Variable { slot, tail } => {
+            Accessor::Variable { slot, tail } | Accessor::Row { slot, tail } => {
                 exchange.slots.raw(*slot).and_then(|held| held.downcast_ref()).and_then(|value| walk(value, tail))
             }
             Accessor::Input { name, tail } => {

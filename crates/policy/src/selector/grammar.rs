@@ -3,7 +3,8 @@
 //! ```text
 //! text     = { plain | "$${" | selector }
 //! selector = "${" path [ "??" default ] "}"
-//! path     = name { "." name | "[" quoted "]" | "[" number "]" } [ ":" JSONPath ]
+//! path     = name { "." name | "[" quoted "]" | "[" number "]" | "[" key "]" } [ ":" JSONPath ]
+//! key      = a path without keys and JSONPath; after `kps.NAME` only
 //! default  = text, without the spaces around it, up to "}"; nothing at all = absent
 //! ```
 
@@ -57,6 +58,8 @@ pub(crate) struct Word {
 pub(crate) enum Step {
     Name(Word),
     Index(usize, Range<usize>),
+    /// A name that gives the key, as it stands in the text.
+    Key(Word),
 }
 
 /// What is wrong, and where in the text.
@@ -158,7 +161,7 @@ impl<'a> Parser<'a> {
         }
         self.at += "${".len();
         self.spaces();
-        let path = self.path()?;
+        let path = self.path(false)?;
         self.spaces();
         let default = if self.take("??") { Some(self.default(depth)?) } else { None };
         if !self.take("}") {
@@ -188,7 +191,8 @@ impl<'a> Parser<'a> {
         Ok(template)
     }
 
-    fn path(&mut self) -> Result<Path, Malformed> {
+    /// A path; one that gives a key has no keys itself, so that look-ups are not nested.
+    fn path(&mut self, is_key: bool) -> Result<Path, Malformed> {
         let start = self.at;
         let root = self.name("a name, such as `request` or `vars`", "a plain `${` is written `$${`")?;
         let mut steps = Vec::new();
@@ -202,8 +206,8 @@ impl<'a> Parser<'a> {
                     "names with other characters stand in brackets and quotes: `header[\"x y\"]`",
                 )?));
             } else if self.take("[") {
-                steps.push(self.bracket()?);
-            } else if self.take(":") {
+                steps.push(self.bracket(is_key)?);
+            } else if !is_key && self.take(":") {
                 json = Some(self.json_path()?);
                 break;
             } else {
@@ -227,8 +231,8 @@ impl<'a> Parser<'a> {
         Ok(Word { text: self.text[start..self.at].to_owned(), range: start..self.at })
     }
 
-    /// After `[`: a quoted name or a number, and `]`.
-    fn bracket(&mut self) -> Result<Step, Malformed> {
+    /// After `[`: a quoted name, a number or a key, and `]`.
+    fn bracket(&mut self, is_key: bool) -> Result<Step, Malformed> {
         const EXPECTED: &str = "a name in quotes, or a number";
         let start = self.at;
         let step = match self.rest().chars().next() {
@@ -247,6 +251,10 @@ impl<'a> Parser<'a> {
                 let Ok(number) = number else { return Err(self.unexpected(EXPECTED, "the number is too large")) };
                 self.at += length;
                 Step::Index(number as usize, start..self.at)
+            }
+            Some(next) if !is_key && next.is_ascii_alphabetic() => {
+                let path = self.path(true)?;
+                Step::Key(Word { text: self.text[path.range.clone()].to_owned(), range: path.range })
             }
             _ => return Err(self.unexpected(EXPECTED, "for example `request.header[\"x-api-key\"]`, `vars.list[0]`")),
         };
@@ -304,6 +312,7 @@ mod tests {
                         .map(|step| match step {
                             Step::Name(word) => format!("/{}", word.text),
                             Step::Index(number, _) => format!("#{number}"),
+                            Step::Key(word) => format!("@{}", word.text),
                         })
                         .collect();
                     let json = path.json.as_ref().map(|j| format!(" json {}", j.text)).unwrap_or_default();
@@ -328,6 +337,8 @@ mod tests {
             ("${request.header[\"x y\"]}", "(request/header/x y)"),
             ("${vars['a}b'][0].c}", "(vars/a}b#0/c)"),
             ("${a.b}${c.d}", "(a/b)(c/d)"),
+            ("${kps.a[b.c].d ?? e}", "(kps/a@b.c/d else <e>)"),
+            ("${kps.a[b.c[\"d e\"][0]]}", "(kps/a@b.c[\"d e\"][0])"),
             ("${x ??}", "(x else )"),
             ("${x?? }", "(x else )"),
             ("${x ?? text here }", "(x else <text here>)"),
@@ -360,6 +371,9 @@ mod tests {
             ("${a[}", 4..5, "expected a name in quotes, or a number, found `}`"),
             ("${a[\"b]}", 4..5, "this name has no closing quote"),
             ("${a[\"b\"}", 7..8, "expected `]`, found `}`"),
+            ("${a[b", 5..5, "expected `]`, found the end of the text"),
+            ("${a[b[c]]}", 6..7, "expected a name in quotes, or a number, found `c`"),
+            ("${a[b:$.c]}", 5..6, "expected `]`, found `:`"),
             ("${a[99999999999]}", 4..5, "expected a name in quotes, or a number, found `9`"),
             ("${a:$.b", 4..7, "this JSONPath has no end"),
             ("${a ?? b", 0..8, "this selector has no end"),

@@ -305,6 +305,7 @@ fn name<'a>(path: &'a Path, source: &Source<'_>, optional: bool, lists: bool) ->
     let steps = path.steps.iter().map(|step| match step {
         Step::Name(word) => (NameStep::Name(&word.text), source.span(word.range.clone())),
         Step::Index(index, range) => (NameStep::Index(*index), source.span(range.clone())),
+        Step::Key(word) => (NameStep::Key(word.text.as_str().into()), source.span(word.range.clone())),
     });
     Name {
         root: (&path.root.text, source.span(path.root.range.clone())),

@@ -1,15 +1,18 @@
 //! From a name to what it reads: once, when a policy is loaded.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-use super::JsonPath;
 use super::access::{Accessor, Inner, JsonQuery, Lacks, Parameter, Tail};
+use super::{Dynamic, JsonPath};
+use crate::attribute::Slot;
 use crate::diagnostic::{Code, Diagnostics, Problem, Span, codes};
-use crate::filter::BuildContext;
+use crate::filter::{BuildContext, LookUp};
 use crate::outcome::MISSING_VALUE;
 use crate::ports::VALUE;
 use crate::reader::did_you_mean;
-use crate::settings::Spanned;
+use crate::settings::{Literal, Spanned};
 use crate::value::{Type, Value};
 
 /// The roots that the engine itself knows; the filter library's attributes are more.
@@ -51,10 +54,12 @@ pub(crate) struct Name<'a> {
     pub(crate) lists: bool,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum NameStep<'a> {
     Name(&'a str),
     Index(usize),
+    /// The name of what gives the key, as it is written.
+    Key(Arc<str>),
 }
 
 /// What a name reads, and of which type that is, where it is known.
@@ -84,6 +89,10 @@ pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Reso
             "",
         ));
     }
+    if let (Some((_, span)), false) = (name.key(), name.root.0 == "kps") {
+        let help = "a value is kept in a variable first, or taken apart in CEL; names stand in quotes: `[\"name\"]`";
+        return Err(name.error(cx, *span, codes::SELECTOR, "a key in brackets can stand after `kps.NAME` only", help));
+    }
     let resolved = by_root(name, cx)?;
     let Lacks { absent, malformed } = resolved.accessor.lacks();
     if !name.optional {
@@ -107,7 +116,7 @@ fn by_root(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagn
             name.tail(cx, 0, Type::Int)?;
             Ok(Resolved::new(Accessor::Now, Type::Int))
         }
-        "kps" => Err(name.not_yet(cx, "`kps` selectors", "keep the values in `[values]` of node.toml until then")),
+        "kps" => row(name, cx),
         other => attribute(other, name, cx),
     }
 }
@@ -203,6 +212,48 @@ fn input(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnos
     let tail = name.tail(cx, 1, of)?;
     let of = if tail.is_empty() { of } else { Type::Any };
     Ok(Resolved::new(Accessor::Input { name: field.into(), tail }, of))
+}
+
+/// A column of a row of a key property store, or the whole row: a look-up that the step makes before it runs.
+fn row(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
+    const EXAMPLE: &str = "`kps.partners[client.id].limit`, `kps.partners[\"acme\"].limit`";
+    let store = Spanned::new(name.steps.first().map_or(name.span, |(_, span)| *span), name.any_field(cx, EXAMPLE)?);
+    let Some((step, span)) = name.steps.get(1) else {
+        let message = format!("`{}` needs a key", name.written(1));
+        return Err(name.error(cx, name.span, codes::SELECTOR, message, format!("for example {EXAMPLE}")));
+    };
+    // Where there is a default, a key that is absent is a row that is absent.
+    let default = if name.optional { " ??" } else { "" };
+    let key = match step {
+        NameStep::Name(text) => text.replace("${", "$${"),
+        NameStep::Index(number) => number.to_string(),
+        NameStep::Key(path) => format!("${{{path}{default}}}"),
+    };
+    let key = Dynamic { literal: Spanned::new(*span, Literal::Text(key)), of: PhantomData };
+    let column = match name.steps.get(2) {
+        Some((NameStep::Name(column), span)) => Some(Spanned::new(*span, *column)),
+        Some((_, span)) => {
+            let message = format!("`{}` needs the name of a column", name.written(2));
+            return Err(name.error(cx, *span, codes::SELECTOR, message, format!("for example {EXAMPLE}")));
+        }
+        None => None,
+    };
+    let Some(look_up) = cx.shared.library.look_up else {
+        return Err(name.error(cx, name.span, codes::SELECTOR, "nothing is looked up here", ""));
+    };
+    // The same row is read once, however many of its columns a step uses.
+    let row = name.written(2);
+    let slot = cx.layout.slot(&row);
+    let wanted = LookUp { store, key, column, slot: Slot::new(slot) };
+    let found = look_up(cx, &wanted)?;
+    let of = found.of;
+    if cx.look_ups.iter().all(|(known, _)| *known != row) {
+        cx.look_ups.push((row, found.filter));
+    }
+    let tail = name.tail(cx, 2, Type::Map)?;
+    name.tail(cx, 3, of)?;
+    let of = if name.steps.len() > 3 { Type::Any } else { of };
+    Ok(Resolved::new(Accessor::Row { slot, tail }, of))
 }
 
 fn failure(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnostics> {
@@ -303,9 +354,14 @@ impl<'a> Name<'a> {
     pub(crate) fn words(&self) -> Vec<&'a str> {
         let steps = self.steps.iter().map_while(|(step, _)| match step {
             NameStep::Name(name) => Some(*name),
-            NameStep::Index(_) => None,
+            NameStep::Index(_) | NameStep::Key(_) => None,
         });
         std::iter::once(self.root.0).chain(steps).collect()
+    }
+
+    /// The first key in brackets.
+    fn key(&self) -> Option<&(NameStep<'a>, Span)> {
+        self.steps.iter().find(|(step, _)| matches!(step, NameStep::Key(_)))
     }
 
     /// What was written up to this step, for messages.
@@ -316,6 +372,7 @@ impl<'a> Name<'a> {
                 NameStep::Name(name) if super::grammar::is_plain_name(name) => text.extend([".", name]),
                 NameStep::Name(name) => text.push_str(&format!("[\"{name}\"]")),
                 NameStep::Index(index) => text.push_str(&format!("[{index}]")),
+                NameStep::Key(path) => text.push_str(&format!("[{path}]")),
             }
         }
         text
@@ -347,6 +404,7 @@ impl<'a> Name<'a> {
                 let name = match step {
                     NameStep::Name(name) => (*name).to_owned(),
                     NameStep::Index(index) => format!("[{index}]"),
+                    NameStep::Key(path) => format!("[{path}]"),
                 };
                 let help = match did_you_mean(&name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{before}.{near}`?"),
@@ -414,6 +472,8 @@ impl<'a> Name<'a> {
                 // JSON's escapes are those of JSONPath in double quotes.
                 NameStep::Name(name) => text.push_str(&format!("[{}]", serde_json::Value::from(*name))),
                 NameStep::Index(index) => text.push_str(&format!("[{index}]")),
+                // Refused before.
+                NameStep::Key(_) => {}
             }
         }
         text
@@ -428,9 +488,10 @@ impl<'a> Name<'a> {
         }
         Ok(rest
             .iter()
-            .map(|(step, _)| match step {
-                NameStep::Name(name) => Inner::from(*name),
-                NameStep::Index(index) => Inner::Index(*index),
+            .filter_map(|(step, _)| match step {
+                NameStep::Name(name) => Some(Inner::from(*name)),
+                NameStep::Index(index) => Some(Inner::Index(*index)),
+                NameStep::Key(_) => None,
             })
             .collect())
     }
@@ -445,7 +506,7 @@ mod tests {
     fn every_word_is_explained() {
         // Words of a later version are known, so that they can be refused.
         let own = |words: &[&'static str]| -> Vec<&'static str> {
-            words.iter().copied().filter(|word| !["kps", "cert"].contains(word)).collect()
+            words.iter().copied().filter(|word| *word != "cert").collect()
         };
         let explained = |root: &str| {
             let root = vocabulary::ROOTS.iter().find(|known| known.name == root).unwrap();

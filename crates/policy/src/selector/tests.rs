@@ -50,8 +50,14 @@ static TOKEN: Key<Token> = Key::new(
     ],
 );
 
-const LIBRARY: Library =
-    Library { filters: &[], attributes: &[&TOKEN as &dyn Attribute], plain: &Plain, lints: &[], settings: &[] };
+const LIBRARY: Library = Library {
+    filters: &[],
+    attributes: &[&TOKEN as &dyn Attribute],
+    plain: &Plain,
+    look_up: None,
+    lints: &[],
+    settings: &[],
+};
 
 struct Nothing;
 impl Resources for Nothing {
@@ -98,6 +104,7 @@ impl Bench {
             place: Place { file: file.clone(), span: Default::default() },
             id: String::new(),
             effects: Effects::default(),
+            look_ups: Vec::new(),
             inputs: &inputs,
             repeated_refused: self.repeated_refused,
         };
@@ -470,9 +477,18 @@ fn what_is_refused_at_load() {
         ("'${input.mesage}'", "1:14-20 P0209 this policy declares no input `mesage` (did you mean `message`?)"),
         ("'${values.domian}'", "1:15-21 P0112 there is no value `domian` (did you mean `domain`?)"),
         ("'${values.list[9]}'", "1:8-22 P0112 the value `list` has nothing of this name"),
+        ("'${kps.t[\"k\"].f}'", "1:8-20 P0110 nothing is looked up here"),
         (
-            "'${kps.t[\"k\"].f}'",
-            "1:8-20 P0004 this version does not know `kps` selectors yet (keep the values in `[values]` of node.toml until then)",
+            "'${kps.t}'",
+            "1:8-13 P0110 `kps.t` needs a key (for example `kps.partners[client.id].limit`, `kps.partners[\"acme\"].limit`)",
+        ),
+        (
+            "'${kps.t[path.id][0]}'",
+            "1:23-24 P0110 `kps.t[path.id]` needs the name of a column (for example `kps.partners[client.id].limit`, `kps.partners[\"acme\"].limit`)",
+        ),
+        (
+            "'${vars.a[path.id]}'",
+            "1:15-22 P0110 a key in brackets can stand after `kps.NAME` only (a value is kept in a variable first, or taken apart in CEL; names stand in quotes: `[\"name\"]`)",
         ),
         (
             "'${request.cert.subject}'",

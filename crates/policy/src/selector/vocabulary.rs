@@ -31,6 +31,11 @@ pub const ROOTS: &[Root] = &[
     Root { name: "values", doc: "A value of `[values]` in node.toml: what differs between environments.", fields: &[] },
     Root { name: "node", doc: "The node that runs the policy.", fields: &[("name", "The node's name.")] },
     Root { name: "now", doc: "The time, in seconds since 1970.", fields: &[] },
+    Root {
+        name: "kps",
+        doc: "A row of a key property store, or a column of it: `kps.NAME[KEY].COLUMN`, where the key is another selector's name or a text in quotes. The row is looked up before the filter runs.",
+        fields: &[],
+    },
 ];
 
 const REQUEST: &[(&str, &str)] = &[

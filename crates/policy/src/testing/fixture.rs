@@ -10,7 +10,7 @@
 //! #   fn build(&self, cx: &mut BuildContext<'_>) -> Result<HelloFilter, Diagnostics> { cx.answers(Answers::Always); Ok(HelloFilter) } }
 //! # impl Filter for HelloFilter { async fn run(&self, x: &mut Exchange) -> Result<Outcome, Abort> {
 //! #   let mut response = Response::new(http::StatusCode::OK); response.body = String::from("hello").into(); x.answer(response) } }
-//! const LIBRARY: Library = Library { filters: &[&[FilterKind::of::<Hello>()]], attributes: &[], plain: &Plain, lints: &[], settings: &[] };
+//! const LIBRARY: Library = Library { filters: &[&[FilterKind::of::<Hello>()]], attributes: &[], plain: &Plain, look_up: None, lints: &[], settings: &[] };
 //! let ran = Fixture::new(LIBRARY).policy("hello", "route = '/hello'\n[[filter]]\nuse = 'hello'").get("/hello");
 //! assert_eq!((ran.status, ran.text()), (200, "hello"));
 //! assert_eq!(ran.path(), ["hello:answered"]);

@@ -40,6 +40,7 @@ pub(crate) const LAB: Library = Library {
     ]],
     attributes: &[&CLIENT as &dyn Attribute],
     plain: &Plain,
+    look_up: None,
     lints: &[],
     settings: &[],
 };

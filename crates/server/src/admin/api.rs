@@ -13,11 +13,14 @@
 //! | `DELETE /clients/ID` | | [`Done`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
 //!
 //! Everything that is refused is a [`Refusal`] with its status. What holds a secret or a token has no `Debug`: it cannot slip into a
 //! log.
+
+pub mod kps;
 
 use std::collections::BTreeMap;
 
@@ -114,9 +117,92 @@ pub struct Status {
     pub sources: Vec<SourceView>,
     /// Stores in use and their sources.
     pub stores: BTreeMap<String, String>,
+    /// Stores that move.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MoveView>,
     /// The last load that was refused, where it came after the generation that serves: its files are on disk now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedView>,
+}
+
+/// A store that moves from one data source to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveView {
+    /// The store.
+    pub store: String,
+    /// `next` or `previous`.
+    pub step: String,
+    /// The source that has the records.
+    pub from: String,
+    /// The source that gets them.
+    pub to: String,
+    /// Whether nothing counts any more in the source that had them: `previous` can be taken out.
+    pub empty: bool,
+}
+
+/// What came of copying one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedTable {
+    /// The store.
+    pub store: String,
+    /// The table.
+    pub table: String,
+    /// Whether both sides agree, and nothing is left that was to be handed over.
+    pub ok: bool,
+    /// Rows that were written.
+    pub copied: u64,
+    /// Copies that were taken away, since what they were of is gone.
+    pub dropped: u64,
+    /// Rows that the new source has as its own.
+    pub own: u64,
+    /// Rows that were handed over, where the store moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<u64>,
+    /// Rows that still count in the source that had them, though all were to be handed over.
+    pub left: u64,
+    /// What was compared, in the source that had the records.
+    pub from: TableSum,
+    /// The same in the one that got them.
+    pub to: TableSum,
+    /// Rows that differ.
+    pub differ: u64,
+    /// The first of them, by their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
+}
+
+/// A backup that was made, or put in place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// The source.
+    pub source: String,
+    /// The file that was made.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The version of the schema in it.
+    pub schema: u32,
+}
+
+/// How many rows were compared, and their digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSum {
+    /// Rows.
+    pub rows: u64,
+    /// SHA-256 over key, expiry, index columns and record of each, in the order of the keys.
+    pub digest: String,
+}
+
+/// What is being done while records are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopyStep {
+    /// Rows are copied.
+    Copy,
+    /// Both sides are compared.
+    Verify,
+    /// Rows are handed over.
+    HandOver,
 }
 
 /// A generation.

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod client;
+mod oag;
 mod server;
 mod status;
 mod token;

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::api::{Refusal, RefusalKind, ReloadOutcome, Reloaded};
-use super::{status, work};
+use super::{oag, status, work};
 use crate::audit::Audit;
 use crate::listen::{Connections, Opened, Stream, receive_body};
 use crate::node::Node;
@@ -27,8 +27,11 @@ use crate::records;
 use crate::reload::Trigger;
 use crate::tasks;
 
-/// More than any request here holds.
+/// More than any request here holds, but for one that puts rows.
 const LARGEST: usize = 64 * 1024;
+
+/// More than a request that puts rows holds.
+const LARGEST_ROWS: usize = 2 * 1024 * 1024;
 
 /// How long the head of a request may take, also of the next one on a connection, how long its body may pause, and how long an
 /// answer may lie there without being read.
@@ -47,7 +50,7 @@ pub(crate) struct Admin {
     registry: prometheus_client::registry::Registry,
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Admin {
     pub(crate) fn new(node: Arc<Node>, token: String, address: SocketAddr, audit: Audit) -> Arc<Admin> {
@@ -107,10 +110,19 @@ impl Admin {
             return refuse(RefusalKind::Unauthorized, "the admin address asks for its token", Some(help));
         }
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let body = match Limited::new(receive_body(body, PATIENCE), LARGEST).collect().await {
+        let largest =
+            if matches!(segments.as_slice(), ["kps", ..] | ["api", "kps", ..]) { LARGEST_ROWS } else { LARGEST };
+        let body = match Limited::new(receive_body(body, PATIENCE), largest).collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
         };
+        if let ["api", "kps", path @ ..] = segments.as_slice() {
+            let opened = self.node.generation.load().stores.clone();
+            return match records::Stores::of(&opened, self.node.environment.clone(), self.audit.clone()) {
+                Ok(stores) => oag::answer(&stores, &parts.method, path, &parts.headers, &body).await,
+                Err(refusal) => refused(&refusal),
+            };
+        }
         self.route(&parts.method, &segments, parts.uri.query(), &body).await
     }
 
@@ -168,7 +180,7 @@ impl Admin {
                 let purge = async { Ok(work::purge(&generation.stores, &node.environment).await) };
                 outcome(self.audit.change("store purge", "", purge).await)
             }
-            (_, ["clients", ..] | ["tokens", _]) => {
+            (_, ["clients" | "kps", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
@@ -244,6 +256,7 @@ async fn on_records(
             Ok(request) => outcome(stores.revoke_tokens(&request).await),
             Err(refusal) => refused(&refusal),
         },
+        (_, ["kps", path @ ..]) => on_rows(stores, method, path, query, body).await,
         (
             _,
             ["clients"]
@@ -255,7 +268,44 @@ async fn on_records(
     }
 }
 
-fn wrong_method() -> Answer {
+/// Rows of key property stores.
+async fn on_rows(stores: &records::Stores, method: &Method, path: &[&str], query: Option<&str>, body: &[u8]) -> Answer {
+    match (method.as_str(), path) {
+        ("GET", []) => json(StatusCode::OK, &stores.list_kps()),
+        ("GET", [name]) => match work::page(query) {
+            Ok((after, limit)) => outcome(stores.list_rows(&work::decoded(name), after.as_deref(), limit).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", [name]) => match read(body) {
+            Ok(request) => outcome(stores.put_rows(&work::decoded(name), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", [name, "restore"]) => match read(body) {
+            Ok(rows) => outcome(stores.restore_rows(&work::decoded(name), rows).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", [name, "reencrypt"]) => match read(body) {
+            Ok(request) => outcome(stores.reencrypt_rows(&work::decoded(name), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("GET", [name, key]) => {
+            let asks =
+                |what: &str| query.unwrap_or_default().split('&').any(|pair| pair.strip_suffix("=true") == Some(what));
+            let (name, key) = (work::decoded(name), work::decoded(key));
+            outcome(stores.get_row(&name, &key, asks("second"), asks("open")).await)
+        }
+        ("DELETE", [name, key]) => outcome(stores.delete_row(&work::decoded(name), &work::decoded(key)).await),
+        (_, [] | [_] | [_, _]) => wrong_method(),
+        _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
+    }
+}
+
+/// An answer without a body.
+pub(super) fn nothing(status: StatusCode) -> Answer {
+    text(status, "application/json", String::new())
+}
+
+pub(super) fn wrong_method() -> Answer {
     refuse(RefusalKind::MethodNotAllowed, "another method is meant for this", None)
 }
 
@@ -271,7 +321,7 @@ fn host_is_ours(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
-fn read<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Refusal> {
+pub(super) fn read<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Refusal> {
     serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(|why| Refusal {
         kind: RefusalKind::Invalid,
         message: format!("the body is not what this needs: {why}"),
@@ -290,11 +340,11 @@ fn refuse(kind: RefusalKind, message: &str, help: Option<&str>) -> Answer {
     refused(&Refusal { kind, message: message.to_owned(), help: help.map(str::to_owned) })
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+pub(super) fn refused(refusal: &Refusal) -> Answer {
     json(refusal.kind.status(), refusal)
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     match serde_json::to_string(value) {
         Ok(body) => text(status, "application/json", body),
         Err(_) => {

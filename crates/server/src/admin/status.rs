@@ -1,8 +1,10 @@
 //! What `portcullis status` shows: from the same generation that requests live in.
 
 use policy::diagnostic::render;
+use store::mapping::Move;
+use store::moving::Phase;
 
-use super::api::{GenerationView, ListenerView, RefusedView, SourceView, Status};
+use super::api::{GenerationView, ListenerView, MoveView, RefusedView, SourceView, Status};
 use crate::node::Node;
 
 /// How the node is now.
@@ -35,6 +37,17 @@ pub(crate) fn status(node: &Node) -> Status {
         listeners: listeners.collect(),
         sources: sources.collect(),
         stores: in_use.map(|(name, _, source)| (name.to_owned(), source.to_owned())).collect(),
+        moves: stores.moves().map(|moving| view(node, &moving)).collect(),
         refused: node.refused().as_ref().map(|r| RefusedView { at: r.at, text: render(&r.diagnostics, false) }),
+    }
+}
+
+fn view(node: &Node, moving: &Move) -> MoveView {
+    MoveView {
+        store: moving.store.clone(),
+        step: String::from(if moving.phase == Phase::Next { "next" } else { "previous" }),
+        from: moving.old.name().to_owned(),
+        to: moving.new.name().to_owned(),
+        empty: node.is_emptied(moving),
     }
 }

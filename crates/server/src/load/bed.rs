@@ -10,10 +10,9 @@ use policy::compile::{Compiled, Input, NodeFacts};
 use policy::filter::{Keeper, Library};
 use policy::reader::Files;
 use policy::testing::{Stage, Test};
-use store::Kind;
 
 use super::outside::Recorder;
-use super::world::TestWorld;
+use super::world::{Shape, TestWorld, shape};
 use super::{Draft, facts};
 use crate::options::Options;
 use crate::testing::TestOutcome;
@@ -27,7 +26,7 @@ pub(crate) struct TestBed {
     outside: Arc<Recorder>,
     facts: NodeFacts,
     library: Library,
-    stores: Vec<(String, Kind)>,
+    stores: Shape,
     upstreams: Vec<String>,
     /// Where the draft was compiled against a world already.
     ready: Mutex<Option<Stage<TestWorld>>>,
@@ -63,7 +62,7 @@ impl TestBed {
             outside: draft.reading.outside.clone(),
             facts: facts(&draft.reading.settings, None),
             library: options.library,
-            stores: draft.stores.stores().map(|(name, kind, _)| (name.to_owned(), kind)).collect(),
+            stores: shape(&draft.stores),
             upstreams: draft.upstreams.keys().cloned().collect(),
         };
         (bed, problems)

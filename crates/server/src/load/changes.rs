@@ -1,14 +1,19 @@
 //! What a load changes, section by section: what `reload` prints.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::{Diagnostics, Value};
-use store::mapping::Moved;
+use store::mapping::{Move, Moved};
+use store::moving::{Phase, Remains};
 
 use super::{Draft, Generation};
 use crate::admin::api::Change;
 use crate::settings::{NodeSettings, StoreSettings};
+
+/// How long it is looked whether an old source still has records.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The changes of a draft against the generation that serves.
 pub(crate) fn changes(before: &Generation, draft: &Draft) -> Vec<Change> {
@@ -28,10 +33,59 @@ pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnost
     let mut warnings = Diagnostics::new();
     for Moved { store, from, to } in moved {
         let message = format!("store `{store}` is now in `{to}`: its records in `{from}` stay behind");
-        let help = match store.as_str() {
-            "clients" => "register the clients anew, or go back to the source before",
-            _ => "what was kept there is unknown from now on; go back to the source before to find it again",
+        let help = format!(
+            "to take them along, write `previous = \"{from}\"` beside `source` in `[store.{store}]`, as long as `[source.{from}]` is there"
+        );
+        let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
+        warnings.push(match settings.store_place(store) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        });
+    }
+    warnings
+}
+
+/// P0403: records that count and stay behind, since `previous` was taken out before all had been handed over. `empty`: what the node
+/// knows already.
+pub(crate) async fn left_early(
+    ended: Vec<Move>,
+    settings: &StoreSettings,
+    empty: impl Fn(&Move) -> bool,
+) -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    for moving in ended.into_iter().filter(|moving| !empty(moving)) {
+        let (store, from, to) = (&moving.store, moving.old.name(), moving.new.name());
+        let remains = Remains::new(moving.old.clone(), moving.kind.tables().to_vec()).any();
+        let message = match tokio::time::timeout(LOOK, remains).await {
+            Ok(Ok(false)) => continue,
+            Ok(Ok(true)) => format!("store `{store}` moves no longer: what `{from}` still has of it stays behind"),
+            Ok(Err(_)) | Err(_) => {
+                format!("store `{store}` moves no longer, and whether `{from}` still has records of it is not known")
+            }
         };
+        let help = format!(
+            "write `previous = \"{from}\"` again, and `portcullis store copy --from {from} --to {to} {store}`, or wait until all there has expired"
+        );
+        let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
+        warnings.push(match settings.store_place(store) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        });
+    }
+    warnings
+}
+
+/// P0403: records that were left behind in the new source by an earlier mapping, and count from now on.
+pub(crate) async fn found_there(begun: Vec<Move>, settings: &StoreSettings) -> Diagnostics {
+    let mut warnings = Diagnostics::new();
+    for moving in begun {
+        let found = Remains::new(moving.new.clone(), moving.kind.tables().to_vec()).any_own();
+        if !matches!(tokio::time::timeout(LOOK, found).await, Ok(Ok(true))) {
+            continue;
+        }
+        let (store, to) = (&moving.store, moving.new.name());
+        let message = format!("`{to}` has records of store `{store}` already: they count from now on");
+        let help = "right where another node is a step further; where they are from another time, go back a step and delete them first";
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
         warnings.push(match settings.store_place(store) {
             Some(place) => problem.at(place),
@@ -79,9 +133,28 @@ fn stores(old: &StoreSettings, new: &StoreSettings, moved: &[Moved], changes: &m
         changes.push(change("stores", format!("store.{}", moved.store), format!("now on source {}", moved.to)));
     }
     let kinds = |settings: &StoreSettings| -> BTreeMap<String, store::Kind> {
-        settings.mapping.stores().into_iter().map(|(name, (kind, _))| (name.to_owned(), kind)).collect()
+        let stores = settings.mapping.stores().into_iter().filter(|(_, (kind, _))| *kind != store::Kind::Kps);
+        stores.map(|(name, (kind, _))| (name.to_owned(), kind)).collect()
     };
+    let (old_kps, new_kps) = (&old.mapping.kps, &new.mapping.kps);
+    compare("stores", "", old_kps, new_kps, changes);
     compare("stores", "store.", &kinds(old), &kinds(new), changes);
+    let moves = |settings: &StoreSettings| -> BTreeMap<String, _> {
+        let stores = settings.mapping.stores.iter();
+        stores.filter_map(|(name, store)| Some((name.clone(), store.moving.clone()?))).collect()
+    };
+    let (before, now) = (moves(old), moves(new));
+    for (name, (phase, other)) in now.iter().filter(|(name, moving)| before.get(*name) != Some(*moving)) {
+        let source = new.mapping.stores().get(name.as_str()).map_or("", |(_, source)| *source).to_owned();
+        let how = match phase {
+            Phase::Next => format!("makes ready to move from {source} to {other}"),
+            Phase::Previous => format!("moves from {other} to {source}"),
+        };
+        changes.push(change("stores", format!("store.{name}"), how));
+    }
+    for name in before.keys().filter(|name| !now.contains_key(*name)) {
+        changes.push(change("stores", format!("store.{name}"), "moves no longer"));
+    }
 }
 
 fn node(old: &NodeSettings, new: &NodeSettings, changes: &mut Vec<Change>) {

@@ -12,6 +12,7 @@ use store::mapping::Opened;
 use super::outside::Recorder;
 use super::{Draft, Reading};
 use crate::admin::api::Change;
+use crate::cluster::common_files;
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::settings::Settings;
 use crate::upstream::HttpUpstream;
@@ -56,6 +57,8 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     /// Of what it was made of.
     pub(crate) fingerprint: Fingerprint,
+    /// A hash of the files that the nodes of a cluster have in common.
+    pub(crate) common: String,
     /// When it was taken up, Unix seconds.
     pub(crate) since: u64,
     /// Its policies.
@@ -108,6 +111,7 @@ impl Generation {
         Generation {
             number: taken.number,
             fingerprint,
+            common: common_files(&files),
             since: taken.since,
             policies: policies.collect(),
             no_policy: ServedPolicy { name: Arc::from(""), metrics: metrics.no_policy() },

@@ -10,6 +10,7 @@ use policy::settings::{Duration, Literal, Spanned};
 use policy::testing::{Given, Named, OrCase};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use store::kps::Columns;
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes, Secret, credential};
 use store::record::{ClientSecret, Introspects};
@@ -35,6 +36,9 @@ pub struct GivenTable {
     /// Access tokens that were issued, in every store of access tokens.
     #[serde(default)]
     pub(super) tokens: Vec<GivenToken>,
+    /// Rows of key property stores, by the names of the stores: `[[given.kps.partners]]`.
+    #[serde(default)]
+    pub(super) kps: Named<Vec<Spanned<Columns>>>,
     /// What upstreams answer, by their names; one that is not named cannot be reached. A list is one answer for each request, in order.
     #[serde(default)]
     pub(super) upstreams: Named<GivenAnswers>,

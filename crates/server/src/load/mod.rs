@@ -30,7 +30,7 @@ use store::mapping::{Mapping, Opened};
 
 pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
-pub(crate) use self::changes::{changes, left_behind};
+pub(crate) use self::changes::{changes, found_there, left_behind, left_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
@@ -174,9 +174,8 @@ impl Draft {
     /// the files is the same.
     pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
         let things = |stores: &Opened, upstreams: &Upstreams| {
-            let stores: Vec<_> = stores.stores().map(|(name, kind, _)| (name.to_owned(), kind)).collect();
             let upstreams: Vec<_> = upstreams.keys().cloned().collect();
-            let (world, things) = TestWorld::new(&stores, &upstreams);
+            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams);
             (things, Some(world))
         };
         Draft::with_things(things, compile, reading, options, before)
@@ -225,7 +224,8 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
     let opened = Opened::new(&settings.stores.mapping, &options.dir, previous).or_else(|_| {
         let stores = settings.stores.mapping.stores.iter();
         let stores = stores.map(|(name, store)| (name.clone(), store::mapping::StoreMapping::new(store.kind, None)));
-        let stand_in = Mapping { stores: stores.collect(), ..Mapping::in_memory() };
+        let kps = settings.stores.mapping.kps.clone();
+        let stand_in = Mapping { stores: stores.collect(), kps, ..Mapping::in_memory() };
         Opened::new(&stand_in, &options.dir, None)
     });
     match opened.or_else(|_| Opened::new(&Mapping::in_memory(), &options.dir, None)) {

@@ -103,6 +103,10 @@ impl Outside for Recorder {
         answer
     }
 
+    fn open_to_others(&self, path: &str) -> bool {
+        self.inner.open_to_others(path)
+    }
+
     fn clear_secrets(&self) -> bool {
         self.inner.clear_secrets()
     }

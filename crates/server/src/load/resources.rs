@@ -23,6 +23,7 @@ impl Resources for Things {
         match kind {
             STORE => match self.stores.get(name) {
                 Some(store) => Ok(Arc::new(store.clone())),
+                None if name.starts_with("kps.") => Err(unknown_kps(name, self.stores.keys())),
                 None => Err(unknown(codes::STORE, "store", name, self.stores.keys(), "stores/stores.toml")),
             },
             UPSTREAM => match self.upstreams.get(name) {
@@ -31,6 +32,16 @@ impl Resources for Things {
             },
             _ => Err(Problem::error(codes::BAD_VALUE, format!("there is no {kind} in this version"))),
         }
+    }
+}
+
+fn unknown_kps<'a>(whole: &str, known: impl Iterator<Item = &'a String>) -> Problem {
+    let own = |name: &'a str| name.strip_prefix("kps.");
+    let name = whole.trim_start_matches("kps.");
+    let problem = Problem::error(codes::STORE, format!("there is no key property store `{name}`"));
+    match did_you_mean(name, known.filter_map(|name| own(name))) {
+        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+        None => problem.with_help(format!("declare `[kps.{name}]` in stores/stores.toml")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! still. It is arranged anew for every test.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
 use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
+use store::kps::{KpsError, Mode, Put};
+use store::mapping::{Mapping, Opened};
 use store::oauth::{ClientId, GrantId};
+use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, Clients, Kind, StoreError, StoreHandle, tables};
+use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
 
 use super::canned::Canned;
 use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
@@ -24,11 +28,27 @@ use crate::listen;
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
 
+/// The stores there are, by their names: their kinds, and what key property stores hold.
+pub(super) type Shape = BTreeMap<String, (Kind, Option<Arc<kps::Settings>>)>;
+
+/// The shape of these stores.
+pub(super) fn shape(stores: &Opened) -> Shape {
+    let kps = |name: &str| match stores.store(name) {
+        Some(StoreHandle::Kps(store)) => Some(store.settings().clone()),
+        _ => None,
+    };
+    stores.stores().map(|(name, kind, _)| (name.to_owned(), (kind, kps(name)))).collect()
+}
+
 /// The world.
 pub(crate) struct TestWorld {
     stores: BTreeMap<String, (Kind, Arc<Slate>)>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
+    /// Key property stores, by their own names.
+    kps: BTreeMap<String, Arc<Kps>>,
+    /// Seals with a key that goes with the world.
+    sealer: Arc<Sealer>,
     upstreams: BTreeMap<String, Arc<Canned>>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
@@ -40,26 +60,34 @@ pub(crate) struct TestWorld {
 
 impl TestWorld {
     /// With the stores of this mapping, in memory, and these upstreams; and what policies are to be compiled against.
-    pub(super) fn new(stores: &[(String, Kind)], upstreams: &[String]) -> (TestWorld, Things) {
+    pub(super) fn new(stores: &Shape, upstreams: &[String]) -> (TestWorld, Things) {
         let mut world = TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
+            kps: BTreeMap::new(),
+            sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
             given: Mutex::default(),
         };
-        let stores = stores.iter().map(|(name, kind)| (name.clone(), world.handle(name, *kind))).collect();
+        let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
+        let stores = stores.collect();
         let upstreams =
             world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
         (world, Things { stores, upstreams })
     }
 
-    fn handle(&mut self, name: &str, kind: Kind) -> StoreHandle {
+    fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
         let slate = Arc::new(Slate::default());
         self.stores.insert(name.to_owned(), (kind, slate.clone()));
+        if let Some(settings) = kps {
+            let kps = Arc::new(Kps::new(slate, settings.clone(), self.sealer.clone()));
+            self.kps.insert(settings.name.clone(), kps.clone());
+            return StoreHandle::Kps(kps);
+        }
         match kind {
             Kind::Clients => {
                 let clients = Arc::new(Clients::new(slate));
@@ -145,6 +173,23 @@ impl TestWorld {
             }
             self.put_token(given, spec, now).await?;
         }
+        self.put_rows(given, table, now).await
+    }
+
+    /// Rows of key property stores. One replaces that of its key which an earlier step gave.
+    async fn put_rows(&self, given: &Given, table: &GivenTable, now: u64) -> Result<(), Diagnostics> {
+        for (name, rows) in table.kps.entries() {
+            let Some(store) = self.kps.get(&name.value) else {
+                return Err(unknown(given, "kps", name, self.kps.keys()));
+            };
+            for row in &rows.value {
+                let put = Put { mode: Mode::Replace, ttl: None, now, id: [0; 16] };
+                store.put(row.value.clone(), &put).await.map_err(|why| match why {
+                    KpsError::Store(why) => problem(given, &why.to_string()),
+                    why => at(given, row.span, why.to_string(), "see `[kps.*]` in stores/stores.toml"),
+                })?;
+            }
+        }
         Ok(())
     }
 
@@ -185,6 +230,11 @@ impl TestWorld {
         let Some((kind, slate)) = self.stores.get(name) else {
             return Err(format!("there is no store `{name}`"));
         };
+        if let Some(kps) = name.strip_prefix("kps.").and_then(|name| self.kps.get(name)) {
+            let now = self.clock.unix_millis() / 1_000;
+            let rows = kps.list(None, usize::MAX, now).await.map_err(|why| why.to_string())?;
+            return Ok(rows.into_iter().map(|row| row.columns).collect());
+        }
         let table: &'static Table = match kind {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
             Kind::Clients => &tables::CLIENT,
@@ -243,7 +293,7 @@ fn unknown<'a>(
         None => format!(
             "declare `[{kind}.{}]` in {}",
             name.value,
-            if kind == "store" { "stores/stores.toml" } else { "node.toml" }
+            if kind == "upstream" { "node.toml" } else { "stores/stores.toml" }
         ),
     };
     at(given, name.span, format!("there is no {kind} `{}`", name.value), &help)

@@ -1,6 +1,7 @@
 //! Work on records: clients and tokens, the same whether the command line opens the stores itself or asks a running node.
 
 mod clients;
+mod kps;
 mod tokens;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Stores {
     pub clients: Arc<Clients>,
     /// Access tokens.
     pub access_tokens: Arc<AccessTokens>,
+    /// Key property stores.
+    kps: kps::KpsStores,
     environment: Environment,
     audit: Audit,
 }
@@ -41,7 +44,8 @@ impl Stores {
     /// Those of this mapping.
     pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, None);
-        for (name, ..) in opened.stores() {
+        let mut kps = kps::KpsStores::new();
+        for (name, _, source) in opened.stores() {
             match opened.store(name) {
                 Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
                     clients = Some(store.clone())
@@ -49,11 +53,14 @@ impl Stores {
                 Some(StoreHandle::AccessToken(store)) if access_tokens.is_none() || name == "access-token" => {
                     access_tokens = Some(store.clone());
                 }
+                Some(StoreHandle::Kps(store)) => {
+                    kps.insert(store.settings().name.clone(), (store.clone(), source.to_owned()));
+                }
                 _ => {}
             }
         }
         match (clients, access_tokens) {
-            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, environment, audit }),
+            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, kps, environment, audit }),
             _ => Err(invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
         }
     }

@@ -15,7 +15,8 @@ use super::gone::gone;
 use crate::admin::api::{ReloadOutcome, Reloaded};
 use crate::listen::Plan;
 use crate::load::{
-    Before, Draft, Fingerprint, Gate, Generation, Reading, TakenUp, changes, left_behind, open, run_tests,
+    Before, Draft, Fingerprint, Gate, Generation, Reading, TakenUp, changes, found_there, left_behind, left_early,
+    open, run_tests,
 };
 use crate::node::{Node, RefusedLoad};
 use crate::tasks;
@@ -192,6 +193,9 @@ impl Loads {
         }
         draft.reading.diagnostics.extend(found);
         draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
+        draft.reading.diagnostics.extend(found_there(draft.stores.begun(&before.stores), &settings.stores).await);
+        let (ended, empty) = (draft.stores.ended(&before.stores), |moving: &_| node.is_emptied(moving));
+        draft.reading.diagnostics.extend(left_early(ended, &settings.stores, empty).await);
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
         let Some(program) = draft.program.clone() else { return Err(refuse(draft.reading, Diagnostics::new())) };
         // It asks for what is outside again.

@@ -1,4 +1,5 @@
-//! The clients of a data source `file`: `[[client]]` in the file that its `path` names, written by hand.
+//! The clients of a data source `file`: `[[client]]` in the file that its `path` names, written by hand; `rows.rs` has the rows of key
+//! property stores in it.
 //!
 //! The words are those of `portcullis client add` and of a test's `given.clients`. The file is read with the settings, so what is wrong
 //! in it is told like what is wrong in them, and a running node whose file is broken serves on by what it has.
@@ -10,6 +11,7 @@ use policy::Diagnostics;
 use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{Document, Keys, Node, NodeKind, Outside, SecretError, Table, parse};
 use policy::settings::Spanned;
+use store::kps::Settings;
 use store::oauth::{ClientId, Scopes};
 use store::record::{ClientSecret, Introspects};
 use store::sources::file::Contents;
@@ -23,10 +25,17 @@ use crate::records::{check_grant, check_hash, check_id, check_known_method, chec
 const HASH: &str = "write `secret_hash = \"...\"`: `portcullis client hash` makes it";
 
 /// Reads the file at `path`, which stands at `named`, with its problems.
-pub(super) fn read(path: &str, named: &Place, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> Contents {
+/// `stores` are the key property stores that may have rows in it.
+pub(super) fn read(
+    path: &str,
+    named: &Place,
+    stores: &[&Settings],
+    outside: &dyn Outside,
+    diagnostics: &mut Diagnostics,
+) -> Contents {
     let read = text(path, outside).map_err(|problem| problem.at(named.clone()).into());
     match read.and_then(|text| parse(&Arc::new(SourceFile::new(path, text)))) {
-        Ok(document) => clients(&document, diagnostics),
+        Ok(document) => records(&document, stores, diagnostics),
         Err(problems) => {
             diagnostics.extend(problems);
             Contents::default()
@@ -37,7 +46,7 @@ pub(super) fn read(path: &str, named: &Place, outside: &dyn Outside, diagnostics
 fn text(path: &str, outside: &dyn Outside) -> Result<String, Problem> {
     let bytes = outside.content(path).map_err(|why| match why {
         SecretError::Missing => Problem::error(codes::MISSING_OUTSIDE, format!("there is no file `{path}`"))
-            .with_help("the path is relative to the configuration folder; an empty file has no clients"),
+            .with_help("the path is relative to the configuration folder; an empty file has no records"),
         SecretError::Unreadable(why) => {
             Problem::error(codes::UNREADABLE, format!("the file `{path}` cannot be read: {why}"))
                 .with_help("the node needs it: it holds the records of this data source")
@@ -48,9 +57,9 @@ fn text(path: &str, outside: &dyn Outside) -> Result<String, Problem> {
     })
 }
 
-fn clients(document: &Document, diagnostics: &mut Diagnostics) -> Contents {
+fn records(document: &Document, stores: &[&Settings], diagnostics: &mut Diagnostics) -> Contents {
     let mut keys = Keys::new(&document.file, &document.root);
-    let mut rows = Vec::new();
+    let mut rows = super::rows::read(&mut keys, &document.file, stores, diagnostics);
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for table in keys.tables("client").unwrap_or_default() {
         let Some((client, at)) = client(&document.file, table.value, diagnostics) else { continue };

@@ -1,9 +1,12 @@
 //! `node.toml` and `stores/stores.toml`, read and checked: every problem at its place, all at once.
 
 mod clients;
+mod encryption;
+mod kps;
 mod listener;
 mod log;
 mod node;
+mod rows;
 mod stores;
 mod tables;
 #[cfg(test)]
@@ -53,9 +56,13 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
         None => stores::built_in(),
     };
     diagnostics.extend(stores.as_ref().map(|document| allows.allow(document)).unwrap_or_default());
-    let stores = stores::read(stores.as_ref(), outside, &mut diagnostics);
+    let mut stores = stores::read(stores.as_ref(), outside, &mut diagnostics);
+    stores.mapping.encryption = node.encryption.clone();
     if node.cluster_nodes > 1 {
         stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
+        if document.as_ref().is_none_or(|document| document.root.get("encryption").is_none()) {
+            stores.refuse_encrypted(node_places.cluster_nodes.as_ref(), &mut diagnostics);
+        }
     }
     (Settings { node, stores, allows }, diagnostics)
 }

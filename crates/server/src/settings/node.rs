@@ -8,9 +8,10 @@ use policy::diagnostic::{Place, Problem, codes};
 use policy::reader::{Document, Keys, Outside};
 use policy::settings::ByteSize;
 use policy::{Diagnostics, Value};
+use store::seal::Encryption;
 
 use super::listener::{self, ListenerSettings};
-use super::{LogSettings, Within, log, not_yet, upstream, values};
+use super::{LogSettings, Within, encryption, log, not_yet, upstream, values};
 use crate::upstream::UpstreamSettings;
 
 /// The admin address where the file names none.
@@ -23,6 +24,8 @@ pub(crate) struct NodeSettings {
     pub(crate) name: String,
     /// `[cluster] nodes`.
     pub(crate) cluster_nodes: u32,
+    /// `[encryption]`.
+    pub(crate) encryption: Encryption,
     /// `[values]`, read.
     pub(crate) values: BTreeMap<String, Value>,
     /// The listeners, at least one.
@@ -83,6 +86,7 @@ impl Default for NodeSettings {
         NodeSettings {
             name: host_name(),
             cluster_nodes: 1,
+            encryption: Encryption::Own,
             values: BTreeMap::new(),
             listeners: vec![ListenerSettings::default_one()],
             admin: DEFAULT_ADMIN,
@@ -115,6 +119,11 @@ pub(super) fn read(
     if let Some(cluster) = keys.table("cluster") {
         cluster_nodes(within.inner(cluster.value), &mut node, &mut places, diagnostics);
     }
+    node.encryption = match keys.table("encryption") {
+        Some(table) => encryption::read(within.inner(table.value), diagnostics),
+        None if node.cluster_nodes > 1 => Encryption::Missing,
+        None => Encryption::Own,
+    };
     if let Some(table) = keys.table("values") {
         values::read(within.inner(table.value), &mut node.values, diagnostics);
     }
@@ -161,10 +170,7 @@ fn refuse_later_parts(keys: &mut Keys<'_>) {
             "leave it out: what a proxy before the gateway says of the client is then dropped, never believed";
         keys.push(not_yet("`trusted_proxies`", instead).at(keys.place_of(proxies.span)));
     }
-    for (name, instead) in [
-        ("encryption", "nothing in this version must be sealed: leave it out"),
-        ("tracing", "the access log and `/metrics` are there"),
-    ] {
+    for (name, instead) in [("tracing", "the access log and `/metrics` are there")] {
         if let Some(entry) = keys.entry(name) {
             keys.push(not_yet(&format!("`[{name}]`"), instead).at(keys.place_of(entry.name_span)));
         }

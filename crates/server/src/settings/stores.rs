@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{
@@ -10,17 +11,17 @@ use policy::reader::{
 use policy::{Diagnostic, Diagnostics};
 use serde::de::DeserializeOwned;
 use store::Kind;
+use store::cached::CacheSettings;
 use store::guard::FailurePolicy;
 use store::mapping::{self, Mapping, StoreMapping};
+use store::moving::Phase;
+use store::seal::Encryption;
 use store::sources::{ReadSettings, SourceSettings};
 
-use super::{Within, clients, not_yet};
+use super::{Within, clients, kps};
 
 /// The mapping of a folder without `stores/stores.toml`.
 const BUILT_IN: &str = "default = \"local\"\n\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n";
-
-/// Types of source that are designed and come later.
-const LATER: [&str; 1] = ["odbc"];
 
 /// The mapping, and the places that problems with it point to.
 pub(crate) struct StoreSettings {
@@ -28,8 +29,11 @@ pub(crate) struct StoreSettings {
     pub(crate) mapping: Mapping,
     /// The type of every source, as it is written.
     pub(crate) types: BTreeMap<String, String>,
+    /// Key property stores with an encrypted column, and where that is said.
+    encrypted: Vec<(String, Place)>,
     source_places: BTreeMap<String, Place>,
     store_places: BTreeMap<String, Place>,
+    moving_places: BTreeMap<String, Place>,
     default_place: Option<Place>,
 }
 
@@ -48,6 +52,10 @@ impl StoreSettings {
     pub(super) fn refuse_local(&self, nodes: u32, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
         let mut by_line: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
         for (store, source) in self.mapping.node_local() {
+            if source != self.source_of(store) {
+                self.refuse_local_move(store, source, nodes, cluster, diagnostics);
+                continue;
+            }
             let own = self.store_places.contains_key(store);
             // Stores on the default are mended by one line together; others each by their own.
             by_line.entry((own, if own { store } else { source })).or_default().push(store);
@@ -65,6 +73,46 @@ impl StoreSettings {
             };
             diagnostics.push(match cluster {
                 Some(place) => diagnostic.with_related(place.clone(), "several nodes"),
+                None => diagnostic,
+            });
+        }
+    }
+
+    /// P0402: a store that moves from or to a source that only this node sees. Each node would hand over what it alone has, and
+    /// the others would not know of it until then.
+    fn refuse_local_move(
+        &self,
+        store: &str,
+        source: &str,
+        nodes: u32,
+        cluster: Option<&Place>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let message = format!(
+            "store `{store}` moves from or to `{source}`, which is local to a node, and `[cluster] nodes` is {nodes}"
+        );
+        let help =
+            "move between sources that all nodes share; records of one node go along with `portcullis store copy`";
+        let problem = Problem::error(codes::LOCAL_STORE, message).with_help(help);
+        let diagnostic = match self.moving_place(store) {
+            Some(place) => problem.at(place).with_label("another node cannot see these records"),
+            None => problem.nowhere(),
+        };
+        diagnostics.push(match cluster {
+            Some(place) => diagnostic.with_related(place.clone(), "several nodes"),
+            None => diagnostic,
+        });
+    }
+
+    /// Encrypted columns where several nodes have no key in common: none of them could seal.
+    pub(super) fn refuse_encrypted(&self, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
+        for (store, place) in &self.encrypted {
+            let message = format!("`{store}` has an encrypted column, and several nodes have no key in common");
+            let help = "add to node.toml: `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, \
+                        the same file on all nodes";
+            let diagnostic = Problem::error(codes::MISSING_KEY, message).with_help(help).at(place.clone());
+            diagnostics.push(match cluster {
+                Some(cluster) => diagnostic.with_related(cluster.clone(), "several nodes"),
                 None => diagnostic,
             });
         }
@@ -96,6 +144,36 @@ impl StoreSettings {
         })
     }
 
+    /// Where `next` or `previous` of this store stands.
+    fn moving_place(&self, store: &str) -> Option<Place> {
+        self.moving_places.get(store).cloned()
+    }
+
+    /// P0108: a move that goes nowhere.
+    fn same_place(&self, store: &str, source: &str, other: &str) -> Problem {
+        let message = match source == other {
+            true => format!("store `{store}` cannot move from `{source}` to itself"),
+            false => format!("store `{store}` cannot move between `{source}` and `{other}`: they are one place"),
+        };
+        let help = match self.mapping.moving(store) {
+            Some((Phase::Next, _)) => {
+                "`next` names the source to which the records go; `source` stays the one that has them"
+            }
+            _ => "`previous` names the source that has the records; `source` is the one to which they go",
+        };
+        Problem::error(codes::STORE, message).with_help(help)
+    }
+
+    /// P0108: a move from or to a file that people write.
+    fn cannot_move(&self, store: &str, source: &str) -> Problem {
+        let message = format!(
+            "store `{store}` cannot move from or to `{source}`: people write it, and a move notes in both what went"
+        );
+        let help =
+            "leave it out; `portcullis client add --id ID` registers a client of the file anew, with a new secret";
+        Problem::error(codes::STORE, message).with_help(help)
+    }
+
     fn source_of(&self, store: &str) -> &str {
         self.mapping.stores.get(store).and_then(|s| s.source.as_deref()).unwrap_or(&self.mapping.default)
     }
@@ -106,13 +184,18 @@ impl StoreSettings {
         let shared =
             |settings: &SourceSettings| !settings.node_local() && stores.iter().all(|s| self.fits(s, settings));
         match self.mapping.sources.iter().find(|(_, settings)| shared(settings)) {
-            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[store.{}]`", stores[0]),
+            Some((shared, _)) if own => format!("write `source = \"{shared}\"` in `[{}]`", section(stores[0])),
             Some((shared, _)) => format!("write `default = \"{shared}\"`: all nodes can reach that source"),
             None => format!(
                 "add a source that all nodes can reach (`[source.shared]`, `type = \"postgres\"`, `url = {{ env = \"OAUTH_DB_URL\" }}`) and write `{key} = \"shared\"`"
             ),
         }
     }
+}
+
+/// The table that declares a store: `store.clients`, `kps.partners`.
+fn section(store: &str) -> String {
+    if store.starts_with("kps.") { store.to_owned() } else { format!("store.{store}") }
 }
 
 fn sentence(stores: &[&str]) -> String {
@@ -129,10 +212,18 @@ pub(super) fn built_in() -> Option<Document> {
 
 pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
     let mut stores = StoreSettings {
-        mapping: Mapping { default: String::new(), sources: BTreeMap::new(), stores: BTreeMap::new() },
+        mapping: Mapping {
+            default: String::new(),
+            sources: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            kps: BTreeMap::new(),
+            encryption: Encryption::Own,
+        },
         types: BTreeMap::new(),
+        encrypted: Vec::new(),
         source_places: BTreeMap::new(),
         store_places: BTreeMap::new(),
+        moving_places: BTreeMap::new(),
         default_place: None,
     };
     let Some(document) = document else { return stores };
@@ -143,26 +234,25 @@ pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnosti
         stores.default_place = Some(keys.place_of(default.span));
     }
     let named = keys.table("store");
-    let kps = keys.table("kps");
+    let declared = keys.table("kps");
     for (name, table) in named.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_store(within, name, table, diagnostics);
     }
-    let mut kps_sources = Vec::new();
-    for (_, table) in kps.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
-        kps_sources.extend(read_kps(within.inner(table), diagnostics));
+    let mut kps = Vec::new();
+    for (name, table) in declared.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
+        if let Some(declared) = kps::read(within.inner(table), name, diagnostics) {
+            stores.add_kps(within, &declared);
+            kps.push(declared);
+        }
     }
     let used = stores.used();
     let sources = keys.table("source");
     for (name, table) in sources.iter().flat_map(|t| tables(&mut keys, t.value)).collect::<Vec<_>>() {
         stores.read_source(within, name, table, used.contains(name.name.as_str()), diagnostics);
     }
-    if let Some(entry) = keys.entry("encryption") {
-        let instead = "nothing in this version must be sealed: leave it out";
-        keys.push(not_yet("`[encryption]`", instead).at(keys.place_of(entry.name_span)));
-    }
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
-    stores.link(kps_sources, diagnostics);
+    stores.link(&kps, diagnostics);
     stores
 }
 
@@ -175,8 +265,9 @@ fn tables<'a>(keys: &mut Keys<'a>, table: &'a Table) -> Vec<(&'a Entry, &'a Tabl
 impl StoreSettings {
     /// The sources that stores name.
     fn used(&self) -> BTreeSet<String> {
-        let named = self.mapping.stores.values().filter_map(|store| store.source.clone());
-        named.chain([self.mapping.default.clone()]).collect()
+        let stores = self.mapping.stores.values();
+        let named = stores.flat_map(|store| [store.source.clone(), store.moving.clone().map(|(_, other)| other)]);
+        named.flatten().chain([self.mapping.default.clone()]).collect()
     }
 
     fn read_store(&mut self, within: Within<'_>, name: &Entry, table: &Table, diagnostics: &mut Diagnostics) {
@@ -186,32 +277,51 @@ impl StoreSettings {
             None => known_kind(&mut keys, &name.name, name.name_span),
         };
         let source = keys.text("source");
-        for (key, what, instead) in [
-            (
-                "cache",
-                "`cache` of a store",
-                "leave it out: clients are cached for at most 1 s by themselves, all else is read anew",
-            ),
-            (
-                "previous",
-                "`previous`",
-                "leave it out: the old source's records stay behind, and clients must be registered anew",
-            ),
-            ("next", "`next`", "leave it out, and write `source` on all nodes at once"),
-        ] {
-            if let Some(entry) = keys.entry(key) {
-                keys.push(not_yet(what, instead).at(keys.place_of(entry.name_span)));
-            }
-        }
+        let cache = read_cache(&mut keys, within, kind);
+        let moving = self.read_moving(&name.name, &mut keys);
         if let Some(source) = &source {
             self.store_places.insert(name.name.clone(), keys.place_of(source.span));
         }
         let failure = failure_policy(&mut keys);
         if let Some(kind) = kind {
             let source = source.map(|s| s.value.to_owned());
-            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, failure });
+            self.mapping.stores.insert(name.name.clone(), StoreMapping { kind, source, moving, failure, cache });
         }
         super::finish(keys, diagnostics);
+    }
+
+    /// `next` or `previous`: the source beside the store's own, while it moves.
+    fn read_moving(&mut self, store: &str, keys: &mut Keys<'_>) -> Option<(Phase, String)> {
+        let (next, previous) = (keys.text("next"), keys.text("previous"));
+        let (phase, other) = match (next, previous) {
+            (Some(next), Some(previous)) => {
+                let problem = Problem::error(codes::STORE, format!("store `{store}` has both `next` and `previous`"));
+                let help =
+                    "a move has two steps: first `next` on all nodes, then the new `source` and `previous` on all";
+                let place = keys.place_of(previous.span);
+                keys.push(problem.with_help(help).at(place).with_related(keys.place_of(next.span), "the step before"));
+                return None;
+            }
+            (Some(next), None) => (Phase::Next, next),
+            (None, Some(previous)) => (Phase::Previous, previous),
+            (None, None) => return None,
+        };
+        self.moving_places.insert(store.to_owned(), keys.place_of(other.span));
+        Some((phase, other.value.to_owned()))
+    }
+
+    /// A key property store is a store by the name `kps.NAME`.
+    fn add_kps(&mut self, within: Within<'_>, declared: &kps::Declared) {
+        let name = format!("kps.{}", declared.settings.name);
+        if let Some(source) = &declared.source {
+            self.store_places.insert(name.clone(), within.place(source.span));
+        }
+        self.encrypted.extend(declared.encrypted.clone().map(|place| (name.clone(), place)));
+        let source = declared.source.as_ref().map(|source| source.value.clone());
+        self.mapping
+            .stores
+            .insert(name.clone(), StoreMapping { failure: declared.failure, ..StoreMapping::new(Kind::Kps, source) });
+        self.mapping.kps.insert(name, declared.settings.clone());
     }
 
     fn read_source(
@@ -222,8 +332,8 @@ impl StoreSettings {
         used: bool,
         diagnostics: &mut Diagnostics,
     ) {
-        let place = within.place(name.name_span);
-        self.source_places.insert(name.name.clone(), place);
+        let source_name = name.name.as_str();
+        self.source_places.insert(source_name.to_owned(), within.place(name.name_span));
         let mut keys = Keys::new(within.file, table);
         let Some(kind) = keys.required_text("type") else {
             // The other keys are unknown only because the type is.
@@ -240,7 +350,10 @@ impl StoreSettings {
                 if let SourceSettings::File(file) = &mut settings
                     && let Some(path) = keys.text("path")
                 {
-                    file.contents = clients::read(path.value, &within.place(path.span), within.outside, diagnostics);
+                    let stores = self.mapping.kps.iter().filter(|(name, _)| self.source_of(name) == source_name);
+                    let stores: Vec<&store::kps::Settings> = stores.map(|(_, settings)| &**settings).collect();
+                    let place = within.place(path.span);
+                    file.contents = clients::read(path.value, &place, &stores, within.outside, diagnostics);
                 }
                 self.mapping.sources.insert(name.name.clone(), settings);
             }
@@ -253,7 +366,7 @@ impl StoreSettings {
     }
 
     /// Checks that every name is there.
-    fn link(&self, kps_sources: Vec<(String, Place)>, diagnostics: &mut Diagnostics) {
+    fn link(&self, kps: &[kps::Declared], diagnostics: &mut Diagnostics) {
         let unknown = |source: &str| {
             // One that is there but has problems of its own was told already.
             let known = self.source_places.keys().map(String::as_str);
@@ -272,6 +385,13 @@ impl StoreSettings {
                 mapping::Problem::CannotKeep { store, source } => {
                     (Some(self.cannot_keep(&store, &source)), self.store_place(&store))
                 }
+                mapping::Problem::UnknownMoving { store, source } => (unknown(&source), self.moving_place(&store)),
+                mapping::Problem::SamePlace { store, source, other } => {
+                    (Some(self.same_place(&store, &source, &other)), self.moving_place(&store))
+                }
+                mapping::Problem::CannotMove { store, source } => {
+                    (Some(self.cannot_move(&store, &source)), self.moving_place(&store))
+                }
                 mapping::Problem::SharedTable { store, other, source } => {
                     let message = format!(
                         "stores `{store}` and `{other}` are of one kind and would share one table of `{source}`"
@@ -284,26 +404,53 @@ impl StoreSettings {
                 diagnostics.push(problem.at(place));
             }
         }
-        for (source, place) in kps_sources {
-            diagnostics.extend(unknown(&source).map(|p| p.at(place)).map_or_else(Diagnostics::new, Diagnostics::from));
+        for declared in kps {
+            let source = declared.source.as_ref().map_or(self.mapping.default.as_str(), |source| &source.value);
+            if let Some(kind) = self.types.get(source) {
+                declared.check_source(kind, source, diagnostics);
+            }
         }
     }
 }
 
-/// `[kps.NAME]`: mapped and checked; nothing uses it yet.
-fn read_kps(within: Within<'_>, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
-    let mut keys = Keys::new(within.file, within.table);
-    let source = keys.text("source").map(|s| (s.value.to_owned(), keys.place_of(s.span)));
-    keys.required_text("key");
-    if let Some(cache) = keys.entry("cache") {
-        keys.push(not_yet("`cache` of a store", "leave it out").at(keys.place_of(cache.name_span)));
+/// `cache = { entries, max_age }`.
+fn read_cache(keys: &mut Keys<'_>, within: Within<'_>, kind: Option<Kind>) -> Option<CacheSettings> {
+    let table = keys.table("cache")?;
+    let place = within.place(table.span);
+    if kind == Some(Kind::Clients) {
+        let problem = Problem::error(codes::STORE, "clients have a cache of their own, of at most 1 s");
+        keys.push(problem.with_help("leave `cache` out").at(place));
+        return None;
     }
-    super::finish(keys, diagnostics);
-    source
+    let mut cache = CacheSettings::default();
+    let mut inner = Keys::new(within.file, table.value);
+    if let Some(entries) = inner.int("entries") {
+        match usize::try_from(entries.value).ok().filter(|n| (1..=10_000_000).contains(n)) {
+            Some(number) => cache.entries = number,
+            None => {
+                let problem = Problem::error(codes::BAD_VALUE, "`entries` is out of its bounds");
+                inner.push(problem.with_help("from 1 to 10000000").at(within.place(entries.span)));
+            }
+        }
+    }
+    if let Some(max_age) = inner.duration("max_age") {
+        match max_age.value.0 {
+            age if (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&age) => cache.max_age = age,
+            _ => {
+                let problem = Problem::error(codes::BAD_VALUE, "`max_age` is out of its bounds");
+                let help = "from 10ms to 60s: what was revoked is accepted for so long where the change is not told";
+                inner.push(problem.with_help(help).at(within.place(max_age.span)));
+            }
+        }
+    }
+    match inner.finish() {
+        Ok(found) | Err(found) => keys.extend(found),
+    }
+    Some(cache)
 }
 
 /// `timeout` and `retries`.
-fn failure_policy(keys: &mut Keys<'_>) -> FailurePolicy {
+pub(super) fn failure_policy(keys: &mut Keys<'_>) -> FailurePolicy {
     let mut policy = FailurePolicy::default();
     let bad = |keys: &mut Keys<'_>, span, message: String| {
         keys.push(Problem::error(codes::BAD_VALUE, message).at(keys.place_of(span)));
@@ -351,10 +498,7 @@ fn unknown_type(name: &str) -> Problem {
     if SourceSettings::KINDS.iter().any(|(known, built)| *known == name && !built) {
         let message = format!("this program was built without the data source `{name}`");
         return Problem::error(codes::NO_DRIVER, message)
-            .with_help(format!("build it with the feature `{name}`; {there_are}"));
-    }
-    if LATER.contains(&name) {
-        return not_yet(&format!("the data source `{name}`"), &there_are);
+            .with_help(format!("build it with `cargo build --release --features {name}`; {there_are}"));
     }
     let problem = Problem::error(codes::BAD_VALUE, format!("`{name}` is no type of data source"));
     match did_you_mean(name, built()) {
@@ -392,6 +536,9 @@ impl Outside for Lenient<'_> {
     }
     fn content(&self, path: &str) -> Result<Vec<u8>, SecretError> {
         self.0.content(path)
+    }
+    fn open_to_others(&self, path: &str) -> bool {
+        self.0.open_to_others(path)
     }
     fn clear_secrets(&self) -> bool {
         self.0.clear_secrets()

@@ -11,6 +11,7 @@ use policy::settings::{ByteSize, Duration, FromOutside};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use store::Kind;
+use store::kps::ColumnType;
 use store::sources::SourceSettings;
 
 /// Settings of a node. All of it is optional.
@@ -21,6 +22,8 @@ pub(crate) struct NodeFile {
     name: Option<String>,
     /// The nodes that share the stores.
     cluster: Option<ClusterTable>,
+    /// The keys of what is kept in a form that can be recovered. Default: a single node makes `var/secret.key` for itself.
+    encryption: Option<EncryptionTable>,
     /// What differs between environments, as `${values.NAME}` in every file: text, a number, true or false, a list, or
     /// `{ env = "NAME", default = "..." }`.
     values: Option<BTreeMap<String, Setting>>,
@@ -47,6 +50,24 @@ struct ClusterTable {
     /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
     nodes: Option<u32>,
+}
+
+/// `[encryption]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EncryptionTable {
+    /// The first seals, all of them open; the same on all nodes that share a source.
+    keys: Vec<EncryptionKeyTable>,
+}
+
+/// A key of `[encryption]`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EncryptionKeyTable {
+    /// Its name, which stands in what it sealed: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    id: String,
+    /// The file that holds it, relative to the configuration folder: 64 hexadecimal digits, as `openssl rand -hex 32` prints them.
+    file: String,
 }
 
 /// `[[listener]]`
@@ -160,7 +181,7 @@ pub(crate) struct StoresFile {
     source: Option<BTreeMap<String, Source>>,
     /// Stores that are not on the default, or that have a name of their own.
     store: Option<BTreeMap<String, StoreTable>>,
-    /// Tables of the operator's own (key property stores): mapped and checked; no filter of this version reads them.
+    /// Tables of the operator's own (key property stores): `${kps.NAME[KEY].COLUMN}` in policies.
     kps: Option<BTreeMap<String, KpsTable>>,
     /// Lints that are silent in this file, each with the reason.
     allow: Option<AllowTable>,
@@ -174,20 +195,91 @@ struct StoreTable {
     kind: Option<StoreKind>,
     /// The data source that keeps its records. Default: `default`.
     source: Option<String>,
+    /// The data source that it moves to, while other nodes may know the old one alone: both are read, new records are made in the old one.
+    next: Option<String>,
+    /// The data source that it moves from: both are read, new records are made in the new one.
+    previous: Option<String>,
+    /// Remembers rows that were read by their key. Default: every read goes to the source. Not for clients, which are remembered
+    /// for at most 1 s by themselves.
+    cache: Option<CacheTable>,
     /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
     timeout: Option<Duration>,
     /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
     retries: Option<u32>,
 }
 
+/// `cache` of a store.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CacheTable {
+    /// How many rows at most.
+    #[schemars(range(min = 1, max = 10_000_000), extend("default" = 100_000))]
+    entries: Option<u32>,
+    /// How long a row is believed where its change is not told, 10ms to 60s.
+    #[schemars(extend("default" = "1s"))]
+    max_age: Option<Duration>,
+}
+
 /// `[kps.NAME]`
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct KpsTable {
-    /// The data source that keeps its records. Default: `default`.
+    /// The data source that keeps its rows. Default: `default`.
     source: Option<String>,
-    /// The field that records are found by.
+    /// The column that rows are found by: text or a whole number.
     key: String,
+    /// Another column that rows are found by; no two rows have the same value in it.
+    second_key: Option<String>,
+    /// The columns and what their values are: `{ id = "text", limit = "integer" }`. Default: any columns, with any values.
+    columns: Option<BTreeMap<String, KpsColumn>>,
+    /// Whether a row that is put without a key gets one, a UUID.
+    #[schemars(extend("default" = false))]
+    auto_id: Option<bool>,
+    /// How long a row lives, where whoever puts it does not say. Default: for ever.
+    ttl: Option<Duration>,
+    /// A table that the database has already, to be read and never written.
+    table: Option<String>,
+    /// The most that one read or write of it may wait for the source, 50ms to 4s. Default: `4s`.
+    timeout: Option<Duration>,
+    /// How often a read that the source refused quickly, and for now, is tried again, 0 to 3. Default: `1`.
+    retries: Option<u32>,
+}
+
+/// A column of `[kps.NAME]`: the word for its type, or a table.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum KpsColumn {
+    /// What its values are.
+    Type(KpsType),
+    /// More of it.
+    Table(KpsColumnTable),
+}
+
+/// A column of `[kps.NAME]` as a table.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct KpsColumnTable {
+    /// What its values are.
+    r#type: KpsType,
+    /// Whether its values are kept sealed.
+    #[schemars(extend("default" = false))]
+    encrypted: Option<bool>,
+    /// Its name in the `table` of the database. Default: the same.
+    column: Option<String>,
+}
+
+struct KpsType;
+
+impl JsonSchema for KpsType {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("KpsType")
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ColumnType::ALL.map(|(_, word)| word) })
+    }
 }
 
 /// A value of `[values]`.

@@ -202,10 +202,6 @@ fn store_problems_have_places() {
             "default = \"a\"\n[source.a]\ntype = \"sqllite\"".to_owned(),
             "stores/stores.toml:3:8 P0103 `sqllite` is no type of data source",
         ),
-        (
-            "default = \"a\"\n[source.a]\ntype = \"odbc\"".to_owned(),
-            "stores/stores.toml:3:8 P0004 the data source `odbc` is not there yet in this version",
-        ),
         ("default = \"a\"\n[source.a]\npath = \"x\"".to_owned(), "stores/stores.toml:2:1 P0102 `type` is missing"),
         (
             "default = \"a\"\n[source.a]\ntype = \"memory\"\npath = \"x\"".to_owned(),
@@ -221,11 +217,19 @@ fn store_problems_have_places() {
         ),
         (
             format!("default = \"local\"\n{local}[store.clients]\ncache = {{}}"),
-            "stores/stores.toml:5:1 P0004 `cache` of a store is not there yet in this version",
+            "stores/stores.toml:5:9 P0108 clients have a cache of their own, of at most 1 s",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.access-token]\ncache = {{ entries = 0 }}"),
+            "stores/stores.toml:5:21 P0103 `entries` is out of its bounds",
+        ),
+        (
+            format!("default = \"local\"\n{local}[store.access-token]\ncache = {{ max_age = \"2m\" }}"),
+            "stores/stores.toml:5:21 P0103 `max_age` is out of its bounds",
         ),
         (
             format!("default = \"local\"\n{local}[store.clients]\nprevious = \"x\""),
-            "stores/stores.toml:5:1 P0004 `previous` is not there yet in this version",
+            "stores/stores.toml:5:12 P0401 there is no data source `x`",
         ),
         (
             format!("default = \"local\"\n{local}[store.more]\nkind = \"clients\""),
@@ -304,6 +308,8 @@ fn schemas_have_the_keys_of_the_reader() {
     let tables = [
         ("node.toml", "", &node, ""),
         ("node.toml", "[cluster]", &node, "ClusterTable"),
+        ("node.toml", "[encryption]", &node, "EncryptionTable"),
+        ("node.toml", "[[encryption.keys]]", &node, "EncryptionKeyTable"),
         ("node.toml", "[[listener]]", &node, "ListenerTable"),
         ("node.toml", "[admin]", &node, "AdminTable"),
         ("node.toml", "[upstream.a]", &node, "UpstreamTable"),
@@ -313,6 +319,7 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[debug]", &node, "DebugTable"),
         ("stores/stores.toml", "", &stores, ""),
         ("stores/stores.toml", "[store.clients]", &stores, "StoreTable"),
+        ("stores/stores.toml", "[store.access-token.cache]", &stores, "CacheTable"),
         ("stores/stores.toml", "[kps.a]", &stores, "KpsTable"),
     ];
     let mut closed = 0;
@@ -362,4 +369,60 @@ fn defaults_of_the_schema_are_those_of_the_reader() {
     let upstream =
         |more: &str| read_texts(&format!("[upstream.a]\ntargets = [\"http://127.0.0.1:1\"]\n{more}"), "").0.node;
     assert_eq!(upstream(&format!("timeouts = {{ {} }}", timeouts.join(", "))), upstream(""));
+}
+
+/// A folder with key files; one of them is open to every user.
+struct KeyFiles(bool);
+
+impl Outside for KeyFiles {
+    fn variable(&self, _: &str) -> Result<String, SecretError> {
+        Err(SecretError::Missing)
+    }
+    fn file(&self, path: &str) -> Result<String, SecretError> {
+        match path {
+            "a.key" | "open.key" => Ok("a".repeat(64)),
+            "b.key" => Ok("b".repeat(64)),
+            "short.key" => Ok(String::from("secret")),
+            _ => Err(SecretError::Missing),
+        }
+    }
+    fn open_to_others(&self, path: &str) -> bool {
+        path == "open.key"
+    }
+    fn strict(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn keys_of_what_is_sealed() {
+    use store::seal::{Encryption, Key};
+    let read = |node: &str, strict: bool| {
+        let (settings, found) = super::read(&Files::from_texts([("node.toml", node)]), None, &KeyFiles(strict));
+        let told = found.iter().map(|d| (d.problem.severity == Severity::Error, d.problem.message.clone()));
+        (settings.stores.mapping.encryption.clone(), told.collect::<Vec<_>>())
+    };
+    let keys = |keys: &str| format!("[encryption]\nkeys = [{keys}]\n");
+    assert_eq!(read("", true), (Encryption::Own, vec![]));
+    assert_eq!(read("[cluster]\nnodes = 1\n", true).0, Encryption::Own);
+    let key = |id: &str, digit: &str| Key::parse(id, &digit.repeat(64)).unwrap();
+    let two = keys("{ id = \"new\", file = \"b.key\" }, { id = \"old\", file = \"a.key\" }");
+    assert_eq!(read(&two, true), (Encryption::Keys(vec![key("new", "b"), key("old", "a")]), vec![]));
+    for (given, told) in [
+        ("", "names no key"),
+        ("{ id = \"a\", file = \"short.key\" }", "64 hexadecimal digits"),
+        ("{ id = \"a\", file = \"open.key\" }", "every user of this machine"),
+        ("{ id = \"a:b\", file = \"a.key\" }", "cannot be the name of a key"),
+        ("{ id = \"a\", file = \"a.key\" }, { id = \"a\", file = \"b.key\" }", "two keys `a`"),
+        ("{ id = \"a\" }", "`file`"),
+        ("{ id = \"a\", file = \"none.key\" }", "does not exist"),
+    ] {
+        let (_, problems) = read(&keys(given), true);
+        assert!(matches!(&problems[..], [(true, message)] if message.contains(told)), "{given}: {problems:?}");
+    }
+    assert!(matches!(&read("[encryption]\n", true).1[..], [(true, message)] if message.contains("`keys`")));
+    // The machine that checks need not have the key.
+    let (encryption, problems) = read(&keys("{ id = \"a\", file = \"none.key\" }"), false);
+    assert!(matches!(&problems[..], [(false, _)]), "{problems:?}");
+    assert_eq!(encryption, Encryption::Missing);
 }

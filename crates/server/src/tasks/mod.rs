@@ -2,6 +2,8 @@
 
 mod check;
 mod each;
+mod heartbeat;
+mod moves;
 mod pools;
 mod purge;
 mod sources;
@@ -11,6 +13,8 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 
 pub(crate) use check::check_source;
+pub(crate) use heartbeat::{beat_always, say_farewell};
+pub(crate) use moves::watch_moves;
 pub(crate) use pools::sweep_pools;
 pub(crate) use purge::{purge_always, purge_source};
 pub(crate) use sources::watch_sources;

@@ -24,6 +24,7 @@ pub(super) const LIBRARY: Library = Library {
     ]],
     attributes: &[],
     plain: &Plain,
+    look_up: None,
     lints: &[],
     settings: &[],
 };

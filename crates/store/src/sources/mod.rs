@@ -12,22 +12,22 @@ use crate::source::DataSource;
 #[cfg(feature = "cassandra")]
 pub mod cassandra;
 pub mod file;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "odbc"))]
 mod gate;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+pub mod odbc;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(test)]
 #[cfg_attr(
-    not(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra")),
+    not(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra", feature = "odbc")),
     expect(dead_code, reason = "only servers are far away")
 )]
 mod relay;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra"))]
 mod secret;
 pub mod sqlite;
 
@@ -60,6 +60,9 @@ pub enum SourceSettings {
     /// `type = "cassandra"`
     #[cfg(feature = "cassandra")]
     Cassandra(cassandra::Settings),
+    /// `type = "odbc"`
+    #[cfg(feature = "odbc")]
+    Odbc(odbc::Settings),
 }
 
 impl SourceSettings {
@@ -72,6 +75,7 @@ impl SourceSettings {
         ("mysql", cfg!(feature = "mysql")),
         ("redis", cfg!(feature = "redis")),
         ("cassandra", cfg!(feature = "cassandra")),
+        ("odbc", cfg!(feature = "odbc")),
     ];
 
     /// Reads the settings of the source kind `kind`; `None` where there is no such kind, or its driver was not built in.
@@ -88,6 +92,8 @@ impl SourceSettings {
             "redis" => reader.read().map(SourceSettings::Redis),
             #[cfg(feature = "cassandra")]
             "cassandra" => reader.read().map(SourceSettings::Cassandra),
+            #[cfg(feature = "odbc")]
+            "odbc" => reader.read().map(SourceSettings::Odbc),
             _ => return None,
         })
     }
@@ -106,6 +112,7 @@ impl SourceSettings {
             "redis" => redis::Settings::json_schema(generator),
             #[cfg(feature = "cassandra")]
             "cassandra" => cassandra::Settings::json_schema(generator),
+            "odbc" => odbc::Settings::json_schema(generator),
             _ => return None,
         })
     }
@@ -124,12 +131,14 @@ impl SourceSettings {
             SourceSettings::Redis(_) => false,
             #[cfg(feature = "cassandra")]
             SourceSettings::Cassandra(_) => false,
+            #[cfg(feature = "odbc")]
+            SourceSettings::Odbc(settings) => settings.node_local(),
         }
     }
 
     /// Whether it can keep records of this kind: a file that people write has what people write.
     pub fn can_keep(&self, kind: Kind) -> bool {
-        !matches!(self, SourceSettings::File(_)) || kind == Kind::Clients
+        !matches!(self, SourceSettings::File(_)) || matches!(kind, Kind::Clients | Kind::Kps)
     }
 
     /// Whether the records are in the same place: the same file, the same database, perhaps with other settings.
@@ -145,6 +154,8 @@ impl SourceSettings {
             (SourceSettings::Redis(this), SourceSettings::Redis(other)) => this.same_place(other),
             #[cfg(feature = "cassandra")]
             (SourceSettings::Cassandra(this), SourceSettings::Cassandra(other)) => this.same_place(other),
+            #[cfg(feature = "odbc")]
+            (SourceSettings::Odbc(this), SourceSettings::Odbc(other)) => this.same_place(other),
             _ => false,
         }
     }
@@ -163,6 +174,8 @@ impl SourceSettings {
             SourceSettings::Redis(settings) => redis::build(name, settings),
             #[cfg(feature = "cassandra")]
             SourceSettings::Cassandra(settings) => cassandra::build(name, settings),
+            #[cfg(feature = "odbc")]
+            SourceSettings::Odbc(settings) => odbc::build(name, settings),
         }
     }
 }

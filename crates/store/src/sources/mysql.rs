@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use tokio::time::{Instant, timeout_at};
 
+use crate::foreign::{self, Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
 
@@ -239,6 +240,21 @@ fn successor(after: Option<&[u8]>) -> Value {
     Value::Bytes(after.map_or_else(Vec::new, |key| [key, &[0]].concat()))
 }
 
+impl ForeignTables for Mysql {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        Box::pin(async move {
+            let value = query.value().map(|value| match value {
+                foreign::Value::Text(text) => Value::from(text.as_str()),
+                foreign::Value::Integer(number) => Value::from(*number),
+            });
+            let statement = Statement::Read(query.sql(Dialect::Mysql).into());
+            let reply = self.run(&statement, value.into_iter().collect()).await?;
+            let text = |mut found| column(&mut found, 0).map_err(|why: String| self.broken(&why));
+            reply.rows.into_iter().map(text).collect()
+        })
+    }
+}
+
 impl DataSource for Mysql {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -313,6 +329,10 @@ impl DataSource for Mysql {
 
     fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
         Box::pin(async move { self.write(&self.statements(table)?.sweep, vec![before.into(), count(limit)]).await })
+    }
+
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        Some(self)
     }
 
     fn health(&self) -> Verb<'_, Health> {

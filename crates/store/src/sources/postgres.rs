@@ -3,8 +3,8 @@
 //! Each verb is one statement, so each is atomic in a transaction of its own and works behind any pooler. A statement has three
 //! seconds; nothing is sent twice that could be applied twice.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -12,9 +12,12 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::foreign::{self, Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
+use crate::watch::Watcher;
 
+mod changes;
 mod error;
 mod pool;
 mod schema;
@@ -23,6 +26,7 @@ mod statement;
 mod tests;
 mod url;
 
+use changes::Listener;
 use error::explain;
 use pool::{Client, Pool};
 use statement::{Again, Statement, Statements};
@@ -47,6 +51,10 @@ pub struct Settings {
     /// `max_prepared_statements`).
     #[serde(default)]
     pub prepared_statements: Option<bool>,
+    /// Where the node hears of changes, for stores with a `cache`, where a pooler in transaction mode stands behind `url`: the server
+    /// itself, past the pooler. A secret, as `url`. One connection a node. Default: `url`.
+    #[serde(default)]
+    pub listen_url: Option<Url>,
 }
 
 fn sixteen() -> u32 {
@@ -98,6 +106,8 @@ pub struct Postgres {
     ready: AtomicBool,
     /// Whether what is sent leaves this machine, in clear.
     in_clear: bool,
+    /// Hears of changes.
+    listener: Arc<Listener>,
 }
 
 /// Makes the source, without any I/O.
@@ -117,7 +127,8 @@ impl Postgres {
             Err(why) => ("PostgreSQL".to_owned(), false, Err(StoreError::Broken(why))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
-        Postgres { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear }
+        let listener = Listener::new(name, settings.listen_url.as_ref().unwrap_or(&settings.url));
+        Postgres { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear, listener }
     }
 
     fn pool(&self) -> Result<&Pool, StoreError> {
@@ -259,7 +270,13 @@ fn row(found: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
         version: found.try_get(1)?,
         expires_at: found.try_get(2)?,
         record: found.try_get(3)?,
-        indexes: (4..found.len()).map(|column| found.try_get(column)).collect::<Result<_, _>>()?,
+        // A statement that tells of the change has one more column, which holds nothing.
+        indexes: found.columns()[4..]
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| *column.type_() != Type::VOID)
+            .map(|(number, _)| found.try_get(4 + number))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -274,13 +291,29 @@ fn successor(after: Option<&[u8]>) -> Vec<u8> {
     after.map_or_else(Vec::new, |key| [key, &[0]].concat())
 }
 
+impl ForeignTables for Postgres {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        Box::pin(async move {
+            let value: Option<(&(dyn ToSql + Sync), Type)> = query.value().map(|value| match value {
+                foreign::Value::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
+                foreign::Value::Integer(number) => (number as &(dyn ToSql + Sync), Type::INT8),
+            });
+            let (values, types): (Vec<_>, Vec<_>) = value.into_iter().unzip();
+            let statement = Statement::foreign(query.sql(Dialect::Postgres), types);
+            let reply = self.run(&statement, &values).await?;
+            let texts = reply.rows.iter().map(|found| found.try_get(0));
+            texts.collect::<Result<_, _>>().map_err(|error| explain(&self.title, &error))
+        })
+    }
+}
+
 impl DataSource for Postgres {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             compare_and_swap: true,
             ttl: false,
             strong_read: true,
-            push: false,
+            push: true,
             read_only: false,
             node_local: false,
         }
@@ -347,6 +380,10 @@ impl DataSource for Postgres {
         Box::pin(async move { self.write(&self.statements(table)?.sweep, &[&before, &count(limit)]).await })
     }
 
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        Some(self)
+    }
+
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             let reply = self.run(&statement::health(), &[]).await?;
@@ -360,5 +397,10 @@ impl DataSource for Postgres {
             };
             health().map_err(|error| explain(&self.title, &error))
         })
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.listener.watch(watcher);
+        true
     }
 }

@@ -4,8 +4,8 @@
 //! that touches more than the hash is one Lua script (`script.rs`), which the server runs whole and alone. All keys of a table
 //! carry one hash tag. Nothing is sent twice that could be applied twice.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -15,8 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
+use crate::watch::Watcher;
 
 mod answer;
+mod changes;
 mod error;
 mod link;
 mod script;
@@ -25,6 +27,7 @@ mod server;
 mod tests;
 mod url;
 
+use changes::Listener;
 use error::explain;
 use link::Link;
 use script::{Again, Keys, Script, Scripts};
@@ -115,6 +118,8 @@ pub struct Redis {
     ready: AtomicBool,
     /// Whether what is sent leaves this machine, in clear.
     in_clear: bool,
+    /// Hears of changes.
+    listener: Arc<Listener>,
 }
 
 /// Makes the source, without any I/O.
@@ -125,7 +130,9 @@ pub fn build(name: &str, settings: &Settings) -> Arc<dyn DataSource> {
 impl Redis {
     /// Makes it, without any I/O.
     pub fn new(name: &str, settings: &Settings) -> Self {
-        let (title, in_clear, link) = match settings.url.parse() {
+        let place = settings.url.parse();
+        let listener = Listener::new(name, &place, &settings.prefix);
+        let (title, in_clear, link) = match place {
             Ok(place) => {
                 let title = format!("Redis {place}");
                 let in_clear = place.leaves_this_machine();
@@ -145,6 +152,7 @@ impl Redis {
             prefix: settings.prefix.clone(),
             ready: AtomicBool::new(false),
             in_clear,
+            listener,
         }
     }
 
@@ -341,7 +349,7 @@ impl DataSource for Redis {
             // Rows do, an hour late; their entries in the indexes do not, which the purge takes.
             ttl: false,
             strong_read: true,
-            push: false,
+            push: true,
             read_only: false,
             node_local: false,
         }
@@ -425,5 +433,10 @@ impl DataSource for Redis {
 
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(server::health(self))
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        self.listener.watch(watcher);
+        true
     }
 }

@@ -6,7 +6,7 @@
 //! and other processes, such as the command line, may write at the same time.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -17,10 +17,14 @@ use self::file::Place;
 use self::queue::Wake;
 use self::readers::{Read, Readers};
 use self::writer::{Answer, Write, Writer};
+use crate::foreign::{Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::tables;
+use crate::watch::{Watcher, Watchers};
 
 mod answers;
+pub mod backup;
+mod changes;
 mod failures;
 mod file;
 mod queue;
@@ -103,7 +107,8 @@ impl Settings {
 pub struct Sqlite {
     place: Arc<Place>,
     readers: usize,
-    threads: OnceLock<Result<Threads, StoreError>>,
+    threads: OnceLock<Result<Arc<Threads>, StoreError>>,
+    watchers: Arc<Watchers>,
 }
 
 struct Threads {
@@ -115,15 +120,15 @@ impl Sqlite {
     /// Makes it, without any I/O.
     pub fn new(name: &str, settings: &Settings, base: &Path) -> Self {
         let place = Arc::new(Place::new(name, base.join(&settings.path), settings.synchronous, settings.busy_timeout));
-        Sqlite { place, readers: settings.readers, threads: OnceLock::new() }
+        Sqlite { place, readers: settings.readers, threads: OnceLock::new(), watchers: Arc::default() }
     }
 
     /// The threads, which start with the first verb.
-    fn threads(&self) -> Result<&Threads, StoreError> {
+    fn threads(&self) -> Result<&Arc<Threads>, StoreError> {
         let start = || {
             let failed = |e| StoreError::Unavailable(format!("a thread for {} cannot be started: {e}", self.place));
             let writer = Writer::start(&self.place).map_err(failed)?;
-            Ok(Threads { writer, readers: Readers::start(&self.place, self.readers).map_err(failed)? })
+            Ok(Arc::new(Threads { writer, readers: Readers::start(&self.place, self.readers).map_err(failed)? }))
         };
         self.threads.get_or_init(start).as_ref().map_err(Clone::clone)
     }
@@ -248,6 +253,23 @@ impl DataSource for Sqlite {
         Box::pin(async move {
             self.write(Ok(Write::Probe), Answer::nothing).await?;
             self.read(|answer| Ok(Read::Health { answer })).await
+        })
+    }
+
+    fn foreign(&self) -> Option<&dyn ForeignTables> {
+        Some(self)
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+        changes::watch(self, watcher);
+        true
+    }
+}
+
+impl ForeignTables for Sqlite {
+    fn look_up(&self, query: Query) -> Verb<'_, Vec<String>> {
+        self.read(move |answer| {
+            Ok(Read::Foreign { sql: query.sql(Dialect::Sqlite), value: query.value().cloned(), answer })
         })
     }
 }

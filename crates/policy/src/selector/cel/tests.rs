@@ -122,7 +122,8 @@ fn what_is_refused_at_load() {
         ("token.scopes.exists(s, t == \"x\")", "1:29-30 P0111 `t` is not known here (known here: `request`,"),
         ("request.header == \"x\"", "1:6-20 P0110 `request.header` needs a name"),
         ("values.nmber == 7", "1:13-18 P0112 there is no value `nmber` (did you mean `number`?)"),
-        ("kps.t[\"x\"].f == \"y\"", "1:6-18 P0004 this version does not know `kps` selectors yet"),
+        ("kps.t[\"x\"].f == \"y\"", "1:6-18 P0110 nothing is looked up here"),
+        ("kps.t[path.id].f == \"y\"", "1:6-22 P0110 nothing is looked up here"),
         (
             "request.path.startWith(\"/\")",
             "1:19-28 P0110 there is no function `startWith` (did you mean `startsWith`?)",

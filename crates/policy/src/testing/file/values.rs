@@ -24,6 +24,11 @@ impl<T> Named<T> {
         self.0
     }
 
+    /// The names and what stands behind each, to look at.
+    pub fn entries(&self) -> &[(Spanned<String>, Spanned<T>)] {
+        &self.0
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

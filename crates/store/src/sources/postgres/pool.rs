@@ -229,7 +229,7 @@ impl Connect for Noticing {
 ///
 /// It matters because the driver names statements `s0`, `s1` ... in every process: behind a pooler that does not know about
 /// names, one node's `s4` may be another node's, and a look-up could run as a delete.
-async fn is_pooled(client: &tokio_postgres::Client) -> Result<bool, Error> {
+pub(super) async fn is_pooled(client: &tokio_postgres::Client) -> Result<bool, Error> {
     let (near, mut far) = tokio::io::duplex(64);
     client.cancel_token().cancel_query_raw(near, NoTls).await?;
     // Its length, its code, the process, the rest of the key.

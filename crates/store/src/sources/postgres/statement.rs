@@ -3,6 +3,7 @@
 use tokio_postgres::types::Type;
 
 use crate::source::Table;
+use crate::tables;
 
 /// The columns of a row, in the order that `row` reads them. The record goes in and out as text, since it is JSON text to us
 /// and the server's binary form of `jsonb` is that text with a byte before it.
@@ -44,6 +45,25 @@ const HEALTH: &str = "SELECT current_setting('server_version'), \
      (SELECT coalesce(max(version), 0)::bigint FROM portcullis_schema), \
      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// The channel on which nodes tell each other what they changed.
+pub(super) const CHANNEL: &str = "portcullis";
+
+/// `REPLACE`, `TAKE` and `REMOVE` of a table whose changes are told. The notice is part of the statement: it is sent with the commit, and
+/// not at all where nothing was changed. It travels through any pooler. The key goes as its hash: it may be long, or personal.
+/// Where many rows go, one notice says that any may have.
+const TOLD: [(&str, &str); 3] = [
+    (
+        REPLACE,
+        "WITH told AS ({} RETURNING key) SELECT pg_notify('{channel}', '{name}:' || encode(sha256(key), 'hex')) FROM told",
+    ),
+    (
+        TAKE,
+        "WITH told AS ({}) SELECT key, version, expires_at, record{, indexes}, \
+         pg_notify('{channel}', '{name}:' || encode(sha256(key), 'hex')) FROM told",
+    ),
+    (REMOVE, "WITH told AS ({} RETURNING key) SELECT pg_notify('{channel}', '{name}:*') FROM told"),
+];
+
 /// Whether a statement may be sent a second time when its connection was lost and nobody knows whether it was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
@@ -64,6 +84,13 @@ pub(super) struct Statement {
     pub(super) returns: bool,
     /// Whether it may be sent twice.
     pub(super) again: Again,
+}
+
+impl Statement {
+    /// A statement that reads a table of somebody else's.
+    pub(super) fn foreign(sql: String, types: Vec<Type>) -> Self {
+        Statement { sql, types, returns: true, again: Again::Yes }
+    }
 }
 
 /// All statements of one table.
@@ -131,6 +158,8 @@ pub(super) fn health() -> Statement {
 
 /// A template with a table's names in it. They are our own constants, never input; quoted, since `user` is a word of SQL.
 fn fill(template: &str, table: &Table, index: Option<&str>) -> String {
+    let told = TOLD.iter().find(|(plain, _)| tables::is_told(table) && *plain == template);
+    let template = &told.map_or_else(|| template.to_owned(), |(plain, told)| told.replace("{}", plain));
     let quoted: Vec<String> = table.indexes.iter().map(|index| format!(", {}", quote(index))).collect();
     let listed = |first: usize, text: &dyn Fn(&str, usize) -> String| -> String {
         table.indexes.iter().enumerate().map(|(at, name)| text(name, first + at)).collect()
@@ -140,6 +169,8 @@ fn fill(template: &str, table: &Table, index: Option<&str>) -> String {
         .replace("{, indexes}", &quoted.concat())
         .replace("{, values}", &listed(5, &|_, at| format!(", ${at}")))
         .replace("{, assignments}", &listed(5, &|name, at| format!(", {} = ${at}", quote(name))))
+        .replace("{channel}", CHANNEL)
+        .replace("{name}", table.name)
         .replace("{table}", &quote(table.name))
         .replace("{index}", &index.map(quote).unwrap_or_default())
 }
@@ -182,6 +213,17 @@ mod tests {
         for (name, statement) in Statements::new(&PAIR).all() {
             let reads = statement.sql.starts_with("SELECT ");
             assert_eq!(statement.again == Again::Yes, reads, "{name}");
+        }
+    }
+
+    #[test]
+    fn changes_are_told_of_tables_whose_rows_may_be_remembered() {
+        for table in tables::ALL {
+            for (name, statement) in Statements::new(table).all() {
+                let tells = tables::is_told(table) && ["replace", "take", "remove"].contains(&name);
+                assert_eq!(statement.sql.contains("pg_notify"), tells, "{name} of {}: {}", table.name, statement.sql);
+                assert_eq!(statement.again == Again::No, !statement.sql.starts_with("SELECT "), "{}", statement.sql);
+            }
         }
     }
 }

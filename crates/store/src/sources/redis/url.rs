@@ -5,7 +5,9 @@ use std::fmt;
 
 use oauth::Secret;
 use redis::io::tcp::TcpSettings;
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+use redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
@@ -82,6 +84,12 @@ impl Place {
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
         let info = self.address.clone().into_connection_info()?;
         Ok(info.set_redis_settings(bare).set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    }
+
+    /// The address with the log-in and the third version of the protocol, which knows messages that nobody asked for.
+    pub(super) fn pushing(&self) -> Result<ConnectionInfo, RedisError> {
+        let login = self.login.clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
+        Ok(self.address()?.set_redis_settings(login))
     }
 
     /// The command that logs in, where there is a password.

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use r2d2::{HandleError, Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
 
 use super::answers::{Answered, Promise, deliver};
 use super::file::{Place, keeps_the_connection};
 use super::queue::{Queue, Refused, Taker, Wake};
 use super::statements::{STATEMENTS, bound, row};
+use crate::foreign;
 use crate::source::{Health, Row, StoreError};
 use crate::tables;
 
@@ -40,6 +41,12 @@ pub(super) enum Read {
         after: Option<Vec<u8>>,
         limit: usize,
         answer: Promise<Vec<Row>>,
+    },
+    /// Rows of a table of somebody else's, as JSON.
+    Foreign {
+        sql: String,
+        value: Option<foreign::Value>,
+        answer: Promise<Vec<String>>,
     },
     Health {
         answer: Promise<Health>,
@@ -111,6 +118,9 @@ impl Shared {
                         }
                         Read::Rows { table, by, after, limit, answer } => {
                             answer.answer(self.told(rows(&connection, table, by, after, limit), &mut good));
+                        }
+                        Read::Foreign { sql, value, answer } => {
+                            answer.answer(self.told(foreign_rows(&connection, &sql, value), &mut good));
                         }
                         Read::Health { answer } => answer.answer(self.told(health(&connection), &mut good)),
                     }
@@ -185,6 +195,7 @@ impl Read {
         match self {
             Read::Get { answer, .. } => answer.answer(Err(error)),
             Read::Rows { answer, .. } => answer.answer(Err(error)),
+            Read::Foreign { answer, .. } => answer.answer(Err(error)),
             Read::Health { answer } => answer.answer(Err(error)),
         }
     }
@@ -242,6 +253,16 @@ fn rows(
         rows.push(row(found, tables::ALL[table].indexes.len(), None)?);
     }
     Ok(rows)
+}
+
+fn foreign_rows(connection: &Connection, sql: &str, value: Option<foreign::Value>) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let value: Option<Box<dyn ToSql>> = value.map(|value| match value {
+        foreign::Value::Text(text) => Box::new(text) as Box<dyn ToSql>,
+        foreign::Value::Integer(number) => Box::new(number),
+    });
+    let found = statement.query_map(params_from_iter(value), |row| row.get(0))?;
+    found.collect()
 }
 
 fn health(connection: &Connection) -> rusqlite::Result<Health> {

@@ -34,6 +34,8 @@ pub(super) enum Write {
     Prepare,
     /// Takes the write lock and gives it back.
     Probe,
+    /// What tells whether another connection has committed.
+    Version,
     Insert {
         table: usize,
         row: Row,
@@ -66,6 +68,9 @@ pub(super) enum Answer {
     Done(bool),
     Row(Option<Row>),
     Count(u64),
+    /// How often the file was opened, and the version of its data as this connection sees it: another one where another
+    /// connection, of whatever process, has committed.
+    Version(u64, i64),
 }
 
 impl Answer {
@@ -83,11 +88,24 @@ impl Answer {
     }
 }
 
+impl Answer {
+    pub(super) fn version(self) -> Option<(u64, i64)> {
+        if let Answer::Version(opened, version) = self { Some((opened, version)) } else { None }
+    }
+}
+
 type Answered = Result<Answer, StoreError>;
 
 pub(super) struct Operation {
     write: Write,
     answer: Promise<Answer>,
+}
+
+impl Operation {
+    /// Whether it needs a transaction; a look at the version does not.
+    fn writes(&self) -> bool {
+        !matches!(self.write, Write::Version)
+    }
 }
 
 /// The queue of the thread; it ends when this is dropped.
@@ -147,8 +165,8 @@ impl State {
         while operations.take(&mut group) {
             // Nobody waits for these any more, and who was told that it failed should find it not done.
             group.retain(|operation| !operation.answer.is_unwanted());
-            let count = group.len();
-            if count > 0 {
+            let count = group.iter().filter(|operation| operation.writes()).count();
+            if !group.is_empty() {
                 self.settle(&mut group);
             }
             // Whoever writes alone waits for nobody.
@@ -176,7 +194,10 @@ impl State {
                 deliver(group.drain(..).map(|operation| operation.answer).zip(answers));
             }
             Err(Failed::Busy(error) | Failed::For(error)) => {
-                if let Some(untold) = self.failures.add(group.len(), Instant::now()) {
+                let writes = group.iter().filter(|operation| operation.writes()).count();
+                if writes > 0
+                    && let Some(untold) = self.failures.add(writes, Instant::now())
+                {
                     self.warn(untold, &error);
                 }
                 deliver(group.drain(..).map(|operation| (operation.answer, Err(error.clone()))));
@@ -262,10 +283,14 @@ impl State {
 }
 
 fn transact(place: &Place, connection: &Connection, group: &[Operation]) -> rusqlite::Result<Vec<Answered>> {
+    if !group.iter().any(Operation::writes) {
+        let answers = group.iter().map(|_| version(place, connection).map_err(|error| place.explain(&error)));
+        return Ok(answers.collect());
+    }
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let mut answers = Vec::with_capacity(group.len());
     for operation in group {
-        match apply(connection, &operation.write) {
+        match apply(place, connection, &operation.write) {
             Ok(answer) => answers.push(Ok(answer)),
             // SQLite has undone the statement; where it has undone the transaction with it, all have failed.
             Err(error) if connection.is_autocommit() => return Err(error),
@@ -282,9 +307,16 @@ fn transact(place: &Place, connection: &Connection, group: &[Operation]) -> rusq
     Ok(answers)
 }
 
-fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<Answer> {
+/// Commits of this connection do not change it: only those of others are looked for.
+fn version(place: &Place, connection: &Connection) -> rusqlite::Result<Answer> {
+    let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+    Ok(Answer::Version(place.opened(), version))
+}
+
+fn apply(place: &Place, connection: &Connection, write: &Write) -> rusqlite::Result<Answer> {
     match write {
         Write::Prepare | Write::Probe => Ok(Answer::Nothing),
+        Write::Version => version(place, connection),
         Write::Insert { table, row } => {
             let changed = write_row(connection, &STATEMENTS[*table].insert, row, row.version)?;
             Ok(Answer::Done(changed == 1))

@@ -9,6 +9,9 @@ use crate::diagnostic::Span;
 use crate::selector::cel::{DEEPEST, Range};
 use crate::selector::resolve::{Name, NameStep};
 
+/// The root of look-ups, whose key may be a name.
+const LOOKED_UP: &str = "kps";
+
 /// Parts of a request that have names of the client's choice: `"x" in request.header` asks for one.
 const NAMED: &[&str] = &["header", "query", "form", "cookie"];
 
@@ -96,14 +99,19 @@ impl Rewrite<'_, '_, '_> {
             }
             Expr::Call(call) if call.func_name == op::INDEX && call.target.is_none() => {
                 let [operand, key] = call.args.as_slice() else { return None };
-                let Expr::Literal(literal) = &key.expr else { return None };
-                let step = match literal {
-                    LiteralValue::String(name) => NameStep::Name(name.inner()),
-                    LiteralValue::Int(index) => NameStep::Index(usize::try_from(*index.inner()).ok()?),
+                let mut taken = self.take(operand)?;
+                let mut place = self.range(key.id);
+                let step = match &key.expr {
+                    Expr::Literal(LiteralValue::String(name)) => NameStep::Name(name.inner()),
+                    Expr::Literal(LiteralValue::Int(index)) => NameStep::Index(usize::try_from(*index.inner()).ok()?),
+                    Expr::Literal(_) => return None,
+                    _ if taken.root.0 == LOOKED_UP => {
+                        let key = self.take(key).filter(|key| key.root.0 != LOOKED_UP)?;
+                        place = key.range.clone();
+                        NameStep::Key(self.name(&key, false).whole().into())
+                    }
                     _ => return None,
                 };
-                let mut taken = self.take(operand)?;
-                let place = self.range(key.id);
                 taken.range.end = place.end.max(taken.range.end);
                 taken.steps.push((step, place));
                 Some(taken)
@@ -130,7 +138,7 @@ impl Rewrite<'_, '_, '_> {
         let span = |range: &Range| self.source.span(range.clone());
         Name {
             root: (taken.root.0, span(&taken.root.1)),
-            steps: taken.steps.iter().map(|(step, range)| (*step, span(range))).collect(),
+            steps: taken.steps.iter().map(|(step, range)| (step.clone(), span(range))).collect(),
             json: None,
             span: span(&taken.range),
             optional,
@@ -144,6 +152,15 @@ impl Taken<'_> {
     pub(super) fn attribute(&self) -> String {
         match (self.root.0, self.steps.first()) {
             (root @ ("vars" | "input"), Some((NameStep::Name(name), _))) => format!("{root}.{name}"),
+            // Of each row one asks by itself.
+            (LOOKED_UP, _) => {
+                let step = |(step, _): &(NameStep<'_>, Range)| match step {
+                    NameStep::Name(name) => format!(".{name}"),
+                    NameStep::Index(index) => format!(".{index}"),
+                    NameStep::Key(path) => format!("[{path}]"),
+                };
+                LOOKED_UP.to_owned() + &self.steps.iter().take(2).map(step).collect::<String>()
+            }
             (root, _) => root.to_owned(),
         }
     }

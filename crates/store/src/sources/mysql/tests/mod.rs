@@ -176,3 +176,13 @@ async fn what_does_not_fit_is_refused() {
     assert!(matches!(&none, Err(Broken(_))), "{none:?}");
     assert_eq!(source.list(table, None, 9).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_key_property_store_reads_a_table_that_was_there() {
+    let scratch = Scratch::new().await;
+    for sql in [crate::kps::tests::OLD_TABLE, crate::kps::tests::OLD_ROWS] {
+        let sql = sql.replace("{bool}", "BOOLEAN").replace("{time}", "DATETIME");
+        scratch.execute(&sql.replace("{true}", "TRUE").replace("{false}", "FALSE")).await;
+    }
+    crate::kps::tests::reads_a_table_that_was_there(Arc::new(scratch.opened().await), false).await;
+}

@@ -11,6 +11,7 @@ use super::{Postgres, Settings, Url};
 use crate::conformance::Fresh;
 use crate::source::{DataSource, Row};
 
+mod changes;
 mod opening;
 mod outages;
 mod plans;
@@ -85,7 +86,8 @@ async fn connect(url: &str) -> tokio_postgres::Client {
 }
 
 fn settings(url: &str) -> Settings {
-    Settings { url: Url::new(Secret::new(url.to_owned())), max_connections: 8, prepared_statements: None }
+    let url = Url::new(Secret::new(url.to_owned()));
+    Settings { url, max_connections: 8, prepared_statements: None, listen_url: None }
 }
 
 fn source(url: &str) -> Postgres {
@@ -140,4 +142,14 @@ async fn names_through_a_pooler_are_an_error_with_its_remedy() {
         errors.extend(read.await.unwrap().err());
     }
     assert!(errors.iter().any(|error| error.to_string().contains("prepared_statements = true")), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_key_property_store_reads_a_table_that_was_there() {
+    let scratch = Scratch::new().await;
+    for sql in [crate::kps::tests::OLD_TABLE, crate::kps::tests::OLD_ROWS] {
+        let sql = sql.replace("{bool}", "BOOLEAN").replace("{time}", "TIMESTAMP");
+        scratch.execute(&sql.replace("{true}", "TRUE").replace("{false}", "FALSE")).await;
+    }
+    crate::kps::tests::reads_a_table_that_was_there(Arc::new(scratch.opened().await), true).await;
 }

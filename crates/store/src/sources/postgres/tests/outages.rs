@@ -10,7 +10,7 @@ use crate::sources::relay::{Line, Relay, is_unavailable, recovery};
 use crate::tables::ACCESS_TOKEN;
 
 /// A relay before the server, and the URL that leads through it.
-async fn relayed(url: &str) -> (Relay, String) {
+pub(super) async fn relayed(url: &str) -> (Relay, String) {
     let server = url.split(['@', '/']).nth(3).unwrap();
     let relay = Relay::to(server).await;
     let through = url.replace(server, &relay.address);

@@ -15,6 +15,7 @@ use super::{Redis, Settings, Url};
 use crate::conformance::Fresh;
 use crate::source::{DataSource, Row, StoreError};
 
+mod changes;
 mod expiry;
 mod opening;
 mod outages;

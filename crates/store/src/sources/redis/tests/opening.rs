@@ -86,12 +86,14 @@ async fn a_user_with_the_rights_of_the_schema_file_may_do_everything() {
     assert_eq!(source.remove(&ACCESS_TOKEN, 0, "none", 9).await, Ok(0));
     assert_eq!(source.sweep(&ACCESS_TOKEN, 11, 9).await, Ok(1));
     assert!(source.health().await.unwrap().version.starts_with("Redis 7"));
+    // A cache hears of changes.
+    super::changes::node(scratch.source_over(&url)).await;
     // Each right is needed, and told when the source is opened; but for what this opening does not do (another database, a script
-    // that is not known yet, a new schema), and CONFIG, without which less is warned of.
+    // that is not known yet, a new schema, hearing of changes), and CONFIG, without which less is warned of.
     let each = rights
         .split(' ')
         .filter_map(|right| right.strip_prefix('+'))
-        .filter(|right| !matches!(*right, "select" | "eval" | "hsetnx"));
+        .filter(|right| !matches!(*right, "select" | "eval" | "hsetnx" | "client|tracking"));
     for right in each.filter(|right| !right.starts_with("config")) {
         grant(&[&format!("-{right}")]).await;
         match scratch.source_over(&url).prepare().await {

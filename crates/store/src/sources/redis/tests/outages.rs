@@ -43,6 +43,7 @@ async fn a_server_that_is_silent_is_unavailable_within_the_limit() {
     }
     relay.set(Line::Through);
     recovery(&source).await;
+    assert!(relay.attempts() > 1, "the connection that did not answer was given up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,88 @@
+//! `store backup` and `store restore`: the file of a SQLite source, whether or not nodes run.
+
+use std::path::{Path, PathBuf};
+
+use policy::Diagnostics;
+use store::sources::SourceSettings;
+use store::sources::sqlite::backup;
+
+use crate::admin::api::{BackedUp, Refusal, RefusalKind};
+use crate::once::{audit, mapped};
+use crate::options::Options;
+use crate::tasks;
+
+/// Copies what a source holds into a file that is not there yet. Without a name: the default source.
+pub async fn store_backup(
+    options: &Options,
+    source: Option<&str>,
+    file: &Path,
+) -> Result<Result<BackedUp, Refusal>, Diagnostics> {
+    Ok(match place(options, source).await? {
+        Ok((name, path)) => copy(name, path, file.to_owned()).await,
+        Err(refusal) => Err(refusal),
+    })
+}
+
+/// Puts a backup where a source has its file, which must not be there.
+pub async fn store_restore(
+    options: &Options,
+    source: Option<&str>,
+    file: &Path,
+) -> Result<Result<BackedUp, Refusal>, Diagnostics> {
+    Ok(match place(options, source).await? {
+        Ok((_, path)) if path.symlink_metadata().is_ok() => {
+            let help = "stop the nodes that have it open, move it and its -wal and -shm away, and try again";
+            Err(refused(format!("{} is there already: nothing is written over it", path.display()), help))
+        }
+        Ok((name, path)) => {
+            let work = copy(name.clone(), file.to_owned(), path);
+            audit(options).change("store restore", &name, work).await
+        }
+        Err(refusal) => Err(refusal),
+    })
+}
+
+async fn copy(source: String, from: PathBuf, to: PathBuf) -> Result<BackedUp, Refusal> {
+    let file = to.display().to_string();
+    let made = tasks::blocking(move || {
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder).map_err(|why| format!("{} cannot be made: {why}", folder.display()))?;
+        }
+        backup::copy(&from, &to)
+    });
+    match made.await {
+        Ok(done) => Ok(BackedUp { source, file, bytes: done.bytes, schema: done.schema }),
+        Err(why) => Err(refused(why, "name a file that is not there, on a disk with room, and a source that is whole")),
+    }
+}
+
+/// The source and its file; or what has to be used for a source that is no file.
+async fn place(options: &Options, source: Option<&str>) -> Result<Result<(String, PathBuf), Refusal>, Diagnostics> {
+    let (reading, _) = mapped(options).await?;
+    let mapping = &reading.settings.stores.mapping;
+    let name = source.unwrap_or(&mapping.default);
+    match mapping.sources.get(name) {
+        Some(SourceSettings::Sqlite(settings)) => return Ok(Ok((name.to_owned(), options.dir.join(&settings.path)))),
+        Some(_) => {}
+        None => {
+            let known: Vec<&str> = mapping.sources.keys().map(String::as_str).collect();
+            let refusal =
+                refused(format!("there is no data source `{name}`"), &format!("there is {}", known.join(", ")));
+            return Ok(Err(Refusal { kind: RefusalKind::Invalid, ..refusal }));
+        }
+    }
+    let tool = match reading.settings.stores.types.get(name).map_or("", String::as_str) {
+        "memory" => "its records are gone with the node: `portcullis store copy` takes them elsewhere",
+        "file" => "people write it: keep it as you keep the configuration",
+        "postgres" => "use `pg_dump` and `pg_restore`",
+        "mysql" => "use `mariadb-dump --single-transaction` (or `mysqldump`)",
+        "redis" => "use its snapshots: `redis-cli --rdb FILE`",
+        "cassandra" => "use `nodetool snapshot`",
+        _ => "use the database's own tool",
+    };
+    Ok(Err(refused(format!("`{name}` is no SQLite file: its own tool makes its backups"), tool)))
+}
+
+fn refused(message: impl Into<String>, help: &str) -> Refusal {
+    Refusal { kind: RefusalKind::Exists, message: message.into(), help: Some(help.to_owned()) }
+}

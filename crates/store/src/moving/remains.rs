@@ -1,0 +1,68 @@
+//! What an old source still has of a store that moves away from it.
+
+use std::sync::Arc;
+
+use super::sides::{New, Old};
+use crate::source::{DataSource, Row, StoreError, Table};
+
+/// Rows of a page.
+const PAGE: usize = 500;
+
+/// Goes through a source, a page at a time, and counts the rows that no other source has taken over.
+pub struct Remains {
+    source: Arc<dyn DataSource>,
+    /// What is still to be looked through, the last one first.
+    tables: Vec<&'static Table>,
+    after: Option<Vec<u8>>,
+}
+
+impl Remains {
+    /// Of these tables.
+    pub fn new(source: Arc<dyn DataSource>, mut tables: Vec<&'static Table>) -> Self {
+        tables.reverse();
+        Remains { source, tables, after: None }
+    }
+
+    /// How many there are on the next page; none at the end.
+    pub async fn next_page(&mut self) -> Result<Option<u64>, StoreError> {
+        let Some((table, page)) = self.next_rows().await? else { return Ok(None) };
+        let mut live = 0;
+        for row in page {
+            live += u64::from(matches!(Old::of(table, row)?, Old::Live(_)));
+        }
+        Ok(Some(live))
+    }
+
+    async fn next_rows(&mut self) -> Result<Option<(&'static Table, Vec<Row>)>, StoreError> {
+        let Some(table) = self.tables.last().copied() else { return Ok(None) };
+        let page = self.source.list(table, self.after.as_deref(), PAGE).await?;
+        self.after = page.last().map(|row| row.key.clone());
+        if page.len() < PAGE {
+            self.tables.pop();
+            self.after = None;
+        }
+        Ok(Some((table, page)))
+    }
+
+    /// Whether the source, as the new one of a move that begins, has rows already: they would count. Copies do not.
+    pub async fn any_own(mut self) -> Result<bool, StoreError> {
+        while let Some((table, page)) = self.next_rows().await? {
+            for row in page {
+                if let New::Own(_) = New::of(table, row)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether there are any.
+    pub async fn any(mut self) -> Result<bool, StoreError> {
+        while let Some(live) = self.next_page().await? {
+            if live > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

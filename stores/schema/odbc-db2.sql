@@ -1,0 +1,104 @@
+-- The schema of an ODBC data source on Db2 for Linux, UNIX and Windows (dialect = "db2"), 11.1 and later.
+--
+-- Portcullis applies this by itself when it opens the source; what is there already is left as it is, so several nodes may start at
+-- once. Where its user may not create tables, a DBA runs the file in a schema of Portcullis's own, and grants:
+--
+--     db2 -t -f odbc-db2.sql
+--     db2 "GRANT SELECT, INSERT, UPDATE, DELETE ON access_token TO USER portcullis"     (and so for each table)
+--
+-- Run again it changes nothing: each statement then ends in SQL0601N (a name that is in use) or SQL0803N.
+-- The database's code set must be UTF-8, its collation one that tells all characters apart, and the page size of its table space 8 KB or
+-- more, since an index over a key and an index column does not fit 4 KB:
+--
+--     CREATE DATABASE pcullis USING CODESET UTF-8 TERRITORY US COLLATE USING IDENTITY PAGESIZE 8192
+--
+-- NOT RUN on a Db2 server by the project, and there is no parser that knows the dialect: the statements were parsed as general SQL where
+-- they are that. Please report what fails.
+--
+-- One table a kind of record, the same columns in each: the key; the version, which counts the changes of the row; the Unix
+-- second after which the row may be deleted; index columns; the record as JSON, for people to query:
+--
+--     SELECT JSON_VALUE(record, '$.client_id'), expires_at FROM access_token;
+--
+-- No token and no generated secret stands here, only their SHA-256.
+
+-- migration 1, readable by 1
+
+-- What was applied; `readable_by` is the oldest program (by the highest migration that it knows) that works with it.
+CREATE TABLE portcullis_schema (
+    version     INTEGER NOT NULL PRIMARY KEY,
+    readable_by INTEGER NOT NULL,
+    applied_at  TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+
+-- The key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the token, so inserts append at the right edge of the primary
+-- key. Every index on an index column ends in what `find` and `remove` sort by, the key.
+CREATE TABLE access_token (
+    key        VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    client_id  VARCHAR(512),
+    subject    VARCHAR(512),
+    grant_id   VARCHAR(512),
+    record     CLOB(16M)      NOT NULL
+);
+CREATE INDEX access_token_expires_at ON access_token (expires_at);
+CREATE INDEX access_token_client_id  ON access_token (client_id, key);
+CREATE INDEX access_token_subject    ON access_token (subject, key);
+CREATE INDEX access_token_grant_id   ON access_token (grant_id, key);
+
+-- One row a client or subject whose tokens were all revoked: tokens issued under an earlier epoch are refused.
+CREATE TABLE epoch (
+    key        VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     CLOB(16M)      NOT NULL
+);
+CREATE INDEX epoch_expires_at ON epoch (expires_at);
+
+-- The client application registry. The key is the client_id as UTF-8.
+CREATE TABLE client (
+    key        VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     CLOB(16M)      NOT NULL
+);
+CREATE INDEX client_expires_at ON client (expires_at);
+
+-- Work that one node of a cluster does for all, such as the purge.
+CREATE TABLE lease (
+    key        VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     CLOB(16M)      NOT NULL
+);
+CREATE INDEX lease_expires_at ON lease (expires_at);
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (1, 1);
+
+-- migration 2, readable by 1
+
+-- The heartbeats of the nodes that share this source. The key is the name of the node.
+CREATE TABLE node (
+    key        VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     CLOB(16M)      NOT NULL
+);
+CREATE INDEX node_expires_at ON node (expires_at);
+
+-- Rows of key property stores, `[kps.NAME]`. The key is NAME, a zero byte, and the key of the row; `name` is NAME, and `second_key`, where the
+-- table has a second key, NAME/VALUE.
+CREATE TABLE kps (
+    key        VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    name       VARCHAR(512),
+    second_key VARCHAR(512),
+    record     CLOB(16M)      NOT NULL
+);
+CREATE INDEX kps_expires_at ON kps (expires_at);
+CREATE INDEX kps_name       ON kps (name, key);
+CREATE INDEX kps_second_key ON kps (second_key, key);
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1);

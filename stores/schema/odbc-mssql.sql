@@ -1,0 +1,105 @@
+-- The schema of an ODBC data source on Microsoft SQL Server (dialect = "mssql"), 2016 and later.
+--
+-- Portcullis applies this by itself when it opens the source; what is there already is left as it is, so several nodes may start at
+-- once. Where its user may not create tables, a DBA runs the file in a database of Portcullis's own, and grants:
+--
+--     sqlcmd -d portcullis -i odbc-mssql.sql
+--     sqlcmd -d portcullis -Q "GRANT SELECT, INSERT, UPDATE, DELETE ON SCHEMA::dbo TO portcullis"
+--
+-- Run again it changes nothing: each statement then ends in error 2714 (a name that is in use), 1913 or 2627.
+-- READ_COMMITTED_SNAPSHOT is worth having, so that readers do not wait for writers:
+--
+--     ALTER DATABASE portcullis SET READ_COMMITTED_SNAPSHOT ON
+--
+-- NOT RUN on a SQL Server by the project: the statements were parsed by a parser that knows the dialect. Please report what fails.
+--
+-- One table a kind of record, the same columns in each: the key; the version, which counts the changes of the row; the Unix
+-- second after which the row may be deleted; index columns; the record as JSON, for people to query:
+--
+--     SELECT JSON_VALUE(record, '$.client_id'), DATEADD(second, expires_at, '1970-01-01') FROM access_token;
+--
+-- Text compares by its code units (a BIN2 collation). Trailing spaces are the one thing that this does not see; Portcullis compares the
+-- length too.
+--
+-- No token and no generated secret stands here, only their SHA-256.
+
+-- migration 1, readable by 1
+
+-- What was applied; `readable_by` is the oldest program (by the highest migration that it knows) that works with it.
+CREATE TABLE portcullis_schema (
+    version     int NOT NULL PRIMARY KEY,
+    readable_by int NOT NULL,
+    applied_at  datetime2 NOT NULL DEFAULT SYSUTCDATETIME()
+);
+
+-- The key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the token, so inserts append at the right edge of the primary
+-- key. Every index on an index column ends in what `find` and `remove` sort by, the key.
+CREATE TABLE access_token (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    client_id  nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    subject    nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    grant_id   nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX access_token_expires_at ON access_token (expires_at);
+CREATE INDEX access_token_client_id  ON access_token (client_id, [key]);
+CREATE INDEX access_token_subject    ON access_token (subject, [key]);
+CREATE INDEX access_token_grant_id   ON access_token (grant_id, [key]);
+
+-- One row a client or subject whose tokens were all revoked: tokens issued under an earlier epoch are refused.
+CREATE TABLE epoch (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX epoch_expires_at ON epoch (expires_at);
+
+-- The client application registry. The key is the client_id as UTF-8.
+CREATE TABLE client (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX client_expires_at ON client (expires_at);
+
+-- Work that one node of a cluster does for all, such as the purge.
+CREATE TABLE lease (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX lease_expires_at ON lease (expires_at);
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (1, 1);
+
+-- migration 2, readable by 1
+
+-- The heartbeats of the nodes that share this source. The key is the name of the node.
+CREATE TABLE node (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX node_expires_at ON node (expires_at);
+
+-- Rows of key property stores, `[kps.NAME]`. The key is NAME, a zero byte, and the key of the row; `name` is NAME, and `second_key`, where the
+-- table has a second key, NAME/VALUE.
+CREATE TABLE kps (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    name       nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    second_key nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX kps_expires_at ON kps (expires_at);
+CREATE INDEX kps_name       ON kps (name, [key]);
+CREATE INDEX kps_second_key ON kps (second_key, [key]);
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1);

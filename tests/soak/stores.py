@@ -118,7 +118,8 @@ class Postgres:
 
     def one(self, sql):
         psql = Path(os.environ["SOAK_POSTGRES_BIN"]) / "psql"
-        done = subprocess.run([psql, "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url], capture_output=True, text=True)
+        done = subprocess.run([psql, "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url],
+                              capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"psql: {sql}\n{done.stderr}")
         return done.stdout.strip("\n")

@@ -105,7 +105,10 @@ def pin_postgres(cores):
     server = int(os.environ["BENCH_POSTGRES_PID"])
     children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     for process in [server, *map(int, children)]:
-        os.sched_setaffinity(process, cores)
+        try:
+            os.sched_setaffinity(process, cores)
+        except ProcessLookupError:
+            pass  # A connection that has ended.
 
 
 def main():

@@ -117,7 +117,7 @@ def main():
     options.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     options.add_argument("--source", action="append", required=True, help=argparse.SUPPRESS)
     options.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    options.add_argument("--warm", type=int, default=2, help="seconds of load before the first")
+    options.add_argument("--warm", type=int, default=2, help="seconds of load before the first, and before each with a cache, which is to be full")
     options.add_argument("--times", type=int, default=3, help="rounds; medians are printed")
     options.add_argument("--connections", type=int, default=32, help="of the load")
     options.add_argument("--json", type=Path, help="writes the numbers there too")
@@ -143,6 +143,8 @@ def main():
         # Interleaved: what else the machine does meanwhile hits all of them.
         for _ in range(options.times):
             for target in targets:
+                if target["asks"].endswith("hot"):
+                    load(cores[1], target["url"], target["requests"], options.warm, options.connections)
                 target["rounds"].append(measure(target, cores[1], options.seconds, options.connections))
                 print(".", end="", file=sys.stderr, flush=True)
             if eight:

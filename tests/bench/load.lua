@@ -1,5 +1,6 @@
 -- Requests ready to be sent, taken in turn from the file that BENCH_REQUESTS names (one a line: method, path, authorization, body,
--- separated by tabs, empty ones as "-"); what came of them as one line of JSON.
+-- separated by tabs, empty ones as "-"); what came of them as one line of JSON. Where BENCH_KEEP names a file, the access tokens of the
+-- answers are written there, one a line. With BENCH_PAUSE each connection rests so many milliseconds after an answer.
 
 local ready, turn = {}, 0
 
@@ -11,6 +12,23 @@ function init()
         if body == "-" then body = nil else headers["Content-Type"] = "application/x-www-form-urlencoded" end
         ready[#ready + 1] = wrk.format(method, path, headers, body)
     end
+end
+
+if os.getenv("BENCH_KEEP") then
+    local kept
+    function response(_, _, body)
+        if not kept then
+            kept = io.open(os.getenv("BENCH_KEEP"), "a")
+            kept:setvbuf("line")
+        end
+        local token = body:match('"access_token":%s*"([^"]+)"')
+        if token then kept:write(token, "\n") end
+    end
+end
+
+local pause = tonumber(os.getenv("BENCH_PAUSE"))
+if pause then
+    function delay() return pause end
 end
 
 function request()

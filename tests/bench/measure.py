@@ -1,23 +1,14 @@
 """Starts what is measured, loads one after the other, and prints a table. Called by tests/bench/run."""
 
 import argparse
-import base64
 import json
-import os
 import shutil
-import signal
-import socket
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).parent
-TICK = os.sysconf("SC_CLK_TCK")
+from bench import Programs, basic, free_port, load, machine, measure, medians, run, tokens, two_cores, write_requests
 
 # What a target's CPU time for a request may be, as a multiple of another one's.
 MARKS = [("proxy", "bare proxy", 1.4), ("tokeninfo", "bare server", 1.8), ("token", "bare server", 5.0)]
@@ -54,80 +45,6 @@ http {{
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Programs:
-    """Started programs, ended by their own process ids."""
-
-    def __init__(self, work):
-        self.work, self.started = work, []
-
-    def start(self, name, core, command, port):
-        log = open(self.work / f"{name}.log", "wb")
-        program = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stdout=log, stderr=log)
-        self.started.append(program)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return program.pid
-            except OSError:
-                if program.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"{name} did not start:\n{(self.work / f'{name}.log').read_text()}")
-                time.sleep(0.05)
-
-    def stop(self):
-        for program in self.started:
-            program.send_signal(signal.SIGTERM)
-        for program in self.started:
-            try:
-                program.wait(15)
-            except subprocess.TimeoutExpired:
-                program.kill()
-
-
-def cpu_seconds(pid):
-    """User and system time of all threads of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def load(core, url, requests, seconds, connections):
-    environment = {**os.environ, "BENCH_REQUESTS": str(requests)}
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "load.lua"), url]
-    out = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 60)
-    for line in out.stdout.splitlines():
-        if line.startswith("RESULT "):
-            return json.loads(line[7:])
-    sys.exit(f"wrk: {out.stdout}{out.stderr}")
-
-
-def measure(target, core, seconds, connections):
-    before = cpu_seconds(target["pid"])
-    result = load(core, target["url"], target["requests"], seconds, connections)
-    cpu = cpu_seconds(target["pid"]) - before
-    if result["refused"] or result["broken"] or not result["requests"]:
-        sys.exit(f"{target['name']}: {result}: what is measured must work")
-    return {
-        "cpu_us": cpu * 1e6 / result["requests"],
-        "rate": result["requests"] / result["seconds"],
-        "busy": cpu / result["seconds"],
-        "p50_ms": result["p50_us"] / 1000,
-        "p99_ms": result["p99_us"] / 1000,
-    }
-
-
-def run(*command):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
 def configure(program, work, name, upstream, access_log):
     """A configuration as `init` makes it, with one more policy, and a client."""
     folder = work / name
@@ -143,15 +60,6 @@ def configure(program, work, name, upstream, access_log):
     return folder, "bench:" + client["client_secret"]
 
 
-def tokens(port, credentials, count):
-    basic = base64.b64encode(credentials.encode()).decode()
-    for _ in range(count):
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/oauth/token", b"grant_type=client_credentials",
-                                         {"Authorization": f"Basic {basic}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            yield json.load(answer)["access_token"]
-
-
 def start_node(programs, options, core, work, upstream, name, access_log):
     """A running node, and the requests that it is to be asked."""
     folder, credentials = configure(options.program, work, name, upstream, access_log)
@@ -160,20 +68,14 @@ def start_node(programs, options, core, work, upstream, name, access_log):
         options.program, "-c", folder, "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"], port)
     # Several tokens, so that no cache of one is what is measured.
     some = list(tokens(port, credentials, 200))
-    basic = "Basic " + base64.b64encode(credentials.encode()).decode()
     return {
         "pid": pid,
         "port": port,
-        "ask": write_requests(folder / "ask.txt", [["POST", "/api/oauth/token", basic, "grant_type=client_credentials"]]),
+        "ask": write_requests(folder / "ask.txt", [["POST", "/api/oauth/token", basic(credentials), "grant_type=client_credentials"]]),
         "look": write_requests(folder / "look.txt", [
             ["POST", "/api/oauth/tokeninfo", "-", "access_token=" + urllib.parse.quote(token)] for token in some]),
         "call": write_requests(folder / "call.txt", [["GET", "/bench/1", "Bearer " + token, "-"] for token in some]),
     }
-
-
-def write_requests(path, lines):
-    path.write_text("".join("\t".join(line) + "\n" for line in lines))
-    return path
 
 
 def main():
@@ -189,10 +91,7 @@ def main():
     options.add_argument("--strict", action="store_true", help="exit 1 where a mark is missed")
     options = options.parse_args()
 
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("two cores are needed: one for what is measured, one for the load")
-    target_core, load_core = cores[0], cores[1]
+    target_core, load_core = two_cores()
 
     # Beside what is built: on a disk, where a commit costs what it costs; a temporary folder may lie in memory.
     work = Path(tempfile.mkdtemp(prefix="run.", dir=options.bare.parent))
@@ -239,8 +138,7 @@ def main():
         programs.stop()
         shutil.rmtree(work, ignore_errors=True)
 
-    results = {target["name"]: {key: statistics.median(r[key] for r in target["rounds"]) for key in target["rounds"][0]}
-               for target in targets}
+    results = {target["name"]: medians(target["rounds"]) for target in targets}
     print(f"{'target':<14}{'CPU us/req':>12}{'req/s':>10}{'core busy':>11}{'p50 ms':>9}{'p99 ms':>9}")
     for name, r in results.items():
         print(f"{name:<14}{r['cpu_us']:>12.1f}{r['rate']:>10.0f}{r['busy']:>10.0%} {r['p50_ms']:>8.2f} {r['p99_ms']:>8.2f}")
@@ -254,8 +152,7 @@ def main():
             verdict = "met" if ratio <= most else "MISSED"
             print(f"{name}: {ratio:.2f} x the CPU time of the {base}; the mark is {most} x: {verdict}")
     if options.json:
-        machine = {"cores": len(os.sched_getaffinity(0)), "release": os.uname().release, "machine": os.uname().machine}
-        options.json.write_text(json.dumps({"machine": machine, "options": {"seconds": options.seconds, "times": options.times,
+        options.json.write_text(json.dumps({"machine": machine(), "options": {"seconds": options.seconds, "times": options.times,
                                 "connections": options.connections}, "results": results, "ratios": ratios}, indent=2) + "\n")
     sys.exit(1 if missed and options.strict else 0)
 

@@ -7,7 +7,8 @@
 #     cassandra_stop                  # stops it and removes the folder
 #
 # CASSANDRA_FLUSH=true (before the start) is for tests that kill it: without, a changed schema is not written to its files at once,
-# which makes tables quicker to make, and a crash loses them.
+# which makes tables quicker to make, and a crash loses them. CASSANDRA_FSYNC=on (before the start) is for what is measured: every write
+# is on the disk before it is answered, not within a second.
 #
 # Cassandra is in no Debian: it comes from Maven, as tests/services/cassandra/pom.xml names it, and is started by its main class. It
 # needs Java 17 or 11, which is looked for in JAVA_HOME and where Debian puts it.
@@ -84,6 +85,9 @@ cassandra_start() {
         if [ "$storage" = "$native" ]; then continue; fi
         sed -e "s|FOLDER|$CASSANDRA_DIR|; s|STORAGE_PORT|$storage|; s|NATIVE_PORT|$native|" "$CASSANDRA_HERE/cassandra.yaml" \
             > "$CASSANDRA_DIR/cassandra.yaml"
+        if [ "${CASSANDRA_FSYNC:-off}" = on ]; then
+            sed -i -e 's/^commitlog_sync: .*/commitlog_sync: batch/; /^commitlog_sync_period:/d' "$CASSANDRA_DIR/cassandra.yaml"
+        fi
         CASSANDRA_ADDRESS=127.0.0.1:$native
         if cassandra_restart; then
             export CASSANDRA_ADDRESS

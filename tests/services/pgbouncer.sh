@@ -14,7 +14,7 @@ pgbouncer_start() {
     if [ "$(id -u)" = 0 ]; then chown postgres "$PGBOUNCER_DIR"; fi
     for _ in 1 2 3; do
         PGBOUNCER_PORT=$(service_port) || return 1
-        # Two server connections a database, so that clients meet on them.
+        # Two server connections a database, so that clients meet on them; PGBOUNCER_CONNECTIONS is for what is measured.
         cat > "$PGBOUNCER_DIR/pgbouncer.ini" << INI
 [databases]
 * = host=127.0.0.1 port=$POSTGRES_PORT user=postgres
@@ -24,7 +24,7 @@ listen_port = $PGBOUNCER_PORT
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 2
+default_pool_size = ${PGBOUNCER_CONNECTIONS:-2}
 max_client_conn = 1000
 pidfile = $PGBOUNCER_DIR/pgbouncer.pid
 logfile = $PGBOUNCER_DIR/pgbouncer.log

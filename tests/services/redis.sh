@@ -6,7 +6,7 @@
 #     redis_stop                      # stops it and removes the folder
 #
 # Nothing else on the machine is touched: an installed Redis that runs is another one. Every write is in its log before it is
-# answered, but the disk is not waited for, which tests that do not crash need not.
+# answered, but the disk is waited for only with REDIS_FSYNC=on (before the start), which tests that do not crash need not.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -29,8 +29,10 @@ redis_start() {
 
 # redis_run PROGRAM FOLDER PORT: starts a Redis or Valkey server and waits until it answers.
 redis_run() {
+    local appendfsync=no
+    if [ "${REDIS_FSYNC:-off}" = on ]; then appendfsync=always; fi
     (cd "$2" && "$1" --bind 127.0.0.1 --port "$3" --dir "$2" --daemonize yes --pidfile "$2/pid" --logfile "$2/log" \
-        --databases 1000 --save '' --appendonly yes --appendfsync no --maxclients 1000) > /dev/null || return 1
+        --databases 1000 --save '' --appendonly yes --appendfsync "$appendfsync" --maxclients 1000) > /dev/null || return 1
     service_await 10 redis_says "$3" PING || return 1
     service_await 10 test -s "$2/pid"
 }

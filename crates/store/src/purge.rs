@@ -1,17 +1,24 @@
 //! The purge: deletes what has expired, in bounded batches, so that nobody who issues or checks tokens notices.
 //!
 //! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
-//! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch that takes long is
-//! followed by a longer pause and a smaller batch. Only what expired a while ago is touched, which no request can ask for.
+//! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch is as large as others
+//! do not mind ([`pace`]), and is followed by a pause four times as long as it took; as long as it took where the purge has not
+//! come to its end for a while, since more is issued than that deletes. Only what expired a while ago is touched, which no request
+//! can ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::codec::{decode, encode, seconds};
 use crate::source::{DataSource, Row, StoreError, Table};
 use crate::tables::LEASE;
+
+mod pace;
+
+use pace::Pace;
 
 /// Seconds after the expiry before a row goes: more than nodes' clocks should differ.
 const MARGIN: u64 = 60;
@@ -19,12 +26,16 @@ const MARGIN: u64 = 60;
 const HELD: u64 = 90;
 /// The pause where nothing is left to delete.
 const IDLE: Duration = Duration::from_secs(60);
-/// Rows of a batch: to begin with, at least, at most.
-const SIZE: (usize, usize, usize) = (1_000, 500, 10_000);
-/// A batch that took less may be larger next time.
-const QUICK: u64 = 10;
-/// A batch that took more is smaller next time. Milliseconds.
-const SLOW: u64 = 40;
+/// Rows of a batch of a purge that somebody asked for.
+const ASKED: usize = 1_000;
+/// The pause after a batch where more is left: at least, at most.
+const REST: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
+/// The pause as a multiple of what the batch took ...
+const CALM: u32 = 4;
+/// ... and where rows that are due have been left for longer than `LATE` seconds.
+const HURRIED: u32 = 1;
+/// See [`HURRIED`].
+const LATE: u64 = 600;
 /// The key of the lease.
 const KEY: &[u8] = b"purge";
 
@@ -46,7 +57,13 @@ pub struct Purger {
     source: Arc<dyn DataSource>,
     tables: Vec<&'static Table>,
     node: String,
-    size: usize,
+    pace: Pace,
+    /// The tables in which more has expired than a batch took.
+    behind: Vec<&'static Table>,
+    /// Since when some are, Unix seconds.
+    since: Option<u64>,
+    /// When all tables are looked at again though some are behind, Unix seconds.
+    look: u64,
     /// Until when the lease is ours, Unix seconds.
     held_until: u64,
 }
@@ -60,32 +77,55 @@ struct Lease {
 impl Purger {
     /// The purge of these tables of a source, by the node with this name. A name that is used twice costs double work only.
     pub fn new(source: Arc<dyn DataSource>, tables: Vec<&'static Table>, node: &str) -> Self {
-        Purger { source, tables, node: node.into(), size: SIZE.0, held_until: 0 }
+        Purger {
+            source,
+            tables,
+            node: node.into(),
+            pace: Pace::new(),
+            behind: Vec::new(),
+            since: None,
+            look: 0,
+            held_until: 0,
+        }
     }
 
-    /// Deletes at most one batch from each table. `unix_millis` tells the time: when rows have expired, and how long the batch
-    /// took.
+    /// Deletes at most one batch from each table: of all tables, or of those that the last batch left something in. `unix_millis`
+    /// tells when rows have expired.
     pub async fn run_batch(&mut self, unix_millis: impl Fn() -> u64 + Send + Sync) -> Result<Batch, StoreError> {
         // Rows that go by themselves need nobody: deleting each would be more work for the source than letting it go.
         if self.source.capabilities().ttl {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: None });
         }
-        let start = unix_millis();
-        let now = start / 1000;
+        let now = unix_millis() / 1000;
         if let Some(node) = self.lease(now).await? {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: Some(node) });
         }
-        let mut deleted = Vec::with_capacity(self.tables.len());
-        let more =
-            sweep(&*self.source, &self.tables, now, self.size, |table, count| deleted.push((table, count))).await?;
-        let took = unix_millis().saturating_sub(start);
-        if took > SLOW {
-            self.size = (self.size / 2).max(SIZE.1);
-        } else if took < QUICK && more {
-            self.size = (self.size * 2).min(SIZE.2);
+        let mut tables = std::mem::take(&mut self.behind);
+        if tables.is_empty() || now >= self.look {
+            tables.clone_from(&self.tables);
+            self.look = now + IDLE.as_secs();
         }
-        let pause = if more { Duration::from_millis((took * 2).clamp(5, 1_000)) } else { IDLE };
-        Ok(Batch { deleted, more, pause, left_to: None })
+        let (size, mut took) = (self.pace.next(), Duration::ZERO);
+        let mut deleted = Vec::with_capacity(tables.len());
+        for table in tables {
+            let start = Instant::now();
+            let count = self.source.sweep(table, before(now), size).await?;
+            deleted.push((table.name, count));
+            // One that found less says nothing of how long so many rows take.
+            if count >= size as u64 {
+                self.behind.push(table);
+                took = took.max(start.elapsed());
+            }
+        }
+        let more = !self.behind.is_empty();
+        if !more {
+            self.since = None;
+            return Ok(Batch { deleted, more, pause: IDLE, left_to: None });
+        }
+        self.pace.took(took);
+        let late = now >= *self.since.get_or_insert(now) + LATE;
+        let times = if late { HURRIED } else { CALM };
+        Ok(Batch { deleted, more, pause: (took * times).clamp(REST.0, REST.1), left_to: None })
     }
 
     /// Takes or renews the lease; the node that holds it, where it is another one.
@@ -121,35 +161,28 @@ pub async fn purge(
     now: u64,
     mut deleted: impl FnMut(&'static str, u64) + Send,
 ) -> Result<(), StoreError> {
-    while sweep(source, tables, now, SIZE.0, &mut deleted).await? {}
+    let mut more = true;
+    while std::mem::take(&mut more) {
+        for table in tables {
+            let count = source.sweep(table, before(now), ASKED).await?;
+            more |= count >= ASKED as u64;
+            deleted(table.name, count);
+        }
+    }
     Ok(())
 }
 
-/// Deletes at most `size` rows of each table; whether there may be more.
-async fn sweep(
-    source: &dyn DataSource,
-    tables: &[&'static Table],
-    now: u64,
-    size: usize,
-    mut deleted: impl FnMut(&'static str, u64) + Send,
-) -> Result<bool, StoreError> {
-    let before = seconds(now.saturating_sub(MARGIN));
-    let mut more = false;
-    for table in tables {
-        let count = source.sweep(table, before, size).await?;
-        more |= count >= size as u64;
-        deleted(table.name, count);
-    }
-    Ok(more)
+/// What expired before this second goes.
+fn before(now: u64) -> i64 {
+    seconds(now.saturating_sub(MARGIN))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
+    use super::pace::SIZE;
     use super::*;
     use crate::sources::memory::Memory;
-    use crate::tables::ACCESS_TOKEN;
+    use crate::tables::{ACCESS_TOKEN, EPOCH};
     use crate::testing::Hooked;
 
     const NOW: u64 = 1_800_000_000;
@@ -175,28 +208,26 @@ mod tests {
         Purger::new(source.clone(), vec![&ACCESS_TOKEN], node)
     }
 
-    /// A clock that goes on by `step` milliseconds with each look at it.
-    fn clock(step: u64) -> impl Fn() -> u64 {
-        let time = AtomicU64::new(NOW * 1000);
-        move || time.fetch_add(step, Ordering::Relaxed)
-    }
-
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn batches_delete_what_expired_a_while_ago_and_nothing_else() {
         let source = source(5_000).await;
-        let (mut purger, clock) = (purger(&source, "a"), clock(1));
+        let mut purger = purger(&source, "a");
         let mut counts = Vec::new();
         loop {
-            let batch = purger.run_batch(&clock).await.unwrap();
+            let batch = purger.run_batch(|| NOW * 1000).await.unwrap();
             assert_eq!(batch.left_to, None);
-            counts.push(batch.deleted[0].1);
+            counts.push(usize::try_from(batch.deleted[0].1).unwrap());
             if !batch.more {
                 assert_eq!(batch.pause, IDLE);
                 break;
             }
             assert!(batch.pause < Duration::from_secs(1));
         }
-        assert_eq!(counts, [1_000, 2_000, 2_000], "batches grow while they are quick");
+        assert_eq!(counts.iter().sum::<usize>(), 5_000);
+        assert!(
+            counts[0] == SIZE.0 && counts.iter().any(|count| *count > 2 * SIZE.0),
+            "batches grow while they are quick: {counts:?}"
+        );
         assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
     }
 
@@ -206,7 +237,7 @@ mod tests {
         assert_eq!(purger(&source, "a").run_batch(|| NOW * 1000).await.unwrap().left_to, None);
         let mut counts = Vec::new();
         purge(&*source, &[&ACCESS_TOKEN], NOW, |table, count| counts.push((table, count))).await.unwrap();
-        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 4_000, "{counts:?}");
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 5_000 - SIZE.0 as u64, "{counts:?}");
         assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), 3);
     }
 
@@ -223,16 +254,49 @@ mod tests {
         assert_eq!(count, 1);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn after_a_batch_it_rests_and_less_where_it_does_not_come_to_an_end() {
+        let slow = |millis| -> Arc<dyn DataSource> {
+            Arc::new(Hooked {
+                before_sweep: Box::new(move |_| Box::pin(tokio::time::sleep(Duration::from_millis(millis)))),
+                ..Hooked::default()
+            })
+        };
+        for (takes, calm, late) in [(0, 1, 1), (20, 80, 20), (7_000, 1_000, 1_000)] {
+            let source = slow(takes);
+            for number in 0..99_u8 {
+                let row = Row {
+                    key: vec![number],
+                    version: 1,
+                    expires_at: Some(1),
+                    indexes: vec![None; 3],
+                    record: "{}".into(),
+                };
+                assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
+            }
+            let mut purger = Purger::new(source, vec![&ACCESS_TOKEN], "a");
+            for (second, pause) in [(0, calm), (599, calm), (600, late)] {
+                let batch = purger.run_batch(|| (NOW + second) * 1000).await.unwrap();
+                assert_eq!((batch.more, batch.pause), (true, Duration::from_millis(pause)), "{takes}, {second}");
+            }
+        }
+    }
+
+    /// What is empty costs no write with every batch, and is not forgotten while another table is behind.
     #[tokio::test]
-    async fn slow_batches_become_smaller_and_rarer() {
+    async fn between_looks_at_all_tables_only_those_behind_are_swept() {
         let source = source(4_000).await;
-        let (mut purger, clock) = (purger(&source, "a"), clock(300));
-        let first = purger.run_batch(&clock).await.unwrap();
-        let second = purger.run_batch(&clock).await.unwrap();
-        let third = purger.run_batch(&clock).await.unwrap();
-        let counts = [&first, &second, &third].map(|batch| batch.deleted[0].1);
-        assert_eq!(counts, [1_000, 500, 500]);
-        assert_eq!(first.pause, Duration::from_millis(600));
+        let mut purger = Purger::new(source.clone(), vec![&EPOCH, &ACCESS_TOKEN], "a");
+        let swept = async |purger: &mut Purger, second: u64| -> Vec<&'static str> {
+            let batch = purger.run_batch(|| (NOW + second) * 1000).await.unwrap();
+            batch.deleted.iter().map(|(table, _)| *table).collect()
+        };
+        let all = ["epoch", "access_token"];
+        assert_eq!(swept(&mut purger, 0).await, all);
+        assert_eq!(swept(&mut purger, 0).await, ["access_token"]);
+        assert_eq!(swept(&mut purger, 59).await, ["access_token"]);
+        assert_eq!(swept(&mut purger, 60).await, all);
+        assert_eq!(swept(&mut purger, 61).await, ["access_token"]);
     }
 
     #[tokio::test]

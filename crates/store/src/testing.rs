@@ -26,6 +26,8 @@ pub(crate) struct Hooked {
     pub(crate) before_replace: Hook,
     /// Before an `insert`.
     pub(crate) before_insert: Hook,
+    /// Before a `sweep`.
+    pub(crate) before_sweep: Hook,
     /// Before `health`.
     pub(crate) before_health: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// Instead of preparing.
@@ -46,6 +48,7 @@ impl Default for Hooked {
             after_get: nothing(),
             before_replace: nothing(),
             before_insert: nothing(),
+            before_sweep: nothing(),
             before_health: Box::new(before_health),
             prepare: Box::new(prepare),
         }
@@ -101,7 +104,10 @@ impl DataSource for Hooked {
         self.memory.remove(table, index, value, limit)
     }
     fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
-        self.memory.sweep(table, before, limit)
+        Box::pin(async move {
+            (self.before_sweep)(table).await;
+            self.memory.sweep(table, before, limit).await
+        })
     }
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {

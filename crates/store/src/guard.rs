@@ -233,7 +233,7 @@ impl Guarded {
     /// Logs what the source refused, at most once in 10 s: who asked hears no more than 503 or 500.
     fn tell(&self, now: Instant, error: &StoreError) {
         let state = &*self.state;
-        let now = u64::try_from(now.saturating_duration_since(state.start).as_secs()).unwrap_or(u64::MAX);
+        let now = now.saturating_duration_since(state.start).as_secs();
         let due = state.tell_at.load(Relaxed);
         if now >= due && state.tell_at.compare_exchange(due, now.saturating_add(10), Relaxed, Relaxed).is_ok() {
             tracing::warn!(source = state.name, "the data source refused what was asked: {error}");

@@ -2,9 +2,9 @@
 //!
 //! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
 //! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch is as large as others
-//! do not mind ([`pace`]), and is followed by a pause four times as long as it took; as long as it took where the purge has not
-//! come to its end for a while, since more is issued than that deletes. Only what expired a while ago is touched, which no request
-//! can ask for.
+//! do not mind ([`pace`]), and is followed by a pause four times as long as it took. Where the purge does not come to its end for
+//! minutes, more expires than that deletes: then pauses are shorter and batches larger, from minute to minute. Only what expired
+//! a while ago is touched, which no request can ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,8 @@ const REST: (Duration, Duration) = (Duration::from_millis(1), Duration::from_sec
 const CALM: u32 = 4;
 /// ... and where rows that are due have been left for longer than `LATE` seconds.
 const HURRIED: u32 = 1;
-/// See [`HURRIED`].
-const LATE: u64 = 600;
+/// See [`HURRIED`]. With each further one, batches may take longer.
+const LATE: u64 = 300;
 /// The key of the lease.
 const KEY: &[u8] = b"purge";
 
@@ -122,9 +122,10 @@ impl Purger {
             self.since = None;
             return Ok(Batch { deleted, more, pause: IDLE, left_to: None });
         }
-        self.pace.took(took);
-        let late = now >= *self.since.get_or_insert(now) + LATE;
-        let times = if late { HURRIED } else { CALM };
+        let behind_for = now.saturating_sub(*self.since.get_or_insert(now));
+        let urgency = u32::try_from(behind_for / LATE).unwrap_or(u32::MAX);
+        self.pace.took(took, urgency);
+        let times = if urgency > 0 { HURRIED } else { CALM };
         Ok(Batch { deleted, more, pause: (took * times).clamp(REST.0, REST.1), left_to: None })
     }
 
@@ -275,7 +276,7 @@ mod tests {
                 assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
             }
             let mut purger = Purger::new(source, vec![&ACCESS_TOKEN], "a");
-            for (second, pause) in [(0, calm), (599, calm), (600, late)] {
+            for (second, pause) in [(0, calm), (LATE - 1, calm), (LATE, late)] {
                 let batch = purger.run_batch(|| (NOW + second) * 1000).await.unwrap();
                 assert_eq!((batch.more, batch.pause), (true, Duration::from_millis(pause)), "{takes}, {second}");
             }

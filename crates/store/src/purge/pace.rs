@@ -15,6 +15,8 @@ pub(super) const SIZE: (usize, usize) = (16, 8_192);
 const MEASURE: u32 = 4;
 /// How much longer a batch may take than one of the least size.
 const LONGER: f64 = 1.25;
+/// And at most, where the purge does not come to its end.
+const LONGEST: f64 = 40.0;
 /// How much what is thought to be right changes with each batch.
 const STEP: f64 = 1.05;
 
@@ -37,12 +39,14 @@ impl Pace {
         if self.measures() { SIZE.0 } else { self.size as usize }
     }
 
-    /// The batch was as large as `next` said, and took so long.
-    pub(super) fn took(&mut self, time: Duration) {
+    /// The batch was as large as `next` said, and took so long. `urgency` counts how often it was seen that more expires than goes:
+    /// each time a batch may take twice as long as before, since a table that grows for ever is worse than a write that waits.
+    pub(super) fn took(&mut self, time: Duration, urgency: u32) {
+        let longer = (LONGER * 2_f64.powi(urgency.min(16).cast_signed())).min(LONGEST);
         let time = time.as_secs_f64();
         let usual = self.usual.unwrap_or(time);
         self.usual = Some(if !self.measures() {
-            let step = if time > usual * LONGER { 1.0 / STEP } else { STEP };
+            let step = if time > usual * longer { 1.0 / STEP } else { STEP };
             self.size = (self.size * step).clamp(LEAST, MOST);
             usual
         } else if time > usual {
@@ -77,7 +81,7 @@ mod tests {
             let stalls = if batch % 10 == 0 { 10 } else { 1 };
             // Up to a tenth more or less.
             let write = write * stalls * (90 + batch * 7 % 21) / 100;
-            pace.took(Duration::from_micros(write + row * size));
+            pace.took(Duration::from_micros(write + row * size), 0);
             sizes.push(size);
         }
         sizes[3_000..].iter().sum::<u64>() / 1_000
@@ -104,7 +108,7 @@ mod tests {
         size(&mut pace, 3_000, 0);
         assert!((0..MEASURE).any(|_| {
             let largest = pace.next() > SIZE.1 / 2;
-            pace.took(Duration::from_millis(3));
+            pace.took(Duration::from_millis(3), 0);
             largest
         }));
     }
@@ -116,5 +120,26 @@ mod tests {
         let quiet = size(&mut pace, 5_000, 20);
         let again = size(&mut pace, 100_000, 20);
         assert!(busy > quiet * 4 && again > quiet * 4, "{busy}, {quiet}, {again}");
+    }
+
+    #[test]
+    fn the_more_urgent_it_is_the_longer_a_batch_may_take() {
+        let mut pace = Pace::new();
+        let mut before = 0;
+        for urgency in [0, 1, 3, 5, 99] {
+            for _ in 0..4_000 {
+                let size = pace.next() as u64;
+                pace.took(Duration::from_micros(5_000 + 20 * size), urgency);
+            }
+            let size = (0..MEASURE).map(|_| {
+                let size = pace.next();
+                pace.took(Duration::from_micros(5_000 + 20 * size as u64), urgency);
+                size
+            });
+            let size = size.max().unwrap_or(0);
+            assert!(size > before * 3 / 2 || size > SIZE.1 * 9 / 10, "{urgency}: {size} rows after {before}");
+            before = size;
+        }
+        assert!(before > SIZE.1 * 9 / 10, "{before}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
 //! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch is as large as others
-//! do not mind ([`pace`]), and is followed by a pause four times as long as it took. Where the purge does not come to its end for
+//! do not mind (`purge/pace.rs`), and is followed by a pause four times as long as it took. Where the purge does not come to its end for
 //! minutes, more expires than that deletes: then pauses are shorter and batches larger, from minute to minute. Only what expired
 //! a while ago is touched, which no request can ask for.
 

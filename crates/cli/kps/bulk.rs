@@ -1,8 +1,9 @@
 //! Many rows at once: import, export, backup, restore, reencrypt.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use server::Records;
 use server::admin::api::kps::{PutMode, PutRows, Reencrypt, RowDone, RowView};
 use store::kps::Columns;
 
-use super::{all_rows, formats, mode, read};
+use super::{all_rows, formats, mode, read, still_there};
 use crate::Ended;
 use crate::args::{KpsBackupArgs, KpsExportArgs, KpsImportArgs, KpsRestoreArgs, RowFormat};
 use crate::output::{Failure, Output, shown};
@@ -102,8 +103,9 @@ impl Work {
             Work::Export { store, format, out, open } => {
                 let mut rows = all_rows(records, &store).await?;
                 if open {
-                    for row in &mut rows {
-                        *row = records.get_row(&store, &row.key, false, true).await?;
+                    let sealed = std::mem::take(&mut rows);
+                    for row in &sealed {
+                        rows.extend(still_there(records.get_row(&store, &row.key, false, true).await)?);
                     }
                 }
                 let columns: Vec<Columns> = rows.into_iter().map(|row| row.columns).collect();
@@ -281,13 +283,31 @@ async fn reencrypt(records: &Records, store: &str, output: Output) -> Ended {
 /// Writes a file that only this user reads: rows may hold what nobody else is to see.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
-    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let written = opened.and_then(|mut file| {
+        // One that is there may be open to others. `/dev/stdout` is no file, and stays as it is.
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
     written.map_err(|why| Failure::wrong(format!("`{}` cannot be written: {why}", file.display())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rows.json");
+        std::fs::write(&file, "old, and longer than what comes").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        write(&file, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn batches_are_bounded_and_lose_nothing() {

@@ -1,6 +1,7 @@
 //! Rows as files: JSON (a list of objects), TOML (`[[kps.NAME]]`, as a data source `file` has them) and CSV (a header, a line a
 //! row; an empty cell is a column without a value).
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,6 +93,8 @@ fn toml_value(value: &Json) -> Option<String> {
     Some(match value {
         Json::Null => return None,
         Json::Bool(value) => value.to_string(),
+        // A whole number has 64 bits with a sign there; what is larger is a number all the same.
+        Json::Number(number) if number.is_u64() && !number.is_i64() => format!("{number}.0"),
         // TOML asks for a dot or an exponent in what is no whole number, and both stand in JSON's.
         Json::Number(number) => number.to_string(),
         Json::String(text) => toml_text(text),
@@ -108,6 +111,10 @@ fn from_csv(name: &str, text: &str) -> Result<Vec<Columns>, Failure> {
     let wrong = |why: csv::Error| Failure::usage(format!("`{name}` is no CSV: {why}"));
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().map_err(wrong)?.clone();
+    let mut names = BTreeSet::new();
+    if let Some(twice) = header.iter().find(|column| !names.insert(*column)) {
+        return Err(Failure::usage(format!("`{name}` has two columns `{twice}`")).with_help("take one of them out"));
+    }
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(wrong)?;
@@ -118,7 +125,7 @@ fn from_csv(name: &str, text: &str) -> Result<Vec<Columns>, Failure> {
 }
 
 fn to_csv(rows: &[Columns]) -> Result<String, Failure> {
-    let names: std::collections::BTreeSet<&String> = rows.iter().flat_map(Columns::keys).collect();
+    let names: BTreeSet<&String> = rows.iter().flat_map(Columns::keys).collect();
     let wrong = |why: &dyn std::fmt::Display| Failure::wrong(format!("the rows cannot be written: {why}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     if !names.is_empty() {
@@ -166,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_no_whole_one_in_toml_is_read_again() {
+        let given = rows(json!([{ "id": "a", "share": u64::MAX }]));
+        let text = write("partners", RowFormat::Toml, &given).unwrap();
+        assert_eq!(read("partners", RowFormat::Toml, "rows", &text).unwrap()[0]["share"], json!(u64::MAX as f64));
+    }
+
+    #[test]
     fn a_date_in_toml_is_the_text_that_it_is() {
         let rows_of = |text: &str| read("partners", RowFormat::Toml, "rows", text).unwrap();
         let text = "[[kps.partners]]\nid = \"a\"\nsince = 2026-01-31T12:00:00Z\n";
@@ -181,6 +195,7 @@ mod tests {
             (RowFormat::Toml, "id = "),
             (RowFormat::Toml, "[kps]\npartners = [1]"),
             (RowFormat::Csv, "id,limit\na\n"),
+            (RowFormat::Csv, "id,id\na,b\n"),
         ] {
             assert!(read("partners", format, "rows", text).is_err(), "{text}");
         }

@@ -89,12 +89,12 @@ impl Work {
                 output.line(shown(&done.done));
             }
             Work::Clear { store } => {
-                let rows = all_rows(records, &store).await?;
-                for row in &rows {
-                    records.delete_row(&store, &row.key).await?;
+                let mut deleted = 0;
+                for row in all_rows(records, &store).await? {
+                    deleted += usize::from(still_there(records.delete_row(&store, &row.key).await)?.is_some());
                 }
-                output.json(&serde_json::json!({ "deleted": rows.len() }));
-                output.line(format_args!("{} rows of `kps.{store}` are deleted", rows.len()));
+                output.json(&serde_json::json!({ "deleted": deleted }));
+                output.line(format_args!("{deleted} rows of `kps.{store}` are deleted"));
             }
             Work::Bulk(work) => return work.run(records, output).await,
         }
@@ -181,6 +181,14 @@ async fn all_rows(records: &Records, store: &str) -> Result<Vec<RowView>, Failur
             Some(next) => after = Some(next),
             None => return Ok(rows),
         }
+    }
+}
+
+/// What came of a row of a list; none where it has expired, or somebody deleted it, since the list was made.
+fn still_there<T>(outcome: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match outcome {
+        Err(ClientError::Refused(Refusal { kind: RefusalKind::NotFound, .. })) => Ok(None),
+        outcome => outcome.map(Some),
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-pub use self::settings::{Column, ColumnType, Columns, LARGEST_ROW, LONGEST_KEY, LONGEST_NAME, Settings, Unfit};
+pub use self::settings::{Column, ColumnType, Columns, LARGEST_ROW, LONGEST_KEY, LONGEST_NAME, RESERVED, Settings, Unfit};
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
 use crate::seal::{Place, Sealer};
 use crate::source::{DataSource, Row, StoreError};
@@ -27,8 +27,8 @@ const NAME: usize = 0;
 const SECOND_KEY: usize = 1;
 /// Rows that are read at once.
 const PAGE: usize = 500;
-/// Rows with one second key that are looked at, expired ones among them.
-const WITH_ONE_KEY: usize = 16;
+/// Rows with one second key that are read at once: one, and others that have expired and were not swept yet.
+const WITH_ONE_KEY: usize = 100;
 
 /// A key property store.
 pub struct Kps {
@@ -185,8 +185,7 @@ impl Kps {
         if settings.auto_id && !fit.contains_key(&settings.key) {
             return Ok(None);
         }
-        Kps::row(settings, fit.clone())?;
-        Ok(Some(settings.key_of(&fit)?))
+        Ok(Some(Kps::fitted(settings, fit)?.0))
     }
 
     /// Puts a row.
@@ -219,7 +218,7 @@ impl Kps {
             };
             let kept = live.filter(|_| put.mode == Mode::Merge).and_then(|row| row.expires_at);
             let ttl = put.ttl.or(settings.ttl).map(|ttl| seconds(put.now.saturating_add(ttl.as_secs())));
-            let row = self.row_of(&key, columns, ttl.or(kept))?;
+            let row = self.row_of(&key, columns, &given, ttl.or(kept))?;
             self.check_second_key(&row, put.now).await?;
             let created = live.is_none();
             let done = match before {
@@ -285,9 +284,8 @@ impl Kps {
     /// Puts back a row as it was kept, sealed values included.
     pub async fn restore(&self, found: Found) -> Result<(), KpsError> {
         self.check_writable()?;
-        let columns = self.settings.fit(found.columns)?;
-        let key = self.settings.key_of(&columns)?;
-        let row = self.kept_row(&key, columns, found.expires_at.map(seconds))?;
+        let (key, row) = Kps::fitted(&self.settings, self.settings.fit(found.columns)?)?;
+        let row = Row { expires_at: found.expires_at.map(seconds), ..row };
         match self.source.insert(&KPS, row).await? {
             true => Ok(()),
             false => Err(KpsError::Taken(format!("there is a row `{key}` in `kps.{}` already", self.settings.name))),
@@ -320,8 +318,10 @@ impl Kps {
             if !changed {
                 return Ok(false);
             }
-            let row = self.kept_row(key, columns, before.expires_at)?;
-            if self.source.replace(&KPS, row, before.version).await? {
+            // Nothing else of the row changes, also where the settings are others by now than when it was put.
+            let version = before.version;
+            let row = Row { record: encode(&KPS, &columns)?, ..before };
+            if self.source.replace(&KPS, row, version).await? {
                 return Ok(true);
             }
         }
@@ -330,7 +330,11 @@ impl Kps {
 
     /// A row as a source keeps it, for a source that is not written to: a file.
     pub fn row(settings: &Settings, columns: Columns) -> Result<Row, Unfit> {
-        let columns = settings.fit(columns)?;
+        Kps::fitted(settings, settings.fit(columns)?).map(|(_, row)| row)
+    }
+
+    /// The same of columns that fit, or are kept and did when they were put; with its key.
+    fn fitted(settings: &Settings, columns: Columns) -> Result<(String, Row), Unfit> {
         let key = settings.key_of(&columns)?;
         let second_key = settings.second_key_of(&columns)?;
         let record = encode(&KPS, &columns).map_err(|why| Unfit::row(why.to_string()))?;
@@ -339,15 +343,23 @@ impl Kps {
         }
         let second_key = second_key.map(|value| format!("{}/{value}", settings.name));
         let indexes = vec![Some(settings.name.clone()), second_key];
-        Ok(Row { key: row_key(&settings.name, &key), version: 1, expires_at: None, indexes, record })
+        let row = Row { key: row_key(&settings.name, &key), version: 1, expires_at: None, indexes, record };
+        Ok((key, row))
     }
 
-    /// The row, its columns sealed where that is asked for.
-    fn row_of(&self, key: &str, mut columns: Columns, expires_at: Option<i64>) -> Result<Row, KpsError> {
+    /// The row, its columns sealed where that is asked for. Those that are not among the given ones stay as they are kept.
+    fn row_of(
+        &self,
+        key: &str,
+        mut columns: Columns,
+        given: &Columns,
+        expires_at: Option<i64>,
+    ) -> Result<Row, KpsError> {
         for name in self.settings.encrypted() {
             let Some(value) = columns.get_mut(name) else { continue };
             let place = self.place(key, name);
             match value.as_str().filter(|text| Sealer::is_sealed(text)) {
+                Some(_) if !given.contains_key(name) => {}
                 // Somebody gives back what was read. What was sealed for another place would never open again.
                 Some(sealed) => drop(self.sealer.open(sealed, &place.of()).map_err(|why| Unfit {
                     column: Some(name.to_owned()),
@@ -356,13 +368,7 @@ impl Kps {
                 None => *value = Json::String(self.sealer.seal(value.to_string().as_bytes(), &place.of())?),
             }
         }
-        self.kept_row(key, columns, expires_at)
-    }
-
-    fn kept_row(&self, key: &str, columns: Columns, expires_at: Option<i64>) -> Result<Row, KpsError> {
-        let row = Kps::row(&self.settings, columns)?;
-        debug_assert_eq!(row.key, self.row_key(key));
-        Ok(Row { expires_at, ..row })
+        Ok(Row { expires_at, ..Kps::fitted(&self.settings, columns)?.1 })
     }
 
     async fn check_second_key(&self, row: &Row, now: u64) -> Result<(), KpsError> {
@@ -377,11 +383,21 @@ impl Kps {
         )))
     }
 
-    /// The live rows with this second key.
+    /// The live rows with this second key; where there are several, some of them, and two at least. All that have expired are gone
+    /// through: where rows live for a short time, many stand before the one that lives.
     async fn with_second_key(&self, value: &str, now: u64) -> Result<Vec<Row>, StoreError> {
         let index = format!("{}/{value}", self.settings.name);
-        let rows = self.source.find(&KPS, SECOND_KEY, &index, None, WITH_ONE_KEY).await?;
-        Ok(rows.into_iter().filter(|row| lives(row, now)).collect())
+        let mut live = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = self.source.find(&KPS, SECOND_KEY, &index, after.as_deref(), WITH_ONE_KEY).await?;
+            let last = rows.len() < WITH_ONE_KEY;
+            after = rows.last().map(|row| row.key.clone());
+            live.extend(rows.into_iter().filter(|row| lives(row, now)));
+            if last || live.len() > 1 {
+                return Ok(live);
+            }
+        }
     }
 
     fn ambiguous(&self, one: &Row, other: &Row) -> StoreError {

@@ -8,7 +8,7 @@ use policy::diagnostic::{Place, Problem, Span, codes};
 use policy::reader::{Entry, Keys, Node, did_you_mean};
 use policy::settings::Spanned;
 use store::guard::FailurePolicy;
-use store::kps::{Column, ColumnType, LONGEST_NAME, Settings};
+use store::kps::{Column, ColumnType, LONGEST_NAME, RESERVED, Settings};
 
 use super::stores::failure_policy;
 use super::{Within, not_yet};
@@ -160,9 +160,10 @@ fn columns(
         keys.push(problem.with_help(help).at(keys.place_of(table.span)));
     }
     for entry in &table.value.entries {
-        if entry.name.is_empty() || entry.name.len() > LONGEST_SQL_NAME || entry.name.chars().any(char::is_control) {
+        let long = !(1..=LONGEST_SQL_NAME).contains(&entry.name.len());
+        if long || entry.name.starts_with(RESERVED) || entry.name.chars().any(char::is_control) {
             let problem = Problem::error(codes::BAD_VALUE, "this cannot be the name of a column");
-            keys.push(problem.with_help("1 to 64 characters").at(keys.place_of(entry.name_span)));
+            keys.push(problem.with_help("1 to 64 characters, the first one not `~`").at(keys.place_of(entry.name_span)));
         }
         if let Some(column) = column(within, keys, entry, diagnostics) {
             columns.insert(entry.name.clone(), Spanned { span: entry.name_span, value: column });

@@ -18,6 +18,9 @@ pub const LONGEST_KEY: usize = 255;
 /// The most bytes of a row as JSON.
 pub const LARGEST_ROW: usize = 256 * 1024;
 
+/// What the name of no column begins with: what a move notes in a row (`moving/mark.rs`) stands beside the columns, under such names.
+pub const RESERVED: char = '~';
+
 /// `[kps.NAME]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -248,6 +251,9 @@ impl Settings {
     /// The column of this name; none where columns are not declared.
     pub fn column(&self, name: &str) -> Result<Option<&Column>, Unfit> {
         match self.columns.get(name) {
+            _ if name.starts_with(RESERVED) => {
+                Err(Unfit::new(name, format!("the name of a column does not begin with `{RESERVED}`")))
+            }
             None if self.columns.is_empty() => Ok(None),
             None => {
                 let known: Vec<_> = self.columns.keys().map(|known| format!("`{known}`")).collect();

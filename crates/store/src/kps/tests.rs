@@ -101,6 +101,7 @@ async fn what_does_not_fit_names_the_column() {
         (json!({ "id": "a\nb" }), "column `id`: a key has no control characters"),
         (json!({ "id": "a", "email": "\u{0}" }), "column `email`: text with a zero character cannot be kept"),
         (json!({ "id": "a", "email": 7 }), "column `email`: it is to be text, not a whole number"),
+        (json!({ "id": "a", "~portcullis": null }), "column `~portcullis`: the name of a column does not begin with"),
     ] {
         let why = put(&kps, Mode::Replace, row.clone()).await.unwrap_err().to_string();
         assert!(why.starts_with(told), "{row}: {why}");
@@ -110,6 +111,11 @@ async fn what_does_not_fit_names_the_column() {
     let open = over(Arc::new(Memory::new()), open);
     let why = put(&open, Mode::Replace, json!({ "id": "a", "much": much })).await.unwrap_err().to_string();
     assert!(why.contains("at most 262144 bytes"), "{why}");
+    // A row that says `gone` is taken for one that moved away, and what nobody knows there is an error for the whole store.
+    for mark in [json!("gone"), json!({ "locked": 1 })] {
+        let why = put(&open, Mode::Replace, json!({ "id": "a", "~portcullis": mark })).await.unwrap_err();
+        assert!(matches!(&why, KpsError::Unfit(unfit) if unfit.column.as_deref() == Some("~portcullis")), "{why}");
+    }
     let anything = json!({ "id": "a", "list": [1], "table": { "x": null } });
     put(&open, Mode::Replace, anything.clone()).await.unwrap();
     assert_eq!(got(&open, "a").await, Some(anything));
@@ -156,6 +162,61 @@ async fn rows_that_expire() {
     kps.put(b, &put(Mode::Insert, Some(10), NOW + 60)).await.unwrap();
     assert!(kps.put(row, &put(Mode::Insert, Some(10), NOW + 100)).await.unwrap().created);
     assert_eq!(kps.delete("a", NOW + 110).await, Ok(false));
+}
+
+/// Rows that live for a short time, each with a key of its own: what expired may be there for an hour (Cassandra).
+#[tokio::test]
+async fn a_row_is_found_by_its_second_key_behind_any_number_of_expired_ones() {
+    let kps = kps();
+    let put = |id: String, now| {
+        let row = columns(json!({ "id": id, "email": "x" }));
+        let how = Put { ttl: Some(Duration::from_secs(10)), now, ..how(Mode::Insert) };
+        let kps = &kps;
+        async move { kps.put(row, &how).await }
+    };
+    for n in 0..250 {
+        put(format!("{n:03}"), NOW + 10 * n).await.unwrap();
+    }
+    let found = kps.get_second("x", NOW + 2495).await.unwrap();
+    assert_eq!(found.map(|row| row.key), Some("249".to_owned()));
+    let why = put("250".to_owned(), NOW + 2495).await.unwrap_err();
+    assert!(matches!(&why, KpsError::Taken(why) if why.contains("row `249`")), "{why}");
+}
+
+/// `docs/stores.md`: columns may be added and taken out at any time, and another key is of rows that are put from then on.
+#[tokio::test]
+async fn rows_of_other_settings_are_merged_into_and_sealed_anew() {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    let before = over(source.clone(), settings("partners"));
+    put(&before, Mode::Replace, json!({ "id": "a", "email": "x", "limit": 1, "password": "geheim" })).await.unwrap();
+
+    let mut fewer = settings("partners");
+    fewer.columns.remove("limit");
+    let keys = [("new", "b"), ("k", "a")].map(|(id, digit)| Key::parse(id, &digit.repeat(64)).unwrap());
+    let both = Arc::new(Sealer::new(&Encryption::Keys(keys.to_vec()), Path::new("nowhere")));
+    let after = Kps::new(source.clone(), Arc::new(fewer.clone()), both.clone());
+    put(&after, Mode::Merge, json!({ "id": "a", "since": 0 })).await.unwrap();
+    assert_eq!(after.reencrypt("a", NOW).await, Ok(true));
+    let by_email = Settings { key: "email".into(), second_key: None, ..fewer };
+    let by_email = Kps::new(source, Arc::new(by_email), both);
+    assert_eq!(by_email.reencrypt("a", NOW).await, Ok(false), "it is sealed with the new key already");
+    let row = json!({ "id": "a", "email": "x", "limit": 1, "password": "geheim", "since": "1970-01-01T00:00:00Z" });
+    assert_eq!(got(&after, "a").await, Some(row));
+
+    // Whoever changes something else needs no key to what is sealed.
+    let without = Kps::new(after.source().clone(), after.settings().clone(), sealer("other", "c"));
+    put(&without, Mode::Merge, json!({ "id": "a", "since": 60 })).await.unwrap();
+    assert_eq!(got(&after, "a").await.unwrap()["password"], "geheim");
+}
+
+#[tokio::test]
+async fn a_row_whose_key_is_another_column_by_now_is_sealed_anew() {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    let clear = Settings { columns: BTreeMap::new(), ..settings("partners") };
+    put(&over(source.clone(), clear), Mode::Replace, json!({ "id": "a", "email": "x", "password": "geheim" })).await.unwrap();
+    let by_email = over(source, Settings { key: "email".into(), second_key: None, ..settings("partners") });
+    assert_eq!(by_email.reencrypt("a", NOW).await, Ok(true));
+    assert_eq!(got(&by_email, "a").await.unwrap()["password"], "geheim");
 }
 
 #[tokio::test]

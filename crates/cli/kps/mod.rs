@@ -8,7 +8,9 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 use server::Records;
+use server::admin::ClientError;
 use server::admin::api::kps::{PutMode, PutRows, RowView};
+use server::admin::api::{Refusal, RefusalKind};
 use store::kps::Columns;
 
 use crate::args::{Global, KpsCommand, KpsPutArgs, PutModeArgs};

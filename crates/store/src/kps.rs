@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-pub use self::settings::{Column, ColumnType, Columns, LARGEST_ROW, LONGEST_KEY, LONGEST_NAME, RESERVED, Settings, Unfit};
+pub use self::settings::{
+    Column, ColumnType, Columns, LARGEST_ROW, LONGEST_KEY, LONGEST_NAME, RESERVED, Settings, Unfit,
+};
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
 use crate::seal::{Place, Sealer};
 use crate::source::{DataSource, Row, StoreError};

@@ -121,7 +121,9 @@ fn range(headers: &HeaderMap) -> Result<(usize, usize), Refusal> {
     let numbers = range.to_str().ok().and_then(|range| range.strip_prefix("items=")?.split_once('-'));
     let parsed = numbers.and_then(|(first, last)| Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?)));
     match parsed {
-        Some((first, last)) if first <= last && first <= LAST => Ok((first, (last - first).saturating_add(1).min(LARGEST_PAGE))),
+        Some((first, last)) if first <= last && first <= LAST => {
+            Ok((first, (last - first).saturating_add(1).min(LARGEST_PAGE)))
+        }
         _ => Err(Refusal {
             kind: RefusalKind::Invalid,
             message: String::from("this `Range` is not served"),

@@ -163,7 +163,9 @@ fn columns(
         let long = !(1..=LONGEST_SQL_NAME).contains(&entry.name.len());
         if long || entry.name.starts_with(RESERVED) || entry.name.chars().any(char::is_control) {
             let problem = Problem::error(codes::BAD_VALUE, "this cannot be the name of a column");
-            keys.push(problem.with_help("1 to 64 characters, the first one not `~`").at(keys.place_of(entry.name_span)));
+            keys.push(
+                problem.with_help("1 to 64 characters, the first one not `~`").at(keys.place_of(entry.name_span)),
+            );
         }
         if let Some(column) = column(within, keys, entry, diagnostics) {
             columns.insert(entry.name.clone(), Spanned { span: entry.name_span, value: column });

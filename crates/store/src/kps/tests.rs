@@ -213,7 +213,9 @@ async fn rows_of_other_settings_are_merged_into_and_sealed_anew() {
 async fn a_row_whose_key_is_another_column_by_now_is_sealed_anew() {
     let source: Arc<dyn DataSource> = Arc::new(Memory::new());
     let clear = Settings { columns: BTreeMap::new(), ..settings("partners") };
-    put(&over(source.clone(), clear), Mode::Replace, json!({ "id": "a", "email": "x", "password": "geheim" })).await.unwrap();
+    put(&over(source.clone(), clear), Mode::Replace, json!({ "id": "a", "email": "x", "password": "geheim" }))
+        .await
+        .unwrap();
     let by_email = over(source, Settings { key: "email".into(), second_key: None, ..settings("partners") });
     assert_eq!(by_email.reencrypt("a", NOW).await, Ok(true));
     assert_eq!(got(&by_email, "a").await.unwrap()["password"], "geheim");

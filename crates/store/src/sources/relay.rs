@@ -84,14 +84,21 @@ async fn connection(mut near: TcpStream, server: String, set: watch::Sender<Line
         // What the line is when something was read counts: it may have changed while nothing came.
         tokio::select! {
             count = near.read(&mut asked) => {
-                let (Ok(count @ 1..), Some(state)) = (count, open(&mut line).await) else { return };
+                let (Ok(count @ 1..), Some(_)) = (count, open(&mut line).await) else { return };
+                // Of several connections one loses an answer.
+                let lost = set.send_if_modified(|line| {
+                    let lost = *line == Line::NoAnswer;
+                    if lost {
+                        *line = Line::Through;
+                    }
+                    lost
+                });
                 if far.write_all(&asked[..count]).await.is_err() {
                     return;
                 }
-                if state == Line::NoAnswer {
+                if lost {
                     // Until the server has answered, so that it has carried it out.
                     let _ = far.read(&mut told).await;
-                    set.send_replace(Line::Through);
                     return;
                 }
             }

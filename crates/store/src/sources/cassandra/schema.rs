@@ -46,13 +46,18 @@ pub(super) async fn prepare(title: &str, settings: &Settings, link: &Link) -> Re
             opening.tables().await
         };
         match looked.await {
-            Err(StoreError::Unavailable(why)) if tries.next().is_some() => {
-                tracing::debug!("{title}: once more: {why}");
+            Err(error) if may_pass(&error) && tries.next().is_some() => {
+                tracing::debug!("{title}: once more: {error}");
                 tokio::time::sleep(PAUSE).await;
             }
             done => return done.map(|()| connected),
         }
     }
+}
+
+/// Whether it may be otherwise in a moment: also what is said not to exist, since it is looked for only where it is listed.
+fn may_pass(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_)) || error.why().contains("does not exist")
 }
 
 /// The version of the schema that was applied last.

@@ -247,6 +247,39 @@ fn one_node_moves_its_tokens_and_its_clients() {
     node.token(&again);
 }
 
+/// A request whose body comes slowly began many steps before it ends: it asks the stores that serve by then.
+#[test]
+fn a_slow_request_ends_where_the_store_is_by_then() {
+    let (shared, database) = (tempfile::tempdir().unwrap(), Postgres::create());
+    let folder = folder(&shared.path().join("own.db"), &database, "node");
+    let node = Node::start(&folder);
+    let client = folder.client("partner", "a", &[]);
+    let [dead, live] = [(); 2].map(|()| node.token(&client));
+    let ask = |path: &str, form: &[(&str, &str)]| {
+        let request = node.post(path).basic(&client.id, &client.secret).form(form).begin();
+        // The node has its head, and so the request its generation, before another one serves.
+        wait_until("the node reads its body", || node.tokeninfo(&live).status == 200);
+        request
+    };
+    let revocation = ask("/api/oauth/revoke", &[("token", &dead)]);
+    let issue = ask("/api/oauth/token", &[("grant_type", "client_credentials")]);
+    let look = ask("/api/oauth/tokeninfo", &[("access_token", &live)]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let both = |access_token: &str| {
+        let clients = access_token.replace("access-token", "clients");
+        step(&folder, &node, &format!("{access_token}{clients}"))
+    };
+    both(PREVIOUS);
+    folder.run(["store", "copy", "--from", "local", "--to", "oauth-db"]).code(0);
+    let said = both(AFTER);
+    assert!(!said.contains("P0403"), "{said}");
+    revocation.end().status(200);
+    node.tokeninfo(&dead).status(400);
+    look.end().status(200);
+    let issued = text(&issue.end().status(200).json(), "access_token");
+    node.tokeninfo(&issued).status(200);
+}
+
 /// What only the old source can say is 503 while that is down, and never "not found"; also for a node that starts then.
 #[test]
 fn an_old_source_that_is_down() {

@@ -87,6 +87,16 @@ impl Request {
         wire.answer_to(&self.method)
     }
 
+    /// Sends it but for the last byte of its body: a request that begins now and whose end comes later.
+    #[track_caller]
+    pub fn begin(&self) -> Begun {
+        let mut bytes = self.bytes("close");
+        let last = bytes.pop().expect("a request has bytes");
+        let mut wire = Wire::open(self.address);
+        wire.send(bytes);
+        Begun { wire, last, method: self.method.clone() }
+    }
+
     fn bytes(&self, connection: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let has = |name: &str| self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
@@ -104,6 +114,22 @@ impl Request {
         }
         head.push_str("\r\n");
         [head.as_bytes(), &self.body].concat()
+    }
+}
+
+/// A request whose last byte is still to come.
+pub struct Begun {
+    wire: Wire,
+    last: u8,
+    method: String,
+}
+
+impl Begun {
+    /// Sends the rest.
+    #[track_caller]
+    pub fn end(mut self) -> Response {
+        self.wire.send([self.last]);
+        self.wire.answer_to(&self.method).unwrap_or_else(|| panic!("no answer to {}", self.method))
     }
 }
 

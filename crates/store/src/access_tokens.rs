@@ -14,12 +14,20 @@ use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
 use crate::epochs::{Epochs, Of};
 use crate::record::AccessToken;
 use crate::source::{DataSource, Row, StoreError};
+use crate::successor::{Succeeded, Successor};
 use crate::tables::ACCESS_TOKEN;
 
 /// Access tokens over a data source. Kept: SHA-256 only.
 pub struct AccessTokens {
     source: Arc<dyn DataSource>,
     epochs: Epochs,
+    successor: Successor<AccessTokens>,
+}
+
+impl Succeeded for AccessTokens {
+    fn successor(&self) -> &Successor<Self> {
+        &self.successor
+    }
 }
 
 /// Whose tokens.
@@ -58,7 +66,7 @@ fn is_zero(number: &u64) -> bool {
 impl AccessTokens {
     /// The store over this source.
     pub fn new(source: Arc<dyn DataSource>) -> Self {
-        AccessTokens { epochs: Epochs::new(source.clone()), source }
+        AccessTokens { epochs: Epochs::new(source.clone()), source, successor: Successor::default() }
     }
 
     /// The source behind it.
@@ -71,10 +79,11 @@ impl AccessTokens {
         if token.kind() != TokenKind::Access || token.expires_at() != record.expires_at {
             return Err(StoreError::Broken("a token and its record say different things of it".into()));
         }
+        let AccessTokens { source, epochs, .. } = self.latest();
         let issued = Issued {
-            client_epoch: self.epochs.current(Of::Client, record.client_id.as_str()).await?,
+            client_epoch: epochs.current(Of::Client, record.client_id.as_str()).await?,
             subject_epoch: match &record.subject {
-                Some(subject) => self.epochs.current(Of::Subject, subject).await?,
+                Some(subject) => epochs.current(Of::Subject, subject).await?,
                 None => 0,
             },
         };
@@ -85,7 +94,7 @@ impl AccessTokens {
             indexes: indexes(record),
             record: encode(&ACCESS_TOKEN, &Written { record, issued })?,
         };
-        match self.source.insert(&ACCESS_TOKEN, row).await? {
+        match source.insert(&ACCESS_TOKEN, row).await? {
             true => Ok(()),
             // 256 random bits twice: the randomness is broken, and the token is somebody else's.
             false => {
@@ -98,7 +107,18 @@ impl AccessTokens {
     /// its client or subject raised since it was issued. What is malformed or expired is refused without a read.
     pub async fn find(&self, token: &str, now: u64) -> Result<Option<AccessToken>, StoreError> {
         let Some(key) = key(token, now) else { return Ok(None) };
-        let Some(row) = self.source.get(&ACCESS_TOKEN, &key).await? else { return Ok(None) };
+        loop {
+            let store = self.latest();
+            let found = store.find_here(&key, now).await?;
+            // What it said where another took its place meanwhile may be of neither.
+            if std::ptr::eq(store, self.latest()) {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn find_here(&self, key: &[u8], now: u64) -> Result<Option<AccessToken>, StoreError> {
+        let Some(row) = self.source.get(&ACCESS_TOKEN, key).await? else { return Ok(None) };
         let record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
         if record.revoked_at.is_some() || record.expires_at <= now {
             return Ok(None);
@@ -122,7 +142,17 @@ impl AccessTokens {
     /// `revoked_at` says when.
     pub async fn inspect(&self, token: &str) -> Result<Option<AccessToken>, StoreError> {
         let Some(key) = key(token, 0) else { return Ok(None) };
-        let Some(row) = self.source.get(&ACCESS_TOKEN, &key).await? else { return Ok(None) };
+        loop {
+            let store = self.latest();
+            let found = store.inspect_here(&key).await?;
+            if std::ptr::eq(store, self.latest()) {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn inspect_here(&self, key: &[u8]) -> Result<Option<AccessToken>, StoreError> {
+        let Some(row) = self.source.get(&ACCESS_TOKEN, key).await? else { return Ok(None) };
         let mut record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
         let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
         let client = self.epochs.read(Of::Client, record.client_id.as_str()).await?;
@@ -141,8 +171,18 @@ impl AccessTokens {
     /// Revokes a token, at once for every node; `false` where there is none or it was revoked before.
     pub async fn revoke(&self, token: &str, now: u64) -> Result<bool, StoreError> {
         let Some(key) = key(token, 0) else { return Ok(false) };
+        loop {
+            let store = self.latest();
+            let revoked = store.revoke_here(&key, now).await?;
+            if revoked || std::ptr::eq(store, self.latest()) {
+                return Ok(revoked);
+            }
+        }
+    }
+
+    async fn revoke_here(&self, key: &[u8], now: u64) -> Result<bool, StoreError> {
         for _ in 0..SWAPS {
-            let Some(row) = self.source.get(&ACCESS_TOKEN, &key).await? else { return Ok(false) };
+            let Some(row) = self.source.get(&ACCESS_TOKEN, key).await? else { return Ok(false) };
             let mut record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
             if record.revoked_at.is_some() {
                 return Ok(false);
@@ -161,9 +201,10 @@ impl AccessTokens {
     /// Revokes all tokens issued to these until now: one epoch, honoured by this node at once and by others within 1 s. On
     /// those, a token issued within that second is refused as well.
     pub async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), StoreError> {
+        let epochs = &self.latest().epochs;
         match whose {
-            Whose::Client(id) => self.epochs.raise(Of::Client, id.as_str(), now).await,
-            Whose::Subject(subject) => self.epochs.raise(Of::Subject, subject, now).await,
+            Whose::Client(id) => epochs.raise(Of::Client, id.as_str(), now).await,
+            Whose::Subject(subject) => epochs.raise(Of::Subject, subject, now).await,
         }
     }
 }

@@ -20,6 +20,7 @@ use self::verify::Verifier;
 use crate::codec::{SWAPS, decode, encode, too_busy};
 use crate::record::{Client, ClientSecret};
 use crate::source::{DataSource, Row, StoreError};
+use crate::successor::{Succeeded, Successor};
 use crate::tables::CLIENT;
 
 mod verify;
@@ -38,6 +39,13 @@ pub struct Clients {
     writes: AtomicU64,
     remembering: Mutex<()>,
     verifier: Verifier,
+    successor: Successor<Clients>,
+}
+
+impl Succeeded for Clients {
+    fn successor(&self) -> &Successor<Self> {
+        &self.successor
+    }
 }
 
 #[derive(Clone)]
@@ -63,6 +71,7 @@ impl Clients {
             writes: AtomicU64::new(0),
             remembering: Mutex::new(()),
             verifier: Verifier::new(),
+            successor: Successor::default(),
         }
     }
 
@@ -73,8 +82,14 @@ impl Clients {
 
     /// The client, as it was at most 1 s ago; enabled or not.
     pub async fn get(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        let now = Instant::now();
-        self.since(id, now.checked_sub(FRESH).unwrap_or(now)).await.map(|known| known.client)
+        loop {
+            let (store, now) = (self.latest(), Instant::now());
+            let known = store.since(id, now.checked_sub(FRESH).unwrap_or(now)).await?;
+            // What it said where another took its place meanwhile may be of neither.
+            if std::ptr::eq(store, self.latest()) {
+                return Ok(known.client);
+            }
+        }
     }
 
     /// The client as it was at this time or later: remembered, or read.
@@ -121,6 +136,21 @@ impl Clients {
         secret: &Secret,
         now: u64,
     ) -> Result<Option<Arc<Client>>, StoreError> {
+        loop {
+            let store = self.latest();
+            let client = store.authenticate_here(id, secret, now).await?;
+            if client.is_some() || std::ptr::eq(store, self.latest()) {
+                return Ok(client);
+            }
+        }
+    }
+
+    async fn authenticate_here(
+        &self,
+        id: &ClientId,
+        secret: &Secret,
+        now: u64,
+    ) -> Result<Option<Arc<Client>>, StoreError> {
         let began = Instant::now();
         // A disabled one is as unknown.
         let enabled = |known: Known| known.client.filter(|client| client.enabled);
@@ -139,8 +169,9 @@ impl Clients {
 
     /// Registers a client; `false` where the id is taken.
     pub async fn add(&self, client: &Client) -> Result<bool, StoreError> {
-        let added = self.source.insert(&CLIENT, Clients::row(client)?).await;
-        self.wrote(&client.client_id);
+        let store = self.latest();
+        let added = store.source.insert(&CLIENT, Clients::row(client)?).await;
+        store.wrote(&client.client_id);
         added
     }
 
@@ -151,15 +182,19 @@ impl Clients {
         change: impl Fn(&mut Client) + Send,
     ) -> Result<Option<Client>, StoreError> {
         for _ in 0..SWAPS {
-            let Some(found) = self.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
-                self.forget(id);
-                return Ok(None);
+            let store = self.latest();
+            let Some(found) = store.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
+                store.forget(id);
+                if std::ptr::eq(store, self.latest()) {
+                    return Ok(None);
+                }
+                continue;
             };
             let mut client: Client = decode(&CLIENT, &found)?;
             change(&mut client);
             client.client_id = id.clone();
-            let replaced = self.source.replace(&CLIENT, Clients::row(&client)?, found.version).await;
-            self.wrote(id);
+            let replaced = store.source.replace(&CLIENT, Clients::row(&client)?, found.version).await;
+            store.wrote(id);
             if replaced? {
                 return Ok(Some(client));
             }
@@ -189,15 +224,21 @@ impl Clients {
     /// Deletes a client; `false` where there is none. Its tokens are refused from then on, since their client is unknown;
     /// revoke them as well (`AccessTokens::revoke_all`), or they live again when the id is registered again.
     pub async fn delete(&self, id: &ClientId) -> Result<bool, StoreError> {
-        let deleted = self.source.take(&CLIENT, id.as_str().as_bytes()).await;
-        self.wrote(id);
-        Ok(deleted?.is_some())
+        loop {
+            let store = self.latest();
+            let deleted = store.source.take(&CLIENT, id.as_str().as_bytes()).await;
+            store.wrote(id);
+            let deleted = deleted?.is_some();
+            if deleted || std::ptr::eq(store, self.latest()) {
+                return Ok(deleted);
+            }
+        }
     }
 
     /// Clients in the order of their ids, after `after`, at most `limit`.
     pub async fn list(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<Client>, StoreError> {
         let after = after.map(|id| id.as_str().as_bytes());
-        let rows = self.source.list(&CLIENT, after, limit).await?;
+        let rows = self.latest().source.list(&CLIENT, after, limit).await?;
         rows.iter().map(|row| decode(&CLIENT, row)).collect()
     }
 

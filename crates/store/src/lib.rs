@@ -32,6 +32,7 @@ pub mod record;
 pub mod seal;
 pub mod source;
 pub mod sources;
+mod successor;
 pub mod tables;
 #[cfg(test)]
 mod testing;

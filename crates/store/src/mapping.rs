@@ -18,6 +18,7 @@ use crate::moving::{Alone, Moving, Phase};
 use crate::seal::{Encryption, Key, Sealer};
 use crate::source::{DataSource, StoreError};
 use crate::sources::SourceSettings;
+use crate::successor::Succeeded;
 use crate::tables::ACCESS_TOKEN;
 
 /// Which store keeps its records where.
@@ -346,6 +347,17 @@ impl Opened {
                 _ => false,
             };
         same.then(|| (store.handle.clone(), store.cache.clone()))
+    }
+
+    /// This serves from now on: what requests of the one before still ask of its stores is asked of those with the same names here.
+    pub fn succeed(&self, before: &Opened) {
+        for (name, store) in &before.stores {
+            match (&store.handle, self.store(name)) {
+                (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
+                (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
+                _ => {}
+            }
+        }
     }
 
     /// Seals and opens what must be recoverable, with the node's keys.

@@ -57,6 +57,10 @@ impl Url {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(format!("its url names no host: {FORM}"));
         }
+        // The rest of a password with a bare `@`, which the driver takes for a host: it would stand in every message as the address.
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(host) if host.contains('@'))) {
+            return Err(format!("its url has an @ too many: {FORM}"));
+        }
         if config.get_user().is_none() {
             return Err(format!("its url names no user: {FORM}"));
         }
@@ -149,7 +153,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_url() {
-        for url in ["", "postgres//u:hunter2@h", "postgres://u:hunter2@h:port/d", "x=hunter2", "hunter2"] {
+        for url in [
+            "",
+            "postgres//u:hunter2@h",
+            "postgres://u:hunter2@h:port/d",
+            "x=hunter2",
+            "hunter2",
+            "postgres://u:a@hunter2@h/d",
+        ] {
             let why = parse(url).unwrap_err();
             assert!(!why.contains("hun") && !why.contains("u:"), "{url}: {why}");
             assert!(why.contains("postgres://USER:PASSWORD@HOST:5432/DATABASE"), "{url}: {why}");

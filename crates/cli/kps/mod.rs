@@ -219,3 +219,16 @@ fn read(file: &Path) -> Result<String, Failure> {
     read.map_err(|why| Failure::usage(format!("`{}`: {why}", file.display())))?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_went_meanwhile_ends_nothing() {
+        let refused = |kind| Err::<(), _>(ClientError::Refused(Refusal { kind, message: String::new(), help: None }));
+        assert!(matches!(still_there(Ok(1)), Ok(Some(1))));
+        assert!(matches!(still_there(refused(RefusalKind::NotFound)), Ok(None)));
+        assert!(still_there(refused(RefusalKind::Unavailable)).is_err());
+    }
+}

@@ -163,3 +163,20 @@ async fn put(stores: &Stores, name: &str, key: &str, body: &[u8]) -> Result<Answ
     let done = stores.put_row(kps, columns, Mode::Merge, None).await?;
     Ok(nothing(if done.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let of = |text: &str| range(&HeaderMap::from_iter([(header::RANGE, HeaderValue::from_str(text).unwrap())]));
+        assert_eq!(range(&HeaderMap::new()), Ok((0, PAGE)));
+        assert_eq!(of("items=5-9"), Ok((5, 5)));
+        // Without this bound all the rows were none.
+        assert_eq!(of(&format!("items=0-{}", usize::MAX)), Ok((0, LARGEST_PAGE)));
+        for bad in ["items=9-5", "items=0-", "bytes=0-9", "items=100001-100002"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -31,6 +31,15 @@ fn every_change_leaves_a_line_and_no_secret() {
     folder.run(["kps", "put", "partners", "id=acme", "--insert"]).code(1);
     folder.run(["kps", "get", "partners", "acme"]).code(0);
     folder.run(["kps", "delete", "partners", "acme"]).code(0);
+    folder.append("stores/stores.toml", "\n[kps.calls]\nkey = \"id\"\nauto_id = true\n");
+    folder.append("stores/stores.toml", "\n[kps.limits]\nkey = \"id\"\ncolumns = { id = \"integer\" }\n");
+    let call = folder.run(["kps", "put", "calls", "of=acme", "--json"]).code(0).json();
+    let call = format!("kps.calls/{}", call["key"].as_str().expect("a key"));
+    folder.run(["kps", "put", "limits", "--row", "{\"id\":7}"]).code(0);
+    folder.run(["kps", "backup", "limits", "--out", "limits.json"]).code(0);
+    folder.run(["kps", "backup", "limits", "--out", "limits.json"]).code(1).says("nothing is written over it");
+    folder.run(["kps", "delete", "limits", "007"]).code(0);
+    folder.run(["kps", "restore", "limits", "limits.json"]).code(0);
     let expected = [
         ("command", "client add", "app", "done"),
         ("command", "client add", "app", "refused"),
@@ -44,6 +53,10 @@ fn every_change_leaves_a_line_and_no_secret() {
         ("command", "kps put", "kps.partners/acme", "done"),
         ("command", "kps put", "kps.partners/acme", "refused"),
         ("command", "kps delete", "kps.partners/acme", "done"),
+        ("command", "kps put", &call, "done"),
+        ("command", "kps put", "kps.limits/7", "done"),
+        ("command", "kps delete", "kps.limits/7", "done"),
+        ("command", "kps restore", "kps.limits/7", "done"),
     ];
     let found = changes(&folder);
     let found: Vec<_> = found.iter().map(|(a, b, c, d)| (a.as_str(), b.as_str(), c.as_str(), d.as_str())).collect();

@@ -240,3 +240,39 @@ fn a_file_that_is_not_ours() {
     folder.run(["store", "check"]).code(1);
     assert_eq!(folder.read("var/portcullis.db"), before);
 }
+
+/// A second store of tokens: what is revoked is revoked there too, and a copy does not mix the two.
+#[test]
+fn tokens_of_every_store_are_revoked() {
+    let folder = Folder::shipped();
+    let stores = "default = \"local\"\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n\
+                  [source.partner-db]\ntype = \"sqlite\"\npath = \"var/partners.db\"\n\
+                  [store.partner-tokens]\nkind = \"access-token\"\nsource = \"partner-db\"\n";
+    folder.write("stores/stores.toml", stores);
+    let issue = folder.read("policies/oauth/token.toml").split("\n[[test]]").next().expect("its filters").to_owned();
+    let issue = issue.replace("POST /api/oauth/token", "POST /partners/token");
+    let issue = issue
+        .replace("use      = \"oauth.issue-token\"", "use      = \"oauth.issue-token\"\nstore    = \"partner-tokens\"");
+    folder.write("policies/partner-token.toml", &issue);
+    let hello = "route = \"GET /partners\"\n[[filter]]\nuse = \"oauth.validate-token\"\nstore = \"partner-tokens\"\n[[filter]]\nuse = \"respond\"\nstatus = 204\n";
+    folder.write("policies/partners.toml", hello);
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let issue = || {
+        let form = [("grant_type", "client_credentials")];
+        let answer = node.post("/partners/token").basic(&client.id, &client.secret).form(&form).send();
+        text(&answer.status(200).json(), "access_token")
+    };
+    let good = |token: &str| node.get("/partners").bearer(token).send().status == 204;
+    let (one, other) = (issue(), issue());
+    assert!(good(&one) && good(&other));
+    folder.run(["token", "inspect", &one]).code(0).says("active");
+    folder.run(["token", "revoke", &one]).code(0);
+    assert!(!good(&one) && good(&other));
+    node.command(&["token", "revoke", "--client", "app"]).code(0);
+    assert!(!good(&other));
+    folder
+        .run(["store", "copy", "--from", "local", "--to", "partner-db", "access-token"])
+        .code(2)
+        .says("store `partner-tokens` keeps records of the same kind");
+}

@@ -180,13 +180,44 @@ fn sealed_anew_under_another_key() {
     folder.run(["kps", "put", "partners", "id=c", "password=geheim"]).code(0);
     assert_eq!(
         folder.run(["kps", "reencrypt", "partners", "--json"]).code(0).json(),
-        json!({ "rows": 3, "sealed": 2 })
+        json!({ "rows": 3, "sealed": 2, "refused": [] })
     );
     keys(&["new"]);
     let open = folder.run(["kps", "get", "partners", "a", "--open", "--json"]).code(0).json();
     assert_eq!(open["columns"]["password"], "geheim");
     keys(&["old"]);
     folder.run(["kps", "get", "partners", "a", "--open"]).code(1).says("`new`, which this node does not have");
+    // A row that was sealed by another key of the same name keeps nobody else's from being sealed, and is told.
+    keys(&["new", "old"]);
+    folder.run(["kps", "put", "partners", "id=d", "password=geheim"]).code(0);
+    folder.write("new.key", &format!("{}\n", "7".repeat(64)));
+    folder.run(["kps", "put", "partners", "id=e", "password=geheim"]).code(0);
+    let done = folder.run(["kps", "reencrypt", "partners", "--json"]).code(1).json();
+    let stay: Vec<_> = done["refused"].as_array().unwrap().iter().map(|row| text(row, "key")).collect();
+    assert_eq!((&done["rows"], stay.join(" ").as_str()), (&json!(5), "a b c d"), "{done}");
+    folder.run(["kps", "reencrypt", "partners"]).code(1).says("4 rows stay as they are");
+}
+
+/// Rows whose key none could have under the settings of now are deleted as well.
+#[test]
+fn a_key_that_became_a_number() {
+    let folder = folder();
+    let settings = |of: &str| {
+        let stores = folder.read("stores/stores.toml");
+        let stores = stores.split("\n[kps.switches]").next().unwrap();
+        let switches = format!("\n[kps.switches]\nkey = \"id\"\ncolumns = {{ id = \"{of}\" }}\n");
+        folder.write("stores/stores.toml", &(stores.to_owned() + &switches));
+    };
+    settings("text");
+    for id in ["acme", "007", "7"] {
+        folder.run(["kps", "put", "switches", &format!("id={id}")]).code(0);
+    }
+    settings("integer");
+    folder.run(["kps", "get", "switches", "007"]).code(0);
+    folder.run(["kps", "delete", "switches", "--all"]).code(0).says("3 rows");
+    folder.run(["kps", "list", "switches"]).code(0).says("there are no rows");
+    folder.run(["kps", "put", "switches", "id=7"]).code(0);
+    folder.run(["kps", "delete", "switches", "007"]).code(0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that knows nothing of ours.
 
 use crate::harness::postgres::{Line, Postgres};
+use crate::harness::program::{command, finish};
 use crate::harness::{Folder, Node, wait_until};
 
 /// The connection string that leads where a URL does.
@@ -63,4 +64,14 @@ fn the_commands_of_store() {
     let refused = folder.run(["store", "check"]).code(1);
     let told = format!("{}{}", refused.stdout, refused.stderr);
     assert!(told.contains("neither a Driver nor a DSN") && !told.contains("secret-word"), "{told}");
+}
+
+/// PostgreSQL's driver takes text by the locale of the process: without a UTF-8 one the source is not opened, before a record with text
+/// beyond ASCII is refused at night.
+#[test]
+fn a_locale_without_unicode_is_told_at_once() {
+    let folder = on("node-1", &Postgres::create().url());
+    folder.run(["store", "migrate"]).code(0);
+    let check = finish(command(folder.path(), &[]).args(["store", "check"]).env("LC_ALL", "C"), b"");
+    check.code(1).says("start this program with a UTF-8 locale (LC_ALL=C.UTF-8)");
 }

@@ -50,8 +50,8 @@ pub(crate) struct Global {
 
     /// The admin address: for `run` the one to listen on, else that of a running node
     ///
-    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, token, store) open the stores
-    /// themselves unless it is given; then the node does the work. A node's credential is read from var/admin.token in the
+    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, token, kps, store check, store
+    /// purge) open the stores themselves unless it is given; then the node does the work. A node's credential is read from var/admin.token in the
     /// configuration folder.
     #[arg(long, value_name = "ADDR", global = true, value_parser = address)]
     pub(crate) admin: Option<SocketAddr>,
@@ -560,7 +560,7 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "SOURCE")]
     pub(crate) to: String,
 
-    /// Which stores (default: all that have records in either source)
+    /// Which stores (default: all that the mapping has on either source)
     #[arg(value_name = "STORE")]
     pub(crate) stores: Vec<String>,
 }
@@ -599,7 +599,7 @@ Example:
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// A kind of data source: `sqlite`, `postgres`, `mysql`, `redis`, `cassandra`
+    /// A kind of data source; without one, those there are are listed
     #[arg(value_name = "KIND")]
     pub(crate) kind: Option<String>,
 }

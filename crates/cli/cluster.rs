@@ -28,7 +28,9 @@ fn report(status: &ClusterStatus, output: Output) -> u8 {
     for source in &status.sources {
         let living = source.nodes.iter().filter(|node| node.lives).count();
         let stores = source.stores.join(", ");
-        output.line(format_args!("{} ({stores}): {living} of {} nodes", shown(&source.source), status.expected));
+        // Without `[cluster]` nobody says how many there are to be.
+        let of = if status.expected > 1 { format!(" of {}", status.expected) } else { String::new() };
+        output.line(format_args!("{} ({stores}): {living}{of} nodes", shown(&source.source)));
         output.line(nodes(source));
     }
     for (store, source) in &status.local {

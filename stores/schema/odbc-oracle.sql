@@ -35,9 +35,9 @@ CREATE TABLE access_token (
     key        RAW(512)   NOT NULL PRIMARY KEY,
     version    NUMBER(19) NOT NULL,
     expires_at NUMBER(19),
-    client_id  VARCHAR2(512 CHAR),
-    subject    VARCHAR2(512 CHAR),
-    grant_id   VARCHAR2(512 CHAR),
+    client_id  NVARCHAR2(512),
+    subject    NVARCHAR2(512),
+    grant_id   NVARCHAR2(512),
     record     CLOB       NOT NULL
 );
 CREATE INDEX access_token_expires_at ON access_token (expires_at);
@@ -91,8 +91,8 @@ CREATE TABLE kps (
     key        RAW(512)   NOT NULL PRIMARY KEY,
     version    NUMBER(19) NOT NULL,
     expires_at NUMBER(19),
-    name       VARCHAR2(512 CHAR),
-    second_key VARCHAR2(512 CHAR),
+    name       NVARCHAR2(512),
+    second_key NVARCHAR2(512),
     record     CLOB       NOT NULL
 );
 CREATE INDEX kps_expires_at ON kps (expires_at);

@@ -103,6 +103,7 @@ class Soak:
 
     def start(self):
         full, empty = [], []
+        self.store.lease(held=True)
         for _ in range(self.options.starts):
             for times, folder in ((empty, self.empty), (full, self.folder)):
                 times.append(ready_after(self.programs, self.cores[0], self.options.program, folder))

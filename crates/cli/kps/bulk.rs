@@ -1,8 +1,8 @@
 //! Many rows at once: import, export, backup, restore, reencrypt.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::io::Write;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -116,7 +116,8 @@ impl Work {
                 let count = rows.len();
                 let backup = Backup { kps: store.clone(), version: 1, rows };
                 let text = serde_json::to_string_pretty(&backup).map_err(|why| Failure::wrong(why.to_string()))?;
-                write(&out, &(text + "\n"))?;
+                // A backup that is there may be the only one.
+                write(&out, &(text + "\n"), OpenOptions::new().create_new(!is_device(&out)))?;
                 output.json(&json!({ "rows": count, "file": out.display().to_string() }));
                 output.line(format_args!("{count} rows of `kps.{store}` are in `{}`", out.display()));
                 Ok(0)
@@ -224,7 +225,7 @@ fn export(store: &str, format: RowFormat, out: Option<&Path>, rows: &[Columns], 
         None if output.is_json() => output.json(&rows),
         None => output.text(formats::write(store, format, rows)?),
         Some(out) => {
-            write(out, &formats::write(store, format, rows)?)?;
+            write(out, &formats::write(store, format, rows)?, OpenOptions::new().create(true).truncate(true))?;
             output.json(&json!({ "rows": rows.len(), "file": out.display().to_string() }));
             output.line(format_args!("{} rows of `kps.{store}` are in `{}`", rows.len(), out.display()));
         }
@@ -265,24 +266,40 @@ async fn restore(records: &Records, store: &str, rows: Vec<RowView>, output: Out
 }
 
 async fn reencrypt(records: &Records, store: &str, output: Output) -> Ended {
-    let (mut rows, mut sealed, mut after) = (0, 0, None);
+    let (mut rows, mut sealed, mut refused, mut after) = (0, 0, Vec::new(), None);
     loop {
         let page = records.reencrypt_rows(store, &Reencrypt { after }).await?;
         rows += page.rows;
         sealed += page.sealed;
+        refused.extend(page.refused);
         match page.next {
             Some(next) => after = Some(next),
             None => break,
         }
     }
-    output.json(&json!({ "rows": rows, "sealed": sealed }));
+    output.json(&json!({ "rows": rows, "sealed": sealed, "refused": refused }));
+    for RowDone { key, refused, .. } in &refused {
+        let (key, why) = (key.as_deref().unwrap_or_default(), refused.as_deref().unwrap_or_default());
+        output.note(format_args!("row `{}`: {}", shown(key), shown(why)));
+    }
     output.line(format_args!("{sealed} of {rows} rows of `kps.{store}` are sealed anew"));
-    Ok(0)
+    if !refused.is_empty() {
+        output.note(format_args!(
+            "portcullis: {} rows stay as they are: give `[encryption]` the key that sealed them, or put their values anew",
+            refused.len()
+        ));
+    }
+    Ok(u8::from(!refused.is_empty()))
+}
+
+/// `/dev/stdout`, say.
+fn is_device(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| !found.is_file())
 }
 
 /// Writes a file that only this user reads: rows may hold what nobody else is to see.
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+fn write(file: &Path, text: &str, how: &mut OpenOptions) -> Result<(), Failure> {
+    let opened = how.write(true).mode(0o600).open(file);
     let written = opened.and_then(|mut file| {
         // One that is there may be open to others. `/dev/stdout` is no file, and stays as it is.
         if file.metadata()?.is_file() {
@@ -291,7 +308,13 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|why| Failure::wrong(format!("`{}` cannot be written: {why}", file.display())))
+    written.map_err(|why| match why.kind() {
+        ErrorKind::AlreadyExists => {
+            Failure::wrong(format!("`{}` is there already: nothing is written over it", file.display()))
+                .with_help("name a file that is not there")
+        }
+        _ => Failure::wrong(format!("`{}` cannot be written: {why}", file.display())),
+    })
 }
 
 #[cfg(test)]
@@ -304,7 +327,8 @@ mod tests {
         let file = folder.path().join("rows.json");
         std::fs::write(&file, "old, and longer than what comes").unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        write(&file, "new").unwrap();
+        write(&file, "new", OpenOptions::new().truncate(true)).unwrap();
+        assert!(write(&file, "newer", OpenOptions::new().create_new(true)).is_err());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -2,12 +2,13 @@
 //! row; an empty cell is a column without a value).
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use policy::diagnostic::{SourceFile, render};
 use policy::reader::{Table, parse};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value as Json;
 use store::kps::Columns;
 
@@ -31,12 +32,43 @@ pub(super) fn format_of(given: Option<RowFormat>, file: &Path) -> Result<RowForm
 /// The rows in a text.
 pub(super) fn read(store: &str, format: RowFormat, name: &str, text: &str) -> Result<Vec<Columns>, Failure> {
     match format {
-        RowFormat::Json => serde_json::from_str(text).map_err(|why| {
-            Failure::usage(format!("`{name}` is no list of rows: {why}"))
-                .with_help("[{ \"id\": \"acme\", \"limit\": 10 }]")
-        }),
+        RowFormat::Json => match serde_json::from_str::<Vec<JsonRow>>(text) {
+            Ok(rows) => Ok(rows.into_iter().map(|JsonRow(columns)| columns).collect()),
+            Err(why) => Err(Failure::usage(format!("`{name}` is no list of rows: {why}"))
+                .with_help("[{ \"id\": \"acme\", \"limit\": 10 }]")),
+        },
         RowFormat::Toml => from_toml(store, name, text),
         RowFormat::Csv => from_csv(name, text),
+    }
+}
+
+/// A row of which no column is said twice: serde_json would take the last without a word.
+struct JsonRow(Columns);
+
+impl<'de> Deserialize<'de> for JsonRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(JsonRowVisitor)
+    }
+}
+
+struct JsonRowVisitor;
+
+impl<'de> Visitor<'de> for JsonRowVisitor {
+    type Value = JsonRow;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row, which is an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<JsonRow, A::Error> {
+        let mut columns = Columns::new();
+        while let Some((name, value)) = members.next_entry::<String, Json>()? {
+            if columns.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("the column `{name}` is there twice")));
+            }
+            columns.insert(name, value);
+        }
+        Ok(JsonRow(columns))
     }
 }
 
@@ -191,6 +223,7 @@ mod tests {
         for (format, text) in [
             (RowFormat::Json, "{}"),
             (RowFormat::Json, "[1]"),
+            (RowFormat::Json, r#"[{ "id": "a", "limit": 1, "limit": 2 }]"#),
             (RowFormat::Toml, "[[kps.others]]\nid = \"a\""),
             (RowFormat::Toml, "id = "),
             (RowFormat::Toml, "[kps]\npartners = [1]"),

@@ -10,7 +10,7 @@ use store::moving::{Copier, Phase, Step};
 use store::sources::SourceSettings;
 use store::{DataSource, Kind, StoreError, kps};
 
-use crate::admin::api::{CopiedTable, CopyStep, Refusal, RefusalKind, TableSum};
+use crate::admin::api::{CopiedTable, CopyStep, Refusal, TableSum};
 use crate::once::{audit, mapped};
 use crate::options::Options;
 
@@ -104,7 +104,7 @@ fn named(key: &[u8]) -> String {
 fn source(opened: &Opened, name: &str) -> Result<Arc<Guarded>, Refusal> {
     opened.source(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = opened.sources().map(|source| source.name()).collect();
-        invalid(format!("there is no data source `{name}`"), format!("there is {}", known.join(", ")))
+        Refusal::invalid(format!("there is no data source `{name}`"), format!("there is {}", known.join(", ")))
     })
 }
 
@@ -114,33 +114,51 @@ fn plan(mapping: &Mapping, request: &CopyRequest) -> Result<Vec<Plan>, Refusal> 
     if let (Some(one), Some(other)) = (settings(from), settings(to))
         && (from == to || one.same_place(other))
     {
-        return Err(invalid(format!("`{from}` and `{to}` are one place"), "name two data sources"));
+        return Err(Refusal::invalid(format!("`{from}` and `{to}` are one place"), "name two data sources"));
     }
     if matches!(settings(to), Some(SourceSettings::File(_))) {
-        return Err(invalid(format!("`{to}` is a file that people write"), "name a data source that can be written"));
+        return Err(Refusal::invalid(
+            format!("`{to}` is a file that people write"),
+            "name a data source that can be written",
+        ));
     }
     let known = mapping.stores();
+    // Whether the store has records in either of them.
+    let uses = |store: &str| {
+        let beside = mapping.moving(store).map(|(_, other)| other);
+        known
+            .get(store)
+            .map(|(_, source)| *source)
+            .into_iter()
+            .chain(beside)
+            .any(|source| source == from || source == to)
+    };
     let chosen: Vec<&str> = match stores.is_empty() {
         false => stores.iter().map(String::as_str).collect(),
-        true => known
-            .iter()
-            .filter(|(store, (_, source))| {
-                let beside = mapping.moving(store).map(|(_, other)| other);
-                [Some(*source), beside].into_iter().flatten().any(|source| source == from || source == to)
-            })
-            .map(|(store, _)| *store)
-            .collect(),
+        true => known.keys().copied().filter(|store| uses(store)).collect(),
     };
     let (mut plans, mut kinds) = (Vec::new(), BTreeSet::new());
     for store in chosen {
         let Some((kind, source)) = known.get(store).copied() else {
             let names: Vec<&str> = known.keys().copied().collect();
-            return Err(invalid(format!("there is no store `{store}`"), format!("there is {}", names.join(", "))));
+            return Err(Refusal::invalid(
+                format!("there is no store `{store}`"),
+                format!("there is {}", names.join(", ")),
+            ));
         };
         let kps = mapping.kps.get(store);
         // A table of somebody else's is not ours to copy.
         if kps.is_some_and(|settings| settings.table.is_some()) {
             continue;
+        }
+        // Rows say nothing of their store: those of two stores of one kind would be mixed. Those of key property stores do.
+        let rival =
+            known.keys().find(|other| kps.is_none() && **other != store && known[**other].0 == kind && uses(other));
+        if let Some(rival) = rival {
+            let message = format!(
+                "store `{rival}` keeps records of the same kind in `{from}` or `{to}`: those of `{store}` would be mixed with them"
+            );
+            return Err(Refusal::invalid(message, "name data sources that no other store of this kind has"));
         }
         let prefix = kps.map(|settings| kps::prefix(&settings.name)).unwrap_or_default();
         if kind.tables().is_empty() || !kinds.insert((kind.table(), prefix.clone())) {
@@ -156,7 +174,7 @@ fn plan(mapping: &Mapping, request: &CopyRequest) -> Result<Vec<Plan>, Refusal> 
         {
             let message =
                 format!("store `{store}` moves from `{old}` to `{new}`: nothing else can be copied meanwhile");
-            return Err(invalid(message, format!("portcullis store copy --from {old} --to {new} {store}")));
+            return Err(Refusal::invalid(message, format!("portcullis store copy --from {old} --to {new} {store}")));
         }
         let hand_over = matches!(moving, Some((Phase::Previous, _)));
         plans.push(Plan {
@@ -169,22 +187,15 @@ fn plan(mapping: &Mapping, request: &CopyRequest) -> Result<Vec<Plan>, Refusal> 
     }
     if plans.is_empty() {
         let help = "name the stores: `portcullis store copy --from A --to B access-token`";
-        return Err(invalid(format!("no store has records in `{from}` or `{to}`"), help));
+        return Err(Refusal::invalid(format!("no store has records in `{from}` or `{to}`"), help));
     }
     Ok(plans)
 }
 
-fn invalid(message: impl Into<String>, help: impl Into<String>) -> Refusal {
-    Refusal { kind: RefusalKind::Invalid, message: message.into(), help: Some(help.into()) }
-}
-
 fn failed(error: StoreError) -> Refusal {
-    let kind = match error {
-        StoreError::Unavailable(_) => RefusalKind::Unavailable,
-        StoreError::Broken(_) => RefusalKind::Internal,
-    };
-    let help = "`portcullis store check` tells what is missing; then run it again, it goes on where it ended";
-    Refusal { kind, message: error.to_string(), help: Some(String::from(help)) }
+    let help =
+        "`portcullis store check` asks every data source how it is; then run it again, it goes on where it ended";
+    Refusal::failed(&error, help)
 }
 
 impl From<Step> for CopyStep {

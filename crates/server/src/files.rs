@@ -1,5 +1,7 @@
 //! `store backup` and `store restore`: the file of a SQLite source, whether or not nodes run.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use policy::Diagnostics;
@@ -46,7 +48,8 @@ async fn copy(source: String, from: PathBuf, to: PathBuf) -> Result<BackedUp, Re
     let file = to.display().to_string();
     let made = tasks::blocking(move || {
         if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).map_err(|why| format!("{} cannot be made: {why}", folder.display()))?;
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|why| format!("{} cannot be made: {why}", folder.display()))?;
         }
         backup::copy(&from, &to)
     });

@@ -178,6 +178,15 @@ impl Kps {
         }
     }
 
+    /// The key that a row with these columns gets; none where none fits.
+    pub fn key_to_be(&self, columns: &Columns, id: [u8; 16]) -> Option<String> {
+        let settings = &*self.settings;
+        match columns.get(&settings.key).filter(|key| !key.is_null()) {
+            None => settings.auto_id.then(|| uuid(id)),
+            Some(key) => settings.asked_key(key.clone()),
+        }
+    }
+
     /// Whether a row would fit by itself; its key, where it has one already.
     pub fn check(&self, columns: Columns) -> Result<Option<String>, KpsError> {
         self.check_writable()?;
@@ -237,9 +246,14 @@ impl Kps {
     /// Deletes the row with this key; `false` where there is none.
     pub async fn delete(&self, key: &str, now: u64) -> Result<bool, KpsError> {
         self.check_writable()?;
-        let Some(key) = self.settings.asked_key(key) else { return Ok(false) };
-        let taken = self.source.take(&KPS, &self.row_key(&key)).await?;
-        Ok(taken.is_some_and(|row| lives(&row, now)))
+        // As it stands first: a row that was put while the settings were others has a key that none could have now.
+        let asked = self.settings.asked_key(key).filter(|asked| asked != key);
+        for key in [Some(key), asked.as_deref()].into_iter().flatten().filter(|key| key.len() <= LONGEST_KEY) {
+            if self.source.take(&KPS, &self.row_key(key)).await?.is_some_and(|row| lives(&row, now)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Rows in the order of their keys, after `after`, at most `limit`, with what is sealed as it is kept.
@@ -284,11 +298,17 @@ impl Kps {
     }
 
     /// Puts back a row as it was kept, sealed values included.
-    pub async fn restore(&self, found: Found) -> Result<(), KpsError> {
+    pub async fn restore(&self, found: Found, now: u64) -> Result<(), KpsError> {
         self.check_writable()?;
         let (key, row) = Kps::fitted(&self.settings, self.settings.fit(found.columns)?)?;
         let row = Row { expires_at: found.expires_at.map(seconds), ..row };
-        match self.source.insert(&KPS, row).await? {
+        let done = match self.source.get(&KPS, &row.key).await? {
+            None => self.source.insert(&KPS, row).await?,
+            // One that has expired is no row, and may not have gone yet.
+            Some(before) if !lives(&before, now) => self.source.replace(&KPS, row, before.version).await?,
+            Some(_) => false,
+        };
+        match done {
             true => Ok(()),
             false => Err(KpsError::Taken(format!("there is a row `{key}` in `kps.{}` already", self.settings.name))),
         }

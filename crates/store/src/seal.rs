@@ -167,13 +167,15 @@ impl Sealer {
         parts(text).is_some()
     }
 
-    /// The value sealed anew with the first key; `None` where it is already.
+    /// The value sealed anew with the first key; `None` where it is already. Either way it opens: that a value names a key does not
+    /// say that it is that one's.
     pub fn reseal(&self, sealed: &str, place: &Place<'_>) -> Result<Option<String>, StoreError> {
         let (id, _) = parts(sealed).ok_or_else(|| broken(place, "it is no sealed value"))?;
+        let opened = self.open(sealed, place)?;
         if *self.first(false)?.id == *id {
             return Ok(None);
         }
-        self.seal(&self.open(sealed, place)?, place).map(Some)
+        self.seal(&opened, place).map(Some)
     }
 
     /// The fingerprint of the key that seals; `None` where there is none yet. A single node makes its own where `make` says so.

@@ -142,7 +142,11 @@ impl Watchers {
     {
         let mut told = false;
         while !self.ended() {
-            let Err(why) = listen().await else { continue };
+            let Err(why) = listen().await else {
+                // Who came while it ended is not told that it is up.
+                self.tell(Change::Lost);
+                continue;
+            };
             if self.tell(Change::Lost) || !std::mem::replace(&mut told, true) {
                 tracing::warn!(source, "changes are not heard of, and caches are left aside until they are: {why}");
             }

@@ -25,6 +25,7 @@ pub mod kps;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 
 /// Why something was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,22 @@ pub struct Refusal {
     /// What would help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+}
+
+impl Refusal {
+    /// What is asked for is malformed, or cannot be.
+    pub(crate) fn invalid(message: impl Into<String>, help: impl Into<String>) -> Refusal {
+        Refusal { kind: RefusalKind::Invalid, message: message.into(), help: Some(help.into()) }
+    }
+
+    /// A store could not do it.
+    pub(crate) fn failed(error: &StoreError, help: impl Into<String>) -> Refusal {
+        let kind = match error {
+            StoreError::Unavailable(_) => RefusalKind::Unavailable,
+            StoreError::Broken(_) => RefusalKind::Internal,
+        };
+        Refusal { kind, message: error.to_string(), help: Some(help.into()) }
+    }
 }
 
 /// Kinds of refusal, each with its HTTP status.

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value as Json, json};
 use store::kps::{Columns, Mode};
 
+use super::api::kps::RowList;
 use super::api::{Refusal, RefusalKind};
 use super::client::Client;
 use super::server::{Answer, json as answer_json, nothing, read, refused, wrong_method};
@@ -97,13 +98,21 @@ fn java_type(word: &str) -> &'static str {
 
 async fn list(stores: &Stores, name: &str, headers: &HeaderMap) -> Result<Answer, Refusal> {
     let (first, limit) = range(headers)?;
-    // One more says whether there are more. The rows before the range are read and not shown: keys have no numbers.
-    let list = stores.list_rows(name, None, first + limit).await?;
+    // The rows before the range are read and not shown, some at a time: keys have no numbers.
+    let (mut before, mut after) = (0, None);
+    let mut more = true;
+    while more && before < first {
+        let page = stores.list_rows(name, after.as_deref(), LARGEST_PAGE.min(first - before)).await?;
+        before += page.rows.len();
+        after = page.next;
+        more = after.is_some();
+    }
+    let list = if more { stores.list_rows(name, after.as_deref(), limit).await? } else { RowList::default() };
     let total = match list.next {
         Some(_) => String::from("*"),
-        None => list.rows.len().to_string(),
+        None => (before + list.rows.len()).to_string(),
     };
-    let rows: Vec<&Columns> = list.rows.iter().skip(first).map(|row| &row.columns).collect();
+    let rows: Vec<&Columns> = list.rows.iter().map(|row| &row.columns).collect();
     let shown = match rows.len() {
         0 => format!("items */{total}"),
         n => format!("items {first}-{}/{total}", first + n - 1),

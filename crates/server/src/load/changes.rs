@@ -33,9 +33,14 @@ pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnost
     let mut warnings = Diagnostics::new();
     for Moved { store, from, to } in moved {
         let message = format!("store `{store}` is now in `{to}`: its records in `{from}` stay behind");
-        let help = format!(
-            "to take them along, write `previous = \"{from}\"` beside `source` in `[store.{store}]`, as long as `[source.{from}]` is there"
-        );
+        let help = match store.starts_with("kps.") {
+            true => format!(
+                "to take them along, stop the nodes and run `portcullis store copy --from {from} --to {to} {store}`, or take `kps backup` before and `kps restore` after"
+            ),
+            false => format!(
+                "to take them along, write `previous = \"{from}\"` beside `source` in `[store.{store}]`, as long as `[source.{from}]` is there"
+            ),
+        };
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
         warnings.push(match settings.store_place(store) {
             Some(place) => problem.at(place),
@@ -55,10 +60,12 @@ pub(crate) async fn left_early(
     let mut warnings = Diagnostics::new();
     for moving in ended.into_iter().filter(|moving| !empty(moving)) {
         let (store, from, to) = (&moving.store, moving.old.name(), moving.new.name());
-        let remains = Remains::new(moving.old.clone(), moving.kind.tables().to_vec()).any();
+        let remains = Remains::of_move(moving.old.clone(), moving.new.clone(), moving.kind.tables());
         let message = match tokio::time::timeout(LOOK, remains).await {
             Ok(Ok(false)) => continue,
-            Ok(Ok(true)) => format!("store `{store}` moves no longer: what `{from}` still has of it stays behind"),
+            Ok(Ok(true)) => format!(
+                "store `{store}` moves no longer: what `{from}` still has of it stays behind, and copies in `{to}` of what was deleted count"
+            ),
             Ok(Err(_)) | Err(_) => {
                 format!("store `{store}` moves no longer, and whether `{from}` still has records of it is not known")
             }

@@ -6,7 +6,7 @@ use store::oauth::{ClientId, Scopes, Secret, credential};
 use store::record::{ClientSecret, Introspects};
 use store::{Client, access_tokens::Whose};
 
-use super::{Stores, failed, invalid};
+use super::{Stores, failed};
 use crate::admin::api::{AddClient, ClientAdded, ClientList, ClientView, Done, Refusal, RefusalKind, RotateClient};
 
 /// The grants that a client can be registered for (RFC 7591, section 2), those that later versions serve included: a client
@@ -52,7 +52,7 @@ impl Stores {
             check_grant(grant)?;
         }
         let scope = Scopes::parse(&request.scope).ok_or_else(|| {
-            invalid(
+            Refusal::invalid(
                 format!("`{}` is no list of scopes", request.scope),
                 "names with a space between, without quotes and backslashes",
             )
@@ -107,7 +107,10 @@ impl Stores {
         self.check_writable()?;
         let client = self.show_client(id).await?;
         if client.token_endpoint_auth_method.as_deref() == Some("none") {
-            return Err(invalid(format!("client `{id}` is public: it has no secret"), "register another client"));
+            return Err(Refusal::invalid(
+                format!("client `{id}` is public: it has no secret"),
+                "register another client",
+            ));
         }
         let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
         let now = self.now();
@@ -157,7 +160,7 @@ impl Stores {
         }
         let help = "write it in the file that the source's `path` in stores/stores.toml names; a running node takes it up when it is \
                     saved, and `portcullis client hash` makes secrets";
-        Err(invalid("the clients are in a data source that is read-only", help))
+        Err(Refusal::invalid("the clients are in a data source that is read-only", help))
     }
 
     /// The secret that was asked for or a generated one, and the hash that is kept of it.
@@ -192,7 +195,7 @@ async fn secret(chosen: Option<&str>, random: [u8; 32]) -> Result<(String, Strin
     };
     if !(SHORTEST_SECRET..=LONGEST_SECRET).contains(&chosen.len()) {
         let message = format!("a client secret has from {SHORTEST_SECRET} to {LONGEST_SECRET} characters");
-        return Err(invalid(message, "leave it out, and a strong one is made"));
+        return Err(Refusal::invalid(message, "leave it out, and a strong one is made"));
     }
     let hash = store::hash_chosen(&Secret::new(chosen.to_owned())).await.map_err(failed)?;
     Ok((chosen.to_owned(), hash))
@@ -237,7 +240,7 @@ pub(crate) fn check_id(id: &str) -> Result<(), Refusal> {
     if (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(invalid("a client id has from 1 to 256 visible ASCII characters", "leave it out, and one is made"))
+    Err(Refusal::invalid("a client id has from 1 to 256 visible ASCII characters", "leave it out, and one is made"))
 }
 
 /// A grant that a client can be registered for, or why it is none.
@@ -249,7 +252,7 @@ pub(crate) fn check_grant(grant: &str) -> Result<(), Refusal> {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of {}", GRANTS.join(", ")),
     };
-    Err(invalid(format!("`{grant}` is no grant type"), help))
+    Err(Refusal::invalid(format!("`{grant}` is no grant type"), help))
 }
 
 /// A way to authenticate that a client can be held to, or why it is none.
@@ -259,8 +262,8 @@ pub(crate) fn check_known_method(method: &str) -> Result<(), Refusal> {
     }
     let known = format!("one of {}; leave it out for all that the policy lists", METHODS.join(", "));
     Err(match LATER_METHODS.contains(&method) {
-        true => invalid(format!("`{method}` is not there yet in this version"), known),
-        false => invalid(format!("`{method}` is no way to authenticate a client"), known),
+        true => Refusal::invalid(format!("`{method}` is not there yet in this version"), known),
+        false => Refusal::invalid(format!("`{method}` is no way to authenticate a client"), known),
     })
 }
 
@@ -282,11 +285,11 @@ fn check_method(request: &AddClient, public: bool) -> Result<(), Refusal> {
 /// What a public client may not have.
 pub(crate) fn check_public<'a>(secret: bool, grants: impl IntoIterator<Item = &'a str>) -> Result<(), Refusal> {
     if secret {
-        return Err(invalid("a public client has no secret", "leave out the secret, or `none`"));
+        return Err(Refusal::invalid("a public client has no secret", "leave out the secret, or `none`"));
     }
     if grants.into_iter().any(|grant| grant == "client_credentials") {
         let help = "client credentials are for clients that can keep a secret (RFC 6749, section 4.4)";
-        return Err(invalid("a public client cannot have the grant client_credentials", help));
+        return Err(Refusal::invalid("a public client cannot have the grant client_credentials", help));
     }
     Ok(())
 }

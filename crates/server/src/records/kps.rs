@@ -7,8 +7,9 @@ use std::time::Duration;
 use policy::reader::did_you_mean;
 use store::Kps;
 use store::kps::{Columns, Found, KpsError, Mode, Put};
+use store::source::StoreError;
 
-use super::{Records, Stores, failed, invalid};
+use super::{Records, Stores, failed};
 use crate::admin::api::kps::{KpsView, PutMode, PutRows, Reencrypt, Reencrypted, RowDone, RowList, RowView};
 use crate::admin::api::{Done, Refusal, RefusalKind};
 use crate::admin::{Client as AdminClient, ClientError};
@@ -63,7 +64,7 @@ impl Stores {
     pub(crate) async fn get_row(&self, name: &str, key: &str, second: bool, open: bool) -> Result<RowView, Refusal> {
         let (kps, now) = (self.kps(name)?, self.now());
         if second && kps.settings().second_key.is_none() {
-            return Err(invalid(format!("`kps.{name}` has no second key"), "ask by the key"));
+            return Err(Refusal::invalid(format!("`kps.{name}` has no second key"), "ask by the key"));
         }
         let found = match (second, open) {
             (false, false) => kps.get_kept(key, now).await,
@@ -95,8 +96,8 @@ impl Stores {
         mode: Mode,
         ttl_seconds: Option<u64>,
     ) -> Result<RowDone, Refusal> {
-        let of = whole_name(kps, columns.get(&kps.settings().key).and_then(|key| key.as_str()));
         let put = Put { mode, ttl: ttl_seconds.map(Duration::from_secs), now: self.now(), id: self.random() };
+        let of = whole_name(kps, kps.key_to_be(&columns, put.id).as_deref());
         let work = async { kps.put(columns, &put).await.map_err(refusal) };
         let written = self.audit.change("kps put", &of, work).await?;
         Ok(RowDone { key: Some(written.key), created: written.created, refused: None })
@@ -110,7 +111,8 @@ impl Stores {
                 false => Err(no_row(name, key)),
             }
         };
-        self.audit.change("kps delete", &whole_name(kps, Some(key)), work).await
+        let asked = kps.settings().asked_key(key);
+        self.audit.change("kps delete", &whole_name(kps, asked.as_deref().or(Some(key))), work).await
     }
 
     pub(crate) async fn restore_rows(&self, name: &str, rows: Vec<RowView>) -> Result<Vec<RowDone>, Refusal> {
@@ -118,9 +120,9 @@ impl Stores {
         kps.check_writable().map_err(refusal)?;
         let mut done = Vec::with_capacity(rows.len());
         for RowView { key, columns, expires_at } in rows {
-            let of = whole_name(kps, Some(&key));
+            let of = whole_name(kps, kps.settings().asked_key(columns.get(&kps.settings().key).cloned()).as_deref());
             let work = async {
-                let restored = kps.restore(Found { key: key.clone(), columns, expires_at }).await;
+                let restored = kps.restore(Found { key: key.clone(), columns, expires_at }, self.now()).await;
                 restored.map(|()| RowDone { key: Some(key), created: true, refused: None }).map_err(refusal)
             };
             done.push(told(self.audit.change("kps restore", &of, work).await)?);
@@ -131,20 +133,27 @@ impl Stores {
     pub(crate) async fn reencrypt_rows(&self, name: &str, request: &Reencrypt) -> Result<Reencrypted, Refusal> {
         let kps = self.kps(name)?;
         if kps.settings().encrypted().next().is_none() {
-            return Err(invalid(format!("`kps.{name}` has no encrypted column"), "there is nothing to do"));
+            return Err(Refusal::invalid(format!("`kps.{name}` has no encrypted column"), "there is nothing to do"));
         }
         let now = self.now();
         let rows = kps.list(request.after.as_deref(), PAGE, now).await.map_err(failed)?;
         let work = async {
-            let mut sealed = 0;
+            let (mut sealed, mut refused) = (0, Vec::new());
             for row in &rows {
-                sealed += u64::from(kps.reencrypt(&row.key, now).await.map_err(refusal)?);
+                match kps.reencrypt(&row.key, now).await {
+                    Ok(changed) => sealed += u64::from(changed),
+                    // One that does not open keeps no other from being sealed anew.
+                    Err(KpsError::Store(StoreError::Broken(why))) => {
+                        refused.push(RowDone { key: Some(row.key.clone()), created: false, refused: Some(why) });
+                    }
+                    Err(why) => return Err(refusal(why)),
+                }
             }
-            Ok(sealed)
+            Ok((sealed, refused))
         };
-        let sealed = self.audit.change("kps reencrypt", &whole_name(kps, None), work).await?;
+        let (sealed, refused) = self.audit.change("kps reencrypt", &whole_name(kps, None), work).await?;
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|row| row.key.clone());
-        Ok(Reencrypted { rows: rows.len() as u64, sealed, next })
+        Ok(Reencrypted { rows: rows.len() as u64, sealed, refused, next })
     }
 }
 
@@ -252,7 +261,7 @@ fn told(outcome: Result<RowDone, Refusal>) -> Result<RowDone, Refusal> {
 /// Why a row was not put or deleted.
 fn refusal(error: KpsError) -> Refusal {
     match error {
-        KpsError::Unfit(why) => invalid(why.to_string(), "see `[kps.*]` in stores/stores.toml"),
+        KpsError::Unfit(why) => Refusal::invalid(why.to_string(), "see `[kps.*]` in stores/stores.toml"),
         KpsError::Taken(message) => Refusal { kind: RefusalKind::Exists, message, help: None },
         KpsError::ReadOnly(message) => Refusal { kind: RefusalKind::Invalid, message, help: None },
         KpsError::Store(why) => failed(why),

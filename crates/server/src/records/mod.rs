@@ -13,8 +13,7 @@ use store::{AccessTokens, Clients, StoreError, StoreHandle};
 pub use self::clients::{HashedSecret, hash_secret};
 pub(crate) use self::clients::{check_grant, check_hash, check_id, check_known_method, check_public};
 use crate::admin::api::{
-    AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RefusalKind, RevokeTokens,
-    RotateClient, TokenView,
+    AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RevokeTokens, RotateClient, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
 use crate::audit::Audit;
@@ -24,8 +23,8 @@ use crate::audit::Audit;
 pub struct Stores {
     /// The client registry.
     pub clients: Arc<Clients>,
-    /// Access tokens.
-    pub access_tokens: Arc<AccessTokens>,
+    /// The stores of access tokens: what is revoked is revoked in all of them.
+    pub access_tokens: Vec<Arc<AccessTokens>>,
     /// Key property stores.
     kps: kps::KpsStores,
     environment: Environment,
@@ -43,25 +42,25 @@ pub enum Records {
 impl Stores {
     /// Those of this mapping.
     pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
-        let (mut clients, mut access_tokens) = (None, None);
+        let (mut clients, mut access_tokens) = (None, Vec::new());
         let mut kps = kps::KpsStores::new();
         for (name, _, source) in opened.stores() {
             match opened.store(name) {
                 Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
                     clients = Some(store.clone())
                 }
-                Some(StoreHandle::AccessToken(store)) if access_tokens.is_none() || name == "access-token" => {
-                    access_tokens = Some(store.clone());
-                }
+                Some(StoreHandle::AccessToken(store)) => access_tokens.push(store.clone()),
                 Some(StoreHandle::Kps(store)) => {
                     kps.insert(store.settings().name.clone(), (store.clone(), source.to_owned()));
                 }
                 _ => {}
             }
         }
-        match (clients, access_tokens) {
-            (Some(clients), Some(access_tokens)) => Ok(Stores { clients, access_tokens, kps, environment, audit }),
-            _ => Err(invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
+        match clients {
+            Some(clients) if !access_tokens.is_empty() => {
+                Ok(Stores { clients, access_tokens, kps, environment, audit })
+            }
+            _ => Err(Refusal::invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
         }
     }
 
@@ -149,15 +148,6 @@ impl Records {
     }
 }
 
-fn invalid(message: impl Into<String>, help: impl Into<String>) -> Refusal {
-    Refusal { kind: RefusalKind::Invalid, message: message.into(), help: Some(help.into()) }
-}
-
 fn failed(error: StoreError) -> Refusal {
-    let kind = match error {
-        StoreError::Unavailable(_) => RefusalKind::Unavailable,
-        StoreError::Broken(_) => RefusalKind::Internal,
-    };
-    let help = Some(String::from("`portcullis store check` tells what is missing"));
-    Refusal { kind, message: error.to_string(), help }
+    Refusal::failed(&error, "`portcullis store check` asks every data source how it is")
 }

@@ -4,12 +4,18 @@ use store::AccessToken;
 use store::access_tokens::Whose;
 use store::oauth::ClientId;
 
-use super::{Stores, failed, invalid};
+use super::{Stores, failed};
 use crate::admin::api::{Done, InspectToken, Refusal, RefusalKind, RevokeTokens, TokenView};
 
 impl Stores {
     pub(crate) async fn inspect_token(&self, request: &InspectToken) -> Result<TokenView, Refusal> {
-        let found = self.access_tokens.inspect(request.token.trim()).await.map_err(failed)?;
+        let mut found = None;
+        for store in &self.access_tokens {
+            found = store.inspect(request.token.trim()).await.map_err(failed)?;
+            if found.is_some() {
+                break;
+            }
+        }
         let record = found.ok_or_else(unknown)?;
         let state = self.state(&record).await?;
         Ok(TokenView {
@@ -40,10 +46,12 @@ impl Stores {
         let now = self.now();
         match (&request.token, &request.client_id, &request.subject) {
             (Some(token), None, None) => {
-                if !self.access_tokens.revoke(token.trim(), now).await.map_err(failed)? {
-                    return Err(unknown());
+                for store in &self.access_tokens {
+                    if store.revoke(token.trim(), now).await.map_err(failed)? {
+                        return Ok(Done { done: String::from("the token is revoked") });
+                    }
                 }
-                Ok(Done { done: String::from("the token is revoked") })
+                Err(unknown())
             }
             (None, Some(client), None) => {
                 let id = ClientId::new(client.as_str());
@@ -61,12 +69,17 @@ impl Stores {
                 self.revoke_all(&Whose::Subject(subject.clone()), now).await?;
                 Ok(Done { done: format!("all tokens of subject `{subject}` are revoked") })
             }
-            _ => Err(invalid("name one token, one client or one subject", "exactly one of the three")),
+            _ => Err(Refusal::invalid("name one token, one client or one subject", "exactly one of the three")),
         }
     }
 
     pub(super) async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), Refusal> {
-        self.access_tokens.revoke_all(whose, now).await.map_err(failed)
+        // In each, also where one of them fails: what can be revoked is.
+        let mut outcome = Ok(());
+        for store in &self.access_tokens {
+            outcome = outcome.and(store.revoke_all(whose, now).await.map_err(failed));
+        }
+        outcome
     }
 
     async fn state(&self, record: &AccessToken) -> Result<&'static str, Refusal> {

@@ -166,7 +166,7 @@ struct LogTable {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct DebugTable {
-    /// Whether every answer names the generation that gave it, in the header `x-portcullis-generation`.
+    /// Whether every answer names the generation that gave it, in the header `Portcullis-Generation`.
     #[schemars(extend("default" = false))]
     generation_header: Option<bool>,
 }

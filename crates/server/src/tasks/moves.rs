@@ -21,8 +21,8 @@ pub(crate) async fn watch_moves(node: Arc<Node>) {
         let moves: Vec<Move> = node.generation.load().stores.moves().filter(|m| m.phase == Phase::Previous).collect();
         let mut empty = BTreeSet::new();
         for moving in &moves {
-            let Move { store, old, .. } = moving;
-            match Remains::new(old.clone(), moving.kind.tables().to_vec()).any().await {
+            let Move { store, old, new, .. } = moving;
+            match Remains::of_move(old.clone(), new.clone(), moving.kind.tables()).await {
                 Ok(true) => {}
                 Ok(false) => {
                     if !node.is_emptied(moving) {

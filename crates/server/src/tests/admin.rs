@@ -183,10 +183,10 @@ async fn tokens_of_an_id_that_is_not_registered_can_be_revoked() {
             properties: Default::default(),
         };
         let token = Token::mint(TokenKind::Access, record.expires_at, [number; 32]);
-        stores.access_tokens.insert(&token, &record).await.unwrap();
+        stores.access_tokens[0].insert(&token, &record).await.unwrap();
         token
     };
-    let good = async |token: &Token| stores.access_tokens.find(token.expose(), now).await.unwrap().is_some();
+    let good = async |token: &Token| stores.access_tokens[0].find(token.expose(), now).await.unwrap().is_some();
     let token = issue(1).await;
     assert!(good(&token).await);
     let revoke = RevokeTokens { client_id: Some(String::from("gone")), ..RevokeTokens::default() };

@@ -286,8 +286,8 @@ impl Settings {
     }
 
     /// A key that somebody asks for, as rows have it: `007` is 7 where keys are numbers. None where no row can have it.
-    pub fn asked_key(&self, text: &str) -> Option<String> {
-        let value = self.fit_one(&self.key, Json::from(text)).ok()?;
+    pub fn asked_key(&self, given: impl Into<Json>) -> Option<String> {
+        let value = self.fit_one(&self.key, given.into()).ok()?;
         key_text(&self.key, &value).ok()
     }
 

@@ -289,10 +289,10 @@ async fn a_backup_is_restored_and_sealed_anew() {
     let sealer = Arc::new(Sealer::new(&Encryption::Keys(keys.to_vec()), Path::new("nowhere")));
     let other = Kps::new(Arc::new(Memory::new()), kps.settings().clone(), sealer);
     for row in &rows {
-        other.restore(row.clone()).await.unwrap();
+        other.restore(row.clone(), NOW).await.unwrap();
     }
     assert_eq!(other.list(None, 10, NOW).await.unwrap(), rows);
-    assert!(matches!(other.restore(rows[0].clone()).await, Err(KpsError::Taken(_))));
+    assert!(matches!(other.restore(rows[0].clone(), NOW).await, Err(KpsError::Taken(_))));
     assert_eq!(other.reencrypt("a", NOW).await, Ok(true));
     assert_eq!(other.reencrypt("a", NOW).await, Ok(false));
     assert_eq!(other.reencrypt("b", NOW).await, Ok(false));

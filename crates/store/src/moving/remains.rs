@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::sides::{New, Old};
+use super::minted;
+use super::sides::{New, Old, Sides};
 use crate::source::{DataSource, Row, StoreError, Table};
 
 /// Rows of a page.
@@ -21,6 +22,33 @@ impl Remains {
     pub fn new(source: Arc<dyn DataSource>, mut tables: Vec<&'static Table>) -> Self {
         tables.reverse();
         Remains { source, tables, after: None }
+    }
+
+    /// Whether a store that moves still needs both sources: something counts in the old one, or the new one has a copy of what is gone,
+    /// which would count for nodes that know the new one alone.
+    pub async fn of_move(
+        old: Arc<dyn DataSource>,
+        new: Arc<dyn DataSource>,
+        tables: &[&'static Table],
+    ) -> Result<bool, StoreError> {
+        if Remains::new(old.clone(), tables.to_vec()).any().await? {
+            return Ok(true);
+        }
+        // Nobody takes a token away: it is changed, expires, and so do its copies.
+        let taken_from = tables.iter().copied().filter(|table| !minted(table)).collect();
+        let mut copies = Remains::new(new.clone(), taken_from);
+        let sides = Sides::new(old, new);
+        while let Some((table, page)) = copies.next_rows().await? {
+            for row in page {
+                let key = row.key.clone();
+                if let New::Copy(_, of) = New::of(table, row)?
+                    && sides.is_dead(table, &key, of).await?
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// How many there are on the next page; none at the end.

@@ -173,12 +173,17 @@ impl Sides {
     /// Lets a copy be gone that does not count, since the old source has nothing.
     pub(super) async fn drop_copy(&self, table: &'static Table, key: &[u8]) -> Result<bool, StoreError> {
         let New::Copy(row, of) = self.new_row(table, key).await? else { return Ok(false) };
-        let dead = match self.old_row(table, key).await? {
+        Ok(self.is_dead(table, key, of).await?
+            && self.new.replace(table, instead(table, &row, Mark::Gone), row.version).await?)
+    }
+
+    /// Whether a copy of this version is of a row that is gone, or is another one by now.
+    pub(super) async fn is_dead(&self, table: &'static Table, key: &[u8], of: i64) -> Result<bool, StoreError> {
+        Ok(match self.old_row(table, key).await? {
             Old::Live(_) => false,
             Old::Moved(handed_over) => handed_over != of,
             Old::Nothing(_) => true,
-        };
-        Ok(dead && self.new.replace(table, instead(table, &row, Mark::Gone), row.version).await?)
+        })
     }
 
     /// Hands a key over for good: what counts of it stands in the new source alone, as a row like others, and a copy that does not

@@ -17,6 +17,7 @@ use scylla::value::{CqlValue, Row as Columns};
 use tokio::time::timeout;
 
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::sources::title::Title;
 use crate::tables;
 
 mod error;
@@ -56,7 +57,7 @@ pub struct Cassandra {
     /// Its name in the mapping, for logs; errors are given it by who is told them.
     name: String,
     /// `Cassandra 10.0.0.7:9042,10.0.0.8:9042/portcullis`, for messages.
-    title: String,
+    title: Title,
     settings: Settings,
     link: Link,
     /// Set once `prepare` succeeded.
@@ -96,7 +97,7 @@ impl Cassandra {
         Cassandra {
             name: name.to_owned(),
             link: Link::new(&title, settings),
-            title,
+            title: title.into(),
             settings: settings.clone(),
             ready: AtomicBool::new(false),
             marks: Mutex::default(),
@@ -105,20 +106,12 @@ impl Cassandra {
         }
     }
 
-    fn broken(&self, why: &str) -> StoreError {
-        StoreError::Broken(format!("{}: {why}", self.title))
-    }
-
-    fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.title))
-    }
-
     /// Connects, checks and migrates.
     async fn open(&self) -> Result<(), StoreError> {
         let preparing = schema::prepare(&self.title, &self.settings, &self.link);
         let connected = match timeout(schema::LIMIT, preparing).await {
             Ok(connected) => connected?,
-            Err(_) => return Err(self.unavailable("no answer within 25 s while its schema was checked")),
+            Err(_) => return Err(self.title.unavailable("no answer within 25 s while its schema was checked")),
         };
         self.link.take(connected);
         // The tables may be other ones than before.
@@ -134,18 +127,18 @@ impl Cassandra {
     fn verb<'a, T: Send + 'a>(&'a self, doing: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> Verb<'a, T> {
         Box::pin(async move {
             if !self.ready.load(Ordering::Acquire) {
-                return Err(self.unavailable("not opened yet"));
+                return Err(self.title.unavailable("not opened yet"));
             }
             match timeout(LIMIT, doing).await {
                 Ok(done) => done,
-                Err(_) => Err(self.unavailable("no answer within 3 s")),
+                Err(_) => Err(self.title.unavailable("no answer within 3 s")),
             }
         })
     }
 
     /// Sends a statement. What may be sent twice is, over a new connection, where the one before was lost.
     async fn run(&self, table: &'static Table, kind: Kind, values: Vec<Value>) -> Result<Vec<Columns>, StoreError> {
-        let position = tables::position(table).ok_or_else(|| self.broken(&format!("has no table {:?}", table.name)))?;
+        let position = self.title.position(table)?;
         let mut again = true;
         loop {
             let link = self.link.current().await?;
@@ -173,9 +166,9 @@ impl Cassandra {
         if !result.is_rows() {
             return Ok(Vec::new());
         }
-        let unreadable = |_| self.unavailable("an answer that cannot be read");
-        let rows = result.into_rows_result().map_err(|_| self.unavailable("an answer that cannot be read"))?;
-        let rows = rows.rows::<Columns>().map_err(|_| self.unavailable("an answer that cannot be read"))?;
+        let unreadable = |_| self.title.unavailable("an answer that cannot be read");
+        let rows = result.into_rows_result().map_err(|_| self.title.unavailable("an answer that cannot be read"))?;
+        let rows = rows.rows::<Columns>().map_err(|_| self.title.unavailable("an answer that cannot be read"))?;
         rows.collect::<Result<_, _>>().map_err(unreadable)
     }
 
@@ -192,9 +185,9 @@ impl Cassandra {
         let answer = self.run(table, kind, values).await?;
         match answer.first().and_then(|row| row.columns.first()) {
             Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
-            _ => {
-                Err(self.unavailable("a transaction's answer says nothing of it: whether it was applied is not known"))
-            }
+            _ => Err(self
+                .title
+                .unavailable("a transaction's answer says nothing of it: whether it was applied is not known")),
         }
     }
 
@@ -207,7 +200,7 @@ impl Cassandra {
         let Some(columns) = found else { return Ok(None) };
         match stored(columns) {
             Some(stored) => Ok(Some(stored)),
-            None => Err(self.broken(&format!(
+            None => Err(self.title.broken(&format!(
                 "a row of table {} lacks its version, record or entry: it was written by something else, by hand perhaps",
                 table.name
             ))),
@@ -367,33 +360,26 @@ impl Cassandra {
 
     /// A row may be written: it has as many index columns as the table, and a key.
     fn check(&self, table: &'static Table, row: &Row) -> Result<(), StoreError> {
-        if tables::position(table).is_none() {
-            return Err(self.broken(&format!("has no table {:?}", table.name)));
-        }
-        if row.indexes.len() != table.indexes.len() {
-            return Err(self.broken(&format!("table {} has {} index columns", table.name, table.indexes.len())));
-        }
+        self.title.position(table)?;
+        self.title.check_indexes(table, row)?;
         if row.key.is_empty() {
-            return Err(self.broken("a key must have at least one byte"));
+            return Err(self.title.broken("a key must have at least one byte"));
         }
         Ok(())
     }
 
     fn index<'a>(&self, table: &'static Table, index: usize, value: &'a str) -> Result<List<'a>, StoreError> {
-        match table.indexes.get(index) {
-            Some(column) => Ok(List::Of(column, value)),
-            None => Err(self.broken(&format!("table {} has no index {index}", table.name))),
-        }
+        Ok(List::Of(self.title.by(table.indexes, table, index)?, value))
     }
 
     fn fresh_name(&self) -> Result<Vec<u8>, StoreError> {
         let mut name = vec![0; 16];
-        getrandom::fill(&mut name).map_err(|_| self.unavailable("the system gives no random bytes"))?;
+        getrandom::fill(&mut name).map_err(|_| self.title.unavailable("the system gives no random bytes"))?;
         Ok(name)
     }
 
     fn contended(&self, table: &'static Table) -> StoreError {
-        self.unavailable(&format!("a row of table {} is changed too often at once", table.name))
+        self.title.unavailable(&format!("a row of table {} is changed too often at once", table.name))
     }
 
     async fn insert_row(&self, table: &'static Table, row: Row) -> Result<bool, StoreError> {

@@ -30,6 +30,8 @@ pub mod redis;
 mod relay;
 mod secret;
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra", feature = "odbc"))]
+mod title;
 
 /// Reads a source's own settings type from wherever the caller has its table.
 pub trait ReadSettings {

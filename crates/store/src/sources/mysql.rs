@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::foreign::{self, Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::sources::title::Title;
 use crate::tables;
 
 mod error;
@@ -85,7 +86,7 @@ pub struct Mysql {
     /// Its name in the mapping, for logs; errors are given it by who is told them.
     name: String,
     /// `MySQL 10.0.0.7:3306/oauth`, for messages.
-    title: String,
+    title: Title,
     /// The pool, or why the settings cannot work.
     pool: Result<Pool, StoreError>,
     /// By [`tables::position`].
@@ -113,7 +114,7 @@ impl Mysql {
             Err(why) => ("MySQL".to_owned(), false, Err(StoreError::Broken(why))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
-        Mysql { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear }
+        Mysql { name: name.to_owned(), title: title.into(), pool, statements, ready: AtomicBool::new(false), in_clear }
     }
 
     fn pool(&self) -> Result<&Pool, StoreError> {
@@ -121,20 +122,7 @@ impl Mysql {
     }
 
     fn statements(&self, table: &'static Table) -> Result<&Statements, StoreError> {
-        let found = tables::position(table).and_then(|position| self.statements.get(position));
-        found.ok_or_else(|| self.broken(&format!("has no table {:?}", table.name)))
-    }
-
-    fn index(&self, table: &Table, verb: &'static str, index: usize) -> StoreError {
-        self.broken(&format!("table {} has no index {index} to {verb} by", table.name))
-    }
-
-    fn broken(&self, why: &str) -> StoreError {
-        StoreError::Broken(format!("{}: {why}", self.title))
-    }
-
-    fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.title))
+        self.title.of(&self.statements, table)
     }
 
     /// Connects, checks and migrates.
@@ -146,7 +134,7 @@ impl Mysql {
         let done = timeout_at(deadline, schema::prepare(&mut session, &self.title, &self.statements)).await;
         // With it goes the lock, and what was set for migrations.
         pool::end(session);
-        done.map_err(|_| self.unavailable("no answer within 10 s while its schema was checked"))??;
+        done.map_err(|_| self.title.unavailable("no answer within 10 s while its schema was checked"))??;
         let before = self.ready.swap(true, Ordering::Release);
         if self.in_clear && !before {
             tracing::warn!(source = self.name, "records go to {} in clear", self.title);
@@ -158,7 +146,7 @@ impl Mysql {
     async fn run(&self, statement: &Statement, values: Vec<Value>) -> Result<Reply, StoreError> {
         let pool = self.pool()?;
         if !self.ready.load(Ordering::Acquire) {
-            return Err(self.unavailable("not opened yet"));
+            return Err(self.title.unavailable("not opened yet"));
         }
         let deadline = Instant::now() + LIMIT;
         let turn = pool.turn(deadline).await.map_err(|problem| problem.of(&self.title))?;
@@ -170,14 +158,14 @@ impl Mysql {
         });
         match timeout_at(deadline, task).await {
             Ok(Ok(outcome)) => outcome.map_err(|problem| problem.of(&self.title)),
-            Ok(Err(_)) => Err(self.unavailable("the node is stopping")),
-            Err(_) => Err(self.unavailable("no answer within 3 s")),
+            Ok(Err(_)) => Err(self.title.unavailable("the node is stopping")),
+            Err(_) => Err(self.title.unavailable("no answer within 3 s")),
         }
     }
 
     async fn read(&self, statement: &Statement, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let reply = self.run(statement, values).await?;
-        reply.rows.into_iter().map(|found| row(found).map_err(|why| self.broken(&why))).collect()
+        reply.rows.into_iter().map(|found| row(found).map_err(|why| self.title.broken(&why))).collect()
     }
 
     async fn write(&self, statement: &Statement, values: Vec<Value>) -> Result<u64, StoreError> {
@@ -186,16 +174,14 @@ impl Mysql {
 
     /// What is too long is refused by name here, since the server would say less.
     fn check(&self, table: &Table, row: &Row) -> Result<(), StoreError> {
-        if row.indexes.len() != table.indexes.len() {
-            return Err(self.broken(&format!("table {} has {} index columns", table.name, table.indexes.len())));
-        }
+        self.title.check_indexes(table, row)?;
         if row.key.len() > LONGEST {
-            return Err(self.broken(&format!("a key has {} bytes; it may have {LONGEST}", row.key.len())));
+            return Err(self.title.broken(&format!("a key has {} bytes; it may have {LONGEST}", row.key.len())));
         }
         let mut lengths = table.indexes.iter().zip(row.indexes.iter().flatten().map(|value| value.chars().count()));
         match lengths.find(|(_, length)| *length > LONGEST) {
             Some((_, length)) => {
-                Err(self.broken(&format!("an index column has {length} characters; it may have {LONGEST}")))
+                Err(self.title.broken(&format!("an index column has {length} characters; it may have {LONGEST}")))
             }
             None => Ok(()),
         }
@@ -249,7 +235,7 @@ impl ForeignTables for Mysql {
             });
             let statement = Statement::Read(query.sql(Dialect::Mysql).into());
             let reply = self.run(&statement, value.into_iter().collect()).await?;
-            let text = |mut found| column(&mut found, 0).map_err(|why: String| self.broken(&why));
+            let text = |mut found| column(&mut found, 0).map_err(|why: String| self.title.broken(&why));
             reply.rows.into_iter().map(text).collect()
         })
     }
@@ -311,7 +297,7 @@ impl DataSource for Mysql {
         limit: usize,
     ) -> Verb<'a, Vec<Row>> {
         Box::pin(async move {
-            let find = self.statements(table)?.find.get(index).ok_or_else(|| self.index(table, "find", index))?;
+            let find = self.title.by(&self.statements(table)?.find, table, index)?;
             self.read(find, vec![value.into(), length(value), successor(after), count(limit)]).await
         })
     }
@@ -322,7 +308,7 @@ impl DataSource for Mysql {
 
     fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
         Box::pin(async move {
-            let remove = self.statements(table)?.remove.get(index).ok_or_else(|| self.index(table, "remove", index))?;
+            let remove = self.title.by(&self.statements(table)?.remove, table, index)?;
             self.write(remove, vec![value.into(), length(value), count(limit)]).await
         })
     }
@@ -338,8 +324,8 @@ impl DataSource for Mysql {
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             let reply = self.run(&statement::health(), Vec::new()).await?;
-            let told = reply.rows.into_iter().next().ok_or_else(|| self.unavailable("an empty answer"))?;
-            health(told).map_err(|why| self.broken(&why))
+            let told = reply.rows.into_iter().next().ok_or_else(|| self.title.unavailable("an empty answer"))?;
+            health(told).map_err(|why| self.title.broken(&why))
         })
     }
 }

@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::foreign::{self, Dialect, ForeignTables, Query};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::sources::title::Title;
 use crate::tables;
 use crate::watch::Watcher;
 
@@ -97,7 +98,7 @@ pub struct Postgres {
     /// Its name in the mapping, for logs; errors are given it by who is told them.
     name: String,
     /// `PostgreSQL 10.0.0.7:5432/oauth`, for messages.
-    title: String,
+    title: Title,
     /// The pool, or why the settings cannot work.
     pool: Result<Pool, StoreError>,
     /// By [`tables::position`].
@@ -128,7 +129,15 @@ impl Postgres {
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
         let listener = Listener::new(name, settings.listen_url.as_ref().unwrap_or(&settings.url));
-        Postgres { name: name.to_owned(), title, pool, statements, ready: AtomicBool::new(false), in_clear, listener }
+        Postgres {
+            name: name.to_owned(),
+            title: title.into(),
+            pool,
+            statements,
+            ready: AtomicBool::new(false),
+            in_clear,
+            listener,
+        }
     }
 
     fn pool(&self) -> Result<&Pool, StoreError> {
@@ -136,20 +145,7 @@ impl Postgres {
     }
 
     fn statements(&self, table: &'static Table) -> Result<&Statements, StoreError> {
-        let found = tables::position(table).and_then(|position| self.statements.get(position));
-        found.ok_or_else(|| self.broken(&format!("has no table {:?}", table.name)))
-    }
-
-    fn index(&self, table: &Table, statements: &'static str, index: usize) -> StoreError {
-        self.broken(&format!("table {} has no index {index} to {statements} by", table.name))
-    }
-
-    fn broken(&self, why: &str) -> StoreError {
-        StoreError::Broken(format!("{}: {why}", self.title))
-    }
-
-    fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.title))
+        self.title.of(&self.statements, table)
     }
 
     /// Connects, checks and migrates.
@@ -165,7 +161,7 @@ impl Postgres {
             }
             Err(_) => {
                 client.abandon();
-                return Err(self.unavailable("no answer within 10 s while its schema was checked"));
+                return Err(self.title.unavailable("no answer within 10 s while its schema was checked"));
             }
         }
         let before = self.ready.swap(true, Ordering::Release);
@@ -179,7 +175,7 @@ impl Postgres {
     async fn run(&self, statement: &Statement, values: &[&(dyn ToSql + Sync)]) -> Result<Reply, StoreError> {
         let pool = self.pool()?;
         if !self.ready.load(Ordering::Acquire) {
-            return Err(self.unavailable("not opened yet"));
+            return Err(self.title.unavailable("not opened yet"));
         }
         let deadline = Instant::now() + LIMIT;
         let mut again = statement.again == Again::Yes;
@@ -189,7 +185,7 @@ impl Postgres {
             let answer = timeout_at(deadline, send(pool, &client, statement, values)).await;
             let Ok(answer) = answer else {
                 client.abandon();
-                return Err(self.unavailable("no answer within 3 s"));
+                return Err(self.title.unavailable("no answer within 3 s"));
             };
             client.end();
             let error = match answer {
@@ -223,11 +219,9 @@ impl Postgres {
         row: &'a Row,
         version: &'a i64,
     ) -> Result<Vec<&'a (dyn ToSql + Sync)>, StoreError> {
-        if row.indexes.len() != table.indexes.len() {
-            return Err(self.broken(&format!("table {} has {} index columns", table.name, table.indexes.len())));
-        }
+        self.title.check_indexes(table, row)?;
         if row.indexes.iter().flatten().any(|value| value.contains('\0')) {
-            return Err(self.broken("an index column cannot hold a NUL character"));
+            return Err(self.title.broken("an index column cannot hold a NUL character"));
         }
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&row.key, version, &row.expires_at, &row.record];
         values.extend(row.indexes.iter().map(|value| value as &(dyn ToSql + Sync)));
@@ -354,7 +348,7 @@ impl DataSource for Postgres {
         limit: usize,
     ) -> Verb<'a, Vec<Row>> {
         Box::pin(async move {
-            let find = self.statements(table)?.find.get(index).ok_or_else(|| self.index(table, "find", index))?;
+            let find = self.title.by(&self.statements(table)?.find, table, index)?;
             if value.contains('\0') {
                 return Ok(Vec::new());
             }
@@ -368,7 +362,7 @@ impl DataSource for Postgres {
 
     fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
         Box::pin(async move {
-            let remove = self.statements(table)?.remove.get(index).ok_or_else(|| self.index(table, "remove", index))?;
+            let remove = self.title.by(&self.statements(table)?.remove, table, index)?;
             if value.contains('\0') {
                 return Ok(0);
             }
@@ -387,7 +381,7 @@ impl DataSource for Postgres {
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             let reply = self.run(&statement::health(), &[]).await?;
-            let told = reply.rows.first().ok_or_else(|| self.unavailable("an empty answer"))?;
+            let told = reply.rows.first().ok_or_else(|| self.title.unavailable("an empty answer"))?;
             let health = || -> Result<Health, tokio_postgres::Error> {
                 Ok(Health {
                     version: format!("PostgreSQL {}", told.try_get::<_, &str>(0)?),

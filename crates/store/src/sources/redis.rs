@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::{Instant, timeout_at};
 
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::sources::title::Title;
 use crate::tables;
 use crate::watch::Watcher;
 
@@ -107,7 +108,7 @@ pub struct Redis {
     /// Its name in the mapping, for logs; errors are given it by who is told them.
     name: String,
     /// `Redis 10.0.0.7:6379/0`, for messages.
-    title: String,
+    title: Title,
     /// The connection, or why the settings cannot work.
     link: Result<Link, StoreError>,
     limit: Duration,
@@ -142,7 +143,7 @@ impl Redis {
         };
         Redis {
             name: name.to_owned(),
-            title,
+            title: title.into(),
             link,
             limit: settings.command_timeout,
             tables: tables::ALL
@@ -157,24 +158,13 @@ impl Redis {
     }
 
     fn table(&self, table: &'static Table) -> Result<&(Keys, Scripts), StoreError> {
-        let found = tables::position(table).and_then(|position| self.tables.get(position));
-        found.ok_or_else(|| self.broken(&format!("has no table {:?}", table.name)))
+        self.title.of(&self.tables, table)
     }
 
     /// A table by one of its indexes; its column.
     fn indexed(&self, table: &'static Table, index: usize) -> Result<(&Keys, &Scripts, &'static str), StoreError> {
         let (keys, scripts) = self.table(table)?;
-        let column = table.indexes.get(index);
-        let column = column.ok_or_else(|| self.broken(&format!("table {} has no index {index}", table.name)))?;
-        Ok((keys, scripts, column))
-    }
-
-    fn broken(&self, why: &str) -> StoreError {
-        StoreError::Broken(format!("{}: {why}", self.title))
-    }
-
-    fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.title))
+        Ok((keys, scripts, *self.title.by(table.indexes, table, index)?))
     }
 
     /// Connects, checks, notes the schema's version.
@@ -191,7 +181,7 @@ impl Redis {
     fn deadline(&self) -> Result<Instant, StoreError> {
         match self.ready.load(Ordering::Acquire) {
             true => Ok(Instant::now() + self.limit),
-            false => Err(self.unavailable("not opened yet")),
+            false => Err(self.title.unavailable("not opened yet")),
         }
     }
 
@@ -232,7 +222,7 @@ impl Redis {
             let (number, mut connection) = link.connection(deadline).await.map_err(Failure::Told)?;
             let Ok(answer) = timeout_at(deadline, command.query_async::<Value>(&mut connection)).await else {
                 link.lose(number);
-                return Err(Failure::Told(self.unavailable("no answer in time (command_timeout)")));
+                return Err(Failure::Told(self.title.unavailable("no answer in time (command_timeout)")));
             };
             let error = match answer {
                 Ok(value) => return Ok(value),
@@ -312,15 +302,8 @@ impl Redis {
         }
     }
 
-    fn check_width(&self, table: &Table, row: &Row) -> Result<(), StoreError> {
-        match row.indexes.len() == table.indexes.len() {
-            true => Ok(()),
-            false => Err(self.broken(&format!("table {} has {} index columns", table.name, table.indexes.len()))),
-        }
-    }
-
     fn unreadable(&self) -> StoreError {
-        self.broken("holds something else than a row of ours: another program writes keys with this prefix")
+        self.title.broken("holds something else than a row of ours: another program writes keys with this prefix")
     }
 }
 
@@ -372,7 +355,7 @@ impl DataSource for Redis {
     fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
         Box::pin(async move {
             let (keys, scripts) = self.table(table)?;
-            self.check_width(table, &row)?;
+            self.title.check_indexes(table, &row)?;
             self.write(&scripts.insert, keys, &row, row.version, &[]).await
         })
     }
@@ -380,8 +363,9 @@ impl DataSource for Redis {
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
         Box::pin(async move {
             let (keys, scripts) = self.table(table)?;
-            self.check_width(table, &row)?;
-            let next = expected.checked_add(1).ok_or_else(|| self.broken("a row has the last version there is"))?;
+            self.title.check_indexes(table, &row)?;
+            let next =
+                expected.checked_add(1).ok_or_else(|| self.title.broken("a row has the last version there is"))?;
             self.write(&scripts.replace, keys, &row, next, &[expected.to_string().as_bytes()]).await
         })
     }

@@ -32,3 +32,27 @@ pub(super) fn checked<'de, D: Deserializer<'de>, T>(
     }
     Ok(secret)
 }
+
+/// A setting that is a secret of some form, which its method `parse` knows: it reads it, or says what is wrong in words that show
+/// nothing of it.
+macro_rules! formed {
+    ($name:ident, $schema:literal) => {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                $crate::sources::secret::checked(d, |secret| $name(secret.clone()).parse()).map($name)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $schema.into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::sources::secret::schema(generator)
+            }
+        }
+    };
+}
+
+pub(super) use formed;

@@ -25,6 +25,7 @@ use crate::watch::{Watcher, Watchers};
 mod answers;
 pub mod backup;
 mod changes;
+mod checkpoints;
 mod failures;
 mod file;
 mod queue;

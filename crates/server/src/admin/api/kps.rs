@@ -59,7 +59,7 @@ pub struct RowView {
 }
 
 /// Rows in the order of their keys.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowList {
     /// The rows.
     pub rows: Vec<RowView>,
@@ -128,6 +128,9 @@ pub struct Reencrypted {
     pub rows: u64,
     /// Of these, how many were changed.
     pub sealed: u64,
+    /// Those with a sealed value that no key of this node opens. They stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RowDone>,
     /// Where to go on; none at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

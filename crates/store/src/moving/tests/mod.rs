@@ -97,10 +97,21 @@ async fn a_copy_counts_only_once_the_old_source_says_so() {
         assert_eq!(source.get(&CLIENT, b"a").await.unwrap(), None);
         assert_eq!(source.get(&CLIENT, b"b").await.unwrap().unwrap().record, "2");
     }
-    for key in ["a", "b", "c"] {
+    // Where the others are handed over, each by its own way, a copy of what was deleted is left, and the move is not over.
+    let both_are_needed = async || Remains::of_move(pair.old.clone(), pair.new.clone(), &[&CLIENT]).await.unwrap();
+    assert!(both_are_needed().await);
+    for key in ["b", "c"] {
         pair.previous.sides.settle(&CLIENT, key.as_bytes()).await.unwrap();
     }
     assert_eq!(keys(&pair.before, &CLIENT, 9).await, "", "the old source has handed everything over");
+    assert_eq!(
+        keys(&pair.after, &CLIENT, 9).await,
+        "a b c",
+        "and one who knows the new one alone would see what is gone"
+    );
+    assert!(both_are_needed().await);
+    pair.previous.sides.settle(&CLIENT, b"a").await.unwrap();
+    assert!(!both_are_needed().await);
     assert_eq!(keys(&pair.after, &CLIENT, 9).await, "b c");
     assert_eq!(pair.new.get(&CLIENT, b"b").await.unwrap().unwrap().record, "2");
 }

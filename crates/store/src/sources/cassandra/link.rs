@@ -10,6 +10,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::errors::PrepareError;
 use scylla::policies::load_balancing::DefaultPolicy;
+use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::Statement;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::Row as Columns;
@@ -60,6 +61,10 @@ impl Connected {
         let prepare = || async {
             let mut statement = Statement::new(kind.text(keyspace, table));
             statement.set_is_idempotent(kind.again());
+            if !kind.again() {
+                // The driver's own policy sends some again whatever they are.
+                statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy)));
+            }
             self.session.prepare(statement).await
         };
         self.prepared[position * Kind::ALL.len() + kind as usize].get_or_try_init(prepare).await

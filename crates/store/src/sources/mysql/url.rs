@@ -1,12 +1,9 @@
 //! The URL of a server: a secret as a whole, since a password stands in it. What is wrong with one is said without quoting it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use mysql_async::{Opts, OptsBuilder};
 use oauth::Secret;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
 
 use crate::sources::secret;
 
@@ -14,20 +11,7 @@ use crate::sources::secret;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url(Secret);
 
-impl<'de> Deserialize<'de> for Url {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        secret::checked(d, |url| Url(url.clone()).parse()).map(Url)
-    }
-}
-
-impl JsonSchema for Url {
-    fn schema_name() -> Cow<'static, str> {
-        Cow::Borrowed("SecretUrl")
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        secret::schema(generator)
-    }
-}
+secret::formed!(Url, "SecretUrl");
 
 const FORM: &str =
     "write mysql://USER:PASSWORD@HOST:3306/DATABASE, with @ : / ? # and % in a password as %40 %3A %2F %3F %23 %25";

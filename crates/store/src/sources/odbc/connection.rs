@@ -1,30 +1,12 @@
 //! The connection string: a secret as a whole, since a password stands in it. What is wrong with one is said without quoting it.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
-
 use crate::sources::secret;
 
 /// `Driver={PostgreSQL Unicode};Server=db.example.com;Database=oauth;Uid=portcullis;Pwd=...`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionString(oauth::Secret);
 
-impl<'de> Deserialize<'de> for ConnectionString {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        secret::checked(d, |string| ConnectionString(string.clone()).parse()).map(ConnectionString)
-    }
-}
-
-impl JsonSchema for ConnectionString {
-    fn schema_name() -> Cow<'static, str> {
-        Cow::Borrowed("SecretConnection")
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        secret::schema(generator)
-    }
-}
+secret::formed!(ConnectionString, "SecretConnection");
 
 /// A connection string that was read.
 #[derive(Clone)]

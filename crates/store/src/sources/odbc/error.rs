@@ -134,6 +134,9 @@ impl Told {
         if matches!(self.state.as_str(), "IM002" | "IM003" | "IM004") || self.says("Can't open lib") {
             return mend("install the ODBC driver, and name it in the connection as `odbcinst -q -d` lists it");
         }
+        if self.says("to the current locale") {
+            return mend("start this program with a UTF-8 locale (LC_ALL=C.UTF-8)");
+        }
         if dialect.codes.refused.contains(&self.native) {
             return mend("");
         }

@@ -16,6 +16,7 @@ use super::pool::{Pool, Work};
 use super::session::{Found, Reply};
 use super::statement::{Given, Statement, Statements};
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::sources::title::Title;
 use crate::tables;
 
 /// How long a verb may take, with the wait for a connection: less than the guard above allows.
@@ -28,7 +29,7 @@ const OPENING: Duration = Duration::from_secs(10);
 pub struct Odbc {
     dialect: &'static Dialect,
     /// `SQL Server by ODBC (db.example.com oauth)`, for messages.
-    title: String,
+    title: Title,
     /// The pool, or why the settings cannot work.
     pool: Result<Pool, StoreError>,
     /// By [`tables::position`].
@@ -54,24 +55,11 @@ impl Odbc {
             Err(why) => (format!("{} by ODBC", dialect.product), Err(StoreError::Broken(why))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(dialect, table)).collect();
-        Odbc { dialect, title, pool, statements: Arc::new(statements), ready: AtomicBool::new(false) }
+        Odbc { dialect, title: title.into(), pool, statements: Arc::new(statements), ready: AtomicBool::new(false) }
     }
 
     fn statements(&self, table: &'static Table) -> Result<&Statements, StoreError> {
-        let found = tables::position(table).and_then(|position| self.statements.get(position));
-        found.ok_or_else(|| self.broken(&format!("has no table {:?}", table.name)))
-    }
-
-    fn index(&self, table: &Table, verb: &'static str, index: usize) -> StoreError {
-        self.broken(&format!("table {} has no index {index} to {verb} by", table.name))
-    }
-
-    fn broken(&self, why: &str) -> StoreError {
-        StoreError::Broken(format!("{}: {why}", self.title))
-    }
-
-    fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.title))
+        self.title.of(&self.statements, table)
     }
 
     /// Connects, checks and migrates.
@@ -87,14 +75,14 @@ impl Odbc {
         let answer = pool.queue(work, Instant::now() + limit)?;
         match timeout(limit, answer).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(self.unavailable("the node is stopping")),
-            Err(_) => Err(self.unavailable(&format!("no answer within {limit:?}"))),
+            Ok(Err(_)) => Err(self.title.unavailable("the node is stopping")),
+            Err(_) => Err(self.title.unavailable(&format!("no answer within {limit:?}"))),
         }
     }
 
     async fn run(&self, statement: &Statement, given: Given<'_>) -> Result<Reply, StoreError> {
         if !self.ready.load(Ordering::Acquire) {
-            return Err(self.unavailable("not opened yet"));
+            return Err(self.title.unavailable("not opened yet"));
         }
         let values = statement.values(&given, self.dialect);
         self.wait(Work::Send(statement.clone(), values), LIMIT).await
@@ -104,7 +92,7 @@ impl Odbc {
         let reply = self.run(statement, given).await?;
         let rows = reply.rows.into_iter().map(|found| self.row(table, found));
         rows.collect::<Option<_>>()
-            .ok_or_else(|| self.broken(&format!("table {} gives other columns than it should", table.name)))
+            .ok_or_else(|| self.title.broken(&format!("table {} gives other columns than it should", table.name)))
     }
 
     async fn write(&self, statement: &Statement, given: Given<'_>) -> Result<u64, StoreError> {
@@ -124,22 +112,22 @@ impl Odbc {
 
     /// What a database would cut off, change or say less about is refused by name here.
     fn check(&self, table: &Table, row: &Row) -> Result<(), StoreError> {
-        if row.indexes.len() != table.indexes.len() {
-            return Err(self.broken(&format!("table {} has {} index columns", table.name, table.indexes.len())));
-        }
+        self.title.check_indexes(table, row)?;
         if row.key.is_empty() {
-            return Err(self.broken("a key cannot be empty"));
+            return Err(self.title.broken("a key cannot be empty"));
         }
         if row.indexes.iter().flatten().any(|value| value.contains('\0')) {
-            return Err(self.broken("an index column cannot hold a NUL character"));
+            return Err(self.title.broken("an index column cannot hold a NUL character"));
         }
         let Some((most, measure)) = self.dialect.longest else { return Ok(()) };
         if row.key.len() > most {
-            return Err(self.broken(&format!("a key has {} bytes; it may have {most}", row.key.len())));
+            return Err(self.title.broken(&format!("a key has {} bytes; it may have {most}", row.key.len())));
         }
         let mut lengths = row.indexes.iter().flatten().map(|value| measure(&self.dialect.kept(value)));
         match lengths.find(|length| *length > most) {
-            Some(length) => Err(self.broken(&format!("an index column has a length of {length}; it may have {most}"))),
+            Some(length) => {
+                Err(self.title.broken(&format!("an index column has a length of {length}; it may have {most}")))
+            }
             None => Ok(()),
         }
     }
@@ -202,7 +190,7 @@ impl DataSource for Odbc {
         limit: usize,
     ) -> Verb<'a, Vec<Row>> {
         Box::pin(async move {
-            let find = self.statements(table)?.find.get(index).ok_or_else(|| self.index(table, "find", index))?;
+            let find = self.title.by(&self.statements(table)?.find, table, index)?;
             if limit == 0 || value.contains('\0') {
                 return Ok(Vec::new());
             }
@@ -222,7 +210,7 @@ impl DataSource for Odbc {
 
     fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
         Box::pin(async move {
-            let remove = self.statements(table)?.remove.get(index).ok_or_else(|| self.index(table, "remove", index))?;
+            let remove = self.title.by(&self.statements(table)?.remove, table, index)?;
             if limit == 0 || value.contains('\0') {
                 return Ok(0);
             }
@@ -243,7 +231,7 @@ impl DataSource for Odbc {
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             let reply = self.wait(Work::Health(self.dialect.health()), LIMIT).await?;
-            let told = reply.rows.into_iter().next().ok_or_else(|| self.unavailable("an empty answer"))?;
+            let told = reply.rows.into_iter().next().ok_or_else(|| self.title.unavailable("an empty answer"))?;
             let text = |at: usize| told.texts.get(at).cloned().flatten().unwrap_or_default();
             Ok(Health {
                 version: format!("{} {}", self.dialect.product, text(0)),

@@ -9,12 +9,14 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::error::explain;
+use super::error::{explain, explain_login};
 use super::script::Keys;
+use super::server;
 use super::url::Place;
 use crate::source::StoreError;
 use crate::tables;
@@ -78,7 +80,9 @@ impl Listener {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None).set_push_sender(hear);
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = timeout(LIMIT, connecting).await.map_err(late)?.map_err(failed)?;
+        let mut connection =
+            timeout(LIMIT, connecting).await.map_err(late)?.map_err(|error| explain_login(&self.title, &error))?;
+        self.check_role(&mut connection).await?;
         let mut track = redis::cmd("CLIENT");
         track.arg("TRACKING").arg("ON").arg("BCAST");
         for (_, prefix) in &self.tables {
@@ -89,10 +93,18 @@ impl Listener {
         while !self.watchers.abandoned() {
             // A connection that ended is noticed at once, one that leads nowhere by its silence.
             let _ = timeout(EVERY, end.recv()).await;
-            let ask = redis::cmd("TIME");
-            timeout(LIMIT, ask.exec_async(&mut connection)).await.map_err(late)?.map_err(failed)?;
+            self.check_role(&mut connection).await?;
         }
         Ok(())
+    }
+
+    /// An answer within the limit, and from a primary: after a fail-over the old one tells of no change that others make.
+    async fn check_role(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
+        let mut ask = redis::cmd("INFO");
+        ask.arg("replication");
+        let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
+        let info = timeout(LIMIT, ask.query_async::<String>(connection)).await.map_err(late)?;
+        server::check_role(&self.title, &info.map_err(|error| explain(&self.title, &error))?)
     }
 
     /// What the server tells: a list of keys, or nothing, where all were deleted.

@@ -68,7 +68,7 @@ impl Opening<'_> {
                     error => error,
                 })?;
                 if !matches!(found.as_str(), "none" | "zset") {
-                    return Err(self.source.broken(&format!(
+                    return Err(self.source.title.broken(&format!(
                         "the key {key} is a {found} and not ours: choose another prefix, or another database"
                     )));
                 }

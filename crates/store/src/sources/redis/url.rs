@@ -1,6 +1,5 @@
 //! The URL of a server: a secret as a whole, since a password stands in it. What is wrong with one is said without quoting it.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use oauth::Secret;
@@ -8,8 +7,6 @@ use redis::io::tcp::TcpSettings;
 use redis::{
     Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
 
 use crate::sources::secret;
 
@@ -17,20 +14,7 @@ use crate::sources::secret;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url(Secret);
 
-impl<'de> Deserialize<'de> for Url {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        secret::checked(d, |url| Url(url.clone()).parse()).map(Url)
-    }
-}
-
-impl JsonSchema for Url {
-    fn schema_name() -> Cow<'static, str> {
-        Cow::Borrowed("SecretUrl")
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        secret::schema(generator)
-    }
-}
+secret::formed!(Url, "SecretUrl");
 
 impl Url {
     /// Wraps a URL.

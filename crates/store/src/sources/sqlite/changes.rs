@@ -159,6 +159,23 @@ mod tests {
         assert!(node.counters().invalidations.load(Ordering::Relaxed) > 0);
     }
 
+    /// A write that is given up while it waits for the file is carried out all the same; what was read meanwhile is not believed.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_written_for_nobody_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = node(&folder).await;
+        assert_eq!(node.insert(&ACCESS_TOKEN, row("k", "1")).await, Ok(true));
+        let other = rusqlite::Connection::open(folder.path().join("x.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let given_up = timeout(Duration::from_millis(200), node.replace(&ACCESS_TOKEN, row("k", "2"), 1)).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+        // The writer waits for the file, and a look at the version behind that.
+        let read = async || says(&node, "k").await;
+        assert_eq!(read().await.as_deref(), Some("1"));
+        other.execute_batch("COMMIT").unwrap();
+        until("the change", async || read().await.as_deref() == Some("2")).await;
+    }
+
     /// A file that was moved away: nobody knows what others write there.
     #[tokio::test(flavor = "multi_thread")]
     async fn without_its_file_the_cache_is_left_aside() {

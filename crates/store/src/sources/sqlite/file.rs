@@ -34,6 +34,8 @@ pub(super) struct Place {
     busy_timeout: Duration,
     /// Counts how often the writer opened the file: readers then open theirs anew, since it may be another file by now.
     opened: AtomicU64,
+    /// Counts commits of what nobody waited for any more.
+    unheard: AtomicU64,
     /// The writer found that another file stands at the path or at that of its log, or none.
     displaced: AtomicBool,
 }
@@ -55,6 +57,7 @@ impl Place {
             synchronous,
             busy_timeout,
             opened: AtomicU64::new(0),
+            unheard: AtomicU64::new(0),
             displaced: AtomicBool::new(false),
         }
     }
@@ -71,6 +74,16 @@ impl Place {
     /// How often the writer opened the file.
     pub(super) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Acquire)
+    }
+
+    /// The writer has committed what its caller gave up meanwhile, and so does not know of.
+    pub(super) fn committed_unheard(&self) {
+        self.unheard.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number where this process cannot know what the file holds: it was opened anew, or something was written for nobody.
+    pub(super) fn surprises(&self) -> u64 {
+        self.opened().wrapping_add(self.unheard.load(Ordering::Acquire))
     }
 
     /// What the writer found of the file's place.
@@ -118,6 +131,18 @@ impl Place {
         self.migrate(&mut connection)?;
         self.opened.fetch_add(1, Ordering::Release);
         Ok(connection)
+    }
+
+    /// Opens one more connection that may write, beside the writer's, for checkpoints. They sync as the writer does.
+    #[allow(clippy::disallowed_methods, reason = "on the writer's own thread")]
+    pub(super) fn open_beside_writer(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            self.set_up_writer(&connection)?;
+            Ok(connection)
+        };
+        open().map_err(|e| self.explain(&e))
     }
 
     /// Makes the file for this user alone, and missing folders above it. SQLite gives its `-wal` and `-shm` the same rights.

@@ -466,3 +466,20 @@ async fn opening_a_file_again_keeps_the_locks_on_it() {
     let _second = open(&folder).await;
     assert!(locked());
 }
+
+/// Commits leave checkpoints to a thread; what the log holds gets into the file all the same, and the log is begun anew.
+#[tokio::test]
+async fn the_log_does_not_grow_while_it_is_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = open(&folder).await;
+    let size = |name: &str| std::fs::metadata(folder.path().join("var").join(name)).unwrap().len() >> 20;
+    let (mut longest, rows) = (0, 1_500);
+    for number in 0..rows {
+        let large = Row { record: format!("\"{}\"", "x".repeat(100_000)), ..row(&format!("{number:04}")) };
+        assert_eq!(sqlite.insert(&ACCESS_TOKEN, large).await, Ok(true));
+        longest = longest.max(size("x.db-wal"));
+    }
+    assert!((16..64).contains(&longest), "{longest} MiB");
+    assert!(size("x.db") > 64, "{} MiB are in the file", size("x.db"));
+    assert_eq!(sqlite.list(&ACCESS_TOKEN, None, 9999).await.unwrap().len(), rows);
+}

@@ -11,6 +11,7 @@ use rusqlite::{Connection, params_from_iter};
 use tokio::time::Instant;
 
 use super::answers::{Pending, Promise, deliver, promise};
+use super::checkpoints::Checkpoints;
 use super::failures::{Failures, Untold};
 use super::file::{Identity, Log, Place, is_busy, keeps_the_connection};
 use super::queue::{Queue, Refused, Taker, Wake};
@@ -68,8 +69,8 @@ pub(super) enum Answer {
     Done(bool),
     Row(Option<Row>),
     Count(u64),
-    /// How often the file was opened, and the version of its data as this connection sees it: another one where another
-    /// connection, of whatever process, has committed.
+    /// [`Place::surprises`], and the version of the data as this connection sees it: another one where another connection, of
+    /// whatever process, has committed.
     Version(u64, i64),
 }
 
@@ -86,9 +87,7 @@ impl Answer {
     pub(super) fn count(self) -> Option<u64> {
         if let Answer::Count(count) = self { Some(count) } else { None }
     }
-}
 
-impl Answer {
     pub(super) fn version(self) -> Option<(u64, i64)> {
         if let Answer::Version(opened, version) = self { Some((opened, version)) } else { None }
     }
@@ -105,6 +104,11 @@ impl Operation {
     /// Whether it needs a transaction; a look at the version does not.
     fn writes(&self) -> bool {
         !matches!(self.write, Write::Version)
+    }
+
+    /// Whether it is the purge's.
+    fn sweeps(&self) -> bool {
+        matches!(self.write, Write::Sweep { .. })
     }
 }
 
@@ -147,12 +151,19 @@ enum Failed {
 
 struct State {
     place: Arc<Place>,
-    open: Option<Connection>,
+    open: Option<Open>,
     /// The file that was opened first.
     known: Option<Identity>,
     /// The log of the connection that is open.
     log: Option<Log>,
     failures: Failures,
+}
+
+/// The file, open.
+struct Open {
+    /// Its connection closes last: that is the one which deletes the log.
+    checkpoints: Checkpoints,
+    connection: Connection,
 }
 
 impl State {
@@ -165,13 +176,19 @@ impl State {
         while operations.take(&mut group) {
             // Nobody waits for these any more, and who was told that it failed should find it not done.
             group.retain(|operation| !operation.answer.is_unwanted());
+            let mut sweeps: Vec<_> = group.extract_if(.., |operation| operation.sweeps()).collect();
             let count = group.iter().filter(|operation| operation.writes()).count();
             if !group.is_empty() {
                 self.settle(&mut group);
             }
+            // The purge has its turn while those who were answered are waited for anyway.
+            let answered = Instant::now();
+            if !sweeps.is_empty() {
+                self.settle(&mut sweeps);
+            }
             // Whoever writes alone waits for nobody.
             if count > 1 {
-                operations.gather(count, GATHER);
+                operations.gather(count, GATHER.saturating_sub(answered.elapsed()));
             }
         }
     }
@@ -186,12 +203,18 @@ impl State {
         }
         match outcome {
             Ok(answers) => {
+                if group.iter().any(|operation| operation.writes() && operation.answer.is_unwanted()) {
+                    self.place.committed_unheard();
+                }
                 if self.failures.has_untold()
                     && let Some(untold) = self.failures.due(Instant::now())
                 {
                     self.warn(untold, "no longer, they succeed by now");
                 }
                 deliver(group.drain(..).map(|operation| operation.answer).zip(answers));
+                if let Some(open) = &mut self.open {
+                    open.checkpoints.committed(&open.connection);
+                }
             }
             Err(Failed::Busy(error) | Failed::For(error)) => {
                 let writes = group.iter().filter(|operation| operation.writes()).count();
@@ -241,18 +264,19 @@ impl State {
         if moved || log_lost {
             return Err(Failed::For(self.place.displaced()));
         }
-        let connection = match self.open.take() {
+        let open = match self.open.take() {
             Some(open) => open,
             None => {
-                let opened = self.place.open_writer().map_err(Failed::For)?;
-                self.log = Log::of(&opened);
-                opened
+                let connection = self.place.open_writer().map_err(Failed::For)?;
+                self.log = Log::of(&connection);
+                let checkpoints = Checkpoints::start(&self.place, &connection).map_err(Failed::For)?;
+                Open { checkpoints, connection }
             }
         };
         if self.known.is_none() {
             self.known = self.place.identity();
         }
-        Ok(self.open.insert(connection))
+        Ok(&self.open.insert(open).connection)
     }
 
     fn lost_its_log(&self) -> bool {
@@ -263,10 +287,10 @@ impl State {
     /// its place: whoever made it may have written to the file by it.
     fn save(&self) {
         let (place, source) = (&self.place, self.place.name());
-        let Some(connection) = self.open.as_ref().filter(|_| self.log.as_ref().is_some_and(Log::is_gone)) else {
+        let Some(open) = self.open.as_ref().filter(|_| self.log.as_ref().is_some_and(Log::is_gone)) else {
             return;
         };
-        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        let busy = open.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
         match busy {
             Ok(false) => {
                 tracing::error!(source, "the -wal of {place} was removed: what it held was saved into the file")
@@ -310,7 +334,7 @@ fn transact(place: &Place, connection: &Connection, group: &[Operation]) -> rusq
 /// Commits of this connection do not change it: only those of others are looked for.
 fn version(place: &Place, connection: &Connection) -> rusqlite::Result<Answer> {
     let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-    Ok(Answer::Version(place.opened(), version))
+    Ok(Answer::Version(place.surprises(), version))
 }
 
 fn apply(place: &Place, connection: &Connection, write: &Write) -> rusqlite::Result<Answer> {

@@ -111,9 +111,10 @@ impl Name {
     pub(super) const ALL: [Name; 6] = [Name::Oracle, Name::Db2, Name::Mssql, Name::Postgres, Name::Mysql, Name::Sqlite];
 }
 
-/// Bounded deletes where `DELETE` has no bound of its own: the keys first.
-const REMOVE_BY_KEY: &str = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {index} = :value{same length} ORDER BY {key} {first})";
-const SWEEP_BY_KEY: &str = "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE expires_at < :before ORDER BY expires_at {first})";
+/// Bounded deletes where `DELETE` has no bound of its own: the keys first. What the rows were chosen for is asked once more, since one that
+/// somebody else is changing is waited for, and may be another one by then.
+const REMOVE_BY_KEY: &str = "DELETE FROM {table} WHERE {index} = :value{same length} AND {key} IN (SELECT {key} FROM {table} WHERE {index} = :value{same length} ORDER BY {key} {first})";
+const SWEEP_BY_KEY: &str = "DELETE FROM {table} WHERE expires_at < :before AND {key} IN (SELECT {key} FROM {table} WHERE expires_at < :before ORDER BY expires_at {first})";
 
 /// What most say after `ORDER BY`.
 const LIMIT: &str = "LIMIT :limit";
@@ -121,4 +122,8 @@ const FETCH_FIRST: &str = "FETCH FIRST :limit ROWS ONLY";
 
 fn characters(text: &str) -> usize {
     text.chars().count()
+}
+
+fn utf16(text: &str) -> usize {
+    text.encode_utf16().count()
 }

@@ -1,6 +1,6 @@
 //! Microsoft SQL Server. Not run by the project's tests, for want of a server: what the statements are is held by a parser.
 
-use super::{Codes, Dialect, Take};
+use super::{Codes, Dialect, Take, utf16};
 use crate::migration;
 
 pub(super) static MSSQL: Dialect = Dialect {
@@ -40,10 +40,6 @@ pub(super) static MSSQL: Dialect = Dialect {
         refused: &[],
     },
 };
-
-fn utf16(text: &str) -> usize {
-    text.encode_utf16().count()
-}
 
 fn utf16_octets(text: &str) -> usize {
     2 * utf16(text)

@@ -1,6 +1,6 @@
 //! Oracle Database. Not run by the project's tests, for want of a server: what the statements are is held by a parser.
 
-use super::{Codes, Dialect, FETCH_FIRST, REMOVE_BY_KEY, SWEEP_BY_KEY, Take, characters};
+use super::{Codes, Dialect, FETCH_FIRST, REMOVE_BY_KEY, SWEEP_BY_KEY, Take, utf16};
 use crate::migration;
 
 pub(super) static ORACLE: Dialect = Dialect {
@@ -21,14 +21,15 @@ pub(super) static ORACLE: Dialect = Dialect {
     take: Take::Locked { claim: None, read: "SELECT {columns} FROM {table} WHERE {key} = :key FOR UPDATE" },
     remove: REMOVE_BY_KEY,
     sweep: SWEEP_BY_KEY,
-    // VARCHAR2 compares without padding.
+    // NVARCHAR2 compares without padding. With VARCHAR2 the column would be converted for each comparison, as text goes as UTF-16, and
+    // its index left aside.
     same_length: None,
     from: " FROM dual",
     health: (
         "(SELECT MAX(version) FROM product_component_version WHERE product LIKE 'Oracle%')",
         "ROUND((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - DATE '1970-01-01') * 86400000)",
     ),
-    longest: Some((512, characters)),
+    longest: Some((512, utf16)),
     empty_is_null: true,
     numbers_as_text: true,
     codes: Codes {

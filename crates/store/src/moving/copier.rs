@@ -5,14 +5,13 @@
 //! over as well, and nothing is left in the old source. A row is looked at one after the other only where both sides do not agree;
 //! what agrees costs two pages of a list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
-use super::mark::{Mark, instead};
-use super::sides::{New, Old, Sides, same};
+use super::sides::{Both, New, Old, Sides, same};
 use crate::source::{DataSource, Row, StoreError, Table};
 
 /// Rows of a page.
@@ -85,12 +84,6 @@ pub struct Copier {
     prefix: Vec<u8>,
 }
 
-/// Rows of both sides with the next keys.
-struct Both {
-    keys: BTreeMap<Vec<u8>, (Option<Old>, Option<New>)>,
-    end: Option<Vec<u8>>,
-}
-
 impl Copier {
     /// From the old source to the new one. `hand_over`: the store moves, on this node and its neighbours, and nobody knows the old
     /// source alone any more. `theirs_counts`: rows of its own in the new source are right where they differ.
@@ -138,23 +131,7 @@ impl Copier {
         let below = |page: Vec<Row>| page.into_iter().take_while(|row| row.key.starts_with(&self.prefix)).collect();
         let new: Vec<Row> = below(self.sides.new.list(table, after, PAGE).await?);
         let old: Vec<Row> = below(self.sides.old.list(table, after, PAGE).await?);
-        let ends =
-            [&old, &new].map(|page| (page.len() >= PAGE).then(|| page.last().map(|row| row.key.clone())).flatten());
-        let end = match ends {
-            [Some(old), Some(new)] => Some(old.min(new)),
-            [old, new] => old.or(new),
-        };
-        let within = |row: &Row| end.as_ref().is_none_or(|end| row.key <= *end);
-        let mut keys: BTreeMap<Vec<u8>, (Option<Old>, Option<New>)> = BTreeMap::new();
-        for row in old.into_iter().filter(within) {
-            let key = row.key.clone();
-            keys.entry(key).or_default().0 = Some(Old::of(table, row)?);
-        }
-        for row in new.into_iter().filter(within) {
-            let key = row.key.clone();
-            keys.entry(key).or_default().1 = Some(New::of(table, row)?);
-        }
-        Ok(Both { keys, end })
+        Both::of(table, old, new, PAGE)
     }
 
     async fn copy(
@@ -313,13 +290,9 @@ impl Copier {
         if let (Some(Old::Live(row)), Some(New::Copy(found, of))) = sides
             && of == row.version
             && same(&found, &row)
+            && self.sides.hand_over_row(table, &row, found).await?
         {
-            let moved = instead(table, &row, Mark::Moved(row.version));
-            if self.sides.old.replace(table, moved, row.version).await? {
-                // Where it was changed or taken since, it is no copy any more.
-                self.sides.new.replace(table, found.clone(), found.version).await?;
-                return Ok(());
-            }
+            return Ok(());
         }
         self.sides.settle(table, &key).await
     }

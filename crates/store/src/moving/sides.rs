@@ -76,6 +76,36 @@ pub(super) struct Page {
     pub(super) last: bool,
 }
 
+/// What both sides say of the next keys.
+pub(super) struct Both {
+    pub(super) keys: BTreeMap<Vec<u8>, (Option<Old>, Option<New>)>,
+    /// Up to which key; none where there are no more.
+    pub(super) end: Option<Vec<u8>>,
+}
+
+impl Both {
+    /// Two pages of at most `limit` rows each: as far as both reach, since one that is full says nothing of keys behind its end.
+    pub(super) fn of(table: &Table, old: Vec<Row>, new: Vec<Row>, limit: usize) -> Result<Both, StoreError> {
+        let ends =
+            [&old, &new].map(|page| (page.len() >= limit).then(|| page.last().map(|row| row.key.clone())).flatten());
+        let end = match ends {
+            [Some(old), Some(new)] => Some(old.min(new)),
+            [old, new] => old.or(new),
+        };
+        let within = |row: &Row| end.as_ref().is_none_or(|end| row.key <= *end);
+        let mut keys: BTreeMap<Vec<u8>, (Option<Old>, Option<New>)> = BTreeMap::new();
+        for row in old.into_iter().filter(within) {
+            let key = row.key.clone();
+            keys.entry(key).or_default().0 = Some(Old::of(table, row)?);
+        }
+        for row in new.into_iter().filter(within) {
+            let key = row.key.clone();
+            keys.entry(key).or_default().1 = Some(New::of(table, row)?);
+        }
+        Ok(Both { keys, end })
+    }
+}
+
 /// Two data sources.
 pub(super) struct Sides {
     pub(super) old: Arc<dyn DataSource>,
@@ -151,6 +181,22 @@ impl Sides {
         Ok(done.then_some(copied))
     }
 
+    /// Hands over a row of which the new source has this copy, as its own; `false` where the row is another one by now.
+    pub(super) async fn hand_over_row(
+        &self,
+        table: &'static Table,
+        row: &Row,
+        copied: Row,
+    ) -> Result<bool, StoreError> {
+        let done = self.old.replace(table, instead(table, row, Mark::Moved(row.version)), row.version).await?;
+        if done {
+            // Where it was changed or taken since, it is no copy any more.
+            let version = copied.version;
+            self.new.replace(table, copied, version).await?;
+        }
+        Ok(done)
+    }
+
     /// Inserts into the new source, where the old one has handed over this version.
     pub(super) async fn insert_new(&self, table: &'static Table, row: Row, of: i64) -> Result<bool, StoreError> {
         for _ in 0..SWAPS {
@@ -191,10 +237,7 @@ impl Sides {
     pub(super) async fn settle(&self, table: &'static Table, key: &[u8]) -> Result<(), StoreError> {
         for _ in 0..SWAPS {
             if let Some((copied, row)) = self.copy(table, key).await? {
-                let moved = instead(table, &row, Mark::Moved(row.version));
-                if self.old.replace(table, moved, row.version).await? {
-                    // Where it was changed or taken since, it is no copy any more.
-                    self.new.replace(table, row, copied.version).await?;
+                if self.hand_over_row(table, &row, copied).await? {
                     return Ok(());
                 }
                 continue;
@@ -232,28 +275,10 @@ impl Sides {
     ) -> Result<Page, StoreError> {
         let old = query.page(&*self.old, table, after, limit).await?;
         let new = query.page(&*self.new, table, after, limit).await?;
-        // A page that is full says nothing of keys behind its end.
-        let ends =
-            [&old, &new].map(|page| (page.len() >= limit).then(|| page.last().map(|row| row.key.clone())).flatten());
-        let end = match ends {
-            [Some(old), Some(new)] => Some(old.min(new)),
-            [old, new] => old.or(new),
-        };
-        let within = |row: &Row| end.as_ref().is_none_or(|end| row.key <= *end);
-        let mut keys: BTreeMap<Vec<u8>, (Option<Row>, Option<Row>)> = BTreeMap::new();
-        for row in old.into_iter().filter(within) {
-            let key = row.key.clone();
-            keys.entry(key).or_default().0 = Some(row);
-        }
-        for row in new.into_iter().filter(within) {
-            let key = row.key.clone();
-            keys.entry(key).or_default().1 = Some(row);
-        }
+        let Both { keys, end } = Both::of(table, old, new, limit)?;
         let mut rows = Vec::with_capacity(keys.len());
-        for (key, (old, new)) in keys {
-            let old = old.map(|row| Old::of(table, row)).transpose()?;
-            let new = new.map(|row| New::of(table, row)).transpose()?;
-            match (old, new) {
+        for (key, sides) in keys {
+            match sides {
                 (Some(Old::Live(row)), _) => rows.push((Side::Old, row)),
                 (Some(Old::Moved(of)), Some(new)) => rows.extend(new.counting(Some(of)).map(|row| (Side::New, row))),
                 (Some(Old::Nothing(_)), Some(new)) => rows.extend(new.counting(None).map(|row| (Side::New, row))),

@@ -166,10 +166,10 @@ impl Cassandra {
         if !result.is_rows() {
             return Ok(Vec::new());
         }
-        let unreadable = |_| self.title.unavailable("an answer that cannot be read");
-        let rows = result.into_rows_result().map_err(|_| self.title.unavailable("an answer that cannot be read"))?;
-        let rows = rows.rows::<Columns>().map_err(|_| self.title.unavailable("an answer that cannot be read"))?;
-        rows.collect::<Result<_, _>>().map_err(unreadable)
+        let unreadable = || self.title.unavailable("an answer that cannot be read");
+        let rows = result.into_rows_result().map_err(|_| unreadable())?;
+        let rows = rows.rows::<Columns>().map_err(|_| unreadable())?;
+        rows.collect::<Result<_, _>>().map_err(|_| unreadable())
     }
 
     /// A transaction on the row with this key: whether it was applied.

@@ -162,12 +162,13 @@ fn many_rows_go_in_and_come_out() {
 #[test]
 fn sealed_anew_under_another_key() {
     let folder = folder();
-    let (old, new) = ("a".repeat(64), "b".repeat(64));
-    folder.write("old.key", &old).write("new.key", &new);
-    for name in ["old.key", "new.key"] {
+    let key = |name: &str, digit: &str| {
+        folder.write(name, &digit.repeat(64));
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(folder.at(name), private).unwrap();
-    }
+    };
+    key("old.key", "a");
+    key("new.key", "b");
     let keys = |ids: &[&str]| {
         let keys: Vec<_> = ids.iter().map(|id| format!("{{ id = \"{id}\", file = \"{id}.key\" }}")).collect();
         folder.write("node.toml", &format!("[encryption]\nkeys = [{}]\n", keys.join(", ")));
@@ -190,7 +191,7 @@ fn sealed_anew_under_another_key() {
     // A row that was sealed by another key of the same name keeps nobody else's from being sealed, and is told.
     keys(&["new", "old"]);
     folder.run(["kps", "put", "partners", "id=d", "password=geheim"]).code(0);
-    folder.write("new.key", &format!("{}\n", "7".repeat(64)));
+    key("new.key", "7");
     folder.run(["kps", "put", "partners", "id=e", "password=geheim"]).code(0);
     let done = folder.run(["kps", "reencrypt", "partners", "--json"]).code(1).json();
     let stay: Vec<_> = done["refused"].as_array().unwrap().iter().map(|row| text(row, "key")).collect();

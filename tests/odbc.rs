@@ -70,7 +70,8 @@ fn the_commands_of_store() {
 /// beyond ASCII is refused at night.
 #[test]
 fn a_locale_without_unicode_is_told_at_once() {
-    let folder = on("node-1", &Postgres::create().url());
+    let database = Postgres::create();
+    let folder = on("node-1", &database.url());
     folder.run(["store", "migrate"]).code(0);
     let check = finish(command(folder.path(), &[]).args(["store", "check"]).env("LC_ALL", "C"), b"");
     check.code(1).says("start this program with a UTF-8 locale (LC_ALL=C.UTF-8)");

@@ -1,7 +1,12 @@
 //! Records as JSON text.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::source::{Row, StoreError, Table};
 
@@ -13,8 +18,25 @@ pub(crate) fn decode<T: DeserializeOwned>(table: &Table, row: &Row) -> Result<T,
     serde_json::from_str(&row.record).map_err(|error| {
         // The position only: the text of the error may quote the record.
         let (line, column) = (error.line(), error.column());
+        tell(table, row);
         StoreError::Broken(format!("a record in `{}` cannot be read (at {line}:{column} of its JSON)", table.name))
     })
+}
+
+/// Logs which record it is, at most once in 10 s: who asked hears no more than 500. The key may be personal: its hash finds the row.
+fn tell(table: &Table, row: &Row) {
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+        *told = Some(Instant::now());
+        let key: String = Sha256::digest(&row.key).iter().map(|byte| format!("{byte:02x}")).collect();
+        tracing::warn!(
+            table = table.name,
+            key_sha256 = key,
+            version = row.version,
+            "a record cannot be read: it was damaged, or written by something else; what needs it is refused"
+        );
+    }
 }
 
 /// The text of a record.

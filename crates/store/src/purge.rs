@@ -64,6 +64,8 @@ pub struct Purger {
     since: Option<u64>,
     /// When all tables are looked at again though some are behind, Unix seconds.
     look: u64,
+    /// How many seconds this node's clock is ahead of the source's, and until when that is believed, Unix seconds.
+    ahead: (u64, u64),
     /// Until when the lease is ours, Unix seconds.
     held_until: u64,
 }
@@ -85,6 +87,7 @@ impl Purger {
             behind: Vec::new(),
             since: None,
             look: 0,
+            ahead: (0, 0),
             held_until: 0,
         }
     }
@@ -96,7 +99,7 @@ impl Purger {
         if self.source.capabilities().ttl {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: None });
         }
-        let now = unix_millis() / 1000;
+        let now = self.agreed(unix_millis() / 1000).await?;
         if let Some(node) = self.lease(now).await? {
             return Ok(Batch { deleted: Vec::new(), more: false, pause: IDLE, left_to: Some(node) });
         }
@@ -127,6 +130,14 @@ impl Purger {
         self.pace.took(took, urgency);
         let times = if urgency > 0 { HURRIED } else { CALM };
         Ok(Batch { deleted, more, pause: (took * times).clamp(REST.0, REST.1), left_to: None })
+    }
+
+    /// The time, where this node's clock is ahead of the source's by that one: what lives for all others must not go.
+    async fn agreed(&mut self, now: u64) -> Result<u64, StoreError> {
+        if now >= self.ahead.1 {
+            self.ahead = (now - agreed(&*self.source, now).await?, now + IDLE.as_secs());
+        }
+        Ok(now - self.ahead.0)
     }
 
     /// Takes or renews the lease; the node that holds it, where it is another one.
@@ -164,6 +175,7 @@ pub async fn purge(
     now: u64,
     mut deleted: impl FnMut(&'static str, u64) + Send,
 ) -> Result<(), StoreError> {
+    let now = agreed(source, now).await?;
     let mut more = true;
     while std::mem::take(&mut more) {
         for table in tables {
@@ -173,6 +185,12 @@ pub async fn purge(
         }
     }
     Ok(())
+}
+
+/// The earlier one of this time and the source's, where it has a clock of its own.
+async fn agreed(source: &dyn DataSource, now: u64) -> Result<u64, StoreError> {
+    let theirs = source.health().await?.unix_millis.and_then(|millis| u64::try_from(millis / 1000).ok());
+    Ok(theirs.map_or(now, |theirs| theirs.min(now)))
 }
 
 /// What expired before this second goes.
@@ -192,7 +210,14 @@ mod tests {
 
     async fn source(expired: u64) -> Arc<Memory> {
         let source = Arc::new(Memory::new());
-        for number in 0..expired + 3 {
+        for row in source_rows(expired) {
+            assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
+        }
+        source
+    }
+
+    fn source_rows(expired: u64) -> impl Iterator<Item = Row> {
+        (0..expired + 3).map(move |number| {
             // The last three: at the margin, not yet expired, never expiring.
             let expires_at = match number.checked_sub(expired) {
                 None => Some((NOW - 61 - number) as i64),
@@ -201,10 +226,8 @@ mod tests {
                 Some(_) => None,
             };
             let key = number.to_be_bytes().to_vec();
-            let row = Row { key, version: 1, expires_at, indexes: vec![None; 3], record: "{}".into() };
-            assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
-        }
-        source
+            Row { key, version: 1, expires_at, indexes: vec![None; 3], record: "{}".into() }
+        })
     }
 
     fn purger(source: &Arc<Memory>, node: &str) -> Purger {
@@ -265,7 +288,7 @@ mod tests {
                 ..Hooked::default()
             })
         };
-        for (takes, calm, late) in [(0, 1, 1), (20, 80, 20), (7_000, 1_000, 1_000)] {
+        for (takes, calm, late) in [(0, 1, 1), (20, 180, 20), (7_000, 1_000, 1_000)] {
             let source = slow(takes);
             for number in 0..99_u8 {
                 let row = Row {
@@ -300,6 +323,28 @@ mod tests {
         assert_eq!(swept(&mut purger, 59).await, ["access_token"]);
         assert_eq!(swept(&mut purger, 60).await, all);
         assert_eq!(swept(&mut purger, 61).await, ["access_token"]);
+    }
+
+    /// Nobody's clock alone takes away what lives by the source's.
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_deletes_nothing_that_lives() {
+        for (clock, left) in [(None, 3), (Some(NOW - 1), 4), (Some(NOW + 500), 3)] {
+            let source = Arc::new(Hooked { clock: clock.map(|now| now as i64 * 1000), ..Hooked::default() });
+            for row in source_rows(1) {
+                assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
+            }
+            Purger::new(source.clone(), vec![&ACCESS_TOKEN], "a").run_batch(|| NOW * 1000).await.unwrap();
+            assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), left, "{clock:?}");
+            purge(&*source, &[&ACCESS_TOKEN], NOW, |_, _| {}).await.unwrap();
+            assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await.unwrap().len(), left, "{clock:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_ends_too_late_to_be_one_is_taken_over() {
+        let source = source(1).await;
+        assert_eq!(purger(&source, "a").run_batch(|| (NOW + 9_000) * 1000).await.unwrap().left_to, None);
+        assert_eq!(purger(&source, "b").run_batch(|| NOW * 1000).await.unwrap().left_to, None);
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ pub(crate) struct Hooked {
     pub(crate) before_sweep: Hook,
     /// Before `health`.
     pub(crate) before_health: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+    /// The clock of the source, Unix milliseconds.
+    pub(crate) clock: Option<i64>,
     /// Instead of preparing.
     pub(crate) prepare: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
 }
@@ -50,6 +52,7 @@ impl Default for Hooked {
             before_insert: nothing(),
             before_sweep: nothing(),
             before_health: Box::new(before_health),
+            clock: None,
             prepare: Box::new(prepare),
         }
     }
@@ -112,7 +115,7 @@ impl DataSource for Hooked {
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             (self.before_health)().await;
-            self.memory.health().await
+            Ok(Health { unix_millis: self.clock, ..self.memory.health().await? })
         })
     }
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {

@@ -43,7 +43,11 @@ async fn look(source: &Guarded, environment: &Environment, lines: &mut Vec<Sourc
         Ok(()) if source.capabilities().read_only => good("rights", "reads; people write it"),
         Ok(()) => good("rights", "reads and writes"),
         Err(why) => {
-            bad("rights", why.to_string(), "the user must be allowed SELECT, INSERT, UPDATE and DELETE on the tables")
+            let help = match why {
+                StoreError::Unavailable(_) => "its server cannot do that for now: its log, and its settings, say why",
+                StoreError::Broken(_) => "the user must be allowed SELECT, INSERT, UPDATE and DELETE on the tables",
+            };
+            bad("rights", why.to_string(), help)
         }
     });
     lines.extend(clock(&health, environment));

@@ -324,7 +324,14 @@ impl DataSource for Mysql {
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             let reply = self.run(&statement::health(), Vec::new()).await?;
-            let told = reply.rows.into_iter().next().ok_or_else(|| self.title.unavailable("an empty answer"))?;
+            let mut told = reply.rows.into_iter().next().ok_or_else(|| self.title.unavailable("an empty answer"))?;
+            // The connections were made while it could be written to; what it answers by now may be long past.
+            if column(&mut told, 6).map_err(|why: String| self.title.broken(&why))? {
+                self.pool()?.drop_idle();
+                return Err(self
+                    .title
+                    .unavailable("the server only reads (read_only is on; a replica?): name the primary in the url"));
+            }
             health(told).map_err(|why| self.title.broken(&why))
         })
     }

@@ -193,8 +193,12 @@ impl Postgres {
                 Err(error) => error,
             };
             let lost = error::is_lost(&error);
-            if lost || error::is_stale(&error) {
+            let stale = error::is_stale(&error);
+            if lost || stale {
                 client.discard();
+            }
+            if stale {
+                pool.drop_idle();
             }
             if !(lost && std::mem::take(&mut again)) {
                 return Err(explain(&self.title, &error));
@@ -382,6 +386,11 @@ impl DataSource for Postgres {
         Box::pin(async move {
             let reply = self.run(&statement::health(), &[]).await?;
             let told = reply.rows.first().ok_or_else(|| self.title.unavailable("an empty answer"))?;
+            // The connections were made while it could be written to; what it answers by now may be long past.
+            if told.try_get(3).map_err(|error| explain(&self.title, &error))? {
+                self.pool()?.drop_idle();
+                return Err(self.title.unavailable(&format!("nothing can be written{}", error::ONLY_READS)));
+            }
             let health = || -> Result<Health, tokio_postgres::Error> {
                 Ok(Health {
                     version: format!("PostgreSQL {}", told.try_get::<_, &str>(0)?),

@@ -117,6 +117,8 @@ pub struct Redis {
     prefix: String,
     /// Set once `prepare` succeeded.
     ready: AtomicBool,
+    /// Whether the server could be relied on when it was looked at last.
+    fit: AtomicBool,
     /// Whether what is sent leaves this machine, in clear.
     in_clear: bool,
     /// Hears of changes.
@@ -152,6 +154,7 @@ impl Redis {
                 .collect(),
             prefix: settings.prefix.clone(),
             ready: AtomicBool::new(false),
+            fit: AtomicBool::new(true),
             in_clear,
             listener,
         }
@@ -179,6 +182,17 @@ impl Redis {
     }
 
     fn deadline(&self) -> Result<Instant, StoreError> {
+        let deadline = self.looking()?;
+        match self.fit.load(Ordering::Acquire) {
+            true => Ok(deadline),
+            false => Err(self.title.unavailable(
+                "the server's settings were changed, and it cannot be relied on: `portcullis store check` says what is wrong",
+            )),
+        }
+    }
+
+    /// The same for a look at whether it fits.
+    fn looking(&self) -> Result<Instant, StoreError> {
         match self.ready.load(Ordering::Acquire) {
             true => Ok(Instant::now() + self.limit),
             false => Err(self.title.unavailable("not opened yet")),

@@ -140,7 +140,12 @@ impl Link {
         {
             return Err(error.clone());
         }
-        match self.connect().await {
+        let connecting = async {
+            let connected = self.connect().await?;
+            self.use_keyspace(&connected).await?;
+            Ok(connected)
+        };
+        match connecting.await {
             Ok(connected) => {
                 *failed = None;
                 Ok(self.take(connected))

@@ -50,7 +50,9 @@ fn remedy(code: u16) -> Verdict {
         1461 => Verdict::Later("raise the server's max_prepared_stmt_count"),
         1021 | 1114 | 1026 => Verdict::Later("the server's disk is full"),
         // A cluster that fails over: the primary of before now only reads; a new connection may find the new one.
-        code if READ_ONLY.contains(&code) => Verdict::Later("the server only reads (a replica?)"),
+        code if READ_ONLY.contains(&code) => {
+            Verdict::Later("the server only reads (a replica?): name the primary in the url")
+        }
         code if LOCKED.contains(&code) || ENDED.contains(&code) => Verdict::Later(""),
         // Out of memory; blocked hosts; interrupted; over the time limit (1969 MariaDB, 3024 MySQL); a Galera node that is not ready.
         1037 | 1041 | 1047 | 1129 | 1158..=1161 | 1317 | 1969 | 3024 => Verdict::Later(""),

@@ -6,7 +6,7 @@ use mysql_async::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{is_lost, is_stale, is_undone};
-use super::pool::{Pool, Problem, end};
+use super::pool::{Pool, Problem};
 use super::session::{LOCK_WAIT, Reply};
 use super::statement::Statement;
 
@@ -46,7 +46,7 @@ pub(super) async fn carry_out(
             std::mem::take(&mut reads_again)
         } else {
             if is_stale(&error) {
-                end(session)
+                pool.abandon(session)
             } else {
                 pool.give_back(session)
             }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tasks of this source: connections that end")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ struct Shared {
     turns: Arc<Semaphore>,
     /// The one that was used last is last: it is used first, and what is prepared on it stays warm.
     idle: Mutex<Vec<(Session, Instant)>>,
+    /// How often the idle ones were ended; what was on loan then ends when it comes back.
+    turn: AtomicU64,
     gate: Gate<Problem>,
 }
 
@@ -63,7 +66,14 @@ impl Pool {
     /// Makes it, without any I/O.
     pub(super) fn new(opts: Opts, size: u32) -> Self {
         let turns = Arc::new(Semaphore::new(size as usize));
-        Pool(Arc::new(Shared { opts, size, turns, idle: Mutex::default(), gate: Gate::new(ATTEMPT) }))
+        Pool(Arc::new(Shared {
+            opts,
+            size,
+            turns,
+            idle: Mutex::default(),
+            turn: AtomicU64::new(0),
+            gate: Gate::new(ATTEMPT),
+        }))
     }
 
     /// Waits for a turn: whoever holds one may have one connection.
@@ -84,10 +94,11 @@ impl Pool {
             end(session);
         }
         self.0.gate.pass()?;
+        let turn = self.0.turn.load(Ordering::Acquire);
         let problem = match timeout(ATTEMPT, Session::open(self.0.opts.clone())).await {
             Ok(Ok(session)) => {
                 self.0.gate.open();
-                return Ok(session);
+                return Ok(Session { turn, ..session });
             }
             Ok(Err(error)) => Problem::Refused(Arc::new(error)),
             Err(_) => Problem::Ours(format!("no connection within {ATTEMPT:?}")),
@@ -98,7 +109,7 @@ impl Pool {
 
     /// Gives a connection back that was answered.
     pub(super) fn give_back(&self, session: Session) {
-        match session.spoiled {
+        match session.spoiled || session.turn != self.0.turn.load(Ordering::Acquire) {
             true => end(session),
             false => self.idle().push((session, Instant::now())),
         }
@@ -107,6 +118,12 @@ impl Pool {
     /// Gives up a connection that was lost or did not answer in time, and the idle ones with it, which may be as dead.
     pub(super) fn abandon(&self, session: Session) {
         end(session);
+        self.drop_idle();
+    }
+
+    /// Ends the connections that nobody uses now, and the others when they come back: they lead to a server that is none for us any more.
+    pub(super) fn drop_idle(&self) {
+        self.0.turn.fetch_add(1, Ordering::AcqRel);
         let idle = std::mem::take(&mut *self.idle());
         idle.into_iter().for_each(|(session, _)| end(session));
     }

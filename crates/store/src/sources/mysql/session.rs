@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, Params, Row, Value};
+use mysql_async::{Conn, Error, Opts, Params, Row, ServerError, Value};
 
 use super::error::is_duplicate;
 use super::statement::Statement;
@@ -17,6 +17,11 @@ const SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; 
      SET NAMES utf8mb4, autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', \
      time_zone = '+00:00', innodb_lock_wait_timeout = 1, lock_wait_timeout = 1";
 
+/// Which server it is, and whether it only reads.
+const SERVER: &str = "SELECT VERSION(), CONCAT(@@global.read_only) IN ('1', 'ON')";
+/// What a server says of a write then.
+const READ_ONLY: u16 = 1290;
+
 /// The server stops what takes longer, also when nobody waits for it any more.
 const LIMIT_MARIADB: &str = "SET max_statement_time = 3";
 /// MySQL stops only what reads; what writes is bounded by the lock waits.
@@ -28,6 +33,8 @@ pub(super) struct Session {
     pub(super) server: Server,
     /// Whether a transaction broke off on it.
     pub(super) spoiled: bool,
+    /// How often the pool had ended its idle connections when it was made.
+    pub(super) turn: u64,
 }
 
 /// What a statement answered: rows, or how many it changed.
@@ -71,11 +78,17 @@ impl Session {
     /// Connects, logs in, and sets what every statement relies on.
     pub(super) async fn open(opts: Opts) -> Result<Self, Error> {
         let mut conn = Conn::new(opts).await?;
-        let told: Option<String> = conn.query_first("SELECT VERSION()").await?;
-        let server = Server::new(&told.unwrap_or_default());
+        let told: Option<(String, bool)> = conn.query_first(SERVER).await?;
+        let (version, read_only) = told.unwrap_or_default();
+        // What a replica answers may be long past. Each connection is asked, so that a fail-over is noticed.
+        if read_only {
+            let (code, state) = (READ_ONLY, "HY000".to_owned());
+            return Err(Error::Server(ServerError { code, message: "read_only is on".to_owned(), state }));
+        }
+        let server = Server::new(&version);
         let limit = if server.mariadb { LIMIT_MARIADB } else { LIMIT_MYSQL };
         conn.query_drop(format!("{SETTINGS}; {limit}")).await?;
-        Ok(Session { conn, server, spoiled: false })
+        Ok(Session { conn, server, spoiled: false, turn: 0 })
     }
 
     /// Sends a statement, prepared once a connection, and waits for all of its answer.

@@ -10,7 +10,10 @@ use crate::source::StoreError;
 /// An error in our words, with the remedy where there is one. `title` says which source.
 pub(super) fn explain(title: &str, error: &Error) -> StoreError {
     let Some(told) = error.as_db_error() else {
-        return StoreError::Unavailable(format!("{title}: {}", text(error)));
+        let text = text(error);
+        // The driver's words, when it has asked a new connection.
+        let remedy = if text.contains("does not allow writes") { ONLY_READS } else { "" };
+        return StoreError::Unavailable(format!("{title}: {text}{remedy}"));
     };
     let told_text = format!("{title}: {} (SQLSTATE {})", told.message(), told.code().code());
     match remedy(told) {
@@ -20,6 +23,10 @@ pub(super) fn explain(title: &str, error: &Error) -> StoreError {
         Verdict::Mend(remedy) => StoreError::Broken(format!("{told_text}: {remedy}")),
     }
 }
+
+/// What a server that cannot be written to is, and what to do.
+pub(super) const ONLY_READS: &str =
+    ": the server is a standby, or was set to read only; name the primary in the url, or all hosts";
 
 /// Whether it goes by itself or somebody must mend it, and how.
 enum Verdict {

@@ -77,7 +77,7 @@ impl Client {
         if let Some(connection) = self.connection.take() {
             tokio::spawn(stop(connection, self.pool.0.attempt));
         }
-        self.pool.0.pool.retain(|_, _| false);
+        self.pool.drop_idle();
     }
 }
 
@@ -152,6 +152,11 @@ impl Pool {
         let turns = Arc::new(Semaphore::new(max_connections as usize));
         let gate = Gate::new(attempt);
         Pool(Arc::new(Shared { pool, turns, attempt, gate, named, pooler }))
+    }
+
+    /// Ends the connections that nobody uses now: they lead to a server that is none for us any more.
+    pub(super) fn drop_idle(&self) {
+        self.0.pool.retain(|_, _| false);
     }
 
     /// Whether statements are prepared and used by name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oauth::Secret;
 use tokio_postgres::Config;
-use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation};
+use tokio_postgres::config::{ChannelBinding, Host, SslMode, SslNegotiation, TargetSessionAttrs};
 
 use crate::sources::secret;
 
@@ -48,6 +48,8 @@ impl Url {
         if config.get_user().is_none() {
             return Err(format!("its url names no user: {FORM}"));
         }
+        // Whatever the url says: what a standby answers may be long past. Each connection is asked, so that a fail-over is noticed.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         // Without TLS nothing but plain is possible; said, so that the driver does not even ask.
         config.ssl_mode(SslMode::Disable);
         limits(&mut config);

@@ -1,5 +1,7 @@
 //! Before a source is used: is the server one that can be, is its schema ours, and may we do what the verbs do? And its health.
 
+use std::sync::atomic::Ordering;
+
 use redis::Value;
 use tokio::time::Instant;
 
@@ -27,8 +29,12 @@ impl Opening<'_> {
         let title = &self.source.title;
         let info = self.text(redis::cmd("INFO")).await?;
         check(title, &info)?;
-        if value(&info, "aof_enabled") == Some("1") {
-            self.look_at_fsync().await;
+        match value(&info, "aof_enabled") {
+            Some("1") => self.look_at_fsync().await,
+            Some("0") => tracing::warn!(
+                "{title}: appendonly is off on the server: when it crashes, it loses all that was answered since its last snapshot"
+            ),
+            _ => {}
         }
         self.check_keys().await?;
         self.migrate().await?;
@@ -142,11 +148,6 @@ fn check(title: &str, info: &str) -> Result<(), StoreError> {
         }
         None => return broken("the server does not say its maxmemory-policy, which must be noeviction".to_owned()),
     }
-    if value(info, "aof_enabled") == Some("0") {
-        tracing::warn!(
-            "{title}: appendonly is off on the server: when it crashes, it loses all that was answered since its last snapshot"
-        );
-    }
     Ok(())
 }
 
@@ -187,13 +188,17 @@ fn applied(told: Value) -> Option<Vec<(u32, u32)>> {
 
 /// Version, schema and clock.
 pub(super) async fn health(source: &Redis) -> Result<Health, StoreError> {
-    let deadline = source.deadline()?;
+    let deadline = source.looking()?;
     let mut schema = redis::cmd("HGETALL");
     schema.arg(schema_key(&source.prefix));
-    let mut info = redis::cmd("INFO");
-    info.arg("server");
+    let info = redis::cmd("INFO");
     let ask = async |command| source.command(command, Again::Yes, deadline).await;
     let (info, schema, time) = (ask(&info).await?, ask(&schema).await?, ask(&redis::cmd("TIME")).await?);
+    // Somebody may have changed its settings since it was opened: one that evicts would take away that a client was revoked.
+    let told = text(info.clone()).flatten().ok_or_else(|| source.unreadable())?;
+    let fit = check(&source.title, &told);
+    source.fit.store(fit.is_ok(), Ordering::Release);
+    fit?;
     let read = || {
         let version = name(&text(info)??);
         let schema = applied(schema)?.into_iter().map(|(version, _)| version).max().unwrap_or(0);

@@ -35,6 +35,8 @@ async fn a_server_that_is_down_is_unavailable_and_used_again_when_it_is_back() {
     relay.set(Line::Through);
     recovery(&source).await;
     assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+    // And says so: a node whose sources are not healthy gets no traffic.
+    assert!(source.health().await.unwrap().schema > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
+use crate::source::StoreError;
 use crate::sources::relay::{Line, Relay, is_unavailable, recovery};
 use crate::tables::ACCESS_TOKEN;
 
@@ -190,4 +191,37 @@ async fn callers_that_go_away_cost_no_connections() {
         assert_eq!(source.get(&ACCESS_TOKEN, b"k").await, Ok(None));
     }
     assert!(relay.attempts() <= 2);
+}
+
+/// A fail-over: the connections lead to a server that only reads, and what that one says may be long past.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_reads_is_unavailable_and_used_again_as_a_primary() {
+    let scratch = Scratch::new().await;
+    let (relay, url) = relayed(&scratch.url).await;
+    let source = source(&url);
+    source.prepare().await.unwrap();
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    let only_reads = async |on: &str| {
+        scratch.execute(&format!("ALTER DATABASE {} SET default_transaction_read_only = {on}", scratch.name)).await;
+        relay.set(Line::Cut);
+        relay.set(Line::Through);
+    };
+    only_reads("on").await;
+    // The connection may be found closed first.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let why = match source.get(&ACCESS_TOKEN, b"k").await {
+            Err(StoreError::Unavailable(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        if why.contains("only") && why.contains("name the primary") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{why}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    is_unavailable(source.health().await);
+    only_reads("off").await;
+    recovery(&source).await;
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
 }

@@ -229,3 +229,23 @@ async fn callers_that_go_away_cost_no_connections() {
     }
     assert_eq!(relay.attempts(), 1);
 }
+
+/// `CONFIG SET maxmemory-policy` on a server in use: what is evicted may be that a client was revoked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_begins_to_evict_is_not_believed_any_more() {
+    let server = Server::start(&[]).await;
+    let scratch = Scratch::on(&server.url);
+    let source = scratch.opened().await;
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    let policy = async |policy: &str| {
+        let _: Value = ask(&server.url, &["CONFIG", "SET", "maxmemory-policy", policy]).await;
+    };
+    policy("allkeys-lru").await;
+    let why = source.health().await.unwrap_err().to_string();
+    assert!(why.contains("maxmemory-policy is allkeys-lru"), "{why}");
+    let why = unavailable(source.get(&ACCESS_TOKEN, b"k").await);
+    assert!(why.contains("store check"), "{why}");
+    policy("noeviction").await;
+    source.health().await.unwrap();
+    assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());
+}

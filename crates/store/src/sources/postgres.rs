@@ -128,7 +128,8 @@ impl Postgres {
             Err(why) => ("PostgreSQL".to_owned(), false, Err(StoreError::Broken(why))),
         };
         let statements = tables::ALL.iter().map(|table| Statements::new(table)).collect();
-        let listener = Listener::new(name, settings.listen_url.as_ref().unwrap_or(&settings.url));
+        let listen_url = settings.listen_url.as_ref().unwrap_or(&settings.url);
+        let listener = Listener::new(name, listen_url, pool.as_ref().ok().cloned());
         Postgres {
             name: name.to_owned(),
             title: title.into(),

@@ -8,14 +8,17 @@
 )]
 
 use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::error::explain;
-use super::pool::is_pooled;
+use super::pool::{Pool, is_pooled};
 use super::statement::CHANNEL;
 use super::url::{self, Url};
 use crate::source::StoreError;
@@ -26,19 +29,25 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How long it may take to open, and to answer.
 const LIMIT: Duration = Duration::from_secs(3);
 
+/// What a word begins with that a listener tells itself; no name of a table does.
+const ECHO: &str = "echo ";
+const TELL: &str = "SELECT pg_notify('portcullis', $1)";
+
 /// The channel of one source.
 pub(super) struct Listener {
     name: String,
     title: String,
     config: Result<Config, String>,
+    /// The connections over which changes are made.
+    pool: Option<Pool>,
     watchers: Arc<Watchers>,
 }
 
 impl Listener {
-    pub(super) fn new(name: &str, url: &Url) -> Arc<Self> {
+    pub(super) fn new(name: &str, url: &Url, pool: Option<Pool>) -> Arc<Self> {
         let config = url.parse();
         let title = config.as_ref().map_or_else(|_| "PostgreSQL".into(), |c| format!("PostgreSQL {}", url::address(c)));
-        Arc::new(Listener { name: name.to_owned(), title, config, watchers: Arc::default() })
+        Arc::new(Listener { name: name.to_owned(), title, config, pool, watchers: Arc::default() })
     }
 
     /// One more watcher; the first opens the channel.
@@ -53,19 +62,21 @@ impl Listener {
     }
 
     /// Listens until the channel is lost, or nobody watches any more.
-    async fn listen(&self) -> Result<(), StoreError> {
+    pub(super) async fn listen(&self) -> Result<(), StoreError> {
         let config = self.config.clone().map_err(StoreError::Broken)?;
         let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
         let failed = |error| explain(&self.title, &error);
         let (client, mut connection) = timeout(LIMIT, config.connect(NoTls)).await.map_err(late)?.map_err(failed)?;
         let watchers = self.watchers.clone();
+        let (echo, mut echoes) = mpsc::unbounded_channel();
         // What comes is passed on at once, also while an answer is waited for.
         let driver = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notification(notice) = message
-                    && let Some(change) = change(notice.payload())
-                {
-                    watchers.tell(change);
+                let AsyncMessage::Notification(notice) = message else { continue };
+                match change(notice.payload()) {
+                    Some(change) => drop(watchers.tell(change)),
+                    None if notice.payload().starts_with(ECHO) => drop(echo.send(notice.payload().to_owned())),
+                    None => {}
                 }
             }
         });
@@ -78,6 +89,7 @@ impl Listener {
             client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(failed)
         };
         timeout(LIMIT, open).await.map_err(late)??;
+        self.hear_ourselves(&mut echoes).await?;
         self.watchers.up(&self.name);
         while !self.watchers.abandoned() {
             // A connection that ended is noticed at once, one that leads nowhere by its silence.
@@ -85,6 +97,29 @@ impl Listener {
             timeout(LIMIT, client.simple_query("")).await.map_err(late)?.map_err(failed)?;
         }
         Ok(())
+    }
+}
+
+impl Listener {
+    /// Whether what is told where changes are made is heard here: `listen_url` may lead to another database, or to the primary of before.
+    async fn hear_ourselves(&self, echoes: &mut mpsc::UnboundedReceiver<String>) -> Result<(), StoreError> {
+        let Some(pool) = &self.pool else { return Ok(()) };
+        let word = format!("{ECHO}{:016x}", RandomState::new().hash_one(()));
+        let telling = async {
+            let mut client = pool.client(Instant::now() + LIMIT).await.map_err(|problem| problem.of(&self.title))?;
+            client.begin();
+            let told = client.query_typed(TELL, &[(&word, Type::TEXT)]).await;
+            client.end();
+            told.map_err(|error| explain(&self.title, &error))
+        };
+        let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
+        timeout(LIMIT, telling).await.map_err(late)??;
+        let hearing = async { while echoes.recv().await.is_some_and(|heard| heard != word) {} };
+        let deaf = |_| {
+            let why = "what is told over `url` is not heard here: let `listen_url` name the same database, on the same server";
+            StoreError::Broken(format!("{}: {why}", self.title))
+        };
+        timeout(LIMIT, hearing).await.map_err(deaf)
     }
 }
 

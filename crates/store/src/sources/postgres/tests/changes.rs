@@ -110,6 +110,17 @@ async fn through_a_pooler_changes_are_heard_over_listen_url() {
     assert!(reader.in_use() && !writer.in_use());
 }
 
+/// `listen_url` names the right server and another database: nothing would ever be heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_to_another_database_is_noticed() {
+    let (scratch, other) = (Scratch::new().await, Scratch::new().await);
+    let listening = Settings { listen_url: Some(settings(&other.url).url), ..settings(&scratch.url) };
+    let source = Postgres::new("test", &listening);
+    source.prepare().await.unwrap();
+    let why = source.listener.listen().await.unwrap_err().to_string();
+    assert!(why.contains("let `listen_url` name the same database"), "{why}");
+}
+
 /// The channel is cut, or leads nowhere; requests go on over their own connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_channel_is_lost_nothing_old_is_believed() {

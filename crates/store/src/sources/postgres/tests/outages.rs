@@ -197,14 +197,12 @@ async fn callers_that_go_away_cost_no_connections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_only_reads_is_unavailable_and_used_again_as_a_primary() {
     let scratch = Scratch::new().await;
-    let (relay, url) = relayed(&scratch.url).await;
-    let source = source(&url);
-    source.prepare().await.unwrap();
+    let source = scratch.opened().await;
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
     let only_reads = async |on: &str| {
-        scratch.execute(&format!("ALTER DATABASE {} SET default_transaction_read_only = {on}", scratch.name)).await;
-        relay.set(Line::Cut);
-        relay.set(Line::Through);
+        let set = format!("ALTER DATABASE {} SET default_transaction_read_only = {on}", scratch.name);
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        scratch.execute(&format!("START TRANSACTION READ WRITE; {set}; COMMIT; {end}")).await;
     };
     only_reads("on").await;
     // The connection may be found closed first.

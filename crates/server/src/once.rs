@@ -41,7 +41,7 @@ pub async fn open_stores(options: &Options) -> Result<Stores, Diagnostics> {
     let mut problems = Diagnostics::new();
     for (name, why) in failed {
         let problem = Problem::error(codes::SOURCE_DOWN, format!("data source `{name}` cannot be opened: {why}"));
-        let problem = problem.with_help("`portcullis store check` tells what is missing");
+        let problem = problem.with_help("`portcullis store check` tells what is missing; with `--admin ADDR` a running node does it, without this source");
         problems.push(match reading.settings.stores.source_place(&name) {
             Some(place) => problem.at(place),
             None => problem.nowhere(),
@@ -66,8 +66,13 @@ async fn noted<T>(
     options: &Options,
     change: &str,
     work: impl Future<Output = Result<T, Diagnostics>>,
+    failed: impl Fn(&T) -> bool,
 ) -> Result<T, Diagnostics> {
-    let word = |outcome: &Result<T, Diagnostics>| if outcome.is_ok() { "done" } else { "refused" };
+    let word = |outcome: &Result<T, Diagnostics>| match outcome {
+        Ok(report) if failed(report) => "failed",
+        Ok(_) => "done",
+        Err(_) => "refused",
+    };
     let noted = audit(options).change_as(change, "", async { Ok(work.await) }, word).await;
     noted.unwrap_or_else(|refusal| Err(Problem::error(codes::SOURCE_DOWN, refusal.message).nowhere().into()))
 }
@@ -81,7 +86,13 @@ pub async fn store_check(options: &Options) -> Result<Vec<SourceCheck>, Diagnost
 /// Brings the schema of every source up to date, and reports on each.
 pub async fn store_migrate(options: &Options) -> Result<Vec<SourceCheck>, Diagnostics> {
     // Opening a source migrates it; the report says to which version.
-    noted(options, "store migrate", store_check(options)).await
+    let failed = |report: &Vec<SourceCheck>| report.iter().any(|source| !source.ok);
+    noted(options, "store migrate", store_check(options), failed).await
+}
+
+/// Whether a source could not be purged to the end.
+pub(crate) fn any_failed(purged: &[PurgedSource]) -> bool {
+    purged.iter().any(|source| source.failed.is_some())
 }
 
 /// Purges expired records from every source, at once and to the end.
@@ -90,7 +101,7 @@ pub async fn store_purge(options: &Options) -> Result<Vec<PurgedSource>, Diagnos
     // One that does not open is told by its purge.
     let _ = opened.prepare().await;
     let purge = async { Ok(purge_sources(&opened, &clock::environment()).await) };
-    noted(options, "store purge", purge).await
+    noted(options, "store purge", purge, |purged| any_failed(purged)).await
 }
 
 /// The nodes that share the sources of this folder's stores, as their heartbeats there tell.

@@ -29,6 +29,8 @@ const NAME: usize = 0;
 const SECOND_KEY: usize = 1;
 /// Rows that are read at once.
 const PAGE: usize = 500;
+/// Lists and tables in one another, at most: readers of JSON and of TOML have limits of their own, and a backup nests rows once more.
+const DEEPEST: u32 = 32;
 /// Rows with one second key that are read at once: one, and others that have expired and were not swept yet.
 const WITH_ONE_KEY: usize = 100;
 
@@ -118,6 +120,16 @@ impl From<StoreError> for KpsError {
 impl From<Unfit> for KpsError {
     fn from(error: Unfit) -> Self {
         KpsError::Unfit(error)
+    }
+}
+
+/// Whether lists and tables stand in one another no deeper than this.
+fn is_shallow(value: &Json, deepest: u32) -> bool {
+    match (value, deepest.checked_sub(1)) {
+        (Json::Array(_) | Json::Object(_), None) => false,
+        (Json::Array(items), Some(deepest)) => items.iter().all(|item| is_shallow(item, deepest)),
+        (Json::Object(members), Some(deepest)) => members.values().all(|member| is_shallow(member, deepest)),
+        _ => true,
     }
 }
 
@@ -362,6 +374,9 @@ impl Kps {
         let record = encode(&KPS, &columns).map_err(|why| Unfit::row(why.to_string()))?;
         if record.len() > LARGEST_ROW {
             return Err(Unfit::row(format!("a row has at most {LARGEST_ROW} bytes as JSON")));
+        }
+        if columns.values().any(|value| !is_shallow(value, DEEPEST)) {
+            return Err(Unfit::row(format!("a value is nested more than {DEEPEST} deep")));
         }
         let second_key = second_key.map(|value| format!("{}/{value}", settings.name));
         let indexes = vec![Some(settings.name.clone()), second_key];

@@ -23,6 +23,7 @@ use super::{oag, status, work};
 use crate::audit::Audit;
 use crate::listen::{Connections, Opened, Stream, receive_body};
 use crate::node::Node;
+use crate::once;
 use crate::records;
 use crate::reload::Trigger;
 use crate::tasks;
@@ -178,7 +179,8 @@ impl Admin {
             ("POST", ["stores", "purge"]) => {
                 let generation = node.generation.load_full();
                 let purge = async { Ok(work::purge(&generation.stores, &node.environment).await) };
-                outcome(self.audit.change("store purge", "", purge).await)
+                let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
+                outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
             (_, ["clients" | "kps", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())

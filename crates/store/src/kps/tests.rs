@@ -390,3 +390,16 @@ async fn a_table_of_a_sqlite_file() {
     }
     reads_a_table_that_was_there(source, false).await;
 }
+
+/// What is nested deeper some reader would refuse: of the source, of a backup, of an export.
+#[tokio::test]
+async fn a_value_is_nested_no_deeper_than_readers_take() {
+    let kps = kps();
+    let nested = |depth: usize| -> Json { serde_json::from_str(&("[".repeat(depth) + &"]".repeat(depth))).unwrap() };
+    let settings = Settings { columns: BTreeMap::new(), second_key: None, ..(**kps.settings()).clone() };
+    let any = Kps::new(Arc::new(Memory::new()), Arc::new(settings), kps.sealer.clone());
+    put(&any, Mode::Replace, json!({ "id": "a", "list": nested(32) })).await.unwrap();
+    let why = put(&any, Mode::Replace, json!({ "id": "b", "list": nested(33) })).await.unwrap_err().to_string();
+    assert!(why.contains("nested more than 32 deep"), "{why}");
+    assert_eq!(any.list(None, 9, NOW).await.unwrap().len(), 1);
+}

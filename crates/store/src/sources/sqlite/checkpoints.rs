@@ -9,16 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use super::file::Place;
 use crate::source::StoreError;
 
 /// Pages of the log from which on they are brought into the file: 16 MiB. A page that is written often is brought over once.
 const LONG: i32 = 4_096;
-/// So many more are waited for where a reader that lasts keeps the log from being begun anew.
-const LONGER: i32 = LONG / 4;
+/// How long after one the next may be: a reader that lasts may keep the log from being begun anew.
+const REST: Duration = Duration::from_millis(250);
+/// From how many pages on that are kept so it is told, 64 MiB, and how often.
+const TOLD: i64 = 16_384;
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What the thread does.
 const RESTS: u8 = 0;
@@ -35,8 +40,8 @@ pub(super) struct Checkpoints {
     ask: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
     state: Arc<AtomicU8>,
-    /// How long the log is to be for the next one.
-    due: i32,
+    /// When the next one may be.
+    due: Instant,
 }
 
 impl Checkpoints {
@@ -46,13 +51,23 @@ impl Checkpoints {
         let connection = place.open_beside_writer()?;
         let state = Arc::new(AtomicU8::new(RESTS));
         let (ask, asked) = sync_channel(1);
-        let work = {
-            let state = state.clone();
-            move || {
-                for () in asked {
-                    checkpoint(&connection);
-                    state.store(HAS_DONE, Ordering::Release);
+        let (done, source) = (state.clone(), place.name().to_owned());
+        let work = move || {
+            let mut tell_at = Instant::now();
+            for () in asked {
+                let left = checkpoint(&connection);
+                if !matches!(left, Ok(left) if left < TOLD) && Instant::now() >= tell_at {
+                    tell_at = Instant::now() + TELL_EVERY;
+                    match left {
+                        Ok(left) => tracing::warn!(
+                            source,
+                            "a transaction elsewhere keeps {} MiB of the -wal from the file, and it grows: `fuser` names who has it open",
+                            left * 4 / 1024
+                        ),
+                        Err(why) => tracing::warn!(source, "the -wal is not brought into the file: {why}"),
+                    }
                 }
+                done.store(HAS_DONE, Ordering::Release);
             }
         };
         let thread = thread::Builder::new().name(format!("{} checkpoints", place.name())).spawn(work);
@@ -62,21 +77,21 @@ impl Checkpoints {
             PAGES.set(pages);
             Ok(())
         }));
-        Ok(Checkpoints { ask: Some(ask), thread: Some(thread), state, due: LONG })
+        Ok(Checkpoints { ask: Some(ask), thread: Some(thread), state, due: Instant::now() })
     }
 
-    /// The writer has committed, and answered.
+    /// The writer has committed, and answered, or was looked at.
     pub(super) fn committed(&mut self, writer: &Connection) {
-        let pages = PAGES.get();
         match self.state.load(Ordering::Acquire) {
             HAS_DONE => {
-                checkpoint(writer);
-                self.due = pages.saturating_add(LONGER);
+                // All of it is in the file then; the next commit begins the log anew, or tells how long it is.
+                if checkpoint(writer).is_ok_and(|left| left == 0) {
+                    PAGES.set(0);
+                }
+                self.due = Instant::now() + REST;
                 self.state.store(RESTS, Ordering::Release);
             }
-            // It was begun anew.
-            RESTS if pages < LONG => self.due = LONG,
-            RESTS if pages >= self.due => {
+            RESTS if PAGES.get() >= LONG && Instant::now() >= self.due => {
                 self.state.store(WORKS, Ordering::Release);
                 let _ = self.ask.as_ref().map(|ask| ask.try_send(()));
             }
@@ -92,7 +107,8 @@ impl Drop for Checkpoints {
     }
 }
 
-/// Brings over what can be without waiting for anybody. What fails, as on a full disk, stays in the log, and is tried again later.
-fn checkpoint(connection: &Connection) {
-    let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+/// Brings over what can be without waiting for anybody; how many pages are left. What fails, as on a full disk, stays in the log, and is
+/// tried again later.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))
 }

@@ -38,6 +38,8 @@ pub(super) struct Place {
     unheard: AtomicU64,
     /// The writer found that another file stands at the path or at that of its log, or none.
     displaced: AtomicBool,
+    /// And that what the log held could not be brought into the file yet.
+    unsaved: AtomicBool,
 }
 
 /// Which file it is, whatever its name.
@@ -59,6 +61,7 @@ impl Place {
             opened: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
             displaced: AtomicBool::new(false),
+            unsaved: AtomicBool::new(false),
         }
     }
 
@@ -96,10 +99,21 @@ impl Place {
         self.displaced.load(Ordering::Relaxed)
     }
 
+    /// Whether a log that was removed is still to be brought into the file.
+    pub(super) fn set_unsaved(&self, unsaved: bool) {
+        self.unsaved.store(unsaved, Ordering::Relaxed);
+    }
+
     /// Why nothing goes on then.
     pub(super) fn displaced(&self) -> StoreError {
+        if self.unsaved.load(Ordering::Relaxed) {
+            return StoreError::Unavailable(format!(
+                "the -wal of {self} was removed, and what it held is in this process alone, as another one reads the file: do not restart the \
+                 node; end the readers (`fuser` names them), and it is saved"
+            ));
+        }
         StoreError::Unavailable(format!(
-            "{self} or its -wal was removed, moved away or replaced while the node has it open: put it back with its -wal and -shm, or restart the node \
+            "{self}, its -shm or its -wal was removed, moved away or replaced while the node has it open: put it back with its -wal and -shm, or restart the node \
              to use what stands there (a restored backup without the -wal and -shm of the file before)"
         ))
     }
@@ -293,28 +307,28 @@ fn identity(path: &Path) -> Option<Identity> {
     Some((found.dev(), found.ino()))
 }
 
-/// The log of an open connection, its `-wal`, and which file that is. SQLite makes it when it opens the file, keeps it for as long
-/// as anybody has the file open, and deletes it with the last connection.
-pub(super) struct Log {
-    path: PathBuf,
-    known: Identity,
-}
+/// The files that SQLite keeps beside an open one: its log (`-wal`), and what processes agree by on who reads and writes there (`-shm`).
+/// It makes them when it opens the file, keeps them for as long as anybody has that open, and deletes them with the last connection.
+/// Where one is another by now, or gone, other processes write without a lock in common, or where nobody reads.
+pub(super) struct Log(Vec<(PathBuf, Option<Identity>)>);
 
 impl Log {
-    /// The one that this connection has just opened. It lies beside the file, also where the path is a link.
+    /// Those of the connection that was just opened. They lie beside the file, also where the path is a link.
     pub(super) fn of(connection: &Connection) -> Option<Log> {
-        let path = PathBuf::from(format!("{}-wal", connection.path()?));
-        identity(&path).map(|known| Log { path, known })
+        let path = connection.path()?;
+        let beside = ["wal", "shm"].map(|end| PathBuf::from(format!("{path}-{end}")));
+        let known = beside.map(|path| (identity(&path), path));
+        known.iter().all(|(known, _)| known.is_some()).then(|| Log(known.map(|(known, path)| (path, known)).into()))
     }
 
-    /// Whether another file stands at its path, or none.
+    /// Whether others stand at their paths, or none.
     pub(super) fn is_displaced(&self) -> bool {
-        identity(&self.path) != Some(self.known)
+        self.0.iter().any(|(path, known)| identity(path) != *known)
     }
 
-    /// Whether none does.
+    /// Whether one is gone, and none is another.
     pub(super) fn is_gone(&self) -> bool {
-        identity(&self.path).is_none()
+        self.is_displaced() && self.0.iter().all(|(path, known)| identity(path).is_none_or(|now| Some(now) == *known))
     }
 }
 

@@ -288,6 +288,35 @@ async fn a_log_that_was_removed_is_noticed_and_what_it_held_is_saved() {
     assert!(restarted.get(&ACCESS_TOKEN, b"l").await.unwrap().is_none());
 }
 
+/// Not at once, where another process reads; and also where it is the other file beside it that was removed.
+#[tokio::test]
+async fn what_a_removed_log_held_is_saved_once_nobody_reads() {
+    for removed in ["x.db-wal", "x.db-shm"] {
+        let folder = tempfile::tempdir().unwrap();
+        let quick = Settings { busy_timeout: Duration::from_millis(50), ..Settings::at("var/x.db") };
+        let sqlite = source(&folder, quick);
+        sqlite.prepare().await.unwrap();
+        let at = |name: &str| folder.path().join("var").join(name);
+        let other = Connection::open(at("x.db")).unwrap();
+        other.execute_batch("BEGIN; SELECT count(*) FROM access_token").unwrap();
+        sqlite.insert(&ACCESS_TOKEN, row("k")).await.unwrap();
+        std::fs::remove_file(at(removed)).unwrap();
+        for _ in 0..2 {
+            let why = unavailable(sqlite.insert(&ACCESS_TOKEN, row("l")).await);
+            assert!(why.contains("do not restart the node"), "{removed}: {why}");
+        }
+        other.execute_batch("COMMIT").unwrap();
+        let why = unavailable(sqlite.health().await);
+        assert!(why.contains("restart the node to use"), "{removed}: {why}");
+        // As after a crash: the file alone.
+        std::fs::copy(at("x.db"), at("y.db")).unwrap();
+        let restarted = source(&folder, Settings::at("var/y.db"));
+        restarted.prepare().await.unwrap();
+        assert!(restarted.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some(), "{removed}");
+        assert!(restarted.get(&ACCESS_TOKEN, b"l").await.unwrap().is_none(), "{removed}");
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_was_moved_or_replaced_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();

@@ -156,19 +156,21 @@ struct State {
     known: Option<Identity>,
     /// The log of the connection that is open.
     log: Option<Log>,
+    /// Whether what stands in a log that was removed is in the file.
+    saved: bool,
     failures: Failures,
 }
 
 /// The file, open.
 struct Open {
     /// Its connection closes last: that is the one which deletes the log.
-    checkpoints: Checkpoints,
+    checkpoints: Option<Checkpoints>,
     connection: Connection,
 }
 
 impl State {
     fn new(place: &Arc<Place>) -> State {
-        State { place: place.clone(), open: None, known: None, log: None, failures: Failures::default() }
+        State { place: place.clone(), open: None, known: None, log: None, saved: false, failures: Failures::default() }
     }
 
     fn run(&mut self, mut operations: Taker<Operation>) {
@@ -212,8 +214,8 @@ impl State {
                     self.warn(untold, "no longer, they succeed by now");
                 }
                 deliver(group.drain(..).map(|operation| operation.answer).zip(answers));
-                if let Some(open) = &mut self.open {
-                    open.checkpoints.committed(&open.connection);
+                if let Some(Open { checkpoints: Some(checkpoints), connection }) = &mut self.open {
+                    checkpoints.committed(connection);
                 }
             }
             Err(Failed::Busy(error) | Failed::For(error)) => {
@@ -257,22 +259,26 @@ impl State {
         let now = self.place.identity();
         let moved = self.known.is_some() && self.known != now;
         let log_lost = self.lost_its_log();
-        if log_lost && !moved && !self.place.is_displaced() {
-            self.save();
+        if log_lost && !moved && !self.saved {
+            self.saved = self.save();
         }
+        self.saved &= log_lost;
+        self.place.set_unsaved(log_lost && !moved && !self.saved && self.log.as_ref().is_some_and(Log::is_gone));
         self.place.set_displaced(moved || log_lost);
         if moved || log_lost {
             return Err(Failed::For(self.place.displaced()));
         }
-        let open = match self.open.take() {
+        let mut open = match self.open.take() {
             Some(open) => open,
             None => {
                 let connection = self.place.open_writer().map_err(Failed::For)?;
                 self.log = Log::of(&connection);
-                let checkpoints = Checkpoints::start(&self.place, &connection).map_err(Failed::For)?;
-                Open { checkpoints, connection }
+                Open { checkpoints: None, connection }
             }
         };
+        if open.checkpoints.is_none() {
+            open.checkpoints = Some(Checkpoints::start(&self.place, &open.connection).map_err(Failed::For)?);
+        }
         if self.known.is_none() {
             self.known = self.place.identity();
         }
@@ -283,26 +289,34 @@ impl State {
         self.open.is_some() && self.log.as_ref().is_some_and(Log::is_displaced)
     }
 
-    /// Brings what stands in a log that was removed into the file, while the connection still has it. Not where another log is in
-    /// its place: whoever made it may have written to the file by it.
-    fn save(&self) {
-        let (place, source) = (&self.place, self.place.name());
-        let Some(open) = self.open.as_ref().filter(|_| self.log.as_ref().is_some_and(Log::is_gone)) else {
-            return;
-        };
+    /// Brings what stands in a log that was removed into the file, while the connection still has it; whether that is done. Not where
+    /// another log is in its place: whoever made it may have written to the file by it.
+    fn save(&mut self) -> bool {
+        let gone = self.log.as_ref().is_some_and(Log::is_gone);
+        let Some(open) = self.open.as_mut().filter(|_| gone) else { return false };
+        // It would be in the way.
+        open.checkpoints = None;
         let busy = open.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-        match busy {
+        let (place, source) = (&self.place, self.place.name());
+        let why = match busy {
             Ok(false) => {
-                tracing::error!(source, "the -wal of {place} was removed: what it held was saved into the file")
+                tracing::error!(
+                    source,
+                    "the -wal or -shm of {place} was removed: what the log held was saved into the file"
+                );
+                return true;
             }
-            Ok(true) => tracing::error!(
+            Ok(true) => String::from("another process reads the file, it is tried again"),
+            Err(error) => error.to_string(),
+        };
+        // Each look tries it again.
+        if !self.place.is_displaced() {
+            tracing::error!(
                 source,
-                "the -wal of {place} was removed, and what it held could not be saved: the file is busy"
-            ),
-            Err(error) => {
-                tracing::error!(source, "the -wal of {place} was removed, and what it held could not be saved: {error}")
-            }
+                "the -wal or -shm of {place} was removed, and what the log held could not be saved yet: {why}"
+            );
         }
+        false
     }
 }
 

@@ -122,7 +122,7 @@ impl FilterKind {
 
 /// The table of a category's filters: the names of its modules, each with its `Settings`, and what the module's file says of itself.
 ///
-/// ```ignore
+/// ```text
 /// pub(crate) const FILTERS: &[FilterKind] = policy::filters![fail, require, set];
 /// ```
 #[macro_export]

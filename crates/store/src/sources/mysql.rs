@@ -328,9 +328,7 @@ impl DataSource for Mysql {
             // The connections were made while it could be written to; what it answers by now may be long past.
             if column(&mut told, 6).map_err(|why: String| self.title.broken(&why))? {
                 self.pool()?.drop_idle();
-                return Err(self
-                    .title
-                    .unavailable("the server only reads (read_only is on; a replica?): name the primary in the url"));
+                return Err(self.title.unavailable(&format!("read_only is on: {}", error::ONLY_READS)));
             }
             health(told).map_err(|why| self.title.broken(&why))
         })

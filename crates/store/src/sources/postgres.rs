@@ -390,7 +390,7 @@ impl DataSource for Postgres {
             // The connections were made while it could be written to; what it answers by now may be long past.
             if told.try_get(3).map_err(|error| explain(&self.title, &error))? {
                 self.pool()?.drop_idle();
-                return Err(self.title.unavailable(&format!("nothing can be written{}", error::ONLY_READS)));
+                return Err(self.title.unavailable(&format!("nothing can be written: {}", error::ONLY_READS)));
             }
             let health = || -> Result<Health, tokio_postgres::Error> {
                 Ok(Health {

@@ -12,6 +12,8 @@ const LOCKED: [u16; 2] = [1205, 1213];
 const ENDED: [u16; 5] = [1053, 1152, 1927, 3169, 4031];
 /// The server only reads.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+/// What it is then, and what to do.
+pub(super) const ONLY_READS: &str = "the server only reads (a replica?): name the primary in the url";
 /// The user may not do that with the table, with a column of it, or in the database.
 const NO_RIGHT: [u16; 4] = [1044, 1142, 1143, 1370];
 
@@ -50,9 +52,7 @@ fn remedy(code: u16) -> Verdict {
         1461 => Verdict::Later("raise the server's max_prepared_stmt_count"),
         1021 | 1114 | 1026 => Verdict::Later("the server's disk is full"),
         // A cluster that fails over: the primary of before now only reads; a new connection may find the new one.
-        code if READ_ONLY.contains(&code) => {
-            Verdict::Later("the server only reads (a replica?): name the primary in the url")
-        }
+        code if READ_ONLY.contains(&code) => Verdict::Later(ONLY_READS),
         code if LOCKED.contains(&code) || ENDED.contains(&code) => Verdict::Later(""),
         // Out of memory; blocked hosts; interrupted; over the time limit (1969 MariaDB, 3024 MySQL); a Galera node that is not ready.
         1037 | 1041 | 1047 | 1129 | 1158..=1161 | 1317 | 1969 | 3024 => Verdict::Later(""),

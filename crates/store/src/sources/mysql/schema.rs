@@ -22,8 +22,8 @@ pub(super) const LOCK: &str = "SELECT GET_LOCK(CONCAT('portcullis ', MD5(DATABAS
 const PATIENT: &str = "SET lock_wait_timeout = 8, innodb_lock_wait_timeout = 8";
 const PATIENT_MARIADB: &str = "SET max_statement_time = 0";
 
-/// What makes a server unfit or unsafe, in one round trip.
-const SERVER: &str = "SELECT CONCAT(@@global.read_only) IN ('1', 'ON'), CAST(@@innodb_flush_log_at_trx_commit AS SIGNED), \
+/// What makes a server unsafe, in one round trip. Whether it only reads was asked when it was connected to.
+const SERVER: &str = "SELECT CAST(@@innodb_flush_log_at_trx_commit AS SIGNED), \
      CAST(@@log_bin AS SIGNED), CAST(@@sync_binlog AS SIGNED)";
 
 const HAS_SCHEMA: &str = "SELECT COUNT(*) FROM information_schema.tables \
@@ -70,12 +70,7 @@ async fn check_server(session: &mut Session, title: &str) -> Result<(), StoreErr
             session.server.name()
         )));
     }
-    let (read_only, flush_log, log_bin, sync_binlog): (bool, i64, i64, i64) = first(session, title, SERVER).await?;
-    if read_only {
-        return Err(StoreError::Unavailable(format!(
-            "{title}: the server only reads (read_only is on; a replica?): name the primary in the url"
-        )));
-    }
+    let (flush_log, log_bin, sync_binlog): (i64, i64, i64) = first(session, title, SERVER).await?;
     if let Some(why) = undurable(flush_log, log_bin, sync_binlog) {
         tracing::warn!("{title}: {why}");
     }

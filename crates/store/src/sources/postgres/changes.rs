@@ -64,9 +64,9 @@ impl Listener {
     /// Listens until the channel is lost, or nobody watches any more.
     pub(super) async fn listen(&self) -> Result<(), StoreError> {
         let config = self.config.clone().map_err(StoreError::Broken)?;
-        let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
         let failed = |error| explain(&self.title, &error);
-        let (client, mut connection) = timeout(LIMIT, config.connect(NoTls)).await.map_err(late)?.map_err(failed)?;
+        let (client, mut connection) =
+            timeout(LIMIT, config.connect(NoTls)).await.map_err(|_| self.late())?.map_err(failed)?;
         let watchers = self.watchers.clone();
         let (echo, mut echoes) = mpsc::unbounded_channel();
         // What comes is passed on at once, also while an answer is waited for.
@@ -88,19 +88,23 @@ impl Listener {
             }
             client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(failed)
         };
-        timeout(LIMIT, open).await.map_err(late)??;
+        timeout(LIMIT, open).await.map_err(|_| self.late())??;
         self.hear_ourselves(&mut echoes).await?;
         self.watchers.up(&self.name);
         while !self.watchers.abandoned() {
             // A connection that ended is noticed at once, one that leads nowhere by its silence.
             let _ = timeout(EVERY, &mut driver.0).await;
-            timeout(LIMIT, client.simple_query("")).await.map_err(late)?.map_err(failed)?;
+            timeout(LIMIT, client.simple_query("")).await.map_err(|_| self.late())?.map_err(failed)?;
         }
         Ok(())
     }
 }
 
 impl Listener {
+    fn late(&self) -> StoreError {
+        StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title))
+    }
+
     /// Whether what is told where changes are made is heard here: `listen_url` may lead to another database, or to the primary of before.
     async fn hear_ourselves(&self, echoes: &mut mpsc::UnboundedReceiver<String>) -> Result<(), StoreError> {
         let Some(pool) = &self.pool else { return Ok(()) };
@@ -112,8 +116,7 @@ impl Listener {
             client.end();
             told.map_err(|error| explain(&self.title, &error))
         };
-        let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
-        timeout(LIMIT, telling).await.map_err(late)??;
+        timeout(LIMIT, telling).await.map_err(|_| self.late())??;
         let hearing = async { while echoes.recv().await.is_some_and(|heard| heard != word) {} };
         let deaf = |_| {
             let why = "what is told over `url` is not heard here: let `listen_url` name the same database, on the same server";

@@ -12,8 +12,10 @@ pub(super) fn explain(title: &str, error: &Error) -> StoreError {
     let Some(told) = error.as_db_error() else {
         let text = text(error);
         // The driver's words, when it has asked a new connection.
-        let remedy = if text.contains("does not allow writes") { ONLY_READS } else { "" };
-        return StoreError::Unavailable(format!("{title}: {text}{remedy}"));
+        return StoreError::Unavailable(match text.contains("does not allow writes") {
+            true => format!("{title}: {text}: {ONLY_READS}"),
+            false => format!("{title}: {text}"),
+        });
     };
     let told_text = format!("{title}: {} (SQLSTATE {})", told.message(), told.code().code());
     match remedy(told) {
@@ -26,7 +28,7 @@ pub(super) fn explain(title: &str, error: &Error) -> StoreError {
 
 /// What a server that cannot be written to is, and what to do.
 pub(super) const ONLY_READS: &str =
-    ": the server is a standby, or was set to read only; name the primary in the url, or all hosts";
+    "the server is a standby, or was set to read only; name the primary in the url, or all hosts";
 
 /// Whether it goes by itself or somebody must mend it, and how.
 enum Verdict {
@@ -40,7 +42,7 @@ fn remedy(told: &DbError) -> Verdict {
         "53300" => Verdict::Later("lower max_connections in stores.toml, or raise the server's"),
         "53100" => Verdict::Later("the server's disk is full"),
         // A cluster that fails over: the primary of before now only reads; a new connection finds the new one.
-        "25006" => Verdict::Later("the server only reads (a standby?)"),
+        "25006" => Verdict::Later(ONLY_READS),
         // Cancelled, locked, serialization, deadlock; starting, stopping or crashed.
         "57014" | "55P03" | "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "57P05" => Verdict::Later(""),
         // A name that the connection does not know, or knows already: a pooler in transaction mode, and prepared_statements = true.

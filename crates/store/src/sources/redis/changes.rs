@@ -63,7 +63,7 @@ impl Listener {
     /// Listens until the channel is lost, or nobody watches any more.
     async fn listen(self: &Arc<Self>) -> Result<(), StoreError> {
         let place = self.place.as_ref().map_err(|why| StoreError::Broken(why.clone()))?;
-        let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
+        let late = |_| self.late();
         let failed = |error| explain(&self.title, &error);
         let client = place.pushing().and_then(Client::open).map_err(failed)?;
         let (ended, mut end) = mpsc::unbounded_channel();
@@ -98,13 +98,13 @@ impl Listener {
         Ok(())
     }
 
+    fn late(&self) -> StoreError {
+        StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title))
+    }
+
     /// An answer within the limit, and from a primary: after a fail-over the old one tells of no change that others make.
     async fn check_role(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
-        let mut ask = redis::cmd("INFO");
-        ask.arg("replication");
-        let late = |_| StoreError::Unavailable(format!("{}: no answer within {LIMIT:?}", self.title));
-        let info = timeout(LIMIT, ask.query_async::<String>(connection)).await.map_err(late)?;
-        server::check_role(&self.title, &info.map_err(|error| explain(&self.title, &error))?)
+        timeout(LIMIT, server::ask_role(&self.title, connection)).await.map_err(|_| self.late())?
     }
 
     /// What the server tells: a list of keys, or nothing, where all were deleted.

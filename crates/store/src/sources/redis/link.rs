@@ -125,8 +125,7 @@ async fn connect(inner: &Inner) -> Result<MultiplexedConnection, StoreError> {
     if inner.place.database != 0 {
         redis::cmd("SELECT").arg(inner.place.database).exec_async(&mut connection).await.map_err(failed)?;
     }
-    let info = redis::cmd("INFO").arg("replication").query_async::<String>(&mut connection).await.map_err(failed)?;
-    server::check_role(&inner.title, &info)?;
+    server::ask_role(&inner.title, &mut connection).await?;
     Ok(connection)
 }
 

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use redis::Value;
+use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
 use super::answer::{array, text};
-use super::error::CLUSTER;
+use super::error::{CLUSTER, explain};
 use super::script::{Again, Keys, Scripts};
 use super::{Redis, answer, script};
 use crate::migration;
@@ -151,8 +152,16 @@ fn check(title: &str, info: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Asks whether a server is a primary.
+pub(super) async fn ask_role(title: &str, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
+    let mut ask = redis::cmd("INFO");
+    ask.arg("replication");
+    let info = ask.query_async::<String>(connection).await.map_err(|error| explain(title, &error))?;
+    check_role(title, &info)
+}
+
 /// Whether a server is a primary, by what `INFO replication` says.
-pub(super) fn check_role(title: &str, info: &str) -> Result<(), StoreError> {
+fn check_role(title: &str, info: &str) -> Result<(), StoreError> {
     match value(info, "role") {
         Some("master") => Ok(()),
         _ => Err(StoreError::Unavailable(format!(
@@ -195,12 +204,12 @@ pub(super) async fn health(source: &Redis) -> Result<Health, StoreError> {
     let ask = async |command| source.command(command, Again::Yes, deadline).await;
     let (info, schema, time) = (ask(&info).await?, ask(&schema).await?, ask(&redis::cmd("TIME")).await?);
     // Somebody may have changed its settings since it was opened: one that evicts would take away that a client was revoked.
-    let told = text(info.clone()).flatten().ok_or_else(|| source.unreadable())?;
-    let fit = check(&source.title, &told);
+    let info = text(info).flatten().ok_or_else(|| source.unreadable())?;
+    let fit = check(&source.title, &info);
     source.fit.store(fit.is_ok(), Ordering::Release);
     fit?;
     let read = || {
-        let version = name(&text(info)??);
+        let version = name(&info);
         let schema = applied(schema)?.into_iter().map(|(version, _)| version).max().unwrap_or(0);
         let mut time = array(time)?.into_iter().map(|told| text(told)??.parse::<i64>().ok());
         let unix_millis = time.next()?? * 1000 + time.next()?? / 1000;

@@ -310,25 +310,26 @@ fn identity(path: &Path) -> Option<Identity> {
 /// The files that SQLite keeps beside an open one: its log (`-wal`), and what processes agree by on who reads and writes there (`-shm`).
 /// It makes them when it opens the file, keeps them for as long as anybody has that open, and deletes them with the last connection.
 /// Where one is another by now, or gone, other processes write without a lock in common, or where nobody reads.
-pub(super) struct Log(Vec<(PathBuf, Option<Identity>)>);
+pub(super) struct Log([(PathBuf, Identity); 2]);
 
 impl Log {
     /// Those of the connection that was just opened. They lie beside the file, also where the path is a link.
     pub(super) fn of(connection: &Connection) -> Option<Log> {
-        let path = connection.path()?;
-        let beside = ["wal", "shm"].map(|end| PathBuf::from(format!("{path}-{end}")));
-        let known = beside.map(|path| (identity(&path), path));
-        known.iter().all(|(known, _)| known.is_some()).then(|| Log(known.map(|(known, path)| (path, known)).into()))
+        let beside = |end: &str| {
+            let path = PathBuf::from(format!("{}-{end}", connection.path()?));
+            identity(&path).map(|known| (path, known))
+        };
+        Some(Log([beside("wal")?, beside("shm")?]))
     }
 
     /// Whether others stand at their paths, or none.
     pub(super) fn is_displaced(&self) -> bool {
-        self.0.iter().any(|(path, known)| identity(path) != *known)
+        self.0.iter().any(|(path, known)| identity(path) != Some(*known))
     }
 
     /// Whether one is gone, and none is another.
     pub(super) fn is_gone(&self) -> bool {
-        self.is_displaced() && self.0.iter().all(|(path, known)| identity(path).is_none_or(|now| Some(now) == *known))
+        self.is_displaced() && self.0.iter().all(|(path, known)| identity(path).is_none_or(|now| now == *known))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! One node of a cluster does it at a time: it holds a lease, a row in the source itself. The lease saves work and is not needed
 //! for correctness: two nodes whose clocks differ may purge at once, and each row still goes once. A batch is as large as others
-//! do not mind (`purge/pace.rs`), and is followed by a pause nine times as long as it took. Where the purge does not come to its end for
-//! minutes, more expires than that deletes: then pauses are shorter and batches larger, from minute to minute. Only what expired
+//! do not mind (`purge/pace.rs`), and is followed by a pause 19 times as long as it took. Where the purge does not come to its end for
+//! minutes, more expires than that deletes: then pauses get shorter step by step, and then batches larger. Only what expired
 //! a while ago is touched, which no request can ask for.
 
 use std::sync::Arc;
@@ -30,11 +30,11 @@ const IDLE: Duration = Duration::from_secs(60);
 const ASKED: usize = 1_000;
 /// The pause after a batch where more is left: at least, at most.
 const REST: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
-/// The pause as a multiple of what the batch took ...
-const CALM: u32 = 9;
-/// ... and where rows that are due have been left for longer than `LATE` seconds.
-const HURRIED: u32 = 1;
-/// See [`HURRIED`]. With each further one, batches may take longer.
+/// The pause as a multiple of what the batch took. Each `LATE` seconds for which rows that are due have been left halve it, so many times
+/// at most; further ones let batches take longer.
+const CALM: u32 = 19;
+const HALVED: u32 = 4;
+/// See [`CALM`].
 const LATE: u64 = 300;
 /// The key of the lease.
 const KEY: &[u8] = b"purge";
@@ -127,9 +127,9 @@ impl Purger {
         }
         let behind_for = now.saturating_sub(*self.since.get_or_insert(now));
         let urgency = u32::try_from(behind_for / LATE).unwrap_or(u32::MAX);
-        self.pace.took(took, urgency);
-        let times = if urgency > 0 { HURRIED } else { CALM };
-        Ok(Batch { deleted, more, pause: (took * times).clamp(REST.0, REST.1), left_to: None })
+        let halved = urgency.min(HALVED);
+        self.pace.took(took, urgency - halved);
+        Ok(Batch { deleted, more, pause: (took * (CALM >> halved)).clamp(REST.0, REST.1), left_to: None })
     }
 
     /// The time, where this node's clock is ahead of the source's by that one: what lives for all others must not go.
@@ -288,7 +288,7 @@ mod tests {
                 ..Hooked::default()
             })
         };
-        for (takes, calm, late) in [(0, 1, 1), (20, 180, 20), (7_000, 1_000, 1_000)] {
+        for (takes, calm, late, last) in [(0, 1, 1, 1), (20, 380, 180, 20), (7_000, 1_000, 1_000, 1_000)] {
             let source = slow(takes);
             for number in 0..99_u8 {
                 let row = Row {
@@ -301,7 +301,7 @@ mod tests {
                 assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
             }
             let mut purger = Purger::new(source, vec![&ACCESS_TOKEN], "a");
-            for (second, pause) in [(0, calm), (LATE - 1, calm), (LATE, late)] {
+            for (second, pause) in [(0, calm), (LATE - 1, calm), (LATE, late), (4 * LATE, last), (9 * LATE, last)] {
                 let batch = purger.run_batch(|| (NOW + second) * 1000).await.unwrap();
                 assert_eq!((batch.more, batch.pause), (true, Duration::from_millis(pause)), "{takes}, {second}");
             }

@@ -459,6 +459,8 @@ fn a_backup_is_made_while_a_node_writes_and_put_back() {
         drop(ending);
     });
     folder.run(["store", "backup", &backup]).code(1).says("is there already");
+    let unmounted = folder.at("backups/copy.db").display().to_string();
+    folder.run(["store", "backup", &unmounted]).code(1).says("make it, or mount its disk");
     folder.run(["store", "restore", &backup]).code(1).says("is there already");
     let later = node.token(&client);
     node.signal("TERM");

@@ -20,7 +20,17 @@ pub async fn store_backup(
     file: &Path,
 ) -> Result<Result<BackedUp, Refusal>, Diagnostics> {
     Ok(match place(options, source).await? {
-        Ok((name, path)) => copy(name, path, file.to_owned()).await,
+        // A folder that is not there may be a disk that is not mounted.
+        Ok((name, path)) => match folder(file).filter(|folder| !folder.is_dir()) {
+            Some(folder) => {
+                let why = format!("{} is no folder that is there", folder.display());
+                Err(refused(why, "make it, or mount its disk"))
+            }
+            None => {
+                copy(name, path, file.to_owned(), "name another file on a disk with room, and a source that is whole")
+                    .await
+            }
+        },
         Err(refusal) => Err(refusal),
     })
 }
@@ -37,25 +47,37 @@ pub async fn store_restore(
             Err(refused(format!("{} is there already: nothing is written over it", path.display()), help))
         }
         Ok((name, path)) => {
-            let work = copy(name.clone(), file.to_owned(), path);
+            let work = async {
+                if let Some(folder) = folder(&path) {
+                    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+                    made.map_err(|why| {
+                        refused(format!("{} cannot be made: {why}", folder.display()), "make it by hand")
+                    })?;
+                }
+                copy(
+                    name.clone(),
+                    file.to_owned(),
+                    path,
+                    "name a backup that is whole, and make room on the source's disk",
+                )
+                .await
+            };
             audit(options).change("store restore", &name, work).await
         }
         Err(refusal) => Err(refusal),
     })
 }
 
-async fn copy(source: String, from: PathBuf, to: PathBuf) -> Result<BackedUp, Refusal> {
+/// The folder in which this file would be, where it is named.
+fn folder(file: &Path) -> Option<&Path> {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+async fn copy(source: String, from: PathBuf, to: PathBuf, help: &str) -> Result<BackedUp, Refusal> {
     let file = to.display().to_string();
-    let made = tasks::blocking(move || {
-        if let Some(folder) = to.parent() {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(|why| format!("{} cannot be made: {why}", folder.display()))?;
-        }
-        backup::copy(&from, &to)
-    });
-    match made.await {
+    match tasks::blocking(move || backup::copy(&from, &to)).await {
         Ok(done) => Ok(BackedUp { source, file, bytes: done.bytes, schema: done.schema }),
-        Err(why) => Err(refused(why, "name a file that is not there, on a disk with room, and a source that is whole")),
+        Err(why) => Err(refused(why, help)),
     }
 }
 

@@ -284,7 +284,9 @@ impl Guarded {
     }
 
     fn named(&self, error: StoreError) -> StoreError {
-        let named = |why| format!("data source `{}`: {why}", self.state.name);
+        // What a driver tells may have several lines.
+        let one_line = |why: String| why.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = |why| format!("data source `{}`: {}", self.state.name, one_line(why));
         match error {
             StoreError::Unavailable(why) => StoreError::Unavailable(named(why)),
             StoreError::Broken(why) => StoreError::Broken(named(why)),
@@ -302,7 +304,7 @@ impl Guarded {
                 Ok(())
             }
             Err(error) => {
-                *self.state.why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+                *self.state.why.lock().unwrap_or_else(PoisonError::into_inner) = error.why().to_owned();
                 Err(self.named(error))
             }
         }

@@ -19,7 +19,7 @@ async fn nothing_runs_before_it_is_prepared() {
     let refusals = AtomicU32::new(1);
     let prepare = move || -> Verb<'static, ()> {
         let refused = refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-        Box::pin(async move { if refused { Err(StoreError::Broken("no rights".into())) } else { Ok(()) } })
+        Box::pin(async move { if refused { Err(StoreError::Broken("no\n  rights".into())) } else { Ok(()) } })
     };
     let source = Hooked { prepare: Box::new(prepare), ..Default::default() };
     let guarded = Guarded::new("local", Arc::new(source));
@@ -29,7 +29,7 @@ async fn nothing_runs_before_it_is_prepared() {
     };
     assert!(why(guarded.get(&CLIENT, b"k").await).contains("`local`"));
     assert_eq!(guarded.prepare().await, Err(StoreError::Broken("data source `local`: no rights".into())));
-    assert!(why(guarded.get(&CLIENT, b"k").await).contains("no rights"), "it says why");
+    assert_eq!(why(guarded.get(&CLIENT, b"k").await), "data source `local`: it is not open yet: no rights");
     assert!(guarded.health().await.is_err());
     guarded.prepare().await.unwrap();
     assert_eq!(guarded.get(&CLIENT, b"k").await, Ok(None));

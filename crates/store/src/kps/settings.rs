@@ -336,6 +336,7 @@ fn describe(value: &Json) -> &'static str {
         Json::Null => "nothing",
         Json::Bool(_) => "true or false",
         Json::Number(number) if number.is_f64() => "a number",
+        Json::Number(number) if number.as_i64().is_none() => "one above 9223372036854775807",
         Json::Number(_) => "a whole number",
         Json::String(_) => "this text",
         Json::Array(_) => "a list",

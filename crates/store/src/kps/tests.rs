@@ -93,6 +93,10 @@ async fn what_does_not_fit_names_the_column() {
     for (row, told) in [
         (json!({ "id": "a", "limit": "ten" }), "column `limit`: it is to be a whole number, not this text"),
         (json!({ "id": "a", "limit": 1.5 }), "column `limit`: it is to be a whole number, not a number"),
+        (
+            json!({ "id": "a", "limit": u64::MAX }),
+            "column `limit`: it is to be a whole number, not one above 9223372036854775807",
+        ),
         (json!({ "id": "a", "no": 1 }), "column `no`: `kps.partners` has no such column; it has `email`, `id`"),
         (json!({ "id": "a", "no": null }), "column `no`: `kps.partners` has no such column"),
         (json!({ "limit": 1 }), "column `id`: it is the key, and is missing"),

@@ -1,6 +1,6 @@
 //! What the driver's and the server's errors mean: try again later, or mend something, and what.
 
-use mysql_async::{DriverError, Error};
+use mysql_async::{DriverError, Error, IoError};
 
 use crate::source::StoreError;
 
@@ -26,6 +26,8 @@ pub(super) fn explain(title: &str, error: &Error) -> StoreError {
             Verdict::Mend("let the user log in with mysql_native_password, or with caching_sha2_password"),
         ),
         Error::Driver(DriverError::PacketTooLarge) => (error.to_string(), Verdict::Mend(PACKET)),
+        // By itself it would say twice that it is one of input and output.
+        Error::Io(IoError::Io(why)) => (why.to_string(), Verdict::Later("")),
         other => (other.to_string(), Verdict::Later("")),
     };
     let with = |remedy: &str| match remedy {
@@ -97,4 +99,20 @@ pub(super) fn is_undone(error: &Error) -> bool {
 /// Whether a right is missing.
 pub(super) fn is_forbidden(error: &Error) -> bool {
     code(error).is_some_and(|code| NO_RIGHT.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_connection_says_once_what_it_is() {
+        let refused = Error::from(std::io::Error::from(ErrorKind::ConnectionRefused));
+        assert_eq!(
+            explain("MariaDB h:1/d", &refused),
+            StoreError::Unavailable("MariaDB h:1/d: connection refused".into())
+        );
+    }
 }

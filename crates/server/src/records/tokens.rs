@@ -9,14 +9,19 @@ use crate::admin::api::{Done, InspectToken, Refusal, RefusalKind, RevokeTokens, 
 
 impl Stores {
     pub(crate) async fn inspect_token(&self, request: &InspectToken) -> Result<TokenView, Refusal> {
-        let mut found = None;
+        let mut found = Err(unknown());
         for store in &self.access_tokens {
-            found = store.inspect(request.token.trim()).await.map_err(failed)?;
-            if found.is_some() {
-                break;
+            match store.inspect(request.token.trim()).await {
+                Ok(None) => {}
+                Ok(Some(record)) => {
+                    found = Ok(record);
+                    break;
+                }
+                // Another store may know it; where none does, it may be in this one.
+                Err(why) => found = Err(failed(why)),
             }
         }
-        let record = found.ok_or_else(unknown)?;
+        let record = found?;
         let state = self.state(&record).await?;
         Ok(TokenView {
             active: state == ACTIVE,
@@ -46,12 +51,16 @@ impl Stores {
         let now = self.now();
         match (&request.token, &request.client_id, &request.subject) {
             (Some(token), None, None) => {
+                let mut refused = unknown();
                 for store in &self.access_tokens {
-                    if store.revoke(token.trim(), now).await.map_err(failed)? {
-                        return Ok(Done { done: String::from("the token is revoked") });
+                    match store.revoke(token.trim(), now).await {
+                        Ok(false) => {}
+                        Ok(true) => return Ok(Done { done: String::from("the token is revoked") }),
+                        // It may be in this one.
+                        Err(why) => refused = failed(why),
                     }
                 }
-                Err(unknown())
+                Err(refused)
             }
             (None, Some(client), None) => {
                 let id = ClientId::new(client.as_str());
@@ -75,11 +84,20 @@ impl Stores {
 
     pub(super) async fn revoke_all(&self, whose: &Whose, now: u64) -> Result<(), Refusal> {
         // In each, also where one of them fails: what can be revoked is.
-        let mut outcome = Ok(());
+        let mut refused = Vec::new();
         for store in &self.access_tokens {
-            outcome = outcome.and(store.revoke_all(whose, now).await.map_err(failed));
+            refused.extend(store.revoke_all(whose, now).await.err().map(failed));
         }
-        outcome
+        let others = refused.len() < self.access_tokens.len();
+        match refused.into_iter().next() {
+            Some(mut first) => {
+                if others {
+                    first.message.push_str("; in the other stores of access tokens they are revoked");
+                }
+                Err(first)
+            }
+            None => Ok(()),
+        }
     }
 
     async fn state(&self, record: &AccessToken) -> Result<&'static str, Refusal> {

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{TestNode, eventually, read_all, status};
-use crate::admin::api::{AddClient, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient};
+use crate::admin::api::{AddClient, InspectToken, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient};
 use crate::admin::{Client, ClientError, MOST_CONNECTIONS};
 use crate::records::{Records, Stores};
 
@@ -161,40 +161,78 @@ async fn a_client_is_deleted_only_where_its_tokens_can_be_revoked() {
     records.show_client("app").await.expect("it is still there, for a second try");
 }
 
+/// The stores of a running node.
+fn stores(node: &TestNode) -> Stores {
+    let environment = crate::clock::environment();
+    let audit = crate::audit::Audit::of_admin(node.folder.path(), environment.clone());
+    Stores::of(&node.running.node.generation.load().stores, environment, audit).unwrap()
+}
+
+/// A token of the client `gone`, which nobody registered.
+async fn issue(tokens: &store::AccessTokens, now: u64, number: u8) -> Token {
+    let record = store::AccessToken {
+        client_id: ClientId::new("gone"),
+        subject: None,
+        scope: Scopes::default(),
+        grant_id: GrantId::new("grant"),
+        grant_type: String::from("client_credentials"),
+        issued_at: now,
+        expires_at: now + 3_600,
+        revoked_at: None,
+        audience: Vec::new(),
+        properties: Default::default(),
+    };
+    let token = Token::mint(TokenKind::Access, record.expires_at, [number; 32]);
+    tokens.insert(&token, &record).await.unwrap();
+    token
+}
+
+/// What can be revoked is, and what is said tells what was not.
+#[tokio::test]
+async fn one_store_of_tokens_that_is_down_keeps_no_other_from_being_revoked() {
+    let mapping = "default = \"memory\"\n[source.memory]\ntype = \"memory\"\n[source.tokens]\ntype = \"sqlite\"\n\
+                   path = \"tokens/tokens.db\"\n[store.access-token]\nsource = \"tokens\"\n\
+                   [store.partner-tokens]\nkind = \"access-token\"\nsource = \"memory\"\n";
+    let node = TestNode::start(&[SAY, ("stores/stores.toml", mapping), ("tokens", "")]).await;
+    let (records, stores, now) = (Records::Node(client(&node)), stores(&node), node.running.node.now());
+    let partners = &stores.access_tokens[1];
+    let good = async |token: &Token| partners.find(token.expose(), now).await.unwrap().is_some();
+    let (first, second) = (issue(partners, now, 1).await, issue(partners, now, 2).await);
+    let shown = records.inspect_token(&InspectToken { token: first.expose().to_owned() }).await.unwrap();
+    assert_eq!(shown.client_id, "gone");
+    let revoke = RevokeTokens { token: Some(first.expose().to_owned()), ..RevokeTokens::default() };
+    records.revoke_tokens(&revoke).await.unwrap();
+    assert!(!good(&first).await && good(&second).await);
+    let unavailable = async |revoke: &RevokeTokens| match records.revoke_tokens(revoke).await {
+        Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::Unavailable => refusal.message,
+        other => panic!("{other:?}"),
+    };
+    // It may be in the store that is down.
+    let other = Token::mint(TokenKind::Access, now + 3_600, [9; 32]);
+    unavailable(&RevokeTokens { token: Some(other.expose().to_owned()), ..RevokeTokens::default() }).await;
+    let all = RevokeTokens { client_id: Some(String::from("gone")), ..RevokeTokens::default() };
+    let told = unavailable(&all).await;
+    assert!(
+        told.contains("`tokens`") && told.contains("in the other stores of access tokens they are revoked"),
+        "{told}"
+    );
+    assert!(!good(&second).await);
+}
+
 #[tokio::test]
 async fn tokens_of_an_id_that_is_not_registered_can_be_revoked() {
     let node = TestNode::start(&[SAY]).await;
-    let records = Records::Node(client(&node));
-    let environment = crate::clock::environment();
-    let audit = crate::audit::Audit::of_admin(node.folder.path(), environment.clone());
-    let stores = Stores::of(&node.running.node.generation.load().stores, environment, audit).unwrap();
-    let now = node.running.node.now();
-    let issue = async |number: u8| {
-        let record = store::AccessToken {
-            client_id: ClientId::new("gone"),
-            subject: None,
-            scope: Scopes::default(),
-            grant_id: GrantId::new("grant"),
-            grant_type: String::from("client_credentials"),
-            issued_at: now,
-            expires_at: now + 3_600,
-            revoked_at: None,
-            audience: Vec::new(),
-            properties: Default::default(),
-        };
-        let token = Token::mint(TokenKind::Access, record.expires_at, [number; 32]);
-        stores.access_tokens[0].insert(&token, &record).await.unwrap();
-        token
-    };
-    let good = async |token: &Token| stores.access_tokens[0].find(token.expose(), now).await.unwrap().is_some();
-    let token = issue(1).await;
+    let (records, stores, now) = (Records::Node(client(&node)), stores(&node), node.running.node.now());
+    let tokens = &stores.access_tokens[0];
+    let good = async |token: &Token| tokens.find(token.expose(), now).await.unwrap().is_some();
+    let token = issue(tokens, now, 1).await;
     assert!(good(&token).await);
     let revoke = RevokeTokens { client_id: Some(String::from("gone")), ..RevokeTokens::default() };
     let done = records.revoke_tokens(&revoke).await.unwrap();
     assert!(done.done.contains("no client `gone` is registered"), "a slip of the pen is seen: {}", done.done);
     assert!(!good(&token).await);
     // A delete that had failed half-way, tried again: it finds no client, and revokes.
-    let token = issue(2).await;
+    let token = issue(tokens, now, 2).await;
     assert!(good(&token).await);
     assert!(matches!(
         records.delete_client("gone").await,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -113,9 +113,19 @@ impl Admin {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let largest =
             if matches!(segments.as_slice(), ["kps", ..] | ["api", "kps", ..]) { LARGEST_ROWS } else { LARGEST };
+        // Nobody waits for what is refused anyway.
+        if body.size_hint().lower() > largest as u64 {
+            return refuse(RefusalKind::Invalid, &format!("the body is larger than {largest} bytes"), None);
+        }
         let body = match Limited::new(receive_body(body, PATIENCE), largest).collect().await {
             Ok(collected) => collected.to_bytes(),
-            Err(_) => return refuse(RefusalKind::Invalid, "the body is too large, or broke off", None),
+            Err(_) => {
+                return refuse(
+                    RefusalKind::Invalid,
+                    &format!("the body is larger than {largest} bytes, or broke off"),
+                    None,
+                );
+            }
         };
         if let ["api", "kps", path @ ..] = segments.as_slice() {
             let opened = self.node.generation.load().stores.clone();

@@ -89,6 +89,19 @@ async fn the_token_opens_the_rest() {
     assert!(client(&node).store_purge().await.unwrap()[0].failed.is_none());
 }
 
+/// What is refused anyway is not waited for.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_by_its_length() {
+    let node = TestNode::start(&[SAY]).await;
+    let token = std::fs::read_to_string(node.folder.path().join("var/admin.token")).unwrap();
+    let head = format!(
+        "POST /clients HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\ncontent-length: 65537\r\n",
+        token.trim()
+    );
+    let answer = raw(&node, &head).await;
+    assert!(status(&answer) == "400" && answer.contains("larger than 65536 bytes\""), "{answer}");
+}
+
 #[tokio::test]
 async fn clients_are_registered_through_a_node() {
     let node = TestNode::start(&[SAY]).await;

@@ -54,7 +54,7 @@ pub(crate) fn common_files(files: &Files) -> String {
             }
         }
     }
-    key_hash(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    store::hex(&key_hash(&text)[..8])
 }
 
 /// What `cluster status` says.
@@ -183,7 +183,7 @@ fn named(names: &[&str]) -> String {
 pub(crate) async fn verify(stores: &Opened, expected: u32, environment: &Environment) -> ClusterVerdict {
     let mut random = [0; 16];
     environment.random.fill(&mut random);
-    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = store::hex(random);
     let now = || environment.clock.unix_millis() / 1_000;
     let mut problems = Vec::new();
     let mut asked = Vec::new();

@@ -97,7 +97,7 @@ async fn run(
 fn named(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
         Ok(text) if text.chars().all(|c| !c.is_control()) => text.to_owned(),
-        _ => key.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => store::hex(key),
     }
 }
 

@@ -1,13 +1,12 @@
 //! Records as JSON text.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::hex;
+use crate::seldom::Seldom;
 use crate::source::{Row, StoreError, Table};
 
 /// How often a compare and swap is tried before the row counts as too busy.
@@ -25,11 +24,9 @@ pub(crate) fn decode<T: DeserializeOwned>(table: &Table, row: &Row) -> Result<T,
 
 /// Logs which record it is, at most once in 10 s: who asked hears no more than 500. The key may be personal: its hash finds the row.
 fn tell(table: &Table, row: &Row) {
-    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if told.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
-        *told = Some(Instant::now());
-        let key: String = Sha256::digest(&row.key).iter().map(|byte| format!("{byte:02x}")).collect();
+    static TOLD: Seldom = Seldom::new();
+    if TOLD.is_due(Instant::now()) {
+        let key = hex(Sha256::digest(&row.key));
         tracing::warn!(
             table = table.name,
             key_sha256 = key,

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::alarm::Alarm;
 use crate::breaker::{Breaker, LIMIT};
 use crate::foreign::{ForeignTables, Query};
+use crate::seldom::Seldom;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::watch::Watcher;
 
@@ -113,9 +114,8 @@ struct State {
     /// Why it is not prepared.
     why: Mutex<String>,
     counters: Counters,
-    start: Instant,
-    /// From when on a refusal may be logged, in seconds since `start`.
-    tell_at: AtomicU64,
+    /// Refusals that are logged.
+    told: Seldom,
 }
 
 /// One of the verbs that wait; its caller may go away.
@@ -146,8 +146,7 @@ impl Guarded {
             waiting: AtomicUsize::new(0),
             why: Mutex::new("nothing has opened it yet".into()),
             counters: Counters::default(),
-            start: Instant::now(),
-            tell_at: AtomicU64::new(0),
+            told: Seldom::new(),
         };
         Guarded { state: Arc::new(state), policy: FailurePolicy::default() }
     }
@@ -233,9 +232,7 @@ impl Guarded {
     /// Logs what the source refused, at most once in 10 s: who asked hears no more than 503 or 500.
     fn tell(&self, now: Instant, error: &StoreError) {
         let state = &*self.state;
-        let now = now.saturating_duration_since(state.start).as_secs();
-        let due = state.tell_at.load(Relaxed);
-        if now >= due && state.tell_at.compare_exchange(due, now.saturating_add(10), Relaxed, Relaxed).is_ok() {
+        if state.told.is_due(now) {
             tracing::warn!(source = state.name, "the data source refused what was asked: {error}");
         }
     }

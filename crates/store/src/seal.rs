@@ -22,6 +22,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::hex;
 use crate::source::StoreError;
 
 /// What every sealed text begins with: the form, and its version.
@@ -66,7 +67,7 @@ impl Key {
     /// What tells it from others and reveals nothing of it: 64 bits of a hash of 256 random ones.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new().chain_update(b"portcullis sealing key\0").chain_update(*self.bytes).finalize();
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest[..8])
     }
 
     fn cipher(&self) -> Aes256Gcm {
@@ -253,7 +254,7 @@ fn open_to_others(mode: u32) -> bool {
 /// Makes the file; of two that do so at once, both end up with the same key.
 fn make_own(file: &Path) -> io::Result<Zeroizing<String>> {
     let bytes = random().map_err(|why| io::Error::other(why.to_string()))?;
-    let text: Zeroizing<String> = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+    let text: Zeroizing<String> = Zeroizing::new(hex(bytes));
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }

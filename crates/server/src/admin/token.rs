@@ -40,7 +40,7 @@ pub(crate) fn read_or_make(dir: &Path, random: &dyn Random) -> io::Result<String
     }
     let mut bytes = [0; 32];
     random.fill(&mut bytes);
-    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = store::hex(bytes);
     let file = path(dir);
     fs::create_dir_all(file.parent().unwrap_or(dir))?;
     // Written elsewhere and then given its name: nobody ever reads half of it, and only one name is ever given.

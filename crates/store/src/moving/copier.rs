@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
 use super::sides::{Both, New, Old, Sides, same};
+use crate::hex;
 use crate::source::{DataSource, Row, StoreError, Table};
 
 /// Rows of a page.
@@ -342,7 +343,7 @@ impl Summing {
 
     fn end(self) -> Sum {
         let digest = self.digest.finalize();
-        Sum { rows: self.rows, digest: digest.iter().map(|byte| format!("{byte:02x}")).collect() }
+        Sum { rows: self.rows, digest: hex(digest) }
     }
 }
 

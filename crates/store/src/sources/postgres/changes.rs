@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_notice_names_a_row_or_may_mean_any() {
         let hash = crate::watch::key_hash(b"k");
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = crate::hex(hash);
         assert_eq!(change(&format!("access_token:{hex}")), Some(Change::Row("access_token", hash)));
         for any in ["access_token:*", "access_token:", &format!("access_token:{}", "x".repeat(64))] {
             assert_eq!(change(any), Some(Change::Any), "{any}");

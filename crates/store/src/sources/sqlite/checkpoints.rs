@@ -15,15 +15,15 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::file::Place;
+use crate::seldom::Seldom;
 use crate::source::StoreError;
 
 /// Pages of the log from which on they are brought into the file: 16 MiB. A page that is written often is brought over once.
 const LONG: i32 = 4_096;
 /// How long after one the next may be: a reader that lasts may keep the log from being begun anew.
 const REST: Duration = Duration::from_millis(250);
-/// From how many pages on that are kept so it is told, 64 MiB, and how often.
+/// From how many pages on that are kept so it is told: 64 MiB.
 const TOLD: i64 = 16_384;
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What the thread does.
 const RESTS: u8 = 0;
@@ -53,11 +53,10 @@ impl Checkpoints {
         let (ask, asked) = sync_channel(1);
         let (done, source) = (state.clone(), place.name().to_owned());
         let work = move || {
-            let mut tell_at = Instant::now();
+            let told = Seldom::new();
             for () in asked {
                 let left = checkpoint(&connection);
-                if !matches!(left, Ok(left) if left < TOLD) && Instant::now() >= tell_at {
-                    tell_at = Instant::now() + TELL_EVERY;
+                if !matches!(left, Ok(left) if left < TOLD) && told.is_due(Instant::now()) {
                     match left {
                         Ok(left) => tracing::warn!(
                             source,

@@ -1,17 +1,14 @@
 //! What the log is told of commits that fail: a full disk fails hundreds a second.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-/// How often they are told of at most.
-const EVERY: Duration = Duration::from_secs(10);
+use crate::seldom::Seldom;
 
-/// Those that the log was not told of yet, and when it was told last.
+/// Those that the log was not told of yet.
 #[derive(Default)]
 pub(super) struct Failures {
     untold: Untold,
-    told_at: Option<Instant>,
+    told: Seldom,
 }
 
 /// Failed commits, and the operations in them.
@@ -31,12 +28,8 @@ impl Failures {
 
     /// What the log is to be told of now, if there is something and it is time.
     pub(super) fn due(&mut self, now: Instant) -> Option<Untold> {
-        let told_lately = self.told_at.is_some_and(|at| now.saturating_duration_since(at) < EVERY);
-        if told_lately || self.untold.commits == 0 {
-            return None;
-        }
-        self.told_at = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        let tell = self.has_untold() && self.told.is_due(now);
+        tell.then(|| std::mem::take(&mut self.untold))
     }
 
     /// Whether there are some that the log was not told of.
@@ -47,6 +40,8 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

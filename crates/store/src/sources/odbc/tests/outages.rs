@@ -21,7 +21,9 @@ async fn relayed(string: &str) -> (Relay, String) {
 async fn behind_a_relay() -> (Scratch, Relay, Odbc) {
     let scratch = Scratch::new(Name::Postgres);
     let (relay, string) = relayed(&scratch.string).await;
-    let source = Odbc::new("test", &settings(&string, Name::Postgres), Name::Postgres.dialect());
+    // The one that has answered is the one that is asked next.
+    let settings = Settings { max_connections: 1, ..settings(&string, Name::Postgres) };
+    let source = Odbc::new("test", &settings, Name::Postgres.dialect());
     source.prepare().await.unwrap();
     assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
     assert!(source.get(&ACCESS_TOKEN, b"k").await.unwrap().is_some());

@@ -127,20 +127,26 @@ async fn a_pooler_is_noticed_and_a_server_is_not_taken_for_one() {
 }
 
 /// What happens without the notice: the pooler tells, and the message says what to change.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn names_through_a_pooler_are_an_error_with_its_remedy() {
     let scratch = Scratch::new().await;
     let named = Settings { prepared_statements: Some(true), ..settings(&scratch.pooled()) };
-    let source = Arc::new(Postgres::new("test", &named));
+    let source = Postgres::new("test", &named);
     source.prepare().await.unwrap();
-    let reads = (0..200).map(|_| {
-        let source = source.clone();
-        tokio::spawn(async move { source.get(&crate::tables::CLIENT, b"k").await })
-    });
     let mut errors = Vec::new();
-    for read in reads.collect::<Vec<_>>() {
-        errors.extend(read.await.unwrap().err());
-    }
+    let mut read = async || {
+        for _ in 0..named.max_connections {
+            errors.extend(source.get(&crate::tables::CLIENT, b"k").await.err());
+        }
+    };
+    // The pooler has two connections to the server: one transaction holds the first while the statements get their names on the second,
+    // and another one the second when they are asked for.
+    let (first, second) = (connect(&scratch.pooled()).await, connect(&scratch.pooled()).await);
+    first.batch_execute("BEGIN").await.unwrap();
+    read().await;
+    second.batch_execute("BEGIN").await.unwrap();
+    first.batch_execute("COMMIT").await.unwrap();
+    read().await;
     assert!(errors.iter().any(|error| error.to_string().contains("prepared_statements = true")), "{errors:?}");
 }
 

@@ -25,7 +25,7 @@ impl Remains {
     }
 
     /// Whether a store that moves still needs both sources: something counts in the old one, or the new one has a copy of what is gone,
-    /// which would count for nodes that know the new one alone.
+    /// which would count for nodes that know the new one alone, or what an earlier move out of it left, which would count in the next.
     pub async fn of_move(
         old: Arc<dyn DataSource>,
         new: Arc<dyn DataSource>,
@@ -41,9 +41,12 @@ impl Remains {
         while let Some((table, page)) = copies.next_rows().await? {
             for row in page {
                 let key = row.key.clone();
-                if let New::Copy(_, of) = New::of(table, row)?
-                    && sides.is_dead(table, &key, of).await?
-                {
+                let dead = match New::of(table, row)? {
+                    New::Copy(_, of) => sides.is_dead(table, &key, of).await?,
+                    New::Left(_) => true,
+                    New::Own(_) | New::Nothing(_) => false,
+                };
+                if dead {
                     return Ok(true);
                 }
             }

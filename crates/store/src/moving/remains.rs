@@ -54,6 +54,28 @@ impl Remains {
         Ok(false)
     }
 
+    /// Whether the new source has copies that do not count, since the old one has not handed them over: in a move the other way they
+    /// would.
+    pub async fn any_uncounted(
+        old: Arc<dyn DataSource>,
+        new: Arc<dyn DataSource>,
+        tables: &[&'static Table],
+    ) -> Result<bool, StoreError> {
+        let mut copies = Remains::new(new.clone(), tables.to_vec());
+        let sides = Sides::new(old, new);
+        while let Some((table, page)) = copies.next_rows().await? {
+            for row in page {
+                let key = row.key.clone();
+                if let New::Copy(_, of) = New::of(table, row)?
+                    && !matches!(sides.old_row(table, &key).await?, Old::Moved(handed_over) if handed_over == of)
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// How many there are on the next page; none at the end.
     pub async fn next_page(&mut self) -> Result<Option<u64>, StoreError> {
         let Some((table, page)) = self.next_rows().await? else { return Ok(None) };

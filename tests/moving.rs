@@ -247,6 +247,30 @@ fn one_node_moves_its_tokens_and_its_clients() {
     node.token(&again);
 }
 
+/// A move that is turned round in the middle lets copies count as they were made; it is said, and put right by ending it.
+#[test]
+fn a_move_is_ended_before_it_is_turned_round() {
+    let (shared, database) = (tempfile::tempdir().unwrap(), Postgres::create());
+    let folder = folder(&shared.path().join("own.db"), &database, "node");
+    let node = Node::start(&folder);
+    let client = folder.client("partner", "a", &[]);
+    let dead = node.token(&client);
+    let copy = || folder.run(["store", "copy", "--from", "local", "--to", "oauth-db", "access-token"]).code(0);
+    const BACK: &str = "[store.access-token]\nsource = \"oauth-db\"\nnext = \"local\"\n";
+    step(&folder, &node, NEXT);
+    copy();
+    node.post("/api/oauth/revoke").basic("partner", &client.secret).form(&[("token", &dead)]).send().status(200);
+    step(&folder, &node, PREVIOUS);
+    let said = step(&folder, &node, BACK);
+    assert!(said.contains("P0403") && said.contains("is turned round"), "{said}");
+    let said = step(&folder, &node, PREVIOUS);
+    assert!(!said.contains("P0403"), "{said}");
+    copy();
+    let said = step(&folder, &node, BACK);
+    assert!(!said.contains("P0403"), "{said}");
+    node.tokeninfo(&dead).status(400);
+}
+
 /// A request whose body comes slowly began many steps before it ends: it asks the stores that serve by then.
 #[test]
 fn a_slow_request_ends_where_the_store_is_by_then() {

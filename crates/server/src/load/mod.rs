@@ -30,7 +30,7 @@ use store::mapping::{Mapping, Opened};
 
 pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
-pub(crate) use self::changes::{changes, found_there, left_behind, left_early};
+pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};

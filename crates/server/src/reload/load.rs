@@ -16,7 +16,7 @@ use crate::admin::api::{ReloadOutcome, Reloaded};
 use crate::listen::Plan;
 use crate::load::{
     Before, Draft, Fingerprint, Gate, Generation, Reading, TakenUp, changes, found_there, left_behind, left_early,
-    open, run_tests,
+    open, run_tests, turned_early,
 };
 use crate::node::{Node, RefusedLoad};
 use crate::tasks;
@@ -196,6 +196,7 @@ impl Loads {
         draft.reading.diagnostics.extend(found_there(draft.stores.begun(&before.stores), &settings.stores).await);
         let (ended, empty) = (draft.stores.ended(&before.stores), |moving: &_| node.is_emptied(moving));
         draft.reading.diagnostics.extend(left_early(ended, &settings.stores, empty).await);
+        draft.reading.diagnostics.extend(turned_early(draft.stores.turned(&before.stores), &settings.stores).await);
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
         let Some(program) = draft.program.clone() else { return Err(refuse(draft.reading, Diagnostics::new())) };
         // It asks for what is outside again.

@@ -258,6 +258,15 @@ impl Opened {
         previous.moves().filter(ended).collect()
     }
 
+    /// The moves of before that go the other way now.
+    pub fn turned(&self, previous: &Opened) -> Vec<Move> {
+        let back = |was: &Move| {
+            self.moves()
+                .any(|is| is.store == was.store && Arc::ptr_eq(&is.old, &was.new) && Arc::ptr_eq(&is.new, &was.old))
+        };
+        previous.moves().filter(back).collect()
+    }
+
     /// The stores in use that have another source than before, and leave behind what the one before has.
     pub fn moved(&self, previous: &Opened) -> Vec<Moved> {
         let moved = self.stores.iter().filter(|(_, store)| store.kind.table().is_some()).filter_map(|(name, store)| {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
+use super::minted;
 use super::sides::{Both, New, Old, Sides, same};
 use crate::hex;
 use crate::source::{DataSource, Row, StoreError, Table};
@@ -51,7 +52,7 @@ pub struct Sum {
 pub struct Copied {
     /// Rows that were written.
     pub copied: u64,
-    /// Copies that were taken away, since what they were of is gone.
+    /// Copies that were taken away, since what they were of is gone, and marks of an earlier move.
     pub dropped: u64,
     /// Rows of the old source that the new one has as its own.
     pub own: u64,
@@ -150,6 +151,7 @@ impl Copier {
                 (Some(Old::Live(row)), Some(New::Copy(found, of))) if of == row.version && same(&found, &row) => None,
                 (Some(Old::Live(row)), new) => Some((key, Some((row, new.and_then(|new| new.version()))))),
                 (_, Some(New::Copy(..))) => Some((key, None)),
+                (_, Some(New::Left(_))) if !minted(table) => Some((key, None)),
                 _ => None,
             });
             let mut done =
@@ -177,7 +179,7 @@ impl Copier {
         row: Option<(Row, Option<i64>)>,
     ) -> Result<Wrote, StoreError> {
         let Some((row, version)) = row else {
-            return Ok(if self.sides.drop_copy(table, &key).await? { Wrote::Gone } else { Wrote::Nothing });
+            return Ok(if self.sides.drop_dead(table, &key).await? { Wrote::Gone } else { Wrote::Nothing });
         };
         if self.sides.write_copy(table, &row, version).await?.is_some() {
             return Ok(Wrote::Copy);
@@ -205,7 +207,7 @@ impl Copier {
                     // Somebody has changed it since, or after it was copied.
                     match old {
                         Old::Live(_) => drop(self.sides.copy(table, &key).await?),
-                        _ => drop(self.sides.drop_copy(table, &key).await?),
+                        _ => drop(self.sides.drop_dead(table, &key).await?),
                     }
                     new = self.sides.new_row(table, &key).await?;
                     old = self.sides.old_row(table, &key).await?;

@@ -146,7 +146,7 @@ impl Moving {
                 // A copy of it does not count any more; without this one it would for a node that knows the new source alone. That
                 // it is gone is decided: where this fails, `store copy` does it.
                 if done && self.phase == Phase::Previous {
-                    let _ = self.sides.drop_copy(table, &row.key).await;
+                    let _ = self.sides.drop_dead(table, &row.key).await;
                 }
                 Ok(done)
             }

@@ -25,7 +25,7 @@ impl Remains {
     }
 
     /// Whether a store that moves still needs both sources: something counts in the old one, or the new one has a copy of what is gone,
-    /// which would count for nodes that know the new one alone.
+    /// which would count for nodes that know the new one alone, or what an earlier move out of it left, which would count in the next.
     pub async fn of_move(
         old: Arc<dyn DataSource>,
         new: Arc<dyn DataSource>,
@@ -41,8 +41,33 @@ impl Remains {
         while let Some((table, page)) = copies.next_rows().await? {
             for row in page {
                 let key = row.key.clone();
+                let dead = match New::of(table, row)? {
+                    New::Copy(_, of) => sides.is_dead(table, &key, of).await?,
+                    New::Left(_) => true,
+                    New::Own(_) | New::Nothing(_) => false,
+                };
+                if dead {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the new source has copies that do not count, since the old one has not handed them over: in a move the other way they
+    /// would.
+    pub async fn any_uncounted(
+        old: Arc<dyn DataSource>,
+        new: Arc<dyn DataSource>,
+        tables: &[&'static Table],
+    ) -> Result<bool, StoreError> {
+        let mut copies = Remains::new(new.clone(), tables.to_vec());
+        let sides = Sides::new(old, new);
+        while let Some((table, page)) = copies.next_rows().await? {
+            for row in page {
+                let key = row.key.clone();
                 if let New::Copy(_, of) = New::of(table, row)?
-                    && sides.is_dead(table, &key, of).await?
+                    && !matches!(sides.old_row(table, &key).await?, Old::Moved(handed_over) if handed_over == of)
                 {
                     return Ok(true);
                 }

@@ -33,6 +33,8 @@ impl Old {
 pub(super) enum New {
     /// No row; where one says so, its version.
     Nothing(Option<i64>),
+    /// As nothing: a row that says `Moved`, which an earlier move out of this source left.
+    Left(Row),
     /// A copy of the old source's row of this version.
     Copy(Row, i64),
     /// A row of its own.
@@ -44,8 +46,8 @@ impl New {
         Ok(match read(table, row)? {
             (row, None) => New::Own(row),
             (row, Some(Mark::Copy(of))) => New::Copy(row, of),
-            // `Moved` is of an earlier move, out of this source.
-            (row, Some(Mark::Gone | Mark::Moved(_))) => New::Nothing(Some(row.version)),
+            (row, Some(Mark::Gone)) => New::Nothing(Some(row.version)),
+            (row, Some(Mark::Moved(_))) => New::Left(row),
         })
     }
 
@@ -54,7 +56,7 @@ impl New {
         match self {
             New::Own(row) => Some(row),
             New::Copy(row, of) if Some(of) == handed_over => Some(row),
-            New::Copy(..) | New::Nothing(_) => None,
+            New::Copy(..) | New::Nothing(_) | New::Left(_) => None,
         }
     }
 
@@ -62,7 +64,7 @@ impl New {
     pub(super) fn version(&self) -> Option<i64> {
         match self {
             New::Nothing(version) => *version,
-            New::Copy(row, _) | New::Own(row) => Some(row.version),
+            New::Copy(row, _) | New::Own(row) | New::Left(row) => Some(row.version),
         }
     }
 }
@@ -145,7 +147,7 @@ impl Sides {
             match there {
                 New::Own(_) => return Ok(None),
                 New::Copy(found, of) if of == row.version && same(&found, &row) => return Ok(Some((found, row))),
-                New::Copy(..) | New::Nothing(_) => {}
+                New::Copy(..) | New::Nothing(_) | New::Left(_) => {}
             }
             if let Some(copied) = self.write_copy(table, &row, version).await? {
                 return Ok(Some((copied, row)));
@@ -216,11 +218,15 @@ impl Sides {
         Err(too_busy(table))
     }
 
-    /// Lets a copy be gone that does not count, since the old source has nothing.
-    pub(super) async fn drop_copy(&self, table: &'static Table, key: &[u8]) -> Result<bool, StoreError> {
-        let New::Copy(row, of) = self.new_row(table, key).await? else { return Ok(false) };
-        Ok(self.is_dead(table, key, of).await?
-            && self.new.replace(table, instead(table, &row, Mark::Gone), row.version).await?)
+    /// Lets be gone what does not count in the new source, since the old one has nothing: a copy, or a row that an earlier move left.
+    /// That one says `Moved`, and would say so in the next move out of this source as well, of another one that then decides.
+    pub(super) async fn drop_dead(&self, table: &'static Table, key: &[u8]) -> Result<bool, StoreError> {
+        let (row, dead) = match self.new_row(table, key).await? {
+            New::Copy(row, of) => (row, self.is_dead(table, key, of).await?),
+            New::Left(row) => (row, !matches!(self.old_row(table, key).await?, Old::Live(_))),
+            New::Own(_) | New::Nothing(_) => return Ok(false),
+        };
+        Ok(dead && self.new.replace(table, instead(table, &row, Mark::Gone), row.version).await?)
     }
 
     /// Whether a copy of this version is of a row that is gone, or is another one by now.
@@ -232,8 +238,8 @@ impl Sides {
         })
     }
 
-    /// Hands a key over for good: what counts of it stands in the new source alone, as a row like others, and a copy that does not
-    /// count is gone.
+    /// Hands a key over for good: what counts of it stands in the new source alone, as a row like others, and what does not count there
+    /// is gone.
     pub(super) async fn settle(&self, table: &'static Table, key: &[u8]) -> Result<(), StoreError> {
         for _ in 0..SWAPS {
             if let Some((copied, row)) = self.copy(table, key).await? {
@@ -252,7 +258,7 @@ impl Sides {
                     let version = row.version;
                     self.new.replace(table, row, version).await?
                 }
-                (New::Copy(row, _), Old::Moved(_) | Old::Nothing(_)) => {
+                (New::Copy(row, _) | New::Left(row), Old::Moved(_) | Old::Nothing(_)) => {
                     self.new.replace(table, instead(table, &row, Mark::Gone), row.version).await?
                 }
                 (New::Own(_) | New::Nothing(_), Old::Moved(_) | Old::Nothing(_)) => true,
@@ -294,7 +300,8 @@ impl Sides {
                     };
                     rows.extend(counts.filter(|(_, row)| query.is(row)));
                 }
-                (Some(Old::Moved(_) | Old::Nothing(_)) | None, None) | (None, Some(New::Nothing(_))) => {}
+                (Some(Old::Moved(_) | Old::Nothing(_)) | None, None) | (None, Some(New::Nothing(_) | New::Left(_))) => {
+                }
             }
         }
         Ok(Page { rows, last: end.is_none(), end })

@@ -219,7 +219,11 @@ fn fits(left: &mut Vec<&Event>, now: Option<String>) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Start {
     Nowhere,
+    /// Nowhere, and an earlier move out of the new source left its mark there.
+    Left,
     Old,
+    /// In the old source, with such a mark in the new one.
+    OldLeft,
     /// In the old source, with a copy in the new one.
     Copied,
     /// In the old source, with a copy of what it was before.
@@ -236,22 +240,27 @@ enum Start {
     Taken,
 }
 
-const NOT_MOVED: [Start; 6] = [Start::Nowhere, Start::Old, Start::Copied, Start::Stale, Start::Dead, Start::Gone];
+const NOT_MOVED: [Start; 8] =
+    [Start::Nowhere, Start::Left, Start::Old, Start::OldLeft, Start::Copied, Start::Stale, Start::Dead, Start::Gone];
 const MOVED: [Start; 3] = [Start::Moved, Start::Settled, Start::Taken];
 
 impl Start {
     /// Makes it, and says what stands there.
     async fn make(self, pair: &Pair) -> Option<&'static str> {
-        if self == Start::Nowhere {
+        if matches!(self, Start::Left | Start::OldLeft) {
+            let left = instead(&CLIENT, &row("k", ""), Mark::Moved(1));
+            assert!(pair.new.insert(&CLIENT, left).await.unwrap());
+        }
+        if matches!(self, Start::Nowhere | Start::Left) {
             return None;
         }
         pair.before.insert(&CLIENT, row("k", "\"first\"")).await.unwrap();
-        let copied = !matches!(self, Start::Old | Start::Gone);
+        let copied = !matches!(self, Start::Old | Start::OldLeft | Start::Gone);
         if copied {
             pair.next.sides.copy(&CLIENT, KEY).await.unwrap().unwrap();
         }
         match self {
-            Start::Nowhere | Start::Old | Start::Copied => {}
+            Start::Nowhere | Start::Left | Start::Old | Start::OldLeft | Start::Copied => {}
             Start::Stale => {
                 pair.change(&pair.before, "k", "\"start\"").await;
                 return Some("\"start\"");

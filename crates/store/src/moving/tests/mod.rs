@@ -116,6 +116,35 @@ async fn a_copy_counts_only_once_the_old_source_says_so() {
     assert_eq!(pair.new.get(&CLIENT, b"b").await.unwrap().unwrap().record, "2");
 }
 
+/// From one source to another and back, and then to a third one, where a move that was given up left a copy: what was deleted in the
+/// second one stays deleted, and is made again where all nodes look.
+#[tokio::test]
+async fn what_an_earlier_move_left_says_nothing_in_the_next() {
+    let [first, second, third] = [(); 3].map(|()| Arc::new(Memory::new()));
+    let on_first = Alone::new(first.clone());
+    assert!(on_first.insert(&CLIENT, row("a", "1")).await.unwrap());
+    let copy = async |old: &Arc<Memory>, new: &Arc<Memory>, hand_over| {
+        let copier = Copier::new(old.clone(), new.clone(), hand_over, true);
+        assert!(copier.run(&CLIENT, &mut |_, _| {}).await.unwrap().ok());
+        Remains::of_move(old.clone(), new.clone(), &[&CLIENT]).await.unwrap()
+    };
+    assert!(copy(&first, &third, false).await, "begun, and given up in `next`");
+    assert!(!copy(&first, &second, true).await);
+    assert!(Alone::new(second.clone()).take(&CLIENT, b"a").await.unwrap().is_some());
+    let back = Remains::of_move(second.clone(), first.clone(), &[&CLIENT]).await.unwrap();
+    assert!(back, "the first one still says that another source decides");
+    assert!(!copy(&second, &first, true).await);
+    let [next, previous] = [Phase::Next, Phase::Previous].map(|phase| Moving::new(first.clone(), third.clone(), phase));
+    for source in [&on_first as &dyn DataSource, &next, &previous] {
+        assert_eq!(source.get(&CLIENT, b"a").await.unwrap(), None);
+        assert_eq!(keys(source, &CLIENT, 9).await, "");
+    }
+    assert!(next.insert(&CLIENT, row("a", "2")).await.unwrap());
+    assert!(!on_first.insert(&CLIENT, row("a", "3")).await.unwrap(), "`next` makes rows where nodes before look");
+    assert!(!copy(&first, &third, true).await);
+    assert_eq!(Alone::new(third).get(&CLIENT, b"a").await.unwrap().unwrap().record, "2");
+}
+
 /// Deleted and made again under the same version, while somebody copied: the version alone would say that the copy is good.
 #[tokio::test]
 async fn a_copy_of_another_row_of_the_same_version_is_not_taken_for_it() {

@@ -241,6 +241,24 @@ fn a_file_that_is_not_ours() {
     assert_eq!(folder.read("var/portcullis.db"), before);
 }
 
+/// At night, while one database is down: what does not need it is done, and what needs it says how far it came.
+#[test]
+fn a_source_that_is_down_keeps_no_command_from_the_others() {
+    let folder = Folder::shipped();
+    let stores = "default = \"local\"\n[source.local]\ntype = \"sqlite\"\npath = \"var/portcullis.db\"\n\
+                  [source.partner-db]\ntype = \"postgres\"\nurl = { file = \"url\" }\n\
+                  [store.partner-tokens]\nkind = \"access-token\"\nsource = \"partner-db\"\n";
+    folder.write("stores/stores.toml", stores);
+    folder.write("url", "postgres://app@127.0.0.1:1/x");
+    let added = folder.run(["client", "add", "--id", "app", "--grant", "client_credentials", "--json"]).code(0);
+    assert_eq!(added.json()["client_id"], "app");
+    added.says("warning[P0404]").says("data source `partner-db` cannot be opened");
+    let refused = folder.run(["token", "revoke", "--client", "app"]).code(1);
+    refused.says("`partner-db`").says("in the other stores of access tokens they are revoked");
+    folder.write("stores/stores.toml", &stores.replace("var/portcullis.db", "url/x.db"));
+    folder.run(["client", "list"]).code(1).says("error[P0404]");
+}
+
 /// A second store of tokens: what is revoked is revoked there too, and a copy does not mix the two.
 #[test]
 fn tokens_of_every_store_are_revoked() {

@@ -166,7 +166,10 @@ fn on_records(global: &Global, output: Output, work: impl AsyncFnOnce(&Records) 
         match node(global)? {
             Some(node) => work(&Records::Node(node)).await,
             None => match server::open_stores(&global.options()).await {
-                Ok(stores) => work(&Records::Stores(stores)).await,
+                Ok((stores, down)) => {
+                    output.diagnostics_aside(&down);
+                    work(&Records::Stores(stores)).await
+                }
                 Err(diagnostics) => Ok(output.refused(&diagnostics)),
             },
         }

@@ -8,7 +8,7 @@ use crate::admin::api::{PurgedSource, SourceCheck};
 use crate::admin::{check_sources, purge_sources};
 use crate::audit::Audit;
 use crate::cluster::{self, ClusterStatus, ClusterVerdict};
-use crate::load::{Before, Draft, Gate, Reading, run_tests};
+use crate::load::{Before, Draft, Gate, Reading, run_tests, source_down};
 use crate::options::Options;
 use crate::records::Stores;
 use crate::settings::{self, LogSettings};
@@ -34,25 +34,23 @@ pub async fn check(options: &Options) -> Diagnostics {
 }
 
 /// Opens the mapped stores of clients and tokens, for the commands that work on records: the same stores that a running node
-/// uses, whether or not one runs. The sources behind them are connected and migrated.
-pub async fn open_stores(options: &Options) -> Result<Stores, Diagnostics> {
+/// uses, whether or not one runs. The sources behind them are connected and migrated. Those that are down are warnings, since a
+/// command may need the others alone; errors where all are.
+pub async fn open_stores(options: &Options) -> Result<(Stores, Diagnostics), Diagnostics> {
     let (reading, opened) = mapped(options).await?;
     let failed = opened.prepare().await;
-    let mut problems = Diagnostics::new();
+    let all = failed.len() == opened.sources_in_use().count();
+    let mut down = Diagnostics::new();
     for (name, why) in failed {
-        let problem = Problem::error(codes::SOURCE_DOWN, format!("data source `{name}` cannot be opened: {why}"));
-        let problem = problem.with_help("`portcullis store check` tells what is missing; with `--admin ADDR` a running node does it, without this source");
-        problems.push(match reading.settings.stores.source_place(&name) {
-            Some(place) => problem.at(place),
-            None => problem.nowhere(),
-        });
+        down.push(source_down(&reading.settings.stores, &name, &why.to_string(), all));
     }
-    if problems.has_errors() {
-        return Err(problems);
+    if down.has_errors() {
+        return Err(down);
     }
-    Stores::of(&opened, clock::environment(), audit(options)).map_err(|refusal| {
-        Problem::error(codes::STORE, refusal.message).with_help("see stores/stores.toml").nowhere().into()
-    })
+    let stores = Stores::of(&opened, clock::environment(), audit(options)).map_err(|refusal| {
+        Problem::error(codes::STORE, refusal.message).with_help("see stores/stores.toml").nowhere()
+    })?;
+    Ok((stores, down))
 }
 
 /// The audit log of what a command does by itself, with the user who runs it.

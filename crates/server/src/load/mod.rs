@@ -35,6 +35,7 @@ pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
 pub(crate) use self::opening::open;
+pub(crate) use self::opening::source_down;
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
 pub(crate) use self::world::TestWorld;

@@ -6,6 +6,7 @@ use policy::diagnostic::{Problem, codes};
 use policy::{Diagnostic, Diagnostics};
 
 use super::{Draft, Generation};
+use crate::settings::StoreSettings;
 
 /// Opens new and changed sources. Those that fail are errors (P0404), at the source's place; but warnings where `before` has the
 /// same source, which was down already, or where there is no `before`: a node starts though a source is down, and goes on trying.
@@ -17,7 +18,7 @@ pub(crate) async fn open(draft: &Draft, before: Option<&Generation>, limit: Dura
     let mut problems = Diagnostics::new();
     for (name, why) in failed {
         let refuse = before.is_some_and(|before| !same_source(draft, before, &name));
-        problems.push(source_down(draft, &name, &why, refuse));
+        problems.push(source_down(&draft.reading.settings.stores, &name, &why, refuse));
     }
     problems
 }
@@ -35,14 +36,15 @@ fn unopened(draft: &Draft, why: &str) -> Vec<(String, String)> {
     closed.map(|source| (source.name().to_owned(), why.to_owned())).collect()
 }
 
-fn source_down(draft: &Draft, name: &str, why: &str, refuse: bool) -> Diagnostic {
+/// P0404: an error where it refuses what was asked for, else a warning.
+pub(crate) fn source_down(settings: &StoreSettings, name: &str, why: &str, refuse: bool) -> Diagnostic {
     let message = format!("data source `{name}` cannot be opened: {why}");
     let problem = match refuse {
         true => Problem::error(codes::SOURCE_DOWN, message),
         false => Problem::warning(codes::SOURCE_DOWN, message),
     };
     let problem = problem.with_help("`portcullis store check` tells what is missing");
-    match draft.reading.settings.stores.source_place(name) {
+    match settings.source_place(name) {
         Some(place) => problem.at(place),
         None => problem.nowhere(),
     }

@@ -106,6 +106,9 @@ impl Clients {
             return Ok(Known { client: None, read_at });
         };
         let client: Arc<Client> = Arc::new(decode(&CLIENT, &row)?);
+        if client.client_id != *id {
+            return Err(another(id));
+        }
         self.verifier.saw(&client);
         let _one_step = self.remembering.lock().unwrap_or_else(PoisonError::into_inner);
         if self.writes.load(Ordering::Acquire) == writes {
@@ -247,6 +250,14 @@ impl Clients {
         let key = client.client_id.as_str().as_bytes().to_vec();
         Ok(Row { key, version: 1, expires_at: None, indexes: Vec::new(), record: encode(&CLIENT, client)? })
     }
+}
+
+/// Its tokens would be the other one's.
+fn another(id: &ClientId) -> StoreError {
+    let id = id.as_str();
+    StoreError::Broken(format!(
+        "the record of client `{id}` says that it is another one: it was copied from there by hand perhaps"
+    ))
 }
 
 #[cfg(test)]

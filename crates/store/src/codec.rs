@@ -26,14 +26,18 @@ pub(crate) fn decode<T: DeserializeOwned>(table: &Table, row: &Row) -> Result<T,
 fn tell(table: &Table, row: &Row) {
     static TOLD: Seldom = Seldom::new();
     if TOLD.is_due(Instant::now()) {
-        let key = hex(Sha256::digest(&row.key));
         tracing::warn!(
             table = table.name,
-            key_sha256 = key,
+            key_sha256 = name(row),
             version = row.version,
             "a record cannot be read: it was damaged, or written by something else; what needs it is refused"
         );
     }
+}
+
+/// What a row is called for people: its key may be personal, and the hash finds it.
+pub(crate) fn name(row: &Row) -> String {
+    hex(Sha256::digest(&row.key))
 }
 
 /// The text of a record.

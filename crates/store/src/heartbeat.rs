@@ -85,7 +85,8 @@ impl Pulse {
     pub async fn beat(&mut self, heartbeat: &Heartbeat) -> Result<Vec<Heartbeat>, StoreError> {
         let key = heartbeat.node.as_bytes();
         let found = self.source.get(&NODE, key).await?;
-        let before = found.as_ref().map(|row| decode::<Heartbeat>(&NODE, row)).transpose()?;
+        // One that cannot be read is written anew.
+        let before = found.as_ref().and_then(|row| decode::<Heartbeat>(&NODE, row).ok());
         let other = before.as_ref().is_some_and(|before| before.instance != heartbeat.instance);
         // Before the first one it may be that of the process before this.
         let rival = other && self.wrote;
@@ -107,15 +108,16 @@ impl Pulse {
     }
 }
 
-/// The heartbeats in a source, those of nodes that are gone included.
+/// The heartbeats in a source, those of nodes that are gone included. One that cannot be read is as good as none, and told in the log:
+/// its node writes it anew, or is gone.
 pub async fn nodes(source: &dyn DataSource) -> Result<Vec<Heartbeat>, StoreError> {
-    source.list(&NODE, None, MOST).await?.iter().map(|row| decode(&NODE, row)).collect()
+    Ok(source.list(&NODE, None, MOST).await?.iter().filter_map(|row| decode(&NODE, row).ok()).collect())
 }
 
 /// Takes the heartbeat of a node that ends, where it is its own.
 pub async fn farewell(source: &dyn DataSource, node: &str, instance: &str) -> Result<(), StoreError> {
     let Some(row) = source.get(&NODE, node.as_bytes()).await? else { return Ok(()) };
-    if decode::<Heartbeat>(&NODE, &row)?.instance == instance {
+    if decode::<Heartbeat>(&NODE, &row).is_ok_and(|heartbeat| heartbeat.instance == instance) {
         source.take(&NODE, node.as_bytes()).await?;
     }
     Ok(())
@@ -226,5 +228,21 @@ mod tests {
         withdraw(&*source, "x").await.unwrap();
         assert_eq!(answers(NOW + 2).await, ["y"]);
         assert_eq!(answers(NOW + 60).await, [""; 0]);
+    }
+
+    /// A node writes its own anew; that of another one keeps nobody from seeing the rest.
+    #[tokio::test]
+    async fn damaged_ones_are_passed_over() {
+        let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+        for key in ["a", "b"] {
+            let damaged =
+                Row { key: key.into(), version: 1, expires_at: None, indexes: Vec::new(), record: "damaged".into() };
+            assert!(source.insert(&NODE, damaged).await.unwrap());
+        }
+        assert_eq!(nodes(&*source).await.unwrap(), []);
+        farewell(&*source, "a", "1").await.unwrap();
+        let mut a = Pulse::new(source.clone());
+        assert_eq!(a.beat(&heartbeat("a", "1", NOW)).await.unwrap(), [heartbeat("a", "1", NOW)]);
+        assert_eq!(a.beat(&heartbeat("a", "1", NOW + 2)).await.unwrap(), [heartbeat("a", "1", NOW + 2)]);
     }
 }

@@ -152,10 +152,14 @@ impl Purger {
         let taken = match &found {
             None => self.source.insert(&LEASE, ours).await?,
             Some(row) => {
-                let holder: Lease = decode(&LEASE, row)?;
                 // One that ends later than any does was taken by a clock that is wrong.
                 let held = seconds(now + 1)..=seconds(now + 2 * HELD);
-                if holder.node != self.node && row.expires_at.is_some_and(|at| held.contains(&at)) {
+                let is_held = row.expires_at.is_some_and(|at| held.contains(&at));
+                // One that cannot be read is nobody's: else nothing would ever be purged again.
+                if let Ok(holder) = decode::<Lease>(&LEASE, row)
+                    && holder.node != self.node
+                    && is_held
+                {
                     self.held_until = 0;
                     return Ok(Some(holder.node));
                 }
@@ -371,5 +375,22 @@ mod tests {
             tasks.spawn(async move { purger.run_batch(|| NOW * 1000).await.unwrap().left_to.is_none() });
         }
         assert_eq!(tasks.join_all().await.into_iter().filter(|purged| *purged).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_cannot_be_read_is_nobodys() {
+        let source = source(3).await;
+        let lease = Row {
+            key: KEY.to_vec(),
+            version: 1,
+            expires_at: Some(seconds(NOW + 50)),
+            indexes: Vec::new(),
+            record: "damaged".into(),
+        };
+        assert!(source.insert(&LEASE, lease).await.unwrap());
+        let batch = purger(&source, "a").run_batch(|| NOW * 1000).await.unwrap();
+        assert_eq!((batch.left_to, &batch.deleted[..]), (None, &[("access_token", 3)][..]));
+        let other = purger(&source, "b").run_batch(|| NOW * 1000).await.unwrap();
+        assert_eq!(other.left_to.as_deref(), Some("a"));
     }
 }

@@ -371,3 +371,19 @@ async fn reading_again_makes_no_failure_and_no_slow_work_of_its_own() {
     assert!(here.authenticate(&id("app"), &chosen("last"), NOW).await.unwrap().is_none());
     assert_eq!(here.verifier.slow_checks(&id("app")), 10);
 }
+
+/// A row that somebody copied by hand: the secret of the one would get tokens of the other.
+#[tokio::test]
+async fn a_record_of_another_client_is_refused() {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    let row = Clients::row(&client("one", &[])).unwrap();
+    assert!(source.insert(&CLIENT, Row { key: b"two".to_vec(), ..row }).await.unwrap());
+    let clients = Clients::new(source);
+    for found in
+        [clients.get(&id("two")).await.map(drop), clients.authenticate(&id("two"), &chosen("x"), NOW).await.map(drop)]
+    {
+        assert!(matches!(&found, Err(StoreError::Broken(why)) if why.contains("`two`")), "{found:?}");
+    }
+    clients.update(&id("two"), |_| {}).await.unwrap();
+    assert_eq!(clients.get(&id("two")).await.unwrap().unwrap().client_id, id("two"));
+}

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::codec::name;
 use crate::source::{Row, StoreError, Table};
 
 /// The member that holds the mark.
@@ -39,8 +40,10 @@ pub(crate) fn read(table: &Table, row: Row) -> Result<(Row, Option<Mark>), Store
     };
     let Some(mark) = members.remove(MEMBER) else { return Ok((row, None)) };
     let unreadable = |_| {
-        let table = table.name;
-        StoreError::Broken(format!("a row in `{table}` has a mark that this version of portcullis does not know"))
+        let (table, key) = (table.name, name(&row));
+        StoreError::Broken(format!(
+            "a row in `{table}` has a mark that this version of portcullis does not know (SHA-256 of its key: {key})"
+        ))
     };
     let mark: Mark = serde_json::from_str(mark.get()).map_err(unreadable)?;
     let record = match members.remove(RECORD) {
@@ -121,5 +124,12 @@ mod tests {
         }
         let error = read(&ACCESS_TOKEN, row(r#"{"~portcullis":{"locked":1}}"#)).unwrap_err();
         assert!(matches!(error, StoreError::Broken(_)), "{error}");
+    }
+
+    #[test]
+    fn a_mark_that_is_not_known_is_told_with_its_row() {
+        let why = read(&ACCESS_TOKEN, row(r#"{"~portcullis":{"other":1}}"#)).unwrap_err().to_string();
+        // SHA-256 of the byte 1.
+        assert!(why.contains("4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"), "{why}");
     }
 }

@@ -161,14 +161,21 @@ return {deleted, #keys == count and 1 or 0}
 "#;
 
 /// As `REMOVE`. A note without its row: the row went by itself, and counts. A note whose key has a row that it does not tell of is
-/// that of an earlier life: only what the row does not say goes.
+/// that of an earlier life: only what the row does not say goes. Somebody else's key in the place of a row, and a note that none of ours
+/// can be, must not keep all that comes after them from going: such a row is left alone and out of the lists.
 const SWEEP: &str = r#"
 local notes = redis.call('ZRANGEBYSCORE', expiry, '-inf', '(' .. ARGV[2], 'LIMIT', 0, tonumber(ARGV[3]))
 local deleted = 0
 for _, text in ipairs(notes) do
-  local key, values = read_note(text)
-  local row = read(key)
-  if row[1] and row[2] and note(key, row) == text then
+  local readable, key, values = pcall(read_note, text)
+  local row = {}
+  if readable then
+    row = redis.pcall('HMGET', row_key(key), 'version', 'expires_at', 'record', unpack(columns))
+    if row.err and not string.find(row.err, 'WRONGTYPE', 1, true) then return row end
+  end
+  if not readable then
+    redis.call('ZREM', expiry, text)
+  elseif row[1] and row[2] and note(key, row) == text then
     delete(key, row)
     deleted = deleted + 1
   else

@@ -95,3 +95,26 @@ async fn nothing_is_left_behind_a_row() {
         assert_eq!(scratch.keys().await, ["{schema}"]);
     }
 }
+
+/// Somebody else's key where a row was, and a note that is none of ours: else nothing that comes after would ever be swept.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_keeps_nothing_else_from_being_swept() {
+    let scratch = Scratch::new();
+    let source = scratch.opened().await;
+    for (name, at) in [("a", 10), ("b", 20)] {
+        let row = Row { expires_at: Some(at), ..row(name) };
+        assert!(source.insert(&ACCESS_TOKEN, row).await.unwrap());
+    }
+    let theirs = scratch.key("{access_token}:row:a");
+    let _: Value = ask(&scratch.url, &["SET", &theirs, "theirs"]).await;
+    let expiry = scratch.key("{access_token}:expiry");
+    for note in ["rubbish", "99:short", "-"] {
+        let _: i64 = ask(&scratch.url, &["ZADD", &expiry, "1", note]).await;
+    }
+    assert!(source.list(&ACCESS_TOKEN, None, 9).await.is_err(), "a row of another type is no row that is gone");
+    assert_eq!(source.sweep(&ACCESS_TOKEN, 30, 9).await, Ok(2));
+    assert_eq!(source.list(&ACCESS_TOKEN, None, 9).await, Ok(Vec::new()));
+    let left: i64 = ask(&scratch.url, &["ZCARD", &expiry]).await;
+    let kept: String = ask(&scratch.url, &["GET", &theirs]).await;
+    assert_eq!((left, kept.as_str()), (0, "theirs"));
+}

@@ -68,9 +68,9 @@ pub fn parse(schema: &'static str) -> Vec<Migration> {
     migrations
 }
 
-#[cfg(any(feature = "redis", feature = "cassandra"))]
 /// The newest version that a source notes as applied (version, readable by), and the one that a program must know to work with all of
 /// them.
+#[cfg(any(feature = "redis", feature = "cassandra"))]
 pub(crate) fn newest(applied: &[(u32, u32)]) -> (u32, u32) {
     let most = |number: fn(&(u32, u32)) -> u32| applied.iter().map(number).max().unwrap_or(0);
     (most(|(version, _)| *version), most(|(_, readable_by)| *readable_by))

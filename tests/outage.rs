@@ -267,3 +267,64 @@ fn a_log_of_sqlite_that_was_removed() {
     node.tokeninfo(&token).status(200);
     node.token(&client);
 }
+
+/// A table that is dropped or altered under a running node: not ready, with the remedy in the log, until it is back.
+#[test]
+fn a_table_that_is_gone_is_told_and_found_again() {
+    let Cut { folder, database, .. } = on_a_line();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    let ready = Request::new(node.admin, "GET", "/health/ready");
+    wait_until("ready", || ready.send().status == 200);
+    for (away, back, lacks) in [
+        ("ALTER TABLE access_token RENAME TO x", "ALTER TABLE x RENAME TO access_token", "access_token"),
+        ("ALTER TABLE client RENAME TO x", "ALTER TABLE x RENAME TO client", "client"),
+        ("ALTER TABLE epoch RENAME record TO x", "ALTER TABLE epoch RENAME x TO record", "record"),
+    ] {
+        database.execute(away);
+        wait_until("not ready", || ready.send().status == 503);
+        assert!(node.get("/hello").bearer(&token).send().status >= 500, "{away}");
+        let down = node.log().lines().rev().find(|line| line.contains("the data source is down")).map(str::to_owned);
+        let down = down.expect("told");
+        assert!(down.contains(lacks) && down.contains("store check"), "{down}");
+        folder.run(["store", "check"]).code(1).says(lacks);
+        database.execute(back);
+        wait_until("ready again", || ready.send().status == 200);
+        node.tokeninfo(&token).status(200);
+        folder.run(["store", "check"]).code(0).says("tables");
+    }
+}
+
+/// A newer release migrates the schema under a running node to what that cannot work with.
+#[test]
+fn a_schema_that_becomes_too_new_is_noticed() {
+    let Cut { folder, database, .. } = on_a_line();
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    let ready = Request::new(node.admin, "GET", "/health/ready");
+    wait_until("ready", || ready.send().status == 200);
+    database.execute("INSERT INTO portcullis_schema (version, readable_by) VALUES (900, 900)");
+    wait_until("not ready", || ready.send().status == 503);
+    wait_until("nothing is let in", || everything(&node, &client, &token).iter().all(|answer| answer.status == 503));
+    everything(&node, &client, &token).iter().for_each(unavailable);
+    assert!(node.log().contains("Run the newer portcullis here"), "{}", node.log());
+    database.execute("UPDATE portcullis_schema SET readable_by = 1 WHERE version = 900");
+    wait_until("ready again", || ready.send().status == 200);
+    node.tokeninfo(&token).status(200);
+}
+
+/// A database that is emptied under a running node is told, and what is missing is made, as at a start.
+#[test]
+fn a_schema_that_goes_is_told_and_made() {
+    let Cut { folder, database, .. } = on_a_line();
+    let node = Node::start(&folder);
+    let ready = Request::new(node.admin, "GET", "/health/ready");
+    wait_until("ready", || ready.send().status == 200);
+    database.execute("DELETE FROM portcullis_schema");
+    wait_until("made", || database.number("SELECT count(*) FROM portcullis_schema") == 2);
+    let log = node.log();
+    assert_eq!(log.matches("its schema went from version 2 to 0").count(), 1, "{log}");
+    wait_until("ready again", || ready.send().status == 200);
+}

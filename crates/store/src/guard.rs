@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn, ready};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::alarm::Alarm;
 use crate::breaker::{Breaker, LIMIT};
 use crate::foreign::{ForeignTables, Query};
+use crate::migration::CURRENT;
 use crate::seldom::Seldom;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::watch::Watcher;
@@ -113,6 +114,9 @@ struct State {
     waiting: AtomicUsize,
     /// Why it is not prepared.
     why: Mutex<String>,
+    /// The version of its schema, and the one that a program must know to work with it, as they were looked at last.
+    schema: AtomicU32,
+    readable_by: AtomicU32,
     counters: Counters,
     /// Refusals that are logged.
     told: Seldom,
@@ -145,6 +149,8 @@ impl Guarded {
             writes: Breaker::new("writes"),
             waiting: AtomicUsize::new(0),
             why: Mutex::new("nothing has opened it yet".into()),
+            schema: AtomicU32::new(0),
+            readable_by: AtomicU32::new(0),
             counters: Counters::default(),
             told: Seldom::new(),
         };
@@ -203,6 +209,9 @@ impl Guarded {
     /// A verb, with what is left of the budget of the request that it belongs to.
     async fn limited<T>(&self, breaker: &Breaker, verb: Verb<'_, T>) -> Result<T, StoreError> {
         let state = &*self.state;
+        if let Some(why) = self.too_new() {
+            return Err(self.refused(&why));
+        }
         let started = Instant::now();
         let patience = PATIENCE.try_with(|patience| (patience.left.get(), patience.alarm.take())).ok();
         let (left, alarm) = patience.unwrap_or((LIMIT, None));
@@ -233,7 +242,39 @@ impl Guarded {
     fn tell(&self, now: Instant, error: &StoreError) {
         let state = &*self.state;
         if state.told.is_due(now) {
-            tracing::warn!(source = state.name, "the data source refused what was asked: {error}");
+            tracing::warn!(
+                source = state.name,
+                "the data source refused what was asked: {}",
+                one_line(&error.to_string())
+            );
+        }
+    }
+
+    /// Why nothing is asked of it, where a newer program has migrated its schema meanwhile: what that one keeps elsewhere, a
+    /// revocation perhaps, this one would not see.
+    fn too_new(&self) -> Option<String> {
+        let needed = self.state.readable_by.load(Relaxed);
+        (needed > CURRENT).then(|| {
+            format!(
+                "its schema was migrated to version {}, which needs a program that knows version {needed}; this one knows {CURRENT}. \
+                 Run the newer portcullis here",
+                self.state.schema.load(Relaxed)
+            )
+        })
+    }
+
+    /// Notes what the schema is by now.
+    fn schema_is(&self, health: &Health) {
+        let state = &*self.state;
+        state.readable_by.store(health.readable_by, Relaxed);
+        let before = state.schema.swap(health.schema, Relaxed);
+        if health.schema < before {
+            tracing::error!(
+                source = state.name,
+                "its schema went from version {before} to {}: it was emptied or restored, or another one is in its place, and \
+                 records that it held are unknown now",
+                health.schema
+            );
         }
     }
 
@@ -281,9 +322,7 @@ impl Guarded {
     }
 
     fn named(&self, error: StoreError) -> StoreError {
-        // What a driver tells may have several lines.
-        let one_line = |why: String| why.split_whitespace().collect::<Vec<_>>().join(" ");
-        let named = |why| format!("data source `{}`: {}", self.state.name, one_line(why));
+        let named = |why: String| format!("data source `{}`: {}", self.state.name, one_line(&why));
         match error {
             StoreError::Unavailable(why) => StoreError::Unavailable(named(why)),
             StoreError::Broken(why) => StoreError::Broken(named(why)),
@@ -297,6 +336,7 @@ impl Guarded {
         };
         match result {
             Ok(()) => {
+                self.state.schema.fetch_max(CURRENT, Relaxed);
                 self.state.prepared.store(true, Relaxed);
                 Ok(())
             }
@@ -306,6 +346,11 @@ impl Guarded {
             }
         }
     }
+}
+
+/// What a driver tells may have several lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Random, so that nodes and requests that failed at once do not come back at once.
@@ -370,7 +415,12 @@ impl DataSource for Guarded {
             if !matches!(outcome, Err(StoreError::Unavailable(_))) {
                 self.state.reads.answered(&self.state.name);
             }
-            outcome
+            let health = outcome?;
+            self.schema_is(&health);
+            match self.too_new() {
+                Some(why) => Err(self.named(StoreError::Broken(why))),
+                None => Ok(health),
+            }
         })
     }
 

@@ -68,6 +68,14 @@ pub fn parse(schema: &'static str) -> Vec<Migration> {
     migrations
 }
 
+#[cfg(any(feature = "redis", feature = "cassandra"))]
+/// The newest version that a source notes as applied (version, readable by), and the one that a program must know to work with all of
+/// them.
+pub(crate) fn newest(applied: &[(u32, u32)]) -> (u32, u32) {
+    let most = |number: fn(&(u32, u32)) -> u32| applied.iter().map(number).max().unwrap_or(0);
+    (most(|(version, _)| *version), most(|(_, readable_by)| *readable_by))
+}
+
 /// What is to be applied to a source that notes `applied` (version, readable by) in its `portcullis_schema`: the migrations that
 /// are missing; or an error, where the schema is newer than this program can work with.
 pub fn missing<'a>(

@@ -59,6 +59,8 @@ pub struct Health {
     pub version: String,
     /// The schema's version.
     pub schema: u32,
+    /// The version that a program must know to work with that schema.
+    pub readable_by: u32,
     /// The source's clock, Unix milliseconds, where it has one of its own.
     pub unix_millis: Option<i64>,
 }

@@ -26,6 +26,10 @@ pub static KPS: Table = Table { name: "kps", indexes: &["name", "second_key"] };
 /// All of them. A source knows these and no other.
 pub static ALL: [&Table; 6] = [&ACCESS_TOKEN, &EPOCH, &CLIENT, &LEASE, &NODE, &KPS];
 
+/// What to do where a table or a column is missing that was there: what it held is gone with it, so nothing is made anew unasked.
+pub(crate) const LACKS: &str = "it was dropped or altered: `portcullis store check` says what is missing. Restore it from a backup; \
+                                `portcullis store schema` prints what makes it anew, empty";
+
 /// Whether changes of its rows are told to those who may remember them ([`crate::watch`]).
 pub fn is_told(table: &Table) -> bool {
     [&ACCESS_TOKEN, &KPS].iter().any(|told| std::ptr::eq(*told, table))

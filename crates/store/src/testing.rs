@@ -1,6 +1,7 @@
 //! A source for the tests of what stands above sources: memory, with hooks around `get` and others.
 
-use std::sync::Weak;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::source::{BoxFuture, Capabilities, DataSource, Health, Row, Table, Verb};
 use crate::sources::memory::Memory;
@@ -32,6 +33,8 @@ pub(crate) struct Hooked {
     pub(crate) before_health: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// The clock of the source, Unix milliseconds.
     pub(crate) clock: Option<i64>,
+    /// The version that a program must know to work with its schema.
+    pub(crate) readable_by: Arc<AtomicU32>,
     /// Instead of preparing.
     pub(crate) prepare: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
 }
@@ -53,6 +56,7 @@ impl Default for Hooked {
             before_sweep: nothing(),
             before_health: Box::new(before_health),
             clock: None,
+            readable_by: Arc::default(),
             prepare: Box::new(prepare),
         }
     }
@@ -115,7 +119,8 @@ impl DataSource for Hooked {
     fn health(&self) -> Verb<'_, Health> {
         Box::pin(async move {
             (self.before_health)().await;
-            Ok(Health { unix_millis: self.clock, ..self.memory.health().await? })
+            let readable_by = self.readable_by.load(Ordering::Relaxed);
+            Ok(Health { unix_millis: self.clock, readable_by, ..self.memory.health().await? })
         })
     }
     fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {

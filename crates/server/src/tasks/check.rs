@@ -5,7 +5,7 @@ use std::time::Duration;
 use policy::ports::Environment;
 use store::guard::Guarded;
 use store::source::{Health, Row};
-use store::tables::LEASE;
+use store::tables::{ALL, LEASE};
 use store::{DataSource, StoreError};
 
 use crate::admin::api::{SourceCheck, SourceLine};
@@ -50,6 +50,7 @@ async fn look(source: &Guarded, environment: &Environment, lines: &mut Vec<Sourc
             bad("rights", why.to_string(), help)
         }
     });
+    lines.push(tables(source).await);
     lines.extend(clock(&health, environment));
     lines.push(round_trip(source, environment).await);
 }
@@ -72,6 +73,16 @@ async fn rights(source: &Guarded, environment: &Environment) -> Result<(), Store
         true => Ok(()),
         false => Err(StoreError::Broken(String::from("a row that was just written is not there"))),
     }
+}
+
+/// Reads a row that is not there from each table: one that was dropped or altered since it was made is found.
+async fn tables(source: &Guarded) -> SourceLine {
+    for table in ALL {
+        if let Err(why) = source.get(table, b"check").await {
+            return bad("tables", why.to_string(), "restore it from a backup; its schema makes an empty one");
+        }
+    }
+    good("tables", format!("{} can be read", ALL.len()))
 }
 
 fn clock(health: &Health, environment: &Environment) -> Option<SourceLine> {

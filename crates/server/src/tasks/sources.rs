@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::DataSource;
 use store::guard::Guarded;
+use store::migration::CURRENT;
+use store::{DataSource, StoreError};
 
 use super::each::Each;
 use crate::node::Node;
@@ -30,9 +31,23 @@ pub(crate) async fn watch_sources(node: Arc<Node>) {
     }
 }
 
+/// Whether the source can do what requests need of it.
+async fn ask(node: &Node, source: &Guarded) -> Result<(), StoreError> {
+    let health = source.health().await?;
+    if health.schema < CURRENT {
+        // It was emptied or restored: what is missing is made, as at a start.
+        source.prepare().await?;
+    }
+    // One that was dropped or altered fails every request, though the server is well.
+    for table in node.generation.load_full().stores.tables_on(source.name()) {
+        source.get(table, b"health").await?;
+    }
+    Ok(())
+}
+
 async fn look(node: Arc<Node>, source: Arc<Guarded>) {
     let outcome = match source.prepared() {
-        true => source.health().await.map(drop),
+        true => ask(&node, &source).await,
         false => source.prepare().await,
     };
     // A generation that uses another source under this name has its own view of it.

@@ -312,3 +312,37 @@ async fn no_more_than_so_many_wait_for_one_source_and_another_does_not_mind() {
     }
     assert_eq!(stuck.state.waiting.load(Relaxed), 0);
 }
+
+/// A newer program migrated it while this one ran: what it keeps elsewhere would not be seen here.
+#[tokio::test]
+async fn nothing_is_asked_of_a_source_whose_schema_became_too_new() {
+    let source = Hooked::default();
+    let readable_by = source.readable_by.clone();
+    let guarded = Guarded::new("db", Arc::new(source));
+    guarded.prepare().await.unwrap();
+    for needed in [CURRENT, CURRENT + 1, CURRENT + 2, 1] {
+        readable_by.store(needed, Relaxed);
+        let fits = needed <= CURRENT;
+        match guarded.health().await {
+            Ok(_) => assert!(fits),
+            Err(StoreError::Broken(why)) => {
+                assert!(!fits && why.contains("`db`") && why.contains("newer portcullis"), "{why}")
+            }
+            Err(other) => panic!("{other}"),
+        }
+        let row = Row { key: b"k".into(), version: 1, expires_at: None, indexes: Vec::new(), record: "{}".into() };
+        let (read, written) = (guarded.get(&CLIENT, b"x").await, guarded.insert(&CLIENT, row).await);
+        assert_eq!((read.is_ok(), written.is_ok()), (fits, fits), "{read:?}, {written:?}");
+        assert!(
+            fits || matches!(read, Err(StoreError::Unavailable(why)) if why.contains(&format!("knows version {needed}")))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_source_tells_is_one_line_in_the_log() {
+    assert_eq!(
+        one_line("unavailable: Parse error at 0\n  Unexpected end\n"),
+        "unavailable: Parse error at 0 Unexpected end"
+    );
+}

@@ -15,7 +15,7 @@ use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
 use crate::moving::{Alone, Moving, Phase};
 use crate::seal::Sealer;
-use crate::source::{DataSource, StoreError};
+use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
 use crate::tables::ACCESS_TOKEN;
@@ -211,6 +211,17 @@ impl Opened {
         };
         let used = move |name: &str| self.stores.values().any(|s| s.kind.table().is_some() && names(s, name));
         self.sources.iter().filter(move |(name, _)| used(name)).map(|(_, source)| &source.guarded)
+    }
+
+    /// The tables in which stores in use have records in this source.
+    pub fn tables_on(&self, source: &str) -> Vec<&'static Table> {
+        let has = |store: &&OpenedStore| {
+            store.source == source || store.moving.as_ref().is_some_and(|(_, other)| other == source)
+        };
+        let mut tables: Vec<_> = self.stores.values().filter(has).flat_map(|s| s.kind.tables()).copied().collect();
+        tables.sort_by_key(|table| table.name);
+        tables.dedup();
+        tables
     }
 
     /// Opens the data sources in use that are not open yet, all at once: connects, checks, migrates. May be called again until

@@ -552,9 +552,11 @@ impl DataSource for Cassandra {
             self.read(&tables::LEASE, &[0]).await?;
             let link = self.link.current().await?;
             let server = link::ask_server(&self.title, &link.session).await?;
+            let (schema, readable_by) = schema::version(&self.title, &link.session).await?;
             Ok(Health {
                 version: format!("Cassandra {}", server.version),
-                schema: schema::version(&self.title, &link.session).await?,
+                schema,
+                readable_by,
                 unix_millis: Some(server.unix_millis),
             })
         })

@@ -115,7 +115,12 @@ impl DataSource for File {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(ready(Ok(Health { version: "file".into(), schema: migration::CURRENT, unix_millis: None })))
+        Box::pin(ready(Ok(Health {
+            version: "file".into(),
+            schema: migration::CURRENT,
+            readable_by: 1,
+            unix_millis: None,
+        })))
     }
 }
 

@@ -160,7 +160,12 @@ impl DataSource for Memory {
     }
 
     fn health(&self) -> Verb<'_, Health> {
-        Box::pin(ready(Ok(Health { version: "memory".into(), schema: migration::CURRENT, unix_millis: None })))
+        Box::pin(ready(Ok(Health {
+            version: "memory".into(),
+            schema: migration::CURRENT,
+            readable_by: 1,
+            unix_millis: None,
+        })))
     }
 }
 

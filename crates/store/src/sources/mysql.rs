@@ -342,6 +342,7 @@ fn health(mut told: mysql_async::Row) -> Result<Health, String> {
     Ok(Health {
         version: undurable.map_or(server.clone(), |why| format!("{server}; {why}")),
         schema: column(&mut told, 1)?,
+        readable_by: column(&mut told, 7)?,
         unix_millis: Some(column(&mut told, 2)?),
     })
 }

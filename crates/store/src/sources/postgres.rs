@@ -392,10 +392,12 @@ impl DataSource for Postgres {
                 self.pool()?.drop_idle();
                 return Err(self.title.unavailable(&format!("nothing can be written: {}", error::ONLY_READS)));
             }
+            let number = |column| told.try_get::<_, i64>(column).map(|number| u32::try_from(number).unwrap_or(0));
             let health = || -> Result<Health, tokio_postgres::Error> {
                 Ok(Health {
                     version: format!("PostgreSQL {}", told.try_get::<_, &str>(0)?),
-                    schema: u32::try_from(told.try_get::<_, i64>(1)?).unwrap_or(0),
+                    schema: number(1)?,
+                    readable_by: number(4)?,
                     unix_millis: Some(told.try_get(2)?),
                 })
             };

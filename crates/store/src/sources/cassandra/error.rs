@@ -6,6 +6,7 @@ use scylla::errors::{
 };
 
 use crate::source::StoreError;
+use crate::tables;
 
 /// An error in our words, with the remedy where there is one. `title` says which source.
 pub(super) fn explain(title: &str, error: &ExecutionError) -> StoreError {
@@ -115,8 +116,10 @@ fn told_by_server(title: &str, told: &DbError, text: &str) -> StoreError {
         | DbError::ServerError => Verdict::Later(""),
         DbError::AuthenticationError => Verdict::Mend("mend `user` or `password` in stores.toml"),
         DbError::Unauthorized => Verdict::Mend("GRANT SELECT and MODIFY ON KEYSPACE to the role"),
-        DbError::Invalid if text.contains("does not exist") || text.contains("unconfigured") => {
-            Verdict::Mend("run stores/schema/cassandra.cql in the keyspace, or `portcullis store migrate`")
+        DbError::Invalid
+            if ["does not exist", "unconfigured", "Undefined column"].iter().any(|word| text.contains(word)) =>
+        {
+            Verdict::Mend(tables::LACKS)
         }
         // The protocol has one number for what a server cannot do for now that none of the above says (CAS_WRITE_UNKNOWN).
         DbError::Other(0x1700) => Verdict::Later("whether it was written is not known"),

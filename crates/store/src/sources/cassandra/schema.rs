@@ -13,7 +13,7 @@ use super::error::explain;
 use super::link::{Connected, Link, ask_server};
 use super::settings::Settings;
 use super::statement::{integer, string};
-use crate::migration::{self, Migration};
+use crate::migration::{self, Migration, newest};
 use crate::source::{StoreError, Table};
 use crate::tables;
 
@@ -60,9 +60,9 @@ fn may_pass(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable(_)) || error.why().contains("does not exist")
 }
 
-/// The version of the schema that was applied last.
-pub(super) async fn version(title: &str, session: &Session) -> Result<u32, StoreError> {
-    Ok(applied(title, session).await?.into_iter().map(|(version, _)| version).max().unwrap_or(0))
+/// The version of the schema that was applied last, and the one that a program must know to work with it.
+pub(super) async fn version(title: &str, session: &Session) -> Result<(u32, u32), StoreError> {
+    Ok(newest(&applied(title, session).await?))
 }
 
 /// What is noted as applied: version, readable by.

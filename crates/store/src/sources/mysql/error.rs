@@ -3,6 +3,7 @@
 use mysql_async::{DriverError, Error, IoError};
 
 use crate::source::StoreError;
+use crate::tables;
 
 /// The key exists already.
 const DUPLICATE: u16 = 1062;
@@ -60,7 +61,7 @@ fn remedy(code: u16) -> Verdict {
         1037 | 1041 | 1047 | 1129 | 1158..=1161 | 1317 | 1969 | 3024 => Verdict::Later(""),
         1045 | 1698 | 1862 | 4151 => Verdict::Mend("mend the user or password in its url, or the server's users"),
         1049 => Verdict::Mend("create the database, or mend its name in the url"),
-        1054 | 1146 => Verdict::Mend("run stores/schema/mysql.sql, or `portcullis store migrate`"),
+        1054 | 1146 => Verdict::Mend(tables::LACKS),
         code if NO_RIGHT.contains(&code) => {
             Verdict::Mend("GRANT SELECT, INSERT, UPDATE, DELETE on the database to the user")
         }

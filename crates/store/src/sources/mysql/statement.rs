@@ -41,7 +41,8 @@ const SWEEP: &str = "DELETE FROM {table} WHERE expires_at < ? ORDER BY expires_a
 /// The clock in UTC, which every connection sets: a local one has an hour twice a year.
 const HEALTH: &str = "SELECT VERSION(), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), \
      CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED), CAST(@@innodb_flush_log_at_trx_commit AS SIGNED), \
-     CAST(@@log_bin AS SIGNED), CAST(@@sync_binlog AS SIGNED), CONCAT(@@global.read_only) IN ('1', 'ON')";
+     CAST(@@log_bin AS SIGNED), CAST(@@sync_binlog AS SIGNED), CONCAT(@@global.read_only) IN ('1', 'ON'), \
+     (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema)";
 
 /// A statement, and what its answer means.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use odbc_api::Error;
 
 use super::dialect::Dialect;
 use crate::source::StoreError;
+use crate::tables;
 
 /// A diagnostic record, without what it must not tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,10 +121,7 @@ impl Told {
             return mend("GRANT SELECT, INSERT, UPDATE, DELETE on the tables of the schema to the user");
         }
         if self.is_no_table(dialect) || matches!(self.state.as_str(), "42S22" | "42703") {
-            return Verdict::Mend(format!(
-                "run stores/schema/{}.sql, or `portcullis store migrate`",
-                dialect.schema_kind
-            ));
+            return Verdict::Mend(format!("{} (stores/schema/{}.sql)", tables::LACKS, dialect.schema_kind));
         }
         if self.class() == "28" || PASSWORD.iter().any(|phrase| self.says(phrase)) {
             return mend("mend the user or password in its connection, or the database's users");

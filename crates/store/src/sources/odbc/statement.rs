@@ -29,7 +29,8 @@ const LIST: &str = "SELECT {columns} FROM {table} WHERE {key} >= :after ORDER BY
 /// After the row was locked.
 const DELETE: &str = "DELETE FROM {table} WHERE {key} = :key";
 
-const HEALTH: &str = "SELECT {version}, {clock}, (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema){from}";
+const HEALTH: &str = "SELECT {version}, {clock}, (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), \
+     (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema){from}";
 
 /// What stands for a `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -237,6 +237,7 @@ impl DataSource for Odbc {
                 version: format!("{} {}", self.dialect.product, text(0)),
                 unix_millis: text(1).trim().parse().ok(),
                 schema: text(2).trim().parse().unwrap_or(0),
+                readable_by: text(3).trim().parse().unwrap_or(0),
             })
         })
     }

@@ -6,6 +6,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::source::StoreError;
+use crate::tables;
 
 /// An error in our words, with the remedy where there is one. `title` says which source.
 pub(super) fn explain(title: &str, error: &Error) -> StoreError {
@@ -39,6 +40,7 @@ enum Verdict {
 fn remedy(told: &DbError) -> Verdict {
     let code = told.code();
     match code.code() {
+        "08P01" => Verdict::Later(pooler(told.message())),
         "53300" => Verdict::Later("lower max_connections in stores.toml, or raise the server's"),
         "53100" => Verdict::Later("the server's disk is full"),
         // A cluster that fails over: the primary of before now only reads; a new connection finds the new one.
@@ -52,7 +54,7 @@ fn remedy(told: &DbError) -> Verdict {
         "42501" => Verdict::Mend(
             "GRANT SELECT, INSERT, UPDATE, DELETE on the tables of stores/schema/postgres.sql to the role",
         ),
-        "42P01" | "42703" => Verdict::Mend("run stores/schema/postgres.sql, or `portcullis store migrate`"),
+        "42P01" | "42703" => Verdict::Mend(tables::LACKS),
         "28P01" | "28000" => Verdict::Mend("mend the user or password in its url, or the server's pg_hba.conf"),
         "3D000" => Verdict::Mend("create the database, or mend its name in the url"),
         "22P05" | "22021" => Verdict::Mend("PostgreSQL keeps no NUL character"),
@@ -60,6 +62,20 @@ fn remedy(told: &DbError) -> Verdict {
             "08" | "53" | "57" | "58" => Verdict::Later(""),
             _ => Verdict::Mend(""),
         },
+    }
+}
+
+/// PgBouncer has one code for all that it refuses: what to do, by its words. It goes by itself where the pooler is set up anew.
+fn pooler(told: &str) -> &'static str {
+    let is = |words: &[&str]| words.iter().any(|word| told.contains(word));
+    if is(&["password authentication failed", "no such user", "auth failed"]) {
+        "the pooler or the server behind it refuses the log-in: mend the user or password in its url, or the pooler's"
+    } else if is(&["server_login_retry", "server login failed", "cannot connect to server"]) {
+        "the pooler does not reach the server, and tries it again after its server_login_retry"
+    } else if is(&["max_client_conn", "no such database", "database is disabled", "is disabled"]) {
+        "the pooler refuses: mend its settings, or max_connections in stores.toml"
+    } else {
+        ""
     }
 }
 
@@ -87,4 +103,25 @@ fn text(error: &Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As PgBouncer 1.18 says them.
+    #[test]
+    fn a_poolers_words_have_a_remedy() {
+        for (told, remedy) in [
+            ("password authentication failed", "mend the user or password"),
+            (r#"password authentication failed for user "u1""#, "mend the user or password"),
+            ("server login has been failing, try again later (server_login_retry)", "server_login_retry"),
+            ("no more connections allowed (max_client_conn)", "max_connections in stores.toml"),
+            ("no such database: k1", "mend its settings"),
+            ("query_wait_timeout", ""),
+        ] {
+            let found = pooler(told);
+            assert!(found.contains(remedy) && found.is_empty() == remedy.is_empty(), "{told}: {found}");
+        }
+    }
 }

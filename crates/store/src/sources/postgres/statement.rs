@@ -43,7 +43,8 @@ const SWEEP: &str = "DELETE FROM {table} WHERE key = ANY (ARRAY (\
 /// `clock_timestamp()`, not `now()`, which stands still within a transaction.
 const HEALTH: &str = "SELECT current_setting('server_version'), \
      (SELECT coalesce(max(version), 0)::bigint FROM portcullis_schema), \
-     floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, current_setting('transaction_read_only') = 'on'";
+     floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, current_setting('transaction_read_only') = 'on', \
+     (SELECT coalesce(max(readable_by), 0)::bigint FROM portcullis_schema)";
 
 /// The channel on which nodes tell each other what they changed.
 pub(super) const CHANNEL: &str = "portcullis";

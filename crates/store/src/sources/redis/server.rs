@@ -10,7 +10,7 @@ use super::answer::{array, text};
 use super::error::{CLUSTER, explain};
 use super::script::{Again, Keys, Scripts};
 use super::{Redis, answer, script};
-use crate::migration;
+use crate::migration::{self, newest};
 use crate::source::{Health, Row, StoreError, Table};
 
 /// The oldest server, as Redis counts: scripts that say what they do, and whose effects are one transaction, came with it.
@@ -210,10 +210,10 @@ pub(super) async fn health(source: &Redis) -> Result<Health, StoreError> {
     fit?;
     let read = || {
         let version = name(&info);
-        let schema = applied(schema)?.into_iter().map(|(version, _)| version).max().unwrap_or(0);
+        let (schema, readable_by) = newest(&applied(schema)?);
         let mut time = array(time)?.into_iter().map(|told| text(told)??.parse::<i64>().ok());
         let unix_millis = time.next()?? * 1000 + time.next()?? / 1000;
-        Some(Health { version, schema, unix_millis: Some(unix_millis) })
+        Some(Health { version, schema, readable_by, unix_millis: Some(unix_millis) })
     };
     read().ok_or_else(|| source.unreadable())
 }

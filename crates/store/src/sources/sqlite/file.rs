@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::Synchronous;
 use crate::migration::{self, Migration};
 use crate::source::StoreError;
+use crate::tables;
 
 static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| migration::parse(migration::SQLITE));
 
@@ -297,7 +298,12 @@ impl Place {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Broken(format!(
                 "{self} is damaged or no SQLite file: {error}. Restore it from a backup, or move it away to begin anew"
             )),
-            _ => StoreError::Broken(format!("{self}: {error}")),
+            _ => {
+                let told = error.to_string();
+                let lacks = ["no such table", "no such column", "has no column"].iter().any(|word| told.contains(word));
+                let remedy = if lacks { format!(": {}", tables::LACKS) } else { String::new() };
+                StoreError::Broken(format!("{self}: {told}{remedy}"))
+            }
         }
     }
 }

@@ -266,6 +266,7 @@ fn foreign_rows(connection: &Connection, sql: &str, value: Option<foreign::Value
 }
 
 fn health(connection: &Connection) -> rusqlite::Result<Health> {
-    let schema = connection.query_row("SELECT max(version) FROM portcullis_schema", [], |row| row.get(0))?;
-    Ok(Health { version: format!("SQLite {}", rusqlite::version()), schema, unix_millis: None })
+    let noted = "SELECT coalesce(max(version), 0), coalesce(max(readable_by), 0) FROM portcullis_schema";
+    let (schema, readable_by) = connection.query_row(noted, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Health { version: format!("SQLite {}", rusqlite::version()), schema, readable_by, unix_millis: None })
 }

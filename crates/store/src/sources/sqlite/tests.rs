@@ -173,8 +173,10 @@ async fn a_schema_that_is_newer_is_refused() {
     open(&folder).await;
     let other = Connection::open(folder.path().join("var/x.db")).unwrap();
     other.execute_batch("INSERT INTO portcullis_schema VALUES (1000, 1)").unwrap();
-    open(&folder).await; // It says that this program can work with it.
+    let opened = open(&folder).await; // It says that this program can work with it.
     other.execute_batch("UPDATE portcullis_schema SET readable_by = 1000 WHERE version = 1000").unwrap();
+    let health = opened.health().await.unwrap();
+    assert_eq!((health.schema, health.readable_by), (1000, 1000));
     let error = broken(source(&folder, Settings::at("var/x.db")).prepare().await);
     assert!(error.contains("var/x.db") && error.contains("version 1000"), "{error}");
 }
@@ -511,4 +513,20 @@ async fn the_log_does_not_grow_while_it_is_written_to() {
     assert!((16..64).contains(&longest), "{longest} MiB");
     assert!(size("x.db") > 64, "{} MiB are in the file", size("x.db"));
     assert_eq!(sqlite.list(&ACCESS_TOKEN, None, 9999).await.unwrap().len(), rows);
+}
+
+#[tokio::test]
+async fn what_was_dropped_or_altered_is_told_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(&folder).await;
+    let other = Connection::open(folder.path().join("var/x.db")).unwrap();
+    for sql in ["ALTER TABLE access_token RENAME COLUMN record TO x", "DROP TABLE access_token"] {
+        other.execute_batch(sql).unwrap();
+        for error in [
+            broken(opened.get(&ACCESS_TOKEN, b"k").await.map(drop)),
+            broken(opened.insert(&ACCESS_TOKEN, row("k")).await.map(drop)),
+        ] {
+            assert!(error.contains("var/x.db") && error.contains("Restore it from a backup"), "{sql}: {error}");
+        }
+    }
 }

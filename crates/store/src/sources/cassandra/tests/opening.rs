@@ -87,8 +87,10 @@ async fn a_newer_schema_is_refused_unless_it_lets_older_programs_go_on() {
         format!("INSERT INTO {}.portcullis_schema (version, readable_by) VALUES (900, {readable})", scratch.name)
     };
     scratch.execute(&note(1)).await;
-    scratch.opened().await;
+    let open = scratch.opened().await;
     scratch.execute(&note(899)).await;
+    let health = open.health().await.unwrap();
+    assert_eq!((health.schema, health.readable_by), (900, 899));
     let why = refusal(&settings(&scratch.name)).await;
     assert!(why.contains("version 900"), "{why}");
 }

@@ -51,8 +51,10 @@ async fn a_newer_schema_is_refused_unless_it_lets_older_programs_go_on() {
         let scratch = Scratch::new(name);
         scratch.opened().await;
         scratch.execute("INSERT INTO portcullis_schema (version, readable_by) VALUES (900, 1)");
-        scratch.opened().await;
+        let open = scratch.opened().await;
         scratch.execute("UPDATE portcullis_schema SET readable_by = 899 WHERE version = 900");
+        let health = open.health().await.unwrap();
+        assert_eq!((health.schema, health.readable_by), (900, 899));
         let why = refusal(scratch.source()).await;
         assert!(why.contains("version 900"), "{why}");
     }

@@ -83,8 +83,10 @@ async fn a_newer_schema_is_refused_unless_it_lets_older_programs_go_on() {
     let scratch = Scratch::new().await;
     scratch.opened().await;
     scratch.execute("INSERT INTO portcullis_schema VALUES (900, 1)").await;
-    scratch.opened().await;
+    let open = scratch.opened().await;
     scratch.execute("UPDATE portcullis_schema SET readable_by = 899 WHERE version = 900").await;
+    let health = open.health().await.unwrap();
+    assert_eq!((health.schema, health.readable_by), (900, 899));
     let why = refusal(scratch.source()).await;
     assert!(why.contains("version 900"), "{why}");
 }

@@ -33,8 +33,10 @@ async fn a_newer_schema_is_refused_unless_it_lets_older_programs_go_on() {
     let scratch = Scratch::new();
     scratch.opened().await;
     let _: i64 = ask(&scratch.url, &["HSET", &scratch.key("{schema}"), "900", "1"]).await;
-    scratch.opened().await;
+    let open = scratch.opened().await;
     let _: i64 = ask(&scratch.url, &["HSET", &scratch.key("{schema}"), "900", "899"]).await;
+    let health = open.health().await.unwrap();
+    assert_eq!((health.schema, health.readable_by), (900, 899));
     let why = refusal(scratch.source()).await;
     assert!(why.contains("version 900"), "{why}");
 }

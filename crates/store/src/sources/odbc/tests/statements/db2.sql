@@ -2,7 +2,7 @@
 SET CURRENT LOCK TIMEOUT 3;
 SET CURRENT LOCK TIMEOUT 8;
 SELECT 1 FROM sysibm.sysdummy1;
-SELECT (SELECT CAST(MAX(versionnumber) AS VARCHAR(20)) FROM sysibm.sysversions), (CAST(DAYS(CURRENT TIMESTAMP - CURRENT TIMEZONE) - DAYS('1970-01-01') AS BIGINT) * 86400 + MIDNIGHT_SECONDS(CURRENT TIMESTAMP - CURRENT TIMEZONE)) * 1000, (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema) FROM sysibm.sysdummy1;
+SELECT (SELECT CAST(MAX(versionnumber) AS VARCHAR(20)) FROM sysibm.sysversions), (CAST(DAYS(CURRENT TIMESTAMP - CURRENT TIMEZONE) - DAYS('1970-01-01') AS BIGINT) * 86400 + MIDNIGHT_SECONDS(CURRENT TIMESTAMP - CURRENT TIMEZONE)) * 1000, (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema) FROM sysibm.sysdummy1;
 SELECT key, version, expires_at, client_id, subject, grant_id, record FROM access_token WHERE key = ?;
 INSERT INTO access_token (key, version, expires_at, client_id, subject, grant_id, record) VALUES (?, ?, ?, ?, ?, ?, ?);
 UPDATE access_token SET version = version + 1, expires_at = ?, client_id = ?, subject = ?, grant_id = ?, record = ? WHERE key = ? AND version = ?;

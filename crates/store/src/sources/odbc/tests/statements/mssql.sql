@@ -3,7 +3,7 @@ SET LOCK_TIMEOUT 3000;
 SET NOCOUNT OFF;
 SET LOCK_TIMEOUT 8000;
 SELECT 1;
-SELECT CAST(SERVERPROPERTY('ProductVersion') AS varchar(64)), DATEDIFF_BIG(millisecond, '1970-01-01', SYSUTCDATETIME()), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema);
+SELECT CAST(SERVERPROPERTY('ProductVersion') AS varchar(64)), DATEDIFF_BIG(millisecond, '1970-01-01', SYSUTCDATETIME()), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema);
 SELECT [key], version, expires_at, client_id, subject, grant_id, record FROM access_token WHERE [key] = ?;
 INSERT INTO access_token ([key], version, expires_at, client_id, subject, grant_id, record) VALUES (?, ?, ?, ?, ?, ?, ?);
 UPDATE access_token SET version = version + 1, expires_at = ?, client_id = ?, subject = ?, grant_id = ?, record = ? WHERE [key] = ? AND version = ?;

@@ -4,7 +4,7 @@ SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_Z
 SET lock_wait_timeout = 8, innodb_lock_wait_timeout = 8;
 SELECT GET_LOCK(CONCAT('portcullis ', MD5(DATABASE())), 8);
 SELECT 1;
-SELECT VERSION(), CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema);
+SELECT VERSION(), CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema);
 SELECT `key`, version, expires_at, client_id, subject, grant_id, record FROM access_token WHERE `key` = ?;
 INSERT INTO access_token (`key`, version, expires_at, client_id, subject, grant_id, record) VALUES (?, ?, ?, ?, ?, ?, ?);
 UPDATE access_token SET version = version + 1, expires_at = ?, client_id = ?, subject = ?, grant_id = ?, record = ? WHERE `key` = ? AND version = ?;

@@ -1,7 +1,7 @@
 -- What the data source `odbc` sends with dialect = "oracle". Written by a test; do not edit.
 ALTER SESSION SET NLS_COMP = BINARY NLS_SORT = BINARY;
 SELECT 1 FROM dual;
-SELECT (SELECT MAX(version) FROM product_component_version WHERE product LIKE 'Oracle%'), ROUND((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - DATE '1970-01-01') * 86400000), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema) FROM dual;
+SELECT (SELECT MAX(version) FROM product_component_version WHERE product LIKE 'Oracle%'), ROUND((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - DATE '1970-01-01') * 86400000), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema) FROM dual;
 SELECT key, version, expires_at, client_id, subject, grant_id, record FROM access_token WHERE key = ?;
 INSERT INTO access_token (key, version, expires_at, client_id, subject, grant_id, record) VALUES (?, ?, ?, ?, ?, ?, ?);
 UPDATE access_token SET version = version + 1, expires_at = ?, client_id = ?, subject = ?, grant_id = ?, record = ? WHERE key = ? AND version = ?;

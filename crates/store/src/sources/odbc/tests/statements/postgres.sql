@@ -5,7 +5,7 @@ SET statement_timeout = 0;
 SET lock_timeout = '8s';
 SELECT 1 FROM (SELECT pg_advisory_lock(8101261017384479852)) AS held;
 SELECT 1;
-SELECT current_setting('server_version'), CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema);
+SELECT current_setting('server_version'), CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema);
 SELECT key, version, expires_at, client_id, subject, grant_id, CAST(record AS text) FROM access_token WHERE key = ?;
 INSERT INTO access_token (key, version, expires_at, client_id, subject, grant_id, record) VALUES (?, ?, ?, ?, ?, ?, CAST(CAST(? AS text) AS jsonb)) ON CONFLICT (key) DO NOTHING;
 UPDATE access_token SET version = version + 1, expires_at = ?, client_id = ?, subject = ?, grant_id = ?, record = CAST(CAST(? AS text) AS jsonb) WHERE key = ? AND version = ?;

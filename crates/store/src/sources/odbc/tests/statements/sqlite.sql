@@ -4,7 +4,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA busy_timeout = 8000;
 SELECT 1;
-SELECT sqlite_version(), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema);
+SELECT sqlite_version(), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), (SELECT COALESCE(MAX(version), 0) FROM portcullis_schema), (SELECT COALESCE(MAX(readable_by), 0) FROM portcullis_schema);
 SELECT key, version, expires_at, client_id, subject, grant_id, record FROM access_token WHERE key = ?;
 INSERT INTO access_token (key, version, expires_at, client_id, subject, grant_id, record) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING;
 UPDATE access_token SET version = version + 1, expires_at = ?, client_id = ?, subject = ?, grant_id = ?, record = ? WHERE key = ? AND version = ?;

@@ -215,6 +215,17 @@ async fn a_row_that_is_not_ours_is_an_error_and_not_absent() {
     let _: Value = ask(&scratch.url, &["SET", &key, "theirs"]).await;
     let found = source.insert(&CLIENT, Row { indexes: Vec::new(), ..row("k") }).await;
     assert!(matches!(&found, Err(StoreError::Broken(why)) if why.contains("WRONGTYPE")), "{found:?}");
+    // An epoch without its version would let revoked tokens live again, if it counted as none.
+    let _: i64 = ask(&scratch.url, &["DEL", &key]).await;
+    for field in ["version", "record"] {
+        let whole = Row { indexes: Vec::new(), ..row("k") };
+        assert!(source.insert(&CLIENT, whole).await.unwrap());
+        let _: i64 = ask(&scratch.url, &["HDEL", &key, field]).await;
+        for found in [source.get(&CLIENT, b"k").await.map(drop), source.list(&CLIENT, None, 9).await.map(drop)] {
+            assert!(matches!(&found, Err(StoreError::Broken(why)) if why.contains("of ours")), "{field}: {found:?}");
+        }
+        let _: i64 = ask(&scratch.url, &["DEL", &key]).await;
+    }
 }
 
 #[test]

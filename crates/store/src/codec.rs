@@ -28,16 +28,16 @@ fn tell(table: &Table, row: &Row) {
     if TOLD.is_due(Instant::now()) {
         tracing::warn!(
             table = table.name,
-            key_sha256 = name(row),
+            key_sha256 = name(&row.key),
             version = row.version,
             "a record cannot be read: it was damaged, or written by something else; what needs it is refused"
         );
     }
 }
 
-/// What a row is called for people: its key may be personal, and the hash finds it.
-pub(crate) fn name(row: &Row) -> String {
-    hex(Sha256::digest(&row.key))
+/// What a key is called for people: it may be personal, and the hash finds it.
+pub(crate) fn name(key: &[u8]) -> String {
+    hex(Sha256::digest(key))
 }
 
 /// The text of a record.

@@ -40,7 +40,7 @@ pub(crate) fn read(table: &Table, row: Row) -> Result<(Row, Option<Mark>), Store
     };
     let Some(mark) = members.remove(MEMBER) else { return Ok((row, None)) };
     let unreadable = |_| {
-        let (table, key) = (table.name, name(&row));
+        let (table, key) = (table.name, name(&row.key));
         StoreError::Broken(format!(
             "a row in `{table}` has a mark that this version of portcullis does not know (SHA-256 of its key: {key})"
         ))

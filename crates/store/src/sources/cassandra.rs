@@ -16,6 +16,7 @@ use scylla::response::query_result::QueryResult;
 use scylla::value::{CqlValue, Row as Columns};
 use tokio::time::timeout;
 
+use crate::codec::name;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::sources::title::Title;
 use crate::tables;
@@ -201,8 +202,10 @@ impl Cassandra {
         match stored(columns) {
             Some(stored) => Ok(Some(stored)),
             None => Err(self.title.broken(&format!(
-                "a row of table {} lacks its version, record or entry: it was written by something else, by hand perhaps",
-                table.name
+                "a row of table {} lacks its version, record or entry: it was written by something else, by hand perhaps (SHA-256 \
+                 of its key: {})",
+                table.name,
+                name(key)
             ))),
         }
     }

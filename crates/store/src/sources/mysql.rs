@@ -207,7 +207,11 @@ fn row(mut found: mysql_async::Row) -> Result<Row, String> {
 fn column<T: FromValue>(row: &mut mysql_async::Row, at: usize) -> Result<T, String> {
     match row.take_opt(at) {
         Some(Ok(value)) => Ok(value),
-        _ => Err(format!("column {at} of an answer has another type than it should")),
+        _ => {
+            let name = |column: &mysql_async::Column| format!("{}.{}", column.table_str(), column.name_str());
+            let name = row.columns_ref().get(at).map_or_else(|| at.to_string(), name);
+            Err(format!("column {name} of an answer is null, or has another type than it should: it was altered"))
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use tokio::time::{Instant, timeout_at};
 
+use crate::codec::name;
 use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
 use crate::sources::title::Title;
 use crate::tables;
@@ -362,7 +363,13 @@ impl DataSource for Redis {
             let mut get = redis::cmd("HMGET");
             get.arg(keys.row(key)).arg(&script::FIELDS).arg(table.indexes);
             let answer = self.command(&get, Again::Yes, self.deadline()?).await?;
-            answer::fields(key, answer).ok_or_else(|| self.unreadable())
+            answer::fields(key, answer).ok_or_else(|| {
+                self.title.broken(&format!(
+                    "a row of table {} is none of ours: it was written by something else, by hand perhaps (SHA-256 of its key: {})",
+                    table.name,
+                    name(key)
+                ))
+            })
         })
     }
 

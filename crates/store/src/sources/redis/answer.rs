@@ -13,10 +13,12 @@ pub(super) struct Page {
     pub(super) more: bool,
 }
 
-/// The fields of one row: version, expiry, record, index columns. No version: no row.
+/// The fields of one row: version, expiry, record, index columns. No field at all: no row; one that lacks its version is damaged.
 pub(super) fn fields(key: &[u8], answer: Value) -> Option<Option<Row>> {
     let mut fields = array(answer)?.into_iter().map(text);
-    let Some(version) = fields.next()?? else { return Some(None) };
+    let Some(version) = fields.next()?? else {
+        return fields.all(|field| field == Some(None)).then_some(None);
+    };
     let expires_at = fields.next()??;
     let record = fields.next()???;
     Some(Some(Row {

@@ -133,9 +133,9 @@ local keys = redis.call('ZRANGEBYLEX', set, from, '+', 'LIMIT', 0, count)
 local found, last, size = {}, '', 0
 for i, key in ipairs(keys) do
   local row = read(key)
-  if row[1] and (not index or row[3 + index] == value) then
+  if (row[1] or row[3]) and (not index or row[3 + index] == value) then
     found[#found + 1] = {key, row}
-    size = size + #row[3]
+    size = size + #(row[3] or '')
   end
   last = key
   if size > 4194304 then return {found, last, i < #keys and 1 or (#keys == count and 1 or 0)} end

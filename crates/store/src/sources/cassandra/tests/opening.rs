@@ -174,3 +174,23 @@ async fn a_key_without_bytes_is_refused_by_name() {
     assert_eq!(source.get(&CLIENT, b"").await, Ok(None));
     assert_eq!(source.take(&CLIENT, b"").await, Ok(None));
 }
+
+/// A row that somebody changed by hand is refused and named; a table that is gone is found by a probe, that of the entries too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_or_dropped_is_told() {
+    let scratch = Scratch::new();
+    let source = scratch.opened().await;
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    scratch.execute(&format!("UPDATE {}.access_token SET record = null WHERE key = 0x6b", scratch.name)).await;
+    let found = source.get(&ACCESS_TOKEN, b"k").await;
+    let named = "SHA-256 of its key: 8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a";
+    assert!(matches!(&found, Err(StoreError::Broken(why)) if why.contains(named)), "{found:?}");
+    assert_eq!(
+        crate::source::probe(&source, &ACCESS_TOKEN).await,
+        Ok(()),
+        "one damaged row says nothing of the others"
+    );
+    scratch.execute(&format!("DROP TABLE {}.access_token_entry", scratch.name)).await;
+    let gone = crate::source::probe(&source, &ACCESS_TOKEN).await;
+    assert!(gone.as_ref().is_err_and(|why| why.to_string().contains("access_token_entry")), "{gone:?}");
+}

@@ -202,3 +202,14 @@ fn settings_have_defaults_and_bounds() {
         assert!(found.contains(why) && !found.contains("hunter2"), "{json}: {found}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_holds_something_else_is_named() {
+    let scratch = Scratch::new().await;
+    let source = scratch.opened().await;
+    assert!(source.insert(&ACCESS_TOKEN, row("k")).await.unwrap());
+    scratch.execute("ALTER TABLE access_token MODIFY record LONGTEXT NULL").await;
+    scratch.execute("UPDATE access_token SET record = NULL").await;
+    let found = source.get(&ACCESS_TOKEN, b"k").await;
+    assert!(matches!(&found, Err(StoreError::Broken(why)) if why.contains("access_token.record")), "{found:?}");
+}

@@ -271,6 +271,24 @@ fn a_move_is_ended_before_it_is_turned_round() {
     node.tokeninfo(&dead).status(400);
 }
 
+/// That the old source was empty a moment ago says nothing of now: a node that went back a step has made records there since.
+#[test]
+fn an_old_source_that_was_empty_is_looked_at_again() {
+    let (shared, database) = (tempfile::tempdir().unwrap(), Postgres::create());
+    let folder = folder(&shared.path().join("own.db"), &database, "node");
+    let node = Node::start(&folder);
+    let client = folder.client("partner", "a", &[]);
+    step(&folder, &node, PREVIOUS);
+    wait_until("the node says that the old source is empty", || node.log().contains("take `previous` out"));
+    step(&folder, &node, NEXT);
+    let token = node.token(&client);
+    step(&folder, &node, PREVIOUS);
+    let said = step(&folder, &node, AFTER);
+    assert!(said.contains("P0403"), "{said}");
+    step(&folder, &node, PREVIOUS);
+    node.tokeninfo(&token).status(200);
+}
+
 /// A request whose body comes slowly began many steps before it ends: it asks the stores that serve by then.
 #[test]
 fn a_slow_request_ends_where_the_store_is_by_then() {

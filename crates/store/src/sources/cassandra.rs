@@ -63,7 +63,7 @@ pub struct Cassandra {
     link: Link,
     /// Set once `prepare` succeeded.
     ready: AtomicBool,
-    /// Marks that stand in the cluster, written by this node: most inserts need not write one.
+    /// Marks that stand in the cluster, written by this node over the connection in use: most inserts need not write one.
     marks: Mutex<HashSet<Mark>>,
     /// Transactions on one row disturb each other until one wins: those of this node go one after the other. By the hash of the key.
     lanes: Vec<tokio::sync::Mutex<()>>,
@@ -154,6 +154,9 @@ impl Cassandra {
             let unconnected = is_unconnected(&error);
             if unconnected {
                 self.link.lost(&link);
+                // Servers that crashed may have lost what they answered last. A row whose bucket has no mark would be in no list, and be
+                // left behind where the store moves.
+                self.marks(HashSet::clear);
             }
             // Nothing was sent where there was no connection to send it over.
             let unsent = !matches!(error, ExecutionError::LastAttemptError(_));

@@ -24,6 +24,26 @@ fn what_needs_the_source_is_503_until_it_is_back() {
     }
 }
 
+/// The password is changed at the server first: nothing is let in, and all goes on once the node's file has the new one.
+#[test]
+fn a_log_in_that_is_refused_is_503_until_it_is_mended() {
+    let server = Redis::create();
+    let user = format!("node{}", std::process::id());
+    let folder = server.folder("node-1", &server.user(&user, "first-word"));
+    let client = folder.client("app", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    let changed = server.user(&user, "second-word");
+    wait_until("nothing is let in", || node.get("/hello").bearer(&token).send().status == 503);
+    let answer = node.ask_token(&client, &[]).status(503);
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    folder.run(["store", "check"]).code(1).says("mend the user or password");
+    assert!(!node.log().contains("first-word"), "{}", node.log());
+    folder.write("url", &changed);
+    wait_until("back", || node.get("/hello").bearer(&token).send().status == 200);
+    node.ask_token(&client, &[]).status(200);
+}
+
 #[test]
 fn the_commands_of_store() {
     let server = Redis::create();

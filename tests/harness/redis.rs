@@ -67,16 +67,31 @@ impl Redis {
         self.host().to_socket_addrs().expect("its address").next().expect("an address")
     }
 
+    /// Makes a user with this password, or gives it another one; its connections are ended. Its URL.
+    pub fn user(&self, name: &str, password: &str) -> String {
+        let told =
+            self.answer(&["ACL", "SETUSER", name, "on", "resetpass", &format!(">{password}"), "~*", "&*", "+@all"]);
+        assert_eq!(told.trim_end(), "+OK");
+        self.number(&["CLIENT", "KILL", "USER", name]);
+        self.url.replacen("://", &format!("://{name}:{password}@"), 1)
+    }
+
     /// The number that a command answers.
     fn number(&self, words: &[&str]) -> i64 {
+        let answer = self.answer(words);
+        let number = answer.strip_prefix(':').and_then(|number| number.trim_end().parse().ok());
+        number.unwrap_or_else(|| panic!("{words:?}: {answer}"))
+    }
+
+    /// The first line of what a command answers.
+    fn answer(&self, words: &[&str]) -> String {
         let mut wire = BufReader::new(TcpStream::connect(self.address()).expect("Redis answers"));
         let mut command = format!("*{}\r\n", words.len());
         words.iter().for_each(|word| command.push_str(&format!("${}\r\n{word}\r\n", word.len())));
         wire.get_mut().write_all(command.as_bytes()).expect("it takes a command");
         let mut answer = String::new();
         wire.read_line(&mut answer).expect("it answers");
-        let number = answer.strip_prefix(':').and_then(|number| number.trim_end().parse().ok());
-        number.unwrap_or_else(|| panic!("{words:?}: {answer}"))
+        answer
     }
 }
 

@@ -118,7 +118,9 @@ async fn round_trip(source: &Guarded, environment: &Environment) -> SourceLine {
 
 fn remedy(why: &StoreError) -> &'static str {
     match why {
-        StoreError::Unavailable(_) => "is it running, and reachable from here? see its address in stores/stores.toml",
+        StoreError::Unavailable(_) => {
+            "is it running, reachable from here, and does it let us in? see its settings in stores/stores.toml"
+        }
         StoreError::Broken(_) => "see its settings in stores/stores.toml, and the rights that it gives",
     }
 }

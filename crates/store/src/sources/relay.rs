@@ -119,6 +119,14 @@ pub(super) fn is_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) 
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
 }
 
+/// Why the log-in is refused, for as long as it is.
+pub(super) async fn refused_login(source: &dyn DataSource) -> String {
+    match source.prepare().await {
+        Err(StoreError::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Until the source answers again.
 pub(super) async fn recovery(source: &dyn DataSource) {
     let start = Instant::now();

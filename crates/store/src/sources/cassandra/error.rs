@@ -114,7 +114,8 @@ fn told_by_server(title: &str, told: &DbError, text: &str) -> StoreError {
         | DbError::RateLimitReached { .. }
         | DbError::Unprepared { .. }
         | DbError::ServerError => Verdict::Later(""),
-        DbError::AuthenticationError => Verdict::Mend("mend `user` or `password` in stores.toml"),
+        // Passwords are changed under running nodes: the new one is taken up as soon as it is there.
+        DbError::AuthenticationError => Verdict::Later("mend `user` or `password` in stores.toml"),
         DbError::Unauthorized => Verdict::Mend("GRANT SELECT and MODIFY ON KEYSPACE to the role"),
         DbError::Invalid
             if ["does not exist", "unconfigured", "Undefined column"].iter().any(|word| text.contains(word)) =>

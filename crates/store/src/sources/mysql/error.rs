@@ -59,7 +59,8 @@ fn remedy(code: u16) -> Verdict {
         code if LOCKED.contains(&code) || ENDED.contains(&code) => Verdict::Later(""),
         // Out of memory; blocked hosts; interrupted; over the time limit (1969 MariaDB, 3024 MySQL); a Galera node that is not ready.
         1037 | 1041 | 1047 | 1129 | 1158..=1161 | 1317 | 1969 | 3024 => Verdict::Later(""),
-        1045 | 1698 | 1862 | 4151 => Verdict::Mend("mend the user or password in its url, or the server's users"),
+        // Passwords are changed under running nodes: the new one is taken up as soon as it is there.
+        1045 | 1698 | 1862 | 4151 => Verdict::Later("mend the user or password in its url, or the server's users"),
         1049 => Verdict::Mend("create the database, or mend its name in the url"),
         1054 | 1146 => Verdict::Mend(tables::LACKS),
         code if NO_RIGHT.contains(&code) => {

@@ -106,7 +106,8 @@ impl Told {
             (state, native) => format!("{title}: {} (SQLSTATE {state}, code {native})", self.text),
         };
         match self.verdict(dialect) {
-            Verdict::Later => StoreError::Unavailable(told),
+            Verdict::Later("") => StoreError::Unavailable(told),
+            Verdict::Later(remedy) => StoreError::Unavailable(format!("{told}: {remedy}")),
             Verdict::Mend(remedy) if remedy.is_empty() => StoreError::Broken(told),
             Verdict::Mend(remedy) => StoreError::Broken(format!("{told}: {remedy}")),
         }
@@ -115,7 +116,7 @@ impl Told {
     fn verdict(&self, dialect: &Dialect) -> Verdict {
         let mend = |remedy: &str| Verdict::Mend(remedy.to_owned());
         if dialect.codes.later.contains(&self.native) {
-            return Verdict::Later;
+            return Verdict::Later("");
         }
         if self.is_forbidden(dialect) {
             return mend("GRANT SELECT, INSERT, UPDATE, DELETE on the tables of the schema to the user");
@@ -124,7 +125,8 @@ impl Told {
             return Verdict::Mend(format!("{} (stores/schema/{}.sql)", tables::LACKS, dialect.schema_kind));
         }
         if self.class() == "28" || PASSWORD.iter().any(|phrase| self.says(phrase)) {
-            return mend("mend the user or password in its connection, or the database's users");
+            // Passwords are changed under running nodes: the new one is taken up as soon as it is there.
+            return Verdict::Later("mend the user or password in its connection, or the database's users");
         }
         if self.state == "3D000" || NO_DATABASE.iter().any(|phrase| self.says(phrase)) {
             return mend("create the database, or mend its name in the connection");
@@ -141,14 +143,14 @@ impl Told {
         match self.class() {
             "22" | "23" | "42" | "21" | "IM" => mend(""),
             // What is not known for sure may go by itself.
-            _ => Verdict::Later,
+            _ => Verdict::Later(""),
         }
     }
 }
 
 /// Whether it goes by itself or somebody must mend it, and how.
 enum Verdict {
-    Later,
+    Later(&'static str),
     Mend(String),
 }
 

@@ -55,7 +55,8 @@ fn remedy(told: &DbError) -> Verdict {
             "GRANT SELECT, INSERT, UPDATE, DELETE on the tables of stores/schema/postgres.sql to the role",
         ),
         "42P01" | "42703" => Verdict::Mend(tables::LACKS),
-        "28P01" | "28000" => Verdict::Mend("mend the user or password in its url, or the server's pg_hba.conf"),
+        // Passwords are changed under running nodes: the new one is taken up as soon as it is there.
+        "28P01" | "28000" => Verdict::Later("mend the user or password in its url, or the server's pg_hba.conf"),
         "3D000" => Verdict::Mend("create the database, or mend its name in the url"),
         "22P05" | "22021" => Verdict::Mend("PostgreSQL keeps no NUL character"),
         _ => match &code.code()[..2] {

@@ -56,7 +56,8 @@ fn remedy(code: &str, detail: &str) -> Verdict {
         "NOREPLICAS" => Verdict::Later("too few replicas are there (the server's min-replicas-to-write)"),
         "MOVED" | "ASK" | "CROSSSLOT" => Verdict::Later(CLUSTER),
         "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN" | "UNKILLABLE" => Verdict::Later(""),
-        "WRONGPASS" | "NOAUTH" => Verdict::Mend("mend the user or password in its url"),
+        // Passwords are changed under running nodes: the new one is taken up as soon as it is there.
+        "WRONGPASS" | "NOAUTH" => Verdict::Later("mend the user or password in its url"),
         "NOPERM" => Verdict::Mend(RIGHTS),
         // What a script may not do.
         "ERR" if detail.contains("user executing the script can't") => Verdict::Mend(RIGHTS),
@@ -102,12 +103,22 @@ mod tests {
 
     #[test]
     fn what_goes_by_itself_is_unavailable_and_the_rest_is_broken() {
-        for code in
-            ["OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MOVED"]
-        {
+        for code in [
+            "OOM",
+            "MISCONF",
+            "READONLY",
+            "LOADING",
+            "BUSY",
+            "MASTERDOWN",
+            "CLUSTERDOWN",
+            "NOREPLICAS",
+            "MOVED",
+            "WRONGPASS",
+            "NOAUTH",
+        ] {
             assert!(matches!(told("s", code, "x"), StoreError::Unavailable(_)), "{code}");
         }
-        for code in ["WRONGPASS", "NOAUTH", "NOPERM", "WRONGTYPE", "ERR", "NEW"] {
+        for code in ["NOPERM", "WRONGTYPE", "ERR", "NEW"] {
             assert!(matches!(told("s", code, "x"), StoreError::Broken(_)), "{code}");
         }
         assert!(matches!(told("s", "ERR", "max number of clients reached"), StoreError::Unavailable(_)));

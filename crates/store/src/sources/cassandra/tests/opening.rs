@@ -1,6 +1,7 @@
 //! Opening: migrations by one node and by several, without rights, on a newer schema, on somebody else's tables.
 
 use super::*;
+use crate::sources::relay::refused_login;
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
 /// Why a source cannot be opened for good.
@@ -118,7 +119,7 @@ async fn a_wrong_password_role_or_datacenter_is_named_and_no_secret_shown() {
     let scratch = Scratch::new();
     let wrong =
         Settings { password: Some(Password::new(Secret::new("hunter2".to_owned()))), ..settings(&scratch.name) };
-    let why = refusal(&wrong).await;
+    let why = refused_login(&Cassandra::new("test", &wrong)).await;
     assert!(why.contains("`user` or `password`") && !why.contains("hunter2"), "{why}");
     let why = refusal(&Settings { user: None, password: None, ..settings(&scratch.name) }).await;
     assert!(why.contains("write `user` and `password`"), "{why}");

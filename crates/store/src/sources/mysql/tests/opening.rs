@@ -4,6 +4,7 @@ use super::*;
 use crate::migration;
 use crate::source::StoreError;
 use crate::sources::mysql::schema::LOCK;
+use crate::sources::relay::refused_login;
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
 /// Why a source cannot be opened for good.
@@ -130,7 +131,7 @@ async fn a_wrong_password_or_database_is_named_and_no_secret_shown() {
     assert!(why.contains("no_such_database") && why.contains("create the database"), "{why}");
     let (_, url) = scratch.user("ALL").await;
     source(&url).prepare().await.unwrap();
-    let why = refusal(source(&url.replace("hunter2", "hunter3"))).await;
+    let why = refused_login(&source(&url.replace("hunter2", "hunter3"))).await;
     assert!(why.contains("mend the user or password") && !why.contains("hunter3"), "{why}");
     let shown = format!("{:?}", settings("mysql://user:hunter2@127.0.0.1/d"));
     assert!(!shown.contains("hunter2"), "{shown}");

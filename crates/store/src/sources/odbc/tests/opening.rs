@@ -3,6 +3,7 @@
 use super::*;
 use crate::migration;
 use crate::sources::odbc::schema::migration_statements;
+use crate::sources::relay::refused_login;
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
 /// The dialects that there are databases for.
@@ -104,7 +105,7 @@ async fn a_user_without_rights_is_told_what_to_grant() {
     assert!(why.contains("GRANT SELECT, INSERT, UPDATE, DELETE"), "{why}");
     scratch.execute(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.* TO {user}", scratch.name));
     source(&string).prepare().await.unwrap();
-    let why = refusal(source(&string.replace("hunter2", "hunter3"))).await;
+    let why = refused_login(&source(&string.replace("hunter2", "hunter3"))).await;
     assert!(why.contains("mend the user or password") && !why.contains("hunter3"), "{why}");
     scratch.execute(&format!("DROP USER {user}"));
 }

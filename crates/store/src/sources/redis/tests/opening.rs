@@ -3,6 +3,7 @@
 use super::*;
 use crate::migration;
 use crate::sources::relay::is_unavailable;
+use crate::sources::relay::refused_login;
 use crate::tables::{ACCESS_TOKEN, CLIENT};
 
 /// Why a source cannot be opened for good.
@@ -123,12 +124,12 @@ async fn a_wrong_password_or_database_is_named_and_no_secret_shown() {
             source.prepare().await.unwrap();
             continue;
         }
-        let why = refusal(source).await;
+        let why = refused_login(&source).await;
         assert!(why.contains(remedy) && !why.contains("hunter2"), "{user}: {why}");
     }
     let scratch = Scratch::new();
     // A password for a server that has none.
-    let why = refusal(scratch.source_over(&scratch.url.replace("://", "://:hunter2@"))).await;
+    let why = refused_login(&scratch.source_over(&scratch.url.replace("://", "://:hunter2@"))).await;
     assert!(why.contains("user or password") && !why.contains("hunter2"), "{why}");
     let why = refusal(scratch.source_over(&format!("{}00000", scratch.url.replace("/0", "/1")))).await;
     assert!(why.contains("mend the database's number"), "{why}");

@@ -29,6 +29,9 @@ const REMEMBERED: usize = 50_000;
 /// For how long, in nanoseconds.
 const FRESH: u64 = 1_000_000_000;
 
+/// What no epoch is ahead of the time by, in seconds: ten years of a revocation each second.
+const FAR: u64 = 10 * 365 * 86_400;
+
 /// Whose epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Of {
@@ -133,7 +136,11 @@ impl Epochs {
         let key = of.key(id);
         for _ in 0..SWAPS {
             let found = self.source.get(&EPOCH, &key).await?;
-            let before = found.as_ref().map(|row| decode::<Record>(&EPOCH, row)).transpose()?.map_or(0, |r| r.epoch);
+            // Over one that cannot be read, one that is higher whatever it was: people must be able to revoke.
+            let before = match &found {
+                Some(row) => decode::<Record>(&EPOCH, row).map_or(now.saturating_add(FAR), |record| record.epoch),
+                None => 0,
+            };
             let epoch = now.max(before + 1);
             let record = encode(&EPOCH, &Record { epoch, revoked_at: now })?;
             let row = Row { key: key.clone(), version: 1, expires_at: None, indexes: Vec::new(), record };

@@ -150,6 +150,25 @@ async fn an_epoch_revokes_what_was_issued_before_and_nothing_else() {
     }
 }
 
+/// Nothing of that client is let in, and people can still revoke, which mends it.
+#[tokio::test]
+async fn an_epoch_that_cannot_be_read_is_raised_all_the_same() {
+    let (source, store, other) = stores();
+    let whose = Whose::Client(ClientId::new("app"));
+    let before = issue(&store, 1, &record("app", Some("ann"), NOW)).await;
+    store.revoke_all(&whose, NOW).await.unwrap();
+    let row = source.list(&EPOCH, None, 9).await.unwrap().remove(0);
+    let version = row.version;
+    assert!(source.replace(&EPOCH, Row { record: "damaged".into(), ..row }, version).await.unwrap());
+    assert!(matches!(other.find(before.expose(), NOW).await, Err(StoreError::Broken(_))));
+    other.revoke_all(&whose, NOW + 1).await.unwrap();
+    assert!(!good(&other, &before, NOW + 1).await);
+    let after = issue(&other, 2, &record("app", Some("ann"), NOW + 1)).await;
+    assert!(good(&other, &after, NOW + 1).await);
+    other.revoke_all(&whose, NOW + 1).await.unwrap();
+    assert!(!good(&other, &after, NOW + 1).await);
+}
+
 #[tokio::test]
 async fn an_epoch_counts_even_where_clocks_differ() {
     let (_, store, ahead) = stores();

@@ -83,31 +83,32 @@ pub(crate) async fn left_early(
     warnings
 }
 
-/// P0403: moves that were turned round before all had been handed over: copies that were made count from now on as they are.
+/// P0403, as an error: moves that are turned round before all has been handed over. Copies that were made would count as they are, also
+/// of what was revoked or deleted since: it would live again.
 pub(crate) async fn turned_early(turned: Vec<Move>, settings: &StoreSettings) -> Diagnostics {
-    let mut warnings = Diagnostics::new();
+    let mut refused = Diagnostics::new();
     for moving in turned {
         let (store, from, to) = (&moving.store, moving.old.name(), moving.new.name());
         let copies = Remains::any_uncounted(moving.old.clone(), moving.new.clone(), moving.kind.tables());
         let message = match tokio::time::timeout(LOOK, copies).await {
             Ok(Ok(false)) => continue,
             Ok(Ok(true)) => format!(
-                "store `{store}` is turned round before its move to `{to}` ended: copies there count now, also of what was revoked or deleted in `{from}`"
+                "store `{store}` is turned round before its move to `{to}` has ended: copies there would count, also of what was revoked or deleted in `{from}`"
             ),
             Ok(Err(_)) | Err(_) => format!(
-                "store `{store}` is turned round, and whether its move to `{to}` ended is not known: copies there count now, also of what was revoked or deleted in `{from}`"
+                "store `{store}` is turned round, and whether its move to `{to}` has ended is not known: copies there would count, also of what was revoked or deleted in `{from}`"
             ),
         };
         let help = format!(
-            "go back to the step before at once; from `previous` end the move (`portcullis store copy --from {from} --to {to} {store}`), and then turn round; from `next` just take that out"
+            "from `previous`, end the move first (`portcullis store copy --from {from} --to {to} {store}`); from `next`, just take that out"
         );
-        let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
-        warnings.push(match settings.store_place(store) {
+        let problem = Problem::error(codes::LEFT_BEHIND, message).with_help(help);
+        refused.push(match settings.store_place(store) {
             Some(place) => problem.at(place),
             None => problem.nowhere(),
         });
     }
-    warnings
+    refused
 }
 
 /// P0403: records that were left behind in the new source by an earlier mapping, and count from now on.

@@ -192,11 +192,14 @@ impl Loads {
             return Err(refuse(draft.reading, found));
         }
         draft.reading.diagnostics.extend(found);
+        let found = turned_early(draft.stores.turned(&before.stores), &settings.stores).await;
+        if found.has_errors() {
+            return Err(refuse(draft.reading, found));
+        }
         draft.reading.diagnostics.extend(left_behind(&draft.stores.moved(&before.stores), &settings.stores));
         draft.reading.diagnostics.extend(found_there(draft.stores.begun(&before.stores), &settings.stores).await);
         let (ended, empty) = (draft.stores.ended(&before.stores), |moving: &_| node.is_emptied(moving));
         draft.reading.diagnostics.extend(left_early(ended, &settings.stores, empty).await);
-        draft.reading.diagnostics.extend(turned_early(draft.stores.turned(&before.stores), &settings.stores).await);
         draft.reading.diagnostics.extend(needs_restart(&before, &draft));
         let Some(program) = draft.program.clone() else { return Err(refuse(draft.reading, Diagnostics::new())) };
         // It asks for what is outside again.

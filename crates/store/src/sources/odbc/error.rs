@@ -203,13 +203,21 @@ mod tests {
             (Name::Oracle, "42S02", 942, "", "stores/schema/odbc-oracle.sql"),
             (Name::Db2, "42S02", -204, "", "stores/schema/odbc-db2.sql"),
             (Name::Mssql, "42S02", 208, "", "stores/schema/odbc-mssql.sql"),
-            (Name::Mssql, "28000", 18456, "Login failed for user 'x'", "mend the user or password"),
-            (Name::Oracle, "28000", 1017, "ORA-01017: invalid username/password", "mend the user or password"),
             (Name::Oracle, "42000", 1031, "", "GRANT SELECT"),
             (Name::Mssql, "01000", 0, "Can't open lib 'x' : file not found", "install the ODBC driver"),
         ] {
             let error = told(state, native, text).explain("it", name.dialect());
             assert!(matches!(&error, StoreError::Broken(why) if why.contains(remedy)), "{error}");
+        }
+        for (name, native, text) in [
+            (Name::Mssql, 18456, "Login failed for user 'x'"),
+            (Name::Oracle, 1017, "ORA-01017: invalid username/password"),
+        ] {
+            let error = told("28000", native, text).explain("it", name.dialect());
+            assert!(
+                matches!(&error, StoreError::Unavailable(why) if why.contains("mend the user or password")),
+                "{error}"
+            );
         }
     }
 }

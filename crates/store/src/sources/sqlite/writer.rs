@@ -175,6 +175,7 @@ impl State {
 
     fn run(&mut self, mut operations: Taker<Operation>) {
         let mut group = Vec::with_capacity(GROUP);
+        let mut parted = false;
         while operations.take(&mut group) {
             // Nobody waits for these any more, and who was told that it failed should find it not done.
             group.retain(|operation| !operation.answer.is_unwanted());
@@ -184,14 +185,16 @@ impl State {
                 self.settle(&mut group);
             }
             // The purge has its turn while those who were answered are waited for anyway.
-            let answered = Instant::now();
-            if !sweeps.is_empty() {
+            let (answered, swept) = (Instant::now(), !sweeps.is_empty());
+            if swept {
                 self.settle(&mut sweeps);
             }
-            // Whoever writes alone waits for nobody.
-            if count > 1 {
+            // Whoever writes alone waits for nobody. Nor do those whose companions came while the purge had its turn, and are through: the
+            // rest of them is in the queue by now, or comes at once.
+            if count > 1 && !parted {
                 operations.gather(count, GATHER.saturating_sub(answered.elapsed()));
             }
+            parted = count == 0 && swept;
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
-use policy::{Diagnostics, Value};
+use policy::{Diagnostic, Diagnostics, Value};
 use store::mapping::{Move, Moved};
 use store::moving::{Phase, Remains};
 
@@ -42,12 +42,17 @@ pub(crate) fn left_behind(moved: &[Moved], settings: &StoreSettings) -> Diagnost
             ),
         };
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
-        warnings.push(match settings.store_place(store) {
-            Some(place) => problem.at(place),
-            None => problem.nowhere(),
-        });
+        warnings.push(placed(problem, store, settings));
     }
     warnings
+}
+
+/// At the store's place in its file, where it has one.
+fn placed(problem: Problem, store: &str, settings: &StoreSettings) -> Diagnostic {
+    match settings.store_place(store) {
+        Some(place) => problem.at(place),
+        None => problem.nowhere(),
+    }
 }
 
 /// P0403: records that count and stay behind, since `previous` was taken out before all had been handed over. `empty`: what the node
@@ -75,10 +80,7 @@ pub(crate) async fn left_early(
             "write `previous = \"{from}\"` again, and `portcullis store copy --from {from} --to {to} {store}`, or wait until all there has expired"
         );
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
-        warnings.push(match settings.store_place(store) {
-            Some(place) => problem.at(place),
-            None => problem.nowhere(),
-        });
+        warnings.push(placed(problem, store, settings));
     }
     warnings
 }
@@ -103,10 +105,7 @@ pub(crate) async fn turned_early(turned: Vec<Move>, settings: &StoreSettings) ->
             "from `previous`, end the move first (`portcullis store copy --from {from} --to {to} {store}`); from `next`, just take that out"
         );
         let problem = Problem::error(codes::LEFT_BEHIND, message).with_help(help);
-        refused.push(match settings.store_place(store) {
-            Some(place) => problem.at(place),
-            None => problem.nowhere(),
-        });
+        refused.push(placed(problem, store, settings));
     }
     refused
 }
@@ -123,10 +122,7 @@ pub(crate) async fn found_there(begun: Vec<Move>, settings: &StoreSettings) -> D
         let message = format!("`{to}` has records of store `{store}` already: they count from now on");
         let help = "right where another node is a step further; where they are from another time, go back a step and delete them first";
         let problem = Problem::warning(codes::LEFT_BEHIND, message).with_help(help);
-        warnings.push(match settings.store_place(store) {
-            Some(place) => problem.at(place),
-            None => problem.nowhere(),
-        });
+        warnings.push(placed(problem, store, settings));
     }
     warnings
 }

@@ -34,8 +34,7 @@ pub(crate) use self::changes::{changes, found_there, left_behind, left_early, tu
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
 pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
-pub(crate) use self::opening::open;
-pub(crate) use self::opening::source_down;
+pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
 pub(crate) use self::world::TestWorld;

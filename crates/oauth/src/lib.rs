@@ -18,6 +18,8 @@ pub mod id;
 pub mod introspection;
 pub mod metadata;
 pub mod parameters;
+pub mod pkce;
+pub mod redirect_uri;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

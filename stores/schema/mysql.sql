@@ -100,3 +100,115 @@ CREATE TABLE IF NOT EXISTS kps (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1) ON DUPLICATE KEY UPDATE readable_by = readable_by;
+
+-- migration 3, readable by 2
+
+-- What a client was granted. Tokens of a grant count only as long as its row does, all but those of client credentials, which have none.
+-- The key is the time of the grant (8 bytes, big-endian, Unix milliseconds) and 16 random bytes; in hexadecimal digits it is the `grant_id`
+-- of tokens.
+CREATE TABLE IF NOT EXISTS token_grant (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    client_id  VARCHAR(512),
+    subject    VARCHAR(512),
+    INDEX token_grant_expires_at (expires_at, `key`),
+    INDEX token_grant_client_id  (client_id, `key`),
+    INDEX token_grant_subject    (subject, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Refresh tokens, with keys as in access_token. One that was used stays until it expires: a second use must find whose grant to revoke.
+CREATE TABLE IF NOT EXISTS refresh_token (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX refresh_token_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Authorization codes, with keys as in access_token. One that was used stays until it expires, likewise.
+CREATE TABLE IF NOT EXISTS authz_code (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX authz_code_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Device codes (RFC 8628), with keys as in access_token, and the code that the user types.
+CREATE TABLE IF NOT EXISTS device_code (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    user_code  VARCHAR(512),
+    INDEX device_code_expires_at (expires_at, `key`),
+    INDEX device_code_user_code  (user_code, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The people who may log in; the key is the user's name.
+CREATE TABLE IF NOT EXISTS user_account (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX user_account_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Sessions of browsers; the key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the cookie's token.
+CREATE TABLE IF NOT EXISTS user_session (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    subject    VARCHAR(512),
+    INDEX user_session_expires_at (expires_at, `key`),
+    INDEX user_session_subject    (subject, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- What a user has agreed to; the key is the client_id, a zero byte, and the subject.
+CREATE TABLE IF NOT EXISTS consent (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    client_id  VARCHAR(512),
+    subject    VARCHAR(512),
+    INDEX consent_expires_at (expires_at, `key`),
+    INDEX consent_client_id  (client_id, `key`),
+    INDEX consent_subject    (subject, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The keys that sign tokens; the key is their `kid`. The private part is sealed.
+CREATE TABLE IF NOT EXISTS signing_key (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX signing_key_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Tokens that the gateway holds as a client of others, sealed; the key is the SHA-256 of provider, application, subject and scopes.
+CREATE TABLE IF NOT EXISTS client_access_token (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    provider   VARCHAR(512),
+    subject    VARCHAR(512),
+    INDEX client_access_token_expires_at (expires_at, `key`),
+    INDEX client_access_token_provider   (provider, `key`),
+    INDEX client_access_token_subject    (subject, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Identifiers that may be used once (`jti`), until they expire; the key is the SHA-256 of who issued it and of what it is.
+CREATE TABLE IF NOT EXISTS replay (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX replay_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2) ON DUPLICATE KEY UPDATE readable_by = readable_by;

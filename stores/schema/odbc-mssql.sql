@@ -103,3 +103,115 @@ CREATE INDEX kps_name       ON kps (name, [key]);
 CREATE INDEX kps_second_key ON kps (second_key, [key]);
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1);
+
+-- migration 3, readable by 2
+
+-- What a client was granted. Tokens of a grant count only as long as its row does, all but those of client credentials, which have none.
+-- The key is the time of the grant (8 bytes, big-endian, Unix milliseconds) and 16 random bytes; in hexadecimal digits it is the `grant_id`
+-- of tokens.
+CREATE TABLE token_grant (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    client_id  nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    subject    nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX token_grant_expires_at ON token_grant (expires_at);
+CREATE INDEX token_grant_client_id  ON token_grant (client_id, [key]);
+CREATE INDEX token_grant_subject    ON token_grant (subject, [key]);
+
+-- Refresh tokens, with keys as in access_token. One that was used stays until it expires: a second use must find whose grant to revoke.
+CREATE TABLE refresh_token (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX refresh_token_expires_at ON refresh_token (expires_at);
+
+-- Authorization codes, with keys as in access_token. One that was used stays until it expires, likewise.
+CREATE TABLE authz_code (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX authz_code_expires_at ON authz_code (expires_at);
+
+-- Device codes (RFC 8628), with keys as in access_token, and the code that the user types.
+CREATE TABLE device_code (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    user_code  nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX device_code_expires_at ON device_code (expires_at);
+CREATE INDEX device_code_user_code  ON device_code (user_code, [key]);
+
+-- The people who may log in; the key is the user's name.
+CREATE TABLE user_account (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX user_account_expires_at ON user_account (expires_at);
+
+-- Sessions of browsers; the key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the cookie's token.
+CREATE TABLE user_session (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    subject    nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX user_session_expires_at ON user_session (expires_at);
+CREATE INDEX user_session_subject    ON user_session (subject, [key]);
+
+-- What a user has agreed to; the key is the client_id, a zero byte, and the subject.
+CREATE TABLE consent (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    client_id  nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    subject    nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX consent_expires_at ON consent (expires_at);
+CREATE INDEX consent_client_id  ON consent (client_id, [key]);
+CREATE INDEX consent_subject    ON consent (subject, [key]);
+
+-- The keys that sign tokens; the key is their `kid`. The private part is sealed.
+CREATE TABLE signing_key (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX signing_key_expires_at ON signing_key (expires_at);
+
+-- Tokens that the gateway holds as a client of others, sealed; the key is the SHA-256 of provider, application, subject and scopes.
+CREATE TABLE client_access_token (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    provider   nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    subject    nvarchar(512) COLLATE Latin1_General_100_BIN2,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX client_access_token_expires_at ON client_access_token (expires_at);
+CREATE INDEX client_access_token_provider   ON client_access_token (provider, [key]);
+CREATE INDEX client_access_token_subject    ON client_access_token (subject, [key]);
+
+-- Identifiers that may be used once (`jti`), until they expire; the key is the SHA-256 of who issued it and of what it is.
+CREATE TABLE replay (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX replay_expires_at ON replay (expires_at);
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2);

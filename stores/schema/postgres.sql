@@ -4,7 +4,7 @@
 -- may start at once. Where its role may not create tables, a DBA runs the file once, whole; running it again changes nothing:
 --
 --     psql --single-transaction --set ON_ERROR_STOP=1 --file postgres.sql "$DATABASE_URL"
---     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps TO portcullis'
+--     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps, token_grant, refresh_token, authz_code, device_code, user_account, user_session, consent, signing_key, client_access_token, replay TO portcullis'
 --
 -- The tables lie in the first schema of the role's search_path. Give Portcullis a database or a schema of its own.
 --
@@ -98,3 +98,115 @@ CREATE INDEX IF NOT EXISTS kps_name       ON kps (name, key)       WHERE name   
 CREATE INDEX IF NOT EXISTS kps_second_key ON kps (second_key, key) WHERE second_key IS NOT NULL;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1) ON CONFLICT DO NOTHING;
+
+-- migration 3, readable by 2
+
+-- What a client was granted. Tokens of a grant count only as long as its row does, all but those of client credentials, which have none.
+-- The key is the time of the grant (8 bytes, big-endian, Unix milliseconds) and 16 random bytes; in hexadecimal digits it is the `grant_id`
+-- of tokens.
+CREATE TABLE IF NOT EXISTS token_grant (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL,
+    client_id  text COLLATE "C",
+    subject    text COLLATE "C"
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS token_grant_expires_at ON token_grant (expires_at)     WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS token_grant_client_id  ON token_grant (client_id, key) WHERE client_id  IS NOT NULL;
+CREATE INDEX IF NOT EXISTS token_grant_subject    ON token_grant (subject, key)   WHERE subject    IS NOT NULL;
+
+-- Refresh tokens, with keys as in access_token. One that was used stays until it expires: a second use must find whose grant to revoke.
+CREATE TABLE IF NOT EXISTS refresh_token (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS refresh_token_expires_at ON refresh_token (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Authorization codes, with keys as in access_token. One that was used stays until it expires, likewise.
+CREATE TABLE IF NOT EXISTS authz_code (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS authz_code_expires_at ON authz_code (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Device codes (RFC 8628), with keys as in access_token, and the code that the user types.
+CREATE TABLE IF NOT EXISTS device_code (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL,
+    user_code  text COLLATE "C"
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS device_code_expires_at ON device_code (expires_at)     WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS device_code_user_code  ON device_code (user_code, key) WHERE user_code  IS NOT NULL;
+
+-- The people who may log in; the key is the user's name.
+CREATE TABLE IF NOT EXISTS user_account (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS user_account_expires_at ON user_account (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Sessions of browsers; the key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the cookie's token.
+CREATE TABLE IF NOT EXISTS user_session (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL,
+    subject    text COLLATE "C"
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS user_session_expires_at ON user_session (expires_at)   WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS user_session_subject    ON user_session (subject, key) WHERE subject    IS NOT NULL;
+
+-- What a user has agreed to; the key is the client_id, a zero byte, and the subject.
+CREATE TABLE IF NOT EXISTS consent (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL,
+    client_id  text COLLATE "C",
+    subject    text COLLATE "C"
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS consent_expires_at ON consent (expires_at)     WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS consent_client_id  ON consent (client_id, key) WHERE client_id  IS NOT NULL;
+CREATE INDEX IF NOT EXISTS consent_subject    ON consent (subject, key)   WHERE subject    IS NOT NULL;
+
+-- The keys that sign tokens; the key is their `kid`. The private part is sealed.
+CREATE TABLE IF NOT EXISTS signing_key (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS signing_key_expires_at ON signing_key (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Tokens that the gateway holds as a client of others, sealed; the key is the SHA-256 of provider, application, subject and scopes.
+CREATE TABLE IF NOT EXISTS client_access_token (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL,
+    provider   text COLLATE "C",
+    subject    text COLLATE "C"
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS client_access_token_expires_at ON client_access_token (expires_at)    WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS client_access_token_provider   ON client_access_token (provider, key) WHERE provider   IS NOT NULL;
+CREATE INDEX IF NOT EXISTS client_access_token_subject    ON client_access_token (subject, key)  WHERE subject    IS NOT NULL;
+
+-- Identifiers that may be used once (`jti`), until they expire; the key is the SHA-256 of who issued it and of what it is.
+CREATE TABLE IF NOT EXISTS replay (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS replay_expires_at ON replay (expires_at) WHERE expires_at IS NOT NULL;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2) ON CONFLICT DO NOTHING;

@@ -89,3 +89,115 @@ CREATE INDEX IF NOT EXISTS kps_name       ON kps (name)       WHERE name       I
 CREATE INDEX IF NOT EXISTS kps_second_key ON kps (second_key) WHERE second_key IS NOT NULL;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (2, 1) ON CONFLICT DO NOTHING;
+
+-- migration 3, readable by 2
+
+-- What a client was granted. Tokens of a grant count only as long as its row does, all but those of client credentials, which have none.
+-- The key is the time of the grant (8 bytes, big-endian, Unix milliseconds) and 16 random bytes; in hexadecimal digits it is the `grant_id`
+-- of tokens.
+CREATE TABLE IF NOT EXISTS token_grant (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    client_id  TEXT,
+    subject    TEXT,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS token_grant_expires_at ON token_grant (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS token_grant_client_id  ON token_grant (client_id)  WHERE client_id  IS NOT NULL;
+CREATE INDEX IF NOT EXISTS token_grant_subject    ON token_grant (subject)    WHERE subject    IS NOT NULL;
+
+-- Refresh tokens, with keys as in access_token. One that was used stays until it expires: a second use must find whose grant to revoke.
+CREATE TABLE IF NOT EXISTS refresh_token (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS refresh_token_expires_at ON refresh_token (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Authorization codes, with keys as in access_token. One that was used stays until it expires, likewise.
+CREATE TABLE IF NOT EXISTS authz_code (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS authz_code_expires_at ON authz_code (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Device codes (RFC 8628), with keys as in access_token, and the code that the user types.
+CREATE TABLE IF NOT EXISTS device_code (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    user_code  TEXT,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS device_code_expires_at ON device_code (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS device_code_user_code  ON device_code (user_code)  WHERE user_code  IS NOT NULL;
+
+-- The people who may log in; the key is the user's name.
+CREATE TABLE IF NOT EXISTS user_account (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS user_account_expires_at ON user_account (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Sessions of browsers; the key is the expiry (8 bytes, big-endian, Unix milliseconds) and the SHA-256 of the cookie's token.
+CREATE TABLE IF NOT EXISTS user_session (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    subject    TEXT,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS user_session_expires_at ON user_session (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS user_session_subject    ON user_session (subject)    WHERE subject    IS NOT NULL;
+
+-- What a user has agreed to; the key is the client_id, a zero byte, and the subject.
+CREATE TABLE IF NOT EXISTS consent (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    client_id  TEXT,
+    subject    TEXT,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS consent_expires_at ON consent (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS consent_client_id  ON consent (client_id)  WHERE client_id  IS NOT NULL;
+CREATE INDEX IF NOT EXISTS consent_subject    ON consent (subject)    WHERE subject    IS NOT NULL;
+
+-- The keys that sign tokens; the key is their `kid`. The private part is sealed.
+CREATE TABLE IF NOT EXISTS signing_key (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS signing_key_expires_at ON signing_key (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Tokens that the gateway holds as a client of others, sealed; the key is the SHA-256 of provider, application, subject and scopes.
+CREATE TABLE IF NOT EXISTS client_access_token (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    provider   TEXT,
+    subject    TEXT,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS client_access_token_expires_at ON client_access_token (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS client_access_token_provider   ON client_access_token (provider)   WHERE provider   IS NOT NULL;
+CREATE INDEX IF NOT EXISTS client_access_token_subject    ON client_access_token (subject)    WHERE subject    IS NOT NULL;
+
+-- Identifiers that may be used once (`jti`), until they expire; the key is the SHA-256 of who issued it and of what it is.
+CREATE TABLE IF NOT EXISTS replay (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replay_expires_at ON replay (expires_at) WHERE expires_at IS NOT NULL;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2) ON CONFLICT DO NOTHING;

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use sha2::{Digest, Sha256};
 
-use super::minted;
 use super::sides::{Both, New, Old, Sides, same};
 use crate::hex;
 use crate::source::{DataSource, Row, StoreError, Table};
+use crate::tables::is_minted;
 
 /// Rows of a page.
 const PAGE: usize = 500;
@@ -151,7 +151,7 @@ impl Copier {
                 (Some(Old::Live(row)), Some(New::Copy(found, of))) if of == row.version && same(&found, &row) => None,
                 (Some(Old::Live(row)), new) => Some((key, Some((row, new.and_then(|new| new.version()))))),
                 (_, Some(New::Copy(..))) => Some((key, None)),
-                (_, Some(New::Left(_))) if !minted(table) => Some((key, None)),
+                (_, Some(New::Left(_))) if !is_minted(table) => Some((key, None)),
                 _ => None,
             });
             let mut done =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::conformance::Fresh;
 use crate::sources::memory::Memory;
-use crate::tables::{CLIENT, KPS};
+use crate::tables::{ACCESS_TOKEN, CLIENT, KPS};
 
 mod explore;
 

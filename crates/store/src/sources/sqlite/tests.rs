@@ -411,7 +411,7 @@ async fn health_tells_versions() {
     let folder = tempfile::tempdir().unwrap();
     let health = open(&folder).await.health().await.unwrap();
     assert!(health.version.starts_with("SQLite 3."), "{health:?}");
-    assert_eq!(health.schema, 2);
+    assert_eq!(health.schema, crate::migration::CURRENT);
 }
 
 #[tokio::test]

@@ -76,8 +76,7 @@ pub static ALL: [&Table; 16] = [
 /// Whether its keys are made by us: a time (8 bytes, big-endian, Unix milliseconds), so that rows are appended and go together, and bytes
 /// that are random, so that no two nodes ever make the same one.
 pub fn is_minted(table: &Table) -> bool {
-    const MINTED: [&Table; 6] =
-        [&ACCESS_TOKEN, &TOKEN_GRANT, &REFRESH_TOKEN, &AUTHZ_CODE, &DEVICE_CODE, &USER_SESSION];
+    const MINTED: [&Table; 6] = [&ACCESS_TOKEN, &TOKEN_GRANT, &REFRESH_TOKEN, &AUTHZ_CODE, &DEVICE_CODE, &USER_SESSION];
     MINTED.iter().any(|minted| std::ptr::eq(*minted, table))
 }
 

@@ -146,6 +146,7 @@ pub(super) fn client(given: &Given, spec: &GivenClient, now: u64) -> Result<Clie
         secrets,
         introspect: introspects(given, spec.introspect.as_ref())?,
         created_at: now,
+        metadata: Default::default(),
     })
 }
 

@@ -3,7 +3,7 @@
 use policy::reader::did_you_mean;
 use serde::Serialize;
 use store::oauth::{ClientId, Scopes, Secret, credential};
-use store::record::{ClientSecret, Introspects};
+use store::record::{ClientMetadata, ClientSecret, Introspects};
 use store::{Client, access_tokens::Whose};
 
 use super::{Stores, failed};
@@ -74,6 +74,7 @@ impl Stores {
             secrets,
             introspect: introspects(&request.introspect),
             created_at: self.now(),
+            metadata: ClientMetadata::default(),
         };
         if !self.clients.add(&client).await.map_err(failed)? {
             return Err(Refusal {

@@ -121,6 +121,7 @@ fn client(file: &Arc<SourceFile>, table: &Table, diagnostics: &mut Diagnostics) 
         introspect,
         // Nobody says it, and nothing goes by it.
         created_at: 0,
+        metadata: Default::default(),
     };
     match keys.finish() {
         Ok(warnings) => {

@@ -23,6 +23,7 @@ fn client(id: &str, hashes: &[&str]) -> Client {
         secrets: hashes.iter().map(secret).collect(),
         introspect: Introspects::Own,
         created_at: 1_800_000_000,
+        metadata: Default::default(),
     }
 }
 

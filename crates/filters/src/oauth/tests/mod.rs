@@ -88,6 +88,7 @@ impl World {
             secrets: vec![secret("right")],
             introspect: Default::default(),
             created_at: 0,
+            metadata: Default::default(),
         };
         change(&mut client);
         assert!(block_on(self.clients.add(&client)).expect("memory"));

@@ -17,7 +17,7 @@ use store::mapping::{Mapping, Opened};
 use store::oauth::{ClientId, GrantId};
 use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
+use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
 
 use super::canned::Canned;
 use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
@@ -94,6 +94,7 @@ impl TestWorld {
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
             }
+            Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(slate))),
             Kind::AccessToken => {
                 let tokens = Arc::new(AccessTokens::new(slate));
                 self.tokens.push(tokens.clone());

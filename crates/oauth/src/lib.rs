@@ -10,6 +10,7 @@
     allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
 )]
 
+pub mod basic;
 pub mod bearer;
 pub mod client_auth;
 pub mod credential;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::access_tokens::AccessTokens;
 use crate::clients::Clients;
 use crate::kps::Kps;
+use crate::sessions::Sessions;
 use crate::source::Table;
 use crate::tables;
+use crate::users::Users;
 
 /// The kinds of store that can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +62,8 @@ impl Kind {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Users => Some(tables::USER_ACCOUNT.name),
+            Kind::Sessions => Some(tables::USER_SESSION.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
@@ -70,6 +74,8 @@ impl Kind {
         match self {
             Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Users => const { &[&tables::USER_ACCOUNT] },
+            Kind::Sessions => const { &[&tables::USER_SESSION] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
         }
@@ -83,6 +89,10 @@ pub enum StoreHandle {
     AccessToken(Arc<AccessTokens>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// The people who may log in.
+    Users(Arc<Users>),
+    /// Sessions of browsers.
+    Sessions(Arc<Sessions>),
     /// A key property store.
     Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.

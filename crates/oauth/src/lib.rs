@@ -11,6 +11,7 @@
 )]
 
 pub mod authorization;
+pub mod basic;
 pub mod bearer;
 pub mod client_auth;
 pub mod code;

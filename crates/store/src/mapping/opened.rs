@@ -16,10 +16,12 @@ use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
 use crate::moving::{Alone, Moving, Phase};
 use crate::seal::Sealer;
+use crate::sessions::Sessions;
 use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
 use crate::tables::{ACCESS_TOKEN, TOKEN_GRANT};
+use crate::users::Users;
 
 struct OpenedSource {
     settings: SourceSettings,
@@ -171,6 +173,8 @@ impl Opened {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
+                (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
+                (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
                 _ => {}
             }
         }
@@ -326,6 +330,8 @@ fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
+        Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),
         kind => StoreHandle::Mapped(kind),
     }
 }

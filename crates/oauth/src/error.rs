@@ -1,5 +1,5 @@
 //! The errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1), RFC 7009 (section 2.2.1) and RFC 7662
-//! (section 2.3).
+//! (section 2.3), RFC 7591 (section 3.2.2).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,11 +36,15 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The server does not revoke tokens of this type.
     UnsupportedTokenType,
+    /// A redirect URI that cannot be registered.
+    InvalidRedirectUri,
+    /// Other metadata that a client cannot be registered with.
+    InvalidClientMetadata,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [ErrorCode; 13] = [
+    pub const ALL: [ErrorCode; 15] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidClient,
         ErrorCode::InvalidGrant,
@@ -54,6 +58,8 @@ impl ErrorCode {
         ErrorCode::InvalidToken,
         ErrorCode::InsufficientScope,
         ErrorCode::UnsupportedTokenType,
+        ErrorCode::InvalidRedirectUri,
+        ErrorCode::InvalidClientMetadata,
     ];
 
     /// As it stands in the answer.
@@ -72,6 +78,8 @@ impl ErrorCode {
             ErrorCode::InvalidToken => "invalid_token",
             ErrorCode::InsufficientScope => "insufficient_scope",
             ErrorCode::UnsupportedTokenType => "unsupported_token_type",
+            ErrorCode::InvalidRedirectUri => "invalid_redirect_uri",
+            ErrorCode::InvalidClientMetadata => "invalid_client_metadata",
         }
     }
 
@@ -222,6 +230,8 @@ mod tests {
             ("invalid_token", 401),
             ("insufficient_scope", 403),
             ("unsupported_token_type", 400),
+            ("invalid_redirect_uri", 400),
+            ("invalid_client_metadata", 400),
         ] {
             let read = ErrorCode::parse(code).expect(code);
             assert_eq!((read.as_str(), read.status()), (code, status));

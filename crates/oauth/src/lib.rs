@@ -20,6 +20,7 @@ pub mod metadata;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod registration;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -12,6 +12,7 @@
 
 pub mod bearer;
 pub mod client_auth;
+pub mod code;
 pub mod credential;
 pub mod error;
 pub mod id;
@@ -20,6 +21,7 @@ pub mod metadata;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod refresh;
 pub mod registration;
 pub mod revocation;
 pub mod scope;

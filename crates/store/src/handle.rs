@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
+use crate::authz_codes::AuthzCodes;
 use crate::clients::Clients;
 use crate::kps::Kps;
 use crate::source::Table;
@@ -59,6 +60,7 @@ impl Kind {
     pub fn table(self) -> Option<&'static str> {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
+            Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
@@ -68,7 +70,10 @@ impl Kind {
     /// All tables of its records, which move together: tokens are nothing without the epochs that refuse them.
     pub fn tables(self) -> &'static [&'static Table] {
         match self {
-            Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
+            Kind::AccessToken => {
+                const { &[&tables::EPOCH, &tables::TOKEN_GRANT, &tables::ACCESS_TOKEN, &tables::REFRESH_TOKEN] }
+            }
+            Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
@@ -81,6 +86,8 @@ impl Kind {
 pub enum StoreHandle {
     /// Access tokens.
     AccessToken(Arc<AccessTokens>),
+    /// Authorization codes.
+    AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
     /// A key property store.

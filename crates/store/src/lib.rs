@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+pub mod authz_codes;
 mod breaker;
 pub mod cached;
 pub mod clients;
@@ -41,6 +42,7 @@ mod testing;
 pub mod watch;
 
 pub use access_tokens::AccessTokens;
+pub use authz_codes::AuthzCodes;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;

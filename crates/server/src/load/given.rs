@@ -1,4 +1,4 @@
-//! What a test says is given: clients, tokens, upstreams' answers, the time.
+//! What a test says is given: clients, tokens, codes, upstreams' answers, the time.
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -16,9 +16,12 @@ use store::oauth::{ClientId, GrantId, Scopes, Secret, credential, redirect_uri};
 use store::record::{ClientMetadata, ClientSecret, Introspects};
 use store::{AccessToken, Client};
 
+use self::grants::{GivenCode, GivenRefreshToken};
 use super::canned::GivenAnswers;
 use crate::admin::api::Refusal;
 use crate::records::{check_grant, check_known_method};
+
+pub(super) mod grants;
 
 /// The time of tests that name none: 2026-01-01T00:00:00Z.
 const NOW: u64 = 1_767_225_600;
@@ -36,6 +39,12 @@ pub struct GivenTable {
     /// Access tokens that were issued, in every store of access tokens.
     #[serde(default)]
     pub(super) tokens: Vec<GivenToken>,
+    /// Authorization codes that were issued, in every store of codes.
+    #[serde(default)]
+    pub(super) codes: Vec<GivenCode>,
+    /// Refresh tokens that were issued, each with a grant of its own, in every store of access tokens.
+    #[serde(default)]
+    pub(super) refresh_tokens: Vec<GivenRefreshToken>,
     /// Rows of key property stores, by the names of the stores: `[[given.kps.partners]]`.
     #[serde(default)]
     pub(super) kps: Named<Vec<Spanned<Columns>>>,

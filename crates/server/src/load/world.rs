@@ -15,11 +15,13 @@ use serde_json::{Map, Value as Json};
 use store::kps::{KpsError, Mode, Put};
 use store::mapping::{Mapping, Opened};
 use store::oauth::{ClientId, GrantId};
+use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
+use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
 
 use super::canned::Canned;
+use super::given::grants::{self, GivenCode, GivenRefreshToken};
 use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
 use super::resources::Things;
 use super::slate::Slate;
@@ -45,6 +47,7 @@ pub(crate) struct TestWorld {
     stores: BTreeMap<String, (Kind, Arc<Slate>)>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
+    codes: Vec<Arc<AuthzCodes>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
@@ -65,6 +68,7 @@ impl TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
+            codes: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
@@ -93,6 +97,11 @@ impl TestWorld {
                 let clients = Arc::new(Clients::new(slate));
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
+            }
+            Kind::AuthzCode => {
+                let codes = Arc::new(AuthzCodes::new(slate));
+                self.codes.push(codes.clone());
+                StoreHandle::AuthzCode(codes)
             }
             Kind::AccessToken => {
                 let tokens = Arc::new(AccessTokens::new(slate));
@@ -173,6 +182,12 @@ impl TestWorld {
             }
             self.put_token(given, spec, now).await?;
         }
+        for spec in &table.codes {
+            self.put_code(given, spec, now).await?;
+        }
+        for spec in &table.refresh_tokens {
+            self.put_refresh_token(given, spec, now).await?;
+        }
         self.put_rows(given, table, now).await
     }
 
@@ -195,10 +210,8 @@ impl TestWorld {
 
     async fn put_token(&self, given: &Given, spec: &GivenToken, now: u64) -> Result<(), Diagnostics> {
         let broken = |why: StoreError| problem(given, &why.to_string());
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
         let grant = GrantId::new(format!("grant of {}", spec.token));
-        let (token, record) = minted(given, spec, now, bytes, grant)?;
+        let (token, record) = minted(given, spec, now, self.random(), grant)?;
         for store in &self.tokens {
             store.insert(&token, &record).await.map_err(broken)?;
             if spec.revoked.is_some_and(|revoked| revoked.0) {
@@ -207,6 +220,41 @@ impl TestWorld {
         }
         lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
         Ok(())
+    }
+
+    async fn put_code(&self, given: &Given, spec: &GivenCode, now: u64) -> Result<(), Diagnostics> {
+        let (code, record) = grants::code(given, spec, now, self.random(), self.grant_id(now))?;
+        for store in &self.codes {
+            store.insert(&code, &record).await.map_err(|why| problem(given, &why.to_string()))?;
+        }
+        lock(&self.words).insert(spec.code.clone(), code.expose().to_owned());
+        Ok(())
+    }
+
+    async fn put_refresh_token(&self, given: &Given, spec: &GivenRefreshToken, now: u64) -> Result<(), Diagnostics> {
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        let id = self.grant_id(now);
+        let (tokens, grant) = grants::refresh_token(given, spec, now, self.random(), id.clone())?;
+        for store in &self.tokens {
+            store.begin(&id, &grant, EpochsThen::default(), &tokens).await.map_err(broken)?;
+            if spec.revoked.is_some_and(|revoked| revoked.0) {
+                store.revoke_grant(&id, now).await.map_err(broken)?;
+            }
+        }
+        if let Some((token, _)) = &tokens.refresh {
+            lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
+        }
+        Ok(())
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    fn grant_id(&self, now: u64) -> GrantId {
+        GrantId::mint(now * 1_000, self.random())
     }
 
     /// What upstreams answer, and which stores are down.
@@ -237,6 +285,7 @@ impl TestWorld {
         }
         let table: &'static Table = match kind {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
+            Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
             _ => return Ok(Vec::new()),
         };

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use super::{Mapping, Problem};
 use crate::access_tokens::AccessTokens;
+use crate::authz_codes::AuthzCodes;
 use crate::cached::{CacheSettings, Cached};
 use crate::clients::Clients;
 use crate::guard::{FailurePolicy, Guarded};
@@ -18,7 +19,7 @@ use crate::seal::Sealer;
 use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
-use crate::tables::ACCESS_TOKEN;
+use crate::tables::{ACCESS_TOKEN, TOKEN_GRANT};
 
 struct OpenedSource {
     settings: SourceSettings,
@@ -168,6 +169,7 @@ impl Opened {
         for (name, store) in &before.stores {
             match (&store.handle, self.store(name)) {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
+                (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
                 _ => {}
             }
@@ -301,7 +303,7 @@ impl Opened {
 /// what was remembered of them: a cache below it would not know when to read anew.
 fn cache(kind: Kind, source: &Arc<dyn DataSource>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
     match kind {
-        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN]))),
+        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN, &TOKEN_GRANT]))),
         _ => None,
     }
 }
@@ -322,6 +324,7 @@ fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> A
 fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
+        Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
         kind => StoreHandle::Mapped(kind),
     }

@@ -6,7 +6,11 @@ use oauth::registration::Registration;
 use oauth::{ClientId, GrantId, Scopes};
 use serde::{Deserialize, Serialize};
 
+mod grant;
+
 pub use oauth::registration::ClientMetadata;
+
+pub use self::grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
 
 /// A client application (RFC 7591 names).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -24,6 +24,7 @@ pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod refresh;
+pub mod registration;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
-use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, StoreError, StoreHandle};
+use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, SigningKeys, StoreError, StoreHandle};
 
 /// A store's source is down, too slow or full.
 pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
@@ -25,6 +25,10 @@ pub trait StoreExt {
     fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+    /// A store of the kind `keys`.
+    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics>;
+    /// A store of the kind `replay`.
+    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
@@ -47,6 +51,20 @@ impl StoreExt for BuildContext<'_> {
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
         typed(self, name, Kind::Clients, |handle| match handle {
             StoreHandle::Clients(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics> {
+        typed(self, name, Kind::Keys, |handle| match handle {
+            StoreHandle::Keys(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics> {
+        typed(self, name, Kind::Replay, |handle| match handle {
+            StoreHandle::Replay(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -86,6 +104,8 @@ fn kind_of(handle: &StoreHandle) -> Kind {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Keys(_) => Kind::Keys,
+        StoreHandle::Replay(_) => Kind::Replay,
         StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,
     }

@@ -6,6 +6,8 @@ use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
 use crate::clients::Clients;
 use crate::kps::Kps;
+use crate::replay::Replay;
+use crate::signing_keys::SigningKeys;
 use crate::source::Table;
 use crate::tables;
 
@@ -62,6 +64,8 @@ impl Kind {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Keys => Some(tables::SIGNING_KEY.name),
+            Kind::Replay => Some(tables::REPLAY.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
@@ -75,6 +79,8 @@ impl Kind {
             }
             Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Keys => const { &[&tables::SIGNING_KEY] },
+            Kind::Replay => const { &[&tables::REPLAY] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
         }
@@ -90,6 +96,10 @@ pub enum StoreHandle {
     AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// The keys that sign tokens.
+    Keys(Arc<SigningKeys>),
+    /// Identifiers that were used.
+    Replay(Arc<Replay>),
     /// A key property store.
     Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.

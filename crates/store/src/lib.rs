@@ -31,8 +31,10 @@ pub mod migration;
 pub mod moving;
 pub mod purge;
 pub mod record;
+pub mod replay;
 pub mod seal;
 mod seldom;
+pub mod signing_keys;
 pub mod source;
 pub mod sources;
 mod successor;
@@ -51,6 +53,8 @@ pub use lane::{hash_chosen, known_hash};
 pub use mapping::{Mapping, Opened};
 pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};
+pub use replay::Replay;
+pub use signing_keys::SigningKeys;
 pub use source::{DataSource, StoreError};
 
 /// The identifiers, scopes, secrets and tokens that the stores speak of: for those who may use this crate and not `oauth` itself.

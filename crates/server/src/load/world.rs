@@ -17,7 +17,7 @@ use store::mapping::{Mapping, Opened};
 use store::oauth::{ClientId, GrantId};
 use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
+use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, SigningKeys, StoreError, StoreHandle, kps, tables};
 
 use super::canned::Canned;
 use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
@@ -45,6 +45,7 @@ pub(crate) struct TestWorld {
     stores: BTreeMap<String, (Kind, Arc<Slate>)>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
+    keys: Vec<Arc<SigningKeys>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
@@ -65,6 +66,7 @@ impl TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
+            keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
@@ -100,6 +102,12 @@ impl TestWorld {
                 self.tokens.push(tokens.clone());
                 StoreHandle::AccessToken(tokens)
             }
+            Kind::Keys => {
+                let keys = Arc::new(SigningKeys::new(name, slate, self.sealer.clone()));
+                self.keys.push(keys.clone());
+                StoreHandle::Keys(keys)
+            }
+            Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(slate))),
             other => StoreHandle::Mapped(other),
         }
     }
@@ -119,6 +127,7 @@ impl TestWorld {
     async fn clear(&self) -> Result<(), StoreError> {
         // What is not there any more is taken out of caches too, so no store may be down then.
         self.stores.values().for_each(|(_, slate)| slate.wipe());
+        self.keys.iter().for_each(|keys| keys.forget());
         let before = std::mem::take(&mut *lock(&self.given));
         for store in &self.clients {
             for id in &before {

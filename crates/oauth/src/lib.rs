@@ -19,6 +19,7 @@ pub mod credential;
 pub mod error;
 pub mod id;
 pub mod introspection;
+pub mod jose;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;

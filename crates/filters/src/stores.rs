@@ -7,7 +7,9 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
-use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users};
+use store::{
+    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users,
+};
 
 /// A store's source is down, too slow or full.
 pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
@@ -62,6 +64,10 @@ impl StoreExt for BuildContext<'_> {
     fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics> {
         typed(self, name, Kind::Users, |handle| match handle {
             StoreHandle::Users(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
     fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics> {
         typed(self, name, Kind::Keys, |handle| match handle {
             StoreHandle::Keys(store) => Some(store.clone()),
@@ -72,6 +78,10 @@ impl StoreExt for BuildContext<'_> {
     fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics> {
         typed(self, name, Kind::Sessions, |handle| match handle {
             StoreHandle::Sessions(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
     fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics> {
         typed(self, name, Kind::Replay, |handle| match handle {
             StoreHandle::Replay(store) => Some(store.clone()),

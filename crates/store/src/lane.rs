@@ -48,7 +48,6 @@ impl Lane {
     ) -> Result<T, StoreError> {
         let full = |_| StoreError::Unavailable(format!("too many {}", self.what));
         let _place = self.places.try_acquire().map_err(full)?;
-        let ended = || StoreError::Unavailable("the check of a secret broke off".into());
         #[cfg(test)]
         WORKED.set(WORKED.get() + 1);
         let ended = || StoreError::Unavailable(format!("it broke off while {}", self.what));

@@ -12,7 +12,6 @@ mod signing_key;
 pub use oauth::registration::ClientMetadata;
 
 pub use self::grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
-pub use grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
 pub use signing_key::SigningKey;
 
 /// A client application (RFC 7591 names).

@@ -13,6 +13,7 @@
 //! | `DELETE /clients/ID` | | [`Done`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `/users...` | | see [`users`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -21,6 +22,7 @@
 //! log.
 
 pub mod kps;
+pub mod users;
 
 use std::collections::BTreeMap;
 

@@ -57,6 +57,12 @@ impl Stores {
                 "names with a space between, without quotes and backslashes",
             )
         })?;
+        // RFC 9700, section 4.15: whoever sees a `sub` must know whether it is a client's or a user's.
+        if self.users.get(id.as_str()).await.map_err(failed)?.is_some() {
+            let message =
+                format!("there is a user `{id}`: nobody could tell the tokens of one from those of the other");
+            return Err(Refusal { kind: RefusalKind::Exists, message, help: Some("take another id".into()) });
+        }
         let (secret, secrets) = match public {
             true => (None, Vec::new()),
             false => {

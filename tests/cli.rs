@@ -10,7 +10,7 @@ const WORKS: &[&str] = &[
     "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "token", "store",
     "kps", "cluster", "help",
 ];
-const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "user", "key", "store verify"];
+const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "key", "store verify"];
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()

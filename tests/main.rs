@@ -48,3 +48,4 @@ mod templates;
 mod token;
 mod tokeninfo;
 mod upgrade;
+mod users;

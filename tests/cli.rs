@@ -7,8 +7,8 @@ use crate::harness::program::{command, finish};
 use crate::harness::{Folder, Node, portcullis};
 
 const WORKS: &[&str] = &[
-    "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "token", "store",
-    "kps", "cluster", "help",
+    "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "user", "token",
+    "store", "kps", "cluster", "help",
 ];
 const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "key", "store verify"];
 

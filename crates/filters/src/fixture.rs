@@ -14,7 +14,7 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, Clients, DataSource, Kps, Sessions, StoreHandle, Users};
+use store::{AccessTokens, AuthzCodes, Clients, DataSource, Kps, Sessions, StoreHandle, Users};
 
 use crate::LIBRARY;
 
@@ -33,6 +33,7 @@ pub(crate) fn world() -> Fixture {
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
+        .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
         .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
         .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))

@@ -61,8 +61,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth-client.save-token", "have the upstream get its own token"),
     ("oauth-client.refresh-token", "have the upstream get its own token"),
     ("oauth-client.delete-token", "have the upstream get its own token"),
-    ("oauth.redeem-code", "use `oauth.client-credentials`: it is the only grant of this version"),
-    ("oauth.refresh-token", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.redeem-device", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-assertion", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
@@ -130,11 +128,6 @@ fn problem(message: String, instead: &str) -> Problem {
 pub(crate) struct NotYet(Span);
 
 impl NotYet {
-    /// Where the setting stands.
-    pub(crate) fn span(&self) -> Span {
-        self.0
-    }
-
     /// Refuses the setting where it is written.
     pub(crate) fn refuse(
         setting: &Option<NotYet>,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
+use crate::authz_codes::AuthzCodes;
 use crate::clients::Clients;
 use crate::kps::Kps;
+use crate::replay::Replay;
 use crate::sessions::Sessions;
+use crate::signing_keys::SigningKeys;
 use crate::source::Table;
 use crate::tables;
 use crate::users::Users;
@@ -61,9 +64,12 @@ impl Kind {
     pub fn table(self) -> Option<&'static str> {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
+            Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
+            Kind::Keys => Some(tables::SIGNING_KEY.name),
+            Kind::Replay => Some(tables::REPLAY.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
@@ -72,10 +78,15 @@ impl Kind {
     /// All tables of its records, which move together: tokens are nothing without the epochs that refuse them.
     pub fn tables(self) -> &'static [&'static Table] {
         match self {
-            Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
+            Kind::AccessToken => {
+                const { &[&tables::EPOCH, &tables::TOKEN_GRANT, &tables::ACCESS_TOKEN, &tables::REFRESH_TOKEN] }
+            }
+            Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
+            Kind::Keys => const { &[&tables::SIGNING_KEY] },
+            Kind::Replay => const { &[&tables::REPLAY] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
         }
@@ -87,12 +98,18 @@ impl Kind {
 pub enum StoreHandle {
     /// Access tokens.
     AccessToken(Arc<AccessTokens>),
+    /// Authorization codes.
+    AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
     /// The people who may log in.
     Users(Arc<Users>),
     /// Sessions of browsers.
     Sessions(Arc<Sessions>),
+    /// The keys that sign tokens.
+    Keys(Arc<SigningKeys>),
+    /// Identifiers that were used.
+    Replay(Arc<Replay>),
     /// A key property store.
     Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.

@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+pub mod authz_codes;
 mod breaker;
 pub mod cached;
 pub mod clients;
@@ -30,9 +31,11 @@ pub mod migration;
 pub mod moving;
 pub mod purge;
 pub mod record;
+pub mod replay;
 pub mod seal;
 mod seldom;
 pub mod sessions;
+pub mod signing_keys;
 pub mod source;
 pub mod sources;
 mod successor;
@@ -43,6 +46,7 @@ pub mod users;
 pub mod watch;
 
 pub use access_tokens::AccessTokens;
+pub use authz_codes::AuthzCodes;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;
@@ -51,7 +55,9 @@ pub use lane::{hash_chosen, known_hash};
 pub use mapping::{Mapping, Opened};
 pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};
+pub use replay::Replay;
 pub use sessions::{Session, Sessions};
+pub use signing_keys::SigningKeys;
 pub use source::{DataSource, StoreError};
 pub use users::{Proof, User, Users};
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use ::oauth::Scopes;
 use ::oauth::token::Token;
+use ::oauth::{GrantId, Scopes};
 use policy::attribute::{Attribute, Field, Key};
 use policy::value::{Type, Value};
-use store::{AccessToken, Client};
+use store::access_tokens::Presented;
+use store::authz_codes::FoundCode;
+use store::record::Authentication;
+use store::{AccessToken, AuthzCodes, Client};
 
 /// A grant that was proved: what a token may be made from.
-#[derive(Clone, Debug)]
 pub struct Grant {
     /// `client_credentials` ...
     pub kind: &'static str,
@@ -21,6 +23,58 @@ pub struct Grant {
     pub default_scopes: Scopes,
     /// Whether a refresh token may be given.
     pub offline: bool,
+    /// How the resource owner was authenticated.
+    pub authentication: Option<Authentication>,
+    /// For the ID token.
+    pub nonce: Option<String>,
+    /// The claims that were asked for by name.
+    pub claims: Option<serde_json::Value>,
+    /// What is used up when a token is made of it.
+    pub(crate) proof: Proof,
+}
+
+/// What proves a grant, and is used up by `oauth.issue-token` and by nothing before it: so a refused scope costs nobody their grant.
+pub(crate) enum Proof {
+    /// The client itself: nothing is used up.
+    Client,
+    /// A code.
+    Code {
+        /// The store it is in.
+        codes: Arc<AuthzCodes>,
+        /// The code as it was found.
+        found: Box<FoundCode>,
+    },
+    /// A refresh token.
+    Refresh {
+        /// The token as it was presented.
+        presented: Box<Presented>,
+        /// What comes of it.
+        rotation: Rotation,
+        /// Seconds for which a retry gets the same answer.
+        grace: u64,
+    },
+}
+
+/// What comes of a refresh token that is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// A new one takes its place.
+    Rotate,
+    /// It stays.
+    Keep,
+    /// It is used up, and there is no other.
+    End,
+}
+
+impl Proof {
+    /// The grant that tokens are to belong to, where it is one that is kept.
+    pub(crate) fn grant_id(&self) -> Option<&GrantId> {
+        match self {
+            Proof::Client => None,
+            Proof::Code { found, .. } => Some(&found.record.grant_id),
+            Proof::Refresh { presented, .. } => Some(&presented.record.grant_id),
+        }
+    }
 }
 
 /// The scopes of this exchange.
@@ -52,6 +106,8 @@ pub(crate) struct Issued {
     pub token: Token,
     /// Seconds.
     pub expires_in: u64,
+    /// The refresh token beside it.
+    pub refresh: Option<Token>,
 }
 
 /// The client that authenticated, or that the token was issued to.
@@ -85,6 +141,13 @@ pub static CLIENT: Key<Client> = Key::new(
             of: Type::List,
             optional: false,
             get: |c| Some(Value::texts(c.grant_types.iter().map(String::as_str))),
+        },
+        Field {
+            name: "owner",
+            doc: "Whose it is.",
+            of: Type::Text,
+            optional: true,
+            get: |c| c.notes.owner.as_deref().map(Value::text),
         },
     ],
 );

@@ -12,6 +12,8 @@ mod issue_token;
 mod lints;
 mod live;
 mod metadata;
+mod redeem_code;
+mod refresh_token;
 mod request;
 mod revoke_token;
 mod server;
@@ -38,6 +40,8 @@ pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 pub const FILTERS: &[FilterKind] = policy::filters![
     authenticate_client,
     client_credentials,
+    redeem_code,
+    refresh_token,
     check_scope,
     issue_token,
     token_response,

@@ -15,11 +15,16 @@ use serde_json::{Map, Value as Json};
 use store::kps::{KpsError, Mode, Put};
 use store::mapping::{Mapping, Opened};
 use store::oauth::{ClientId, GrantId};
+use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, Clients, Kind, Kps, Sessions, StoreError, StoreHandle, Users, kps, tables};
+use store::{
+    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users, kps,
+    tables,
+};
 
 use super::canned::Canned;
+use super::given::grants::{self, GivenCode, GivenRefreshToken};
 use super::given::{GivenSession, GivenStore, GivenTable, GivenToken, at, begun, client, minted, problem, user};
 use super::resources::Things;
 use super::slate::Slate;
@@ -45,8 +50,10 @@ pub(crate) struct TestWorld {
     stores: BTreeMap<String, (Kind, Arc<Slate>)>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
+    codes: Vec<Arc<AuthzCodes>>,
     users: Vec<Arc<Users>>,
     sessions: Vec<Arc<Sessions>>,
+    keys: Vec<Arc<SigningKeys>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
@@ -67,8 +74,10 @@ impl TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
+            codes: Vec::new(),
             users: Vec::new(),
             sessions: Vec::new(),
+            keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
@@ -98,6 +107,11 @@ impl TestWorld {
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
             }
+            Kind::AuthzCode => {
+                let codes = Arc::new(AuthzCodes::new(slate));
+                self.codes.push(codes.clone());
+                StoreHandle::AuthzCode(codes)
+            }
             Kind::AccessToken => {
                 let tokens = Arc::new(AccessTokens::new(slate));
                 self.tokens.push(tokens.clone());
@@ -113,6 +127,12 @@ impl TestWorld {
                 self.sessions.push(sessions.clone());
                 StoreHandle::Sessions(sessions)
             }
+            Kind::Keys => {
+                let keys = Arc::new(SigningKeys::new(name, slate, self.sealer.clone()));
+                self.keys.push(keys.clone());
+                StoreHandle::Keys(keys)
+            }
+            Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(slate))),
             other => StoreHandle::Mapped(other),
         }
     }
@@ -132,6 +152,7 @@ impl TestWorld {
     async fn clear(&self) -> Result<(), StoreError> {
         // What is not there any more is taken out of caches too, so no store may be down then.
         self.stores.values().for_each(|(_, slate)| slate.wipe());
+        self.keys.iter().for_each(|keys| keys.forget());
         let before = std::mem::take(&mut *lock(&self.given));
         for store in &self.clients {
             for id in &before {
@@ -186,6 +207,12 @@ impl TestWorld {
                 return Err(problem(given, &format!("token `{}` is given twice", spec.token)));
             }
             self.put_token(given, spec, now).await?;
+        }
+        for spec in &table.codes {
+            self.put_code(given, spec, now).await?;
+        }
+        for spec in &table.refresh_tokens {
+            self.put_refresh_token(given, spec, now).await?;
         }
         self.put_users(given, table, now).await?;
         for spec in &table.sessions {
@@ -242,10 +269,8 @@ impl TestWorld {
 
     async fn put_token(&self, given: &Given, spec: &GivenToken, now: u64) -> Result<(), Diagnostics> {
         let broken = |why: StoreError| problem(given, &why.to_string());
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
         let grant = GrantId::new(format!("grant of {}", spec.token));
-        let (token, record) = minted(given, spec, now, bytes, grant)?;
+        let (token, record) = minted(given, spec, now, self.random(), grant)?;
         for store in &self.tokens {
             store.insert(&token, &record).await.map_err(broken)?;
             if spec.revoked.is_some_and(|revoked| revoked.0) {
@@ -254,6 +279,41 @@ impl TestWorld {
         }
         lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
         Ok(())
+    }
+
+    async fn put_code(&self, given: &Given, spec: &GivenCode, now: u64) -> Result<(), Diagnostics> {
+        let (code, record) = grants::code(given, spec, now, self.random(), self.grant_id(now))?;
+        for store in &self.codes {
+            store.insert(&code, &record).await.map_err(|why| problem(given, &why.to_string()))?;
+        }
+        lock(&self.words).insert(spec.code.clone(), code.expose().to_owned());
+        Ok(())
+    }
+
+    async fn put_refresh_token(&self, given: &Given, spec: &GivenRefreshToken, now: u64) -> Result<(), Diagnostics> {
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        let id = self.grant_id(now);
+        let (tokens, grant) = grants::refresh_token(given, spec, now, self.random(), id.clone())?;
+        for store in &self.tokens {
+            store.begin(&id, &grant, EpochsThen::default(), &tokens).await.map_err(broken)?;
+            if spec.revoked.is_some_and(|revoked| revoked.0) {
+                store.revoke_grant(&id, now).await.map_err(broken)?;
+            }
+        }
+        if let Some((token, _)) = &tokens.refresh {
+            lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
+        }
+        Ok(())
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    fn grant_id(&self, now: u64) -> GrantId {
+        GrantId::mint(now * 1_000, self.random())
     }
 
     /// What upstreams answer, and which stores are down.
@@ -284,6 +344,7 @@ impl TestWorld {
         }
         let table: &'static Table = match kind {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
+            Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
             Kind::Users => &tables::USER_ACCOUNT,
             Kind::Sessions => &tables::USER_SESSION,

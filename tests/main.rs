@@ -49,3 +49,4 @@ mod templates;
 mod token;
 mod tokeninfo;
 mod upgrade;
+mod users;

@@ -33,7 +33,7 @@ pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
-pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
+pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;

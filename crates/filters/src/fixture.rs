@@ -14,7 +14,7 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, Clients, DataSource, Kps, StoreHandle};
+use store::{AccessTokens, Clients, DataSource, Kps, Replay, SigningKeys, StoreHandle};
 
 use crate::LIBRARY;
 
@@ -34,6 +34,8 @@ pub(crate) fn world() -> Fixture {
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "keys", signing_keys(source.clone()))
+        .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
 }
 
@@ -56,9 +58,18 @@ pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
         ttl: None,
         table: None,
     };
+    Arc::new(Kps::new(source, Arc::new(settings), sealer()))
+}
+
+/// The store `keys` over this source.
+pub(crate) fn signing_keys(source: Arc<dyn DataSource>) -> StoreHandle {
+    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, sealer())))
+}
+
+/// Seals with a key that all tests have.
+fn sealer() -> Arc<Sealer> {
     let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    let sealer = Sealer::new(&Encryption::Keys(vec![key]), Path::new(""));
-    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer)))
+    Arc::new(Sealer::new(&Encryption::Keys(vec![key]), Path::new("")))
 }
 
 /// A GET with these headers.

@@ -1,8 +1,9 @@
-//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414). Derived from the policies
+//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414, OpenID Connect Discovery). Derived from the policies
 //! that are loaded, so that it never lies; the issuer comes from `policies/oauth/server.toml`.
 //!
-//! It answers only at the issuer's own path: for `https://login.example.com/tenant` that is
-//! `/.well-known/oauth-authorization-server/tenant`.
+//! It answers only at the issuer's own paths: for `https://login.example.com/tenant` these are
+//! `/.well-known/oauth-authorization-server/tenant`, `/tenant/.well-known/openid-configuration` and, as RFC 8414 would have it,
+//! `/.well-known/openid-configuration/tenant`. The document is the same.
 //!
 //! ```toml
 //! [[filter]]
@@ -47,21 +48,27 @@ impl FilterConfig for Settings {
         cx.fails(&[NOT_FOUND]);
         let server = Server::read(cx)?;
         let issuer = server.issuer(cx)?;
-        Ok(Metadata { path: issuer.metadata_path(), issuer, scopes: server.scopes(), document: OnceLock::new() })
+        let [after, before] = issuer.openid_paths();
+        Ok(Metadata {
+            paths: [issuer.metadata_path(), after, before],
+            issuer,
+            scopes: server.scopes(),
+            document: OnceLock::new(),
+        })
     }
 }
 
 /// The compiled filter. It lives as long as its generation, and so does the document.
 pub(crate) struct Metadata {
     issuer: Issuer,
-    path: String,
+    paths: [String; 3],
     scopes: Vec<String>,
     document: OnceLock<Bytes>,
 }
 
 impl Filter for Metadata {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
-        if exchange.request.path != self.path {
+        if !self.paths.contains(&exchange.request.path) {
             let reason = Reason::new(NOT_FOUND, "this is not the path of the issuer's metadata")
                 .with_status(StatusCode::NOT_FOUND);
             return Ok(Outcome::Failure(reason));
@@ -113,7 +120,10 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
             continue;
         }
         document.endpoint(issuer, name, path);
-        document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
+        // Nobody authenticates to read the keys.
+        if name.ends_with("_endpoint") {
+            document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
+        }
     }
     if document.has("token_endpoint") {
         document.list("grant_types_supported", facts.grants.iter().map(|(.., grant)| *grant));
@@ -140,11 +150,13 @@ mod tests {
     fn rfc8414_2_only_what_is_loaded() {
         let (token, introspect, revoke) =
             (paths(&["/api/oauth/token"]), paths(&["/x/{id}", "/introspect"]), paths(&["/revoke/{id}"]));
+        let jwks = paths(&["/keys"]);
         let facts = Facts {
             endpoints: vec![
                 ("oauth/introspect", &introspect, "introspection_endpoint"),
                 ("oauth/revoke", &revoke, "revocation_endpoint"),
                 ("oauth/token", &token, "token_endpoint"),
+                ("oauth/jwks", &jwks, "jwks_uri"),
             ],
             methods: vec![
                 ("common/client", &[], "client_secret_post"),
@@ -161,6 +173,7 @@ mod tests {
                 "token_endpoint": "https://login.example.com/api/oauth/token",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "grant_types_supported": ["client_credentials"],
+                "jwks_uri": "https://login.example.com/keys",
                 "introspection_endpoint": "https://login.example.com/introspect",
                 "introspection_endpoint_auth_methods_supported": ["client_secret_post"],
             })

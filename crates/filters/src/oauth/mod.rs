@@ -9,12 +9,14 @@ mod client_credentials;
 mod fail;
 mod introspect;
 mod issue_token;
+mod jwks;
 mod lints;
 mod live;
 mod metadata;
 mod request;
 mod revoke_token;
 mod server;
+mod signing;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,8 @@ mod validate_token;
 pub use answers::{ENDPOINT, RESOURCE};
 pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
 pub use lints::LINTS;
-pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
+pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
+pub use signing::SIGNING_KEYS;
 
 use policy::filter::{FilterKind, SettingsCheck};
 
@@ -44,5 +47,6 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     introspect,
     revoke_token,
     metadata,
+    jwks,
     fail,
 ];

@@ -13,6 +13,7 @@
 //! | `DELETE /clients/ID` | | [`Done`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `/keys...` | | see [`keys`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -20,6 +21,7 @@
 //! Everything that is refused is a [`Refusal`] with its status. What holds a secret or a token has no `Debug`: it cannot slip into a
 //! log.
 
+pub mod keys;
 pub mod kps;
 
 use std::collections::BTreeMap;

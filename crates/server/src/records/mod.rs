@@ -1,6 +1,7 @@
 //! Work on records: clients and tokens, the same whether the command line opens the stores itself or asks a running node.
 
 mod clients;
+mod keys;
 mod kps;
 mod tokens;
 
@@ -25,6 +26,8 @@ pub struct Stores {
     pub clients: Arc<Clients>,
     /// The stores of access tokens: what is revoked is revoked in all of them.
     pub access_tokens: Vec<Arc<AccessTokens>>,
+    /// The keys that sign tokens.
+    keys: keys::KeyStores,
     /// Key property stores.
     kps: kps::KpsStores,
     environment: Environment,
@@ -44,12 +47,16 @@ impl Stores {
     pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, Vec::new());
         let mut kps = kps::KpsStores::new();
+        let mut keys = keys::KeyStores::new();
         for (name, _, source) in opened.stores() {
             match opened.store(name) {
                 Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
                     clients = Some(store.clone())
                 }
                 Some(StoreHandle::AccessToken(store)) => access_tokens.push(store.clone()),
+                Some(StoreHandle::Keys(store)) => {
+                    keys.insert(name.to_owned(), store.clone());
+                }
                 Some(StoreHandle::Kps(store)) => {
                     kps.insert(store.settings().name.clone(), (store.clone(), source.to_owned()));
                 }
@@ -58,7 +65,7 @@ impl Stores {
         }
         match clients {
             Some(clients) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, kps, environment, audit })
+                Ok(Stores { clients, access_tokens, keys, kps, environment, audit })
             }
             _ => Err(Refusal::invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
         }

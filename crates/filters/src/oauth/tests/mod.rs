@@ -2,6 +2,7 @@
 
 mod fail;
 mod introspection;
+mod jwks;
 mod metadata;
 mod resource;
 mod revocation;
@@ -31,6 +32,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("oauth/revoke", include_str!("../../../../../policies/oauth/revoke.toml")),
     ("oauth/token", include_str!("../../../../../policies/oauth/token.toml")),
     ("oauth/tokeninfo", include_str!("../../../../../policies/oauth/tokeninfo.toml")),
+    ("oauth/jwks", include_str!("../../../../../policies/oauth/jwks.toml")),
 ];
 
 const TOKEN: &str = "/api/oauth/token";
@@ -63,10 +65,12 @@ impl World {
 
     fn over(source: Arc<dyn DataSource>) -> World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
-        let clients = Arc::new(Clients::new(source));
+        let clients = Arc::new(Clients::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
+            .resource("store", "replay", StoreHandle::Replay(Arc::new(store::Replay::new(source.clone()))))
+            .resource("store", "keys", crate::fixture::signing_keys(source))
             .resource(UPSTREAM, "orders", policy::ports::UpstreamHandle(Arc::new(crate::fixture::Echo)))
             .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()));
         World { fixture, tokens, clients }

@@ -11,6 +11,7 @@
 )]
 
 pub mod bearer;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod credential;
 pub mod error;

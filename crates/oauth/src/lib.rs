@@ -10,9 +10,12 @@
     allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
 )]
 
+pub mod authorization;
+pub mod basic;
 pub mod bearer;
 pub mod client_assertion;
 pub mod client_auth;
+pub mod code;
 pub mod credential;
 pub mod error;
 pub mod id;
@@ -22,6 +25,8 @@ pub mod metadata;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect_uri;
+pub mod refresh;
+pub mod registration;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -13,6 +13,8 @@ mod jwks;
 mod lints;
 mod live;
 mod metadata;
+mod redeem_code;
+mod refresh_token;
 mod request;
 mod revoke_token;
 mod server;
@@ -27,8 +29,10 @@ mod validate_token;
 pub use answers::{ENDPOINT, RESOURCE};
 pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
 pub use lints::LINTS;
+pub(crate) use live::unix_seconds;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
 pub use signing::SIGNING_KEYS;
+pub(crate) use stop::{Stop, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
 
@@ -39,6 +43,8 @@ pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 pub const FILTERS: &[FilterKind] = policy::filters![
     authenticate_client,
     client_credentials,
+    redeem_code,
+    refresh_token,
     check_scope,
     issue_token,
     token_response,

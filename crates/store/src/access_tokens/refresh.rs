@@ -36,6 +36,13 @@ pub struct Presented {
     pub again: Option<Tokens>,
 }
 
+impl Presented {
+    /// The token, to present it again.
+    pub fn token(&self) -> &str {
+        self.token.expose()
+    }
+}
+
 /// What came of using a refresh token.
 #[derive(Debug)]
 pub enum Rotated {
@@ -157,6 +164,40 @@ impl AccessTokens {
                 return row.map(|row| decode(&REFRESH_TOKEN, &row)).transpose();
             }
         }
+    }
+}
+
+impl AccessTokens {
+    /// Revokes the grant of a refresh token, whatever the token's state; `false` where it is unknown or the grant was revoked before.
+    pub async fn revoke_refresh_token(&self, token: &str, now: u64) -> Result<bool, StoreError> {
+        match self.refresh_token(token, 0).await? {
+            Some(record) => self.revoke_grant(&record.grant_id, now).await,
+            None => Ok(false),
+        }
+    }
+
+    /// A refresh token as if it were an access token of all that was granted, whatever its state: for people. A used one is revoked.
+    pub async fn inspect_refresh_token(&self, token: &str) -> Result<Option<AccessToken>, StoreError> {
+        let Some(record) = self.refresh_token(token, 0).await? else { return Ok(None) };
+        let store = self.latest();
+        let grant = store.live_grant(&record.grant_id, 0).await?;
+        let revoked_at = match (&record.used, &grant) {
+            (Some(used), _) => Some(used.at),
+            (None, None) => store.grant_revoked_here(&record.grant_id).await?.or(Some(record.issued_at)),
+            (None, Some(_)) => None,
+        };
+        Ok(Some(AccessToken {
+            client_id: record.client_id,
+            subject: grant.as_ref().map(|grant| grant.subject.clone()),
+            scope: grant.map(|grant| grant.scope).unwrap_or_default(),
+            grant_id: record.grant_id,
+            grant_type: String::from("refresh_token"),
+            issued_at: record.issued_at,
+            expires_at: record.expires_at,
+            revoked_at,
+            audience: Vec::new(),
+            properties: Default::default(),
+        }))
     }
 }
 

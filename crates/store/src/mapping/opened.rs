@@ -17,11 +17,13 @@ use crate::kps::Kps;
 use crate::moving::{Alone, Moving, Phase};
 use crate::replay::Replay;
 use crate::seal::Sealer;
+use crate::sessions::Sessions;
 use crate::signing_keys::SigningKeys;
 use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
 use crate::tables::{ACCESS_TOKEN, TOKEN_GRANT};
+use crate::users::Users;
 
 struct OpenedSource {
     settings: SourceSettings,
@@ -174,6 +176,8 @@ impl Opened {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
+                (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
+                (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
                 (StoreHandle::Keys(was), Some(StoreHandle::Keys(is))) => was.succeeded_by(is),
                 (StoreHandle::Replay(was), Some(StoreHandle::Replay(is))) => was.succeeded_by(is),
                 _ => {}
@@ -331,6 +335,8 @@ fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Seal
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
+        Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),
         Kind::Keys => StoreHandle::Keys(Arc::new(SigningKeys::new(name, source, sealer.clone()))),
         Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(source))),
         kind => StoreHandle::Mapped(kind),

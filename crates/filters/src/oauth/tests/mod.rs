@@ -1,5 +1,6 @@
 //! The endpoints as they ship and protected resources, over stores in memory. Each test says which rule it holds.
 
+mod codes;
 mod fail;
 mod introspection;
 mod jwks;
@@ -23,7 +24,7 @@ use policy::testing::{Fixture, Ran, block_on, request};
 use store::record::ClientSecret;
 use store::source::{Capabilities, Health, Row, Table, Verb};
 use store::sources::memory::Memory;
-use store::{AccessToken, AccessTokens, Client, Clients, DataSource, StoreError, StoreHandle};
+use store::{AccessToken, AccessTokens, AuthzCodes, Client, Clients, DataSource, StoreError, StoreHandle};
 
 /// The shipped policies, by name.
 const SHIPPED: &[(&str, &str)] = &[
@@ -44,6 +45,7 @@ const REVOKE: &str = "/api/oauth/revoke";
 struct World {
     fixture: Fixture,
     tokens: Arc<AccessTokens>,
+    codes: Arc<AuthzCodes>,
     clients: Arc<Clients>,
 }
 
@@ -65,15 +67,17 @@ impl World {
 
     fn over(source: Arc<dyn DataSource>) -> World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
+        let codes = Arc::new(AuthzCodes::new(source.clone()));
         let clients = Arc::new(Clients::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
+            .resource("store", "authz-code", StoreHandle::AuthzCode(codes.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
             .resource("store", "replay", StoreHandle::Replay(Arc::new(store::Replay::new(source.clone()))))
             .resource("store", "keys", crate::fixture::signing_keys(source))
             .resource(UPSTREAM, "orders", policy::ports::UpstreamHandle(Arc::new(crate::fixture::Echo)))
             .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()));
-        World { fixture, tokens, clients }
+        World { fixture, tokens, codes, clients }
     }
 
     fn policy(mut self, name: &str, text: &str) -> World {
@@ -83,16 +87,10 @@ impl World {
 
     fn client(self, id: &str, change: impl FnOnce(&mut Client)) -> World {
         let mut client = Client {
-            client_id: ClientId::new(id),
-            client_name: None,
-            enabled: true,
             grant_types: vec!["client_credentials".into()],
             scope: scopes("a b"),
-            token_endpoint_auth_method: None,
             secrets: vec![secret("right")],
-            introspect: Default::default(),
-            created_at: 0,
-            metadata: Default::default(),
+            ..Client::new(ClientId::new(id))
         };
         change(&mut client);
         assert!(block_on(self.clients.add(&client)).expect("memory"));

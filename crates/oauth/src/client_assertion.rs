@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use crate::id::ClientId;
-use crate::jose::{Algorithm, Claims, Jws, Rejected, Times};
+use crate::jose::{Algorithm, Claims, Jws, KeySet, Rejected, Times};
 use crate::metadata::Issuer;
 
 /// `client_assertion_type` of a JWT.
@@ -37,9 +37,30 @@ pub fn is_by_secret(assertion: &Jws<'_>) -> bool {
     assertion.algorithm() == Algorithm::Hs256
 }
 
+/// Whether an assertion proves its client by one of these keys, those that the client registered, with one of these algorithms.
+pub fn prove(
+    assertion: &str,
+    keys: &KeySet,
+    pinned: &[Algorithm],
+    client: &ClientId,
+    issuer: &Issuer,
+    now: u64,
+) -> Result<Once, Rejected> {
+    let assertion = Jws::parse(assertion)?;
+    check_type(&assertion)?;
+    let claims = match assertion.clone().verify(keys, pinned) {
+        Err(Rejected::UnknownKey) => {
+            assertion.verify_in_vain();
+            return Err(Rejected::UnknownKey);
+        }
+        proved => proved?,
+    };
+    check(&claims, client, issuer, now)
+}
+
 /// Whether an assertion may be of this type: it says that it is one, or nothing in particular (D75). One that is for something else, an
 /// access token say, is none (RFC 8725, section 3.11).
-pub fn check_type(assertion: &Jws<'_>) -> Result<(), Rejected> {
+fn check_type(assertion: &Jws<'_>) -> Result<(), Rejected> {
     match !assertion.has_type() || assertion.is_typed(TYPED) || assertion.is_typed("JWT") {
         true => Ok(()),
         false => Err(Rejected::Malformed("the assertion is a token of another type (`typ`)")),
@@ -48,7 +69,7 @@ pub fn check_type(assertion: &Jws<'_>) -> Result<(), Rejected> {
 
 /// Checks what a proved assertion claims (D73, D74): it is from this client and about it, for us alone by our issuer's name, and expires
 /// soon. The URL of an endpoint is not our name: whoever could make a client send its assertion there could use it here.
-pub fn check(claims: &Claims, client: &ClientId, issuer: &Issuer, now: u64) -> Result<Once, Rejected> {
+fn check(claims: &Claims, client: &ClientId, issuer: &Issuer, now: u64) -> Result<Once, Rejected> {
     let is_client = |name| claims.text(name) == Some(client.as_str());
     if !is_client("iss") || !is_client("sub") {
         return Err(Rejected::Claim("`iss` and `sub` of the assertion are not the client's identifier"));
@@ -77,7 +98,7 @@ pub fn refused(why: Rejected) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jose::{KeySet, PrivateKey};
+    use crate::jose::PrivateKey;
     use serde_json::{Value, json};
 
     const NOW: u64 = 1_000;
@@ -167,6 +188,28 @@ mod tests {
         ] {
             assert_eq!(checked(with(name, value.clone())).is_ok(), good, "{name} {value}");
         }
+    }
+
+    #[test]
+    fn rfc7523_2_2_only_a_registered_key_proves() {
+        let (key, other) = (
+            PrivateKey::generate(Algorithm::Es256).expect("a key"),
+            PrivateKey::generate(Algorithm::EdDsa).expect("a key"),
+        );
+        let by = |key: &PrivateKey, typ| key.sign("k", typ, &good()).expect("signed");
+        let proved = |token: &str, keys: &[&PrivateKey], pinned: &[Algorithm]| {
+            let keys = KeySet::new(keys.iter().map(|key| key.public("k")).collect());
+            prove(token, &keys, pinned, &ClientId::new("app"), &issuer(), NOW).map(drop)
+        };
+        let all = &Algorithm::PUBLIC[..];
+        assert_eq!(proved(&by(&key, TYPED), &[&key], all), Ok(()));
+        assert_eq!(proved(&by(&key, TYPED), &[&other, &key], all), Ok(()));
+        assert_eq!(proved(&by(&key, TYPED), &[], all), Err(Rejected::UnknownKey));
+        assert_eq!(proved(&by(&other, TYPED), &[&key], all), Err(Rejected::UnknownKey));
+        assert_eq!(proved(&by(&key, TYPED), &[&key], &[Algorithm::EdDsa]), Err(Rejected::Algorithm));
+        assert!(matches!(proved(&by(&key, "at+jwt"), &[&key], all), Err(Rejected::Malformed(_))));
+        let another = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        assert_eq!(proved(&by(&another, TYPED), &[&key], all), Err(Rejected::Signature));
     }
 
     /// D75: the type of its own is accepted, absence tolerated; a token that is for something else is none.

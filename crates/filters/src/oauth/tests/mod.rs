@@ -1,5 +1,6 @@
 //! The endpoints as they ship and protected resources, over stores in memory. Each test says which rule it holds.
 
+mod assertions;
 mod codes;
 mod fail;
 mod introspection;

@@ -14,7 +14,7 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, AuthzCodes, Clients, Consents, DataSource, Kps, Sessions, StoreHandle, Users};
+use store::{AccessTokens, AuthzCodes, Clients, Consents, DataSource, Kps, Replay, Sessions, SigningKeys, StoreHandle, Users};
 
 use crate::LIBRARY;
 
@@ -37,6 +37,8 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
         .resource(crate::stores::SEALER, "node", sealer())
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "keys", signing_keys(source.clone()))
+        .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))
         .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
         .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
@@ -68,6 +70,18 @@ pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
 pub(crate) fn sealer() -> Sealer {
     let key = Key::parse("test", &"a".repeat(64)).expect("a key");
     Sealer::new(&Encryption::Keys(vec![key]), Path::new(""))
+    Arc::new(Kps::new(source, Arc::new(settings), sealer()))
+}
+
+/// The store `keys` over this source.
+pub(crate) fn signing_keys(source: Arc<dyn DataSource>) -> StoreHandle {
+    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, sealer())))
+}
+
+/// Seals with a key that all tests have.
+fn sealer() -> Arc<Sealer> {
+    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
+    Arc::new(Sealer::new(&Encryption::Keys(vec![key]), Path::new("")))
 }
 
 /// A GET with these headers.

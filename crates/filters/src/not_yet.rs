@@ -72,7 +72,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.userinfo", "use the client credentials grant: users do not log in at this version"),
     ("oauth.end-session", "use the client credentials grant: users do not log in at this version"),
     ("oauth.verify-id-token", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.jwks", "access tokens are opaque in this version and need no keys: use introspection"),
     ("oauth.resource-metadata", "tell clients the scopes in the API's documentation"),
     ("oauth.register-client", "register clients with `portcullis client add`"),
 ];

@@ -13,6 +13,7 @@ mod fail;
 mod introspect;
 mod issue_code;
 mod issue_token;
+mod jwks;
 mod lints;
 mod live;
 mod login;
@@ -24,6 +25,7 @@ mod request;
 mod resume;
 mod revoke_token;
 mod server;
+mod signing;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,8 @@ pub use attributes::{
 };
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
-pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
+pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
+pub use signing::SIGNING_KEYS;
 pub(crate) use stop::{Stop, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
@@ -64,5 +67,6 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     introspect,
     revoke_token,
     metadata,
+    jwks,
     fail,
 ];

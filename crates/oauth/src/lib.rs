@@ -19,6 +19,7 @@ pub mod introspection;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;
+pub mod provider;
 pub mod redirect_uri;
 pub mod revocation;
 pub mod scope;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
-use store::{AccessTokens, Clients, Kind, Kps, StoreError, StoreHandle};
+use store::{AccessTokens, ClientAccessTokens, Clients, Kind, Kps, StoreError, StoreHandle};
 
 /// A store's source is down, too slow or full.
 pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
@@ -21,6 +21,8 @@ const STORE: &str = "store";
 pub trait StoreExt {
     /// A store of the kind `access-token`.
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
+    /// A store of the kind `client-access-token`.
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
@@ -31,6 +33,13 @@ impl StoreExt for BuildContext<'_> {
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics> {
         typed(self, name, Kind::AccessToken, |handle| match handle {
             StoreHandle::AccessToken(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics> {
+        typed(self, name, Kind::ClientAccessToken, |handle| match handle {
+            StoreHandle::ClientAccessToken(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -75,6 +84,7 @@ fn typed<T>(
 fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
+        StoreHandle::ClientAccessToken(_) => Kind::ClientAccessToken,
         StoreHandle::Clients(_) => Kind::Clients,
         StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
+use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::kps::Kps;
 use crate::source::Table;
@@ -59,6 +60,7 @@ impl Kind {
     pub fn table(self) -> Option<&'static str> {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
+            Kind::ClientAccessToken => Some(tables::CLIENT_ACCESS_TOKEN.name),
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
@@ -69,6 +71,7 @@ impl Kind {
     pub fn tables(self) -> &'static [&'static Table] {
         match self {
             Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
+            Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
@@ -81,6 +84,8 @@ impl Kind {
 pub enum StoreHandle {
     /// Access tokens.
     AccessToken(Arc<AccessTokens>),
+    /// Tokens that the gateway holds.
+    ClientAccessToken(Arc<ClientAccessTokens>),
     /// The client registry.
     Clients(Arc<Clients>),
     /// A key property store.

@@ -13,6 +13,7 @@ pub mod access_tokens;
 pub mod alarm;
 mod breaker;
 pub mod cached;
+pub mod client_access_tokens;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
@@ -41,6 +42,7 @@ mod testing;
 pub mod watch;
 
 pub use access_tokens::AccessTokens;
+pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;

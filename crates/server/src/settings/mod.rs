@@ -6,6 +6,7 @@ mod kps;
 mod listener;
 mod log;
 mod node;
+mod provider;
 mod rows;
 mod stores;
 mod tables;
@@ -26,6 +27,7 @@ use policy::reader::{Document, Files, Outside, Table};
 pub(crate) use listener::ListenerSettings;
 pub use log::{LogFormat, LogSettings};
 pub(crate) use node::NodeSettings;
+pub(crate) use provider::{ProviderSettings, Way};
 pub(crate) use stores::StoreSettings;
 
 /// The name under which the file of `--values` stands among the files of the folder.

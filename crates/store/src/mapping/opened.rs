@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::{Mapping, Problem};
 use crate::access_tokens::AccessTokens;
 use crate::cached::{CacheSettings, Cached};
+use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
@@ -109,6 +110,7 @@ impl Opened {
             let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside, settings));
             let kept = kept.filter(|(handle, _)| match handle {
                 StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                StoreHandle::ClientAccessToken(store) => store.is_for(&sealer),
                 _ => true,
             });
             let (handle, cache) = kept.unwrap_or_else(|| {
@@ -119,7 +121,7 @@ impl Opened {
                     Some(settings) => {
                         (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
                     }
-                    None => (handle(kind, source), cache),
+                    None => (handle(kind, source, &sealer), cache),
                 }
             });
             let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
@@ -168,6 +170,7 @@ impl Opened {
         for (name, store) in &before.stores {
             match (&store.handle, self.store(name)) {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
+                (StoreHandle::ClientAccessToken(was), Some(StoreHandle::ClientAccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
                 _ => {}
             }
@@ -319,9 +322,12 @@ fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> A
     }
 }
 
-fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
+fn handle(kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
+        Kind::ClientAccessToken => {
+            StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(source, sealer.clone())))
+        }
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
         kind => StoreHandle::Mapped(kind),
     }

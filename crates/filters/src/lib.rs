@@ -22,13 +22,16 @@ mod examples;
 #[cfg(test)]
 mod fixture;
 mod flow;
+mod holding;
 mod http;
 mod kps;
 mod not_yet;
 pub mod oauth;
+mod oauth_client;
 mod refusal;
 #[cfg(test)]
 mod stated;
+mod stop;
 mod stores;
 mod traffic;
 mod upstreams;
@@ -36,6 +39,7 @@ mod upstreams;
 pub use answer::{Detail, PlainAnswers};
 pub use stores::{STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
 
+use policy::attribute::Attribute;
 use policy::filter::{FilterKind, Library};
 
 /// All filters of Portcullis, the attributes they set, and how policies without a style of their own are answered.
@@ -47,13 +51,25 @@ pub const LIBRARY: Library = Library {
         kps::FILTERS,
         traffic::FILTERS,
         oauth::FILTERS,
+        oauth_client::FILTERS,
         not_yet::FILTERS,
     ],
     look_up: Some(kps::look_up),
-    attributes: oauth::ATTRIBUTES,
+    attributes: &ATTRIBUTES,
     plain: &PlainAnswers,
     lints: oauth::LINTS,
     settings: oauth::SETTINGS,
+};
+
+/// Those of the OAuth filters, and the token that is held for a call.
+const ATTRIBUTES: [&dyn Attribute; oauth::ATTRIBUTES.len() + 1] = {
+    let mut all: [&dyn Attribute; oauth::ATTRIBUTES.len() + 1] = [&holding::HELD; _];
+    let mut index = 0;
+    while index < oauth::ATTRIBUTES.len() {
+        all[index] = oauth::ATTRIBUTES[index];
+        index += 1;
+    }
+    all
 };
 
 /// The filters that do something: those of later versions, which are known so that they can be refused, are left out.

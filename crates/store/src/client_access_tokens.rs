@@ -30,6 +30,10 @@ const SLACK: u64 = 60;
 /// How long it is waited before a row is looked at again: at first, and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
+/// When it is tried again to keep what was got: a refresh token that took the place of another is not got twice.
+const AGAIN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(3)];
+
 /// Tokens held, over a data source.
 pub struct ClientAccessTokens {
     source: Arc<dyn DataSource>,
@@ -232,14 +236,20 @@ impl ClientAccessTokens {
         let held = Some(store.sealed(&claimed.key, tokens)?);
         let record = Record { held, ..Record::of(&claimed.record) };
         let row = row_of(&claimed.key, &record, claimed.version)?;
-        store.source.replace(&CLIENT_ACCESS_TOKEN, row, claimed.version).await
+        let mut pauses = AGAIN.iter();
+        loop {
+            let done = store.source.replace(&CLIENT_ACCESS_TOKEN, row.clone(), claimed.version).await;
+            match (done, pauses.next()) {
+                (Err(StoreError::Unavailable(_)), Some(pause)) => tokio::time::sleep(*pause).await,
+                (done, _) => return done,
+            }
+        }
     }
 
-    /// Ends a claim that came to nothing. What the row held stays, unless it is known to be no good any more (`forget`).
-    pub async fn give_up(&self, claimed: &Claimed, forget: bool) -> Result<(), StoreError> {
+    /// Ends a claim that came to nothing. Of what the row held, this is kept.
+    pub async fn give_up(&self, claimed: &Claimed, keep: Option<&Tokens>) -> Result<(), StoreError> {
         let store = self.latest();
-        let kept = claimed.tokens.as_ref().filter(|_| !forget);
-        let held = kept.map(|tokens| store.sealed(&claimed.key, tokens)).transpose()?;
+        let held = keep.map(|tokens| store.sealed(&claimed.key, tokens)).transpose()?;
         let record = Record { held, ..Record::of(&claimed.record) };
         let row = row_of(&claimed.key, &record, claimed.version)?;
         store.source.replace(&CLIENT_ACCESS_TOKEN, row, claimed.version).await.map(drop)

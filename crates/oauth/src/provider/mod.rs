@@ -29,6 +29,8 @@ pub struct Provider {
     pub auth_method: Method,
     /// The scopes that are asked for where a policy names none.
     pub scopes: Scopes,
+    /// Whether it is called through an upstream that somebody chose, so that its endpoints may be at any host.
+    pub elsewhere: bool,
     /// Seconds that an access token is good where the provider does not say (RFC 6749, section 5.1).
     pub token_lifetime: u64,
     /// Seconds that a refresh token is kept: the provider does not say.
@@ -78,6 +80,7 @@ pub(crate) fn example(auth_method: Method, id: &str, secret: &str) -> Provider {
         client_secret: Some(Secret::new(secret.into())),
         auth_method,
         scopes: Scopes::default(),
+        elsewhere: false,
         token_lifetime: 3_600,
         refresh_lifetime: 86_400,
         timeout: 10,

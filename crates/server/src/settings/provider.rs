@@ -56,6 +56,7 @@ impl ProviderSettings {
             client_secret: None,
             auth_method: Method::None,
             scopes: Scopes::default(),
+            elsewhere: false,
             token_lifetime: 0,
             refresh_lifetime: 0,
             timeout: 0,
@@ -99,6 +100,7 @@ pub(super) fn read(
     let urls = issuer.iter().map(|issuer| (issuer.span, issuer.value.as_str().to_owned())).chain(urls).collect();
     let way = reader.way(urls, Duration::from_secs(timeout), admin, upstreams);
     super::finish(reader.keys, diagnostics);
+    let way = way?;
     let provider = Provider {
         name: name.to_owned(),
         issuer: issuer.map(|issuer| issuer.value),
@@ -107,12 +109,13 @@ pub(super) fn read(
         client_secret,
         auth_method: auth_method?,
         scopes,
+        elsewhere: matches!(way, Way::Upstream(_)),
         token_lifetime,
         refresh_lifetime,
         timeout,
         answer_limit,
     };
-    Some(ProviderSettings { provider: Arc::new(provider), way: way? })
+    Some(ProviderSettings { provider: Arc::new(provider), way })
 }
 
 struct Reader<'a> {

@@ -100,7 +100,7 @@ async fn a_claim_runs_out_and_then_comes_to_nothing() {
     assert!(matches!(claim(&store, "2", NOW + 9).await, Claim::Others(_)));
     let alive = mine(&store, "2", NOW + 10).await;
     assert!(!store.finish(&dead, &tokens("late")).await.unwrap());
-    store.give_up(&dead, true).await.unwrap();
+    store.give_up(&dead, None).await.unwrap();
     assert!(store.finish(&alive, &tokens("new")).await.unwrap());
     assert_eq!(store.find(&holding(None, "a")).await.unwrap(), Some(tokens("new")));
 }
@@ -111,10 +111,10 @@ async fn who_gives_up_leaves_what_was_there_unless_it_is_no_good() {
     let here = holding(None, "a");
     store.save(&here, &tokens("old")).await.unwrap();
     let claimed = mine(&store, "1", NOW + 60).await;
-    store.give_up(&claimed, false).await.unwrap();
+    store.give_up(&claimed, claimed.tokens.as_ref()).await.unwrap();
     assert_eq!(store.find(&here).await.unwrap(), Some(tokens("old")));
     let claimed = mine(&store, "2", NOW + 60).await;
-    store.give_up(&claimed, true).await.unwrap();
+    store.give_up(&claimed, None).await.unwrap();
     assert_eq!(store.find(&here).await.unwrap(), None);
     assert_eq!(mine(&store, "3", NOW + 60).await.tokens, None);
 }
@@ -166,6 +166,27 @@ async fn a_source_that_is_down_is_never_a_token_that_is_not_there() {
     let here = holding(None, "a");
     assert!(store.find(&here).await.is_err() && store.save(&here, &tokens("t")).await.is_err());
     assert!(store.claim(&here, lease("1", NOW), 0, |_| true).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_got_is_kept_though_the_source_is_down_for_a_moment() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let refusals = Arc::new(AtomicU32::new(0));
+    let left = refusals.clone();
+    let source = Hooked {
+        refuse_replace: Box::new(move || {
+            let down = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+            Box::pin(async move { if down { Err(StoreError::Unavailable("down".into())) } else { Ok(()) } })
+        }),
+        ..Hooked::default()
+    };
+    let store = ClientAccessTokens::new(Arc::new(source), sealer('a'));
+    let claimed = mine(&store, "1", NOW).await;
+    refusals.store(4, Ordering::Relaxed);
+    assert!(store.finish(&claimed, &tokens("new")).await.unwrap());
+    let claimed = mine(&store, "2", NOW + 60).await;
+    refusals.store(5, Ordering::Relaxed);
+    assert!(store.finish(&claimed, &tokens("newer")).await.is_err(), "not for ever");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, ClientAccessTokens, Clients, DataSource, Kps, StoreHandle};
+use store::{AccessTokens, AuthzCodes, ClientAccessTokens, Clients, DataSource, Kps, Sessions, StoreHandle, Users};
 
 use crate::LIBRARY;
 
@@ -38,7 +38,10 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))
         .resource(PROVIDER, "partner", provider(always(|| Ok(answer(503, &[], String::new()))).0, Arc::new(Nobody)))
+        .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
+        .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
 }
 

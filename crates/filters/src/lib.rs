@@ -15,6 +15,7 @@
 )]
 
 mod answer;
+mod auth;
 mod content;
 mod entries;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod not_yet;
 pub mod oauth;
 mod oauth_client;
 mod refusal;
+pub mod session;
 #[cfg(test)]
 mod stated;
 mod stop;
@@ -52,6 +54,8 @@ pub const LIBRARY: Library = Library {
         traffic::FILTERS,
         oauth::FILTERS,
         oauth_client::FILTERS,
+        auth::FILTERS,
+        session::FILTERS,
         not_yet::FILTERS,
     ],
     look_up: Some(kps::look_up),

@@ -48,23 +48,16 @@ const LATER: &[(&str, &str)] = &[
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),
-    ("auth.basic", "use `oauth.validate-token`"),
-    ("auth.password", "use `oauth.validate-token`"),
     ("auth.header", "use `oauth.validate-token`"),
     ("auth.api-key", "use `oauth.validate-token`, or `require` over a header and `${values.NAME}`"),
     ("auth.jwt", "use `oauth.validate-token`"),
     ("auth.certificate", "check certificates in the proxy before the gateway"),
-    ("auth.session", "use `oauth.validate-token`"),
     ("auth.ldap", "use `oauth.validate-token`"),
     ("auth.ip-address", "use `require` over `request.client_ip`"),
     ("auth.hmac", "use `oauth.validate-token`"),
-    ("session.start", "use `oauth.validate-token`"),
-    ("session.end", "use `oauth.validate-token`"),
     ("oauth-client.redirect", "have the upstream get its own token"),
     ("oauth-client.callback", "have the upstream get its own token"),
     ("oauth-client.save-token", "have the upstream get its own token"),
-    ("oauth.redeem-code", "use `oauth.client-credentials`: it is the only grant of this version"),
-    ("oauth.refresh-token", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.redeem-device", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-assertion", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
@@ -132,11 +125,6 @@ fn problem(message: String, instead: &str) -> Problem {
 pub(crate) struct NotYet(Span);
 
 impl NotYet {
-    /// Where the setting stands.
-    pub(crate) fn span(&self) -> Span {
-        self.0
-    }
-
     /// Refuses the setting where it is written.
     pub(crate) fn refuse(
         setting: &Option<NotYet>,

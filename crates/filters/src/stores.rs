@@ -7,7 +7,9 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
-use store::{AccessTokens, ClientAccessTokens, Clients, Kind, Kps, StoreError, StoreHandle};
+use store::{
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Sessions, StoreError, StoreHandle, Users,
+};
 
 /// A store's source is down, too slow or full.
 pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
@@ -23,8 +25,14 @@ pub trait StoreExt {
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
     /// A store of the kind `client-access-token`.
     fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics>;
+    /// A store of the kind `authz-code`.
+    fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+    /// A store of the kind `users`.
+    fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
+    /// A store of the kind `sessions`.
+    fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
@@ -44,9 +52,30 @@ impl StoreExt for BuildContext<'_> {
         })
     }
 
+    fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics> {
+        typed(self, name, Kind::AuthzCode, |handle| match handle {
+            StoreHandle::AuthzCode(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
         typed(self, name, Kind::Clients, |handle| match handle {
             StoreHandle::Clients(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics> {
+        typed(self, name, Kind::Users, |handle| match handle {
+            StoreHandle::Users(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics> {
+        typed(self, name, Kind::Sessions, |handle| match handle {
+            StoreHandle::Sessions(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -85,7 +114,10 @@ fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
         StoreHandle::ClientAccessToken(_) => Kind::ClientAccessToken,
+        StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Users(_) => Kind::Users,
+        StoreHandle::Sessions(_) => Kind::Sessions,
         StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,
     }

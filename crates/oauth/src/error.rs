@@ -1,5 +1,5 @@
 //! The errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1), RFC 7009 (section 2.2.1) and RFC 7662
-//! (section 2.3).
+//! (section 2.3), RFC 8628 (section 3.5) and OpenID Connect Core (section 3.1.2.6).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,11 +36,27 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The server does not revoke tokens of this type.
     UnsupportedTokenType,
+    /// Request objects are not supported (OpenID Connect Core, section 3.1.2.6).
+    RequestNotSupported,
+    /// Request objects by reference are not supported.
+    RequestUriNotSupported,
+    /// The `registration` parameter is not supported.
+    RegistrationNotSupported,
+    /// The user must log in, and nobody may be asked.
+    LoginRequired,
+    /// The user must agree, and nobody may be asked.
+    ConsentRequired,
+    /// The user has not decided yet (RFC 8628, section 3.5).
+    AuthorizationPending,
+    /// The device asks too often.
+    SlowDown,
+    /// The device code has expired.
+    ExpiredToken,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [ErrorCode; 13] = [
+    pub const ALL: [ErrorCode; 21] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidClient,
         ErrorCode::InvalidGrant,
@@ -54,6 +70,14 @@ impl ErrorCode {
         ErrorCode::InvalidToken,
         ErrorCode::InsufficientScope,
         ErrorCode::UnsupportedTokenType,
+        ErrorCode::RequestNotSupported,
+        ErrorCode::RequestUriNotSupported,
+        ErrorCode::RegistrationNotSupported,
+        ErrorCode::LoginRequired,
+        ErrorCode::ConsentRequired,
+        ErrorCode::AuthorizationPending,
+        ErrorCode::SlowDown,
+        ErrorCode::ExpiredToken,
     ];
 
     /// As it stands in the answer.
@@ -72,6 +96,14 @@ impl ErrorCode {
             ErrorCode::InvalidToken => "invalid_token",
             ErrorCode::InsufficientScope => "insufficient_scope",
             ErrorCode::UnsupportedTokenType => "unsupported_token_type",
+            ErrorCode::RequestNotSupported => "request_not_supported",
+            ErrorCode::RequestUriNotSupported => "request_uri_not_supported",
+            ErrorCode::RegistrationNotSupported => "registration_not_supported",
+            ErrorCode::LoginRequired => "login_required",
+            ErrorCode::ConsentRequired => "consent_required",
+            ErrorCode::AuthorizationPending => "authorization_pending",
+            ErrorCode::SlowDown => "slow_down",
+            ErrorCode::ExpiredToken => "expired_token",
         }
     }
 
@@ -222,6 +254,14 @@ mod tests {
             ("invalid_token", 401),
             ("insufficient_scope", 403),
             ("unsupported_token_type", 400),
+            ("request_not_supported", 400),
+            ("request_uri_not_supported", 400),
+            ("registration_not_supported", 400),
+            ("login_required", 400),
+            ("consent_required", 400),
+            ("authorization_pending", 400),
+            ("slow_down", 400),
+            ("expired_token", 400),
         ] {
             let read = ErrorCode::parse(code).expect(code);
             assert_eq!((read.as_str(), read.status()), (code, status));

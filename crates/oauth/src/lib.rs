@@ -10,8 +10,11 @@
     allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
 )]
 
+pub mod authorization;
+pub mod basic;
 pub mod bearer;
 pub mod client_auth;
+pub mod code;
 pub mod credential;
 pub mod error;
 pub mod id;
@@ -21,6 +24,7 @@ pub mod parameters;
 pub mod pkce;
 pub mod provider;
 pub mod redirect_uri;
+pub mod refresh;
 pub mod revocation;
 pub mod scope;
 pub mod secret;

@@ -31,6 +31,13 @@ impl Method {
             Method::Plain => "plain",
         }
     }
+
+    fn transform(self, verifier: &str) -> String {
+        match self {
+            Method::S256 => URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())),
+            Method::Plain => verifier.to_owned(),
+        }
+    }
 }
 
 /// A challenge, as it is kept with a code until that is redeemed.
@@ -72,11 +79,13 @@ impl Challenge {
         self.method
     }
 
+    /// The challenge that a client makes of this verifier; none where it is none.
+    pub fn of(verifier: &str, method: Method) -> Option<Challenge> {
+        is_verifier(verifier).then(|| Challenge { method, text: method.transform(verifier) })
+    }
+
     fn is_of(&self, verifier: &str) -> bool {
-        let made = match self.method {
-            Method::S256 => URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())),
-            Method::Plain => verifier.to_owned(),
-        };
+        let made = self.method.transform(verifier);
         made.as_bytes().ct_eq(self.text.as_bytes()).into()
     }
 }

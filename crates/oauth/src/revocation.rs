@@ -17,7 +17,7 @@ pub enum Extent {
 /// servers that must search, and a wrong one changes nothing (section 2.1).
 pub fn extent(kind: TokenKind) -> Extent {
     match kind {
-        TokenKind::Access => Extent::Token,
+        TokenKind::Access | TokenKind::Session => Extent::Token,
         TokenKind::Refresh | TokenKind::Code => Extent::Grant,
     }
 }

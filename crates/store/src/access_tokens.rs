@@ -1,4 +1,4 @@
-//! The `access-token` store: access tokens, and (later) refresh tokens and grants.
+//! The `access-token` store: access tokens, refresh tokens (`access_tokens/refresh.rs`) and the grants of both (`access_tokens/grants.rs`).
 //!
 //! A token's row has the expiry and the SHA-256 of the token as its key. Revoking marks the row; it stays until it expires.
 //! Validation is one point read by that key: what one node revokes, no node accepts any more. Only where the operator asks for it
@@ -8,14 +8,20 @@ use std::sync::Arc;
 
 use oauth::ClientId;
 use oauth::token::{Token, TokenKind};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
 use crate::epochs::{Epochs, Of};
-use crate::record::AccessToken;
+use crate::record::{AccessToken, EpochsThen};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
 use crate::tables::ACCESS_TOKEN;
+
+mod grants;
+mod refresh;
+
+pub use grants::Tokens;
+pub use refresh::{Presented, Rotated};
 
 /// Access tokens over a data source. Kept: SHA-256 only.
 pub struct AccessTokens {
@@ -39,28 +45,13 @@ pub enum Whose {
     Subject(String),
 }
 
-/// What is kept of a token beside its record.
-#[derive(Default, Serialize, Deserialize)]
-struct Issued {
-    /// The epoch of its client when it was issued.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    client_epoch: u64,
-    /// The epoch of its subject.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    subject_epoch: u64,
-}
-
 /// What is written: the record and what is kept beside it, as one JSON object. It is read as either.
 #[derive(Serialize)]
-struct Written<'a> {
+struct Written<'a, R> {
     #[serde(flatten)]
-    record: &'a AccessToken,
+    record: &'a R,
     #[serde(flatten)]
-    issued: Issued,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+    epochs: EpochsThen,
 }
 
 impl AccessTokens {
@@ -79,22 +70,7 @@ impl AccessTokens {
         if token.kind() != TokenKind::Access || token.expires_at() != record.expires_at {
             return Err(StoreError::Broken("a token and its record say different things of it".into()));
         }
-        let AccessTokens { source, epochs, .. } = self.latest();
-        let issued = Issued {
-            client_epoch: epochs.current(Of::Client, record.client_id.as_str()).await?,
-            subject_epoch: match &record.subject {
-                Some(subject) => epochs.current(Of::Subject, subject).await?,
-                None => 0,
-            },
-        };
-        let row = Row {
-            key: token.key().to_bytes().to_vec(),
-            version: 1,
-            expires_at: Some(seconds(record.expires_at)),
-            indexes: indexes(record),
-            record: encode(&ACCESS_TOKEN, &Written { record, issued })?,
-        };
-        match source.insert(&ACCESS_TOKEN, row).await? {
+        match self.latest().insert_here(token, record).await? {
             true => Ok(()),
             // 256 random bits twice: the randomness is broken, and the token is somebody else's.
             false => {
@@ -103,8 +79,35 @@ impl AccessTokens {
         }
     }
 
+    async fn insert_here(&self, token: &Token, record: &AccessToken) -> Result<bool, StoreError> {
+        let epochs = self.epochs_here(&record.client_id, record.subject.as_deref()).await?;
+        let row = Row {
+            key: token.key().to_bytes().to_vec(),
+            version: 1,
+            expires_at: Some(seconds(record.expires_at)),
+            indexes: indexes(record),
+            record: encode(&ACCESS_TOKEN, &Written { record, epochs })?,
+        };
+        self.source.insert(&ACCESS_TOKEN, row).await
+    }
+
+    /// The epochs of a client and a subject, as they are or were within the last second.
+    pub async fn epochs(&self, client: &ClientId, subject: Option<&str>) -> Result<EpochsThen, StoreError> {
+        self.latest().epochs_here(client, subject).await
+    }
+
+    async fn epochs_here(&self, client: &ClientId, subject: Option<&str>) -> Result<EpochsThen, StoreError> {
+        Ok(EpochsThen {
+            client_epoch: self.epochs.current(Of::Client, client.as_str()).await?,
+            subject_epoch: match subject {
+                Some(subject) => self.epochs.current(Of::Subject, subject).await?,
+                None => 0,
+            },
+        })
+    }
+
     /// The record of a token that is good at `now` (Unix seconds): well-formed, not expired, present, not revoked, no epoch of
-    /// its client or subject raised since it was issued. What is malformed or expired is refused without a read.
+    /// its client or subject raised since it was issued, its grant not revoked. What is malformed or expired is refused without a read.
     pub async fn find(&self, token: &str, now: u64) -> Result<Option<AccessToken>, StoreError> {
         let Some(key) = key(token, now) else { return Ok(None) };
         loop {
@@ -123,17 +126,13 @@ impl AccessTokens {
         if record.revoked_at.is_some() || record.expires_at <= now {
             return Ok(None);
         }
-        let client = self.epochs.current(Of::Client, record.client_id.as_str()).await?;
-        let subject = match &record.subject {
-            Some(subject) => self.epochs.current(Of::Subject, subject).await?,
-            None => 0,
-        };
+        let epochs = self.epochs_here(&record.client_id, record.subject.as_deref()).await?;
         // Hardly anybody has an epoch: only then is what is kept beside the record read.
-        if client > 0 || subject > 0 {
-            let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
-            if issued.client_epoch < client || issued.subject_epoch < subject {
-                return Ok(None);
-            }
+        if epochs != EpochsThen::default() && decode::<EpochsThen>(&ACCESS_TOKEN, &row)?.are_before(&epochs) {
+            return Ok(None);
+        }
+        if has_grant(&record) && self.grant_here(&record.grant_id, now).await?.is_none() {
+            return Ok(None);
         }
         Ok(Some(record))
     }
@@ -154,16 +153,19 @@ impl AccessTokens {
     async fn inspect_here(&self, key: &[u8]) -> Result<Option<AccessToken>, StoreError> {
         let Some(row) = self.source.get(&ACCESS_TOKEN, key).await? else { return Ok(None) };
         let mut record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
-        let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
+        let then: EpochsThen = decode(&ACCESS_TOKEN, &row)?;
         let client = self.epochs.read(Of::Client, record.client_id.as_str()).await?;
         let subject = match &record.subject {
             Some(subject) => self.epochs.read(Of::Subject, subject).await?,
             None => (0, 0),
         };
-        for (was, (is, since)) in [(issued.client_epoch, client), (issued.subject_epoch, subject)] {
+        for (was, (is, since)) in [(then.client_epoch, client), (then.subject_epoch, subject)] {
             if was < is {
                 record.revoked_at.get_or_insert(since);
             }
+        }
+        if has_grant(&record) && record.revoked_at.is_none() {
+            record.revoked_at = self.grant_revoked_here(&record.grant_id).await?;
         }
         Ok(Some(record))
     }
@@ -188,8 +190,8 @@ impl AccessTokens {
                 return Ok(false);
             }
             record.revoked_at = Some(now);
-            let issued: Issued = decode(&ACCESS_TOKEN, &row)?;
-            let text = encode(&ACCESS_TOKEN, &Written { record: &record, issued })?;
+            let epochs: EpochsThen = decode(&ACCESS_TOKEN, &row)?;
+            let text = encode(&ACCESS_TOKEN, &Written { record: &record, epochs })?;
             let version = row.version;
             if self.source.replace(&ACCESS_TOKEN, Row { record: text, ..row }, version).await? {
                 return Ok(true);
@@ -216,14 +218,18 @@ fn key(token: &str, now: u64) -> Option<[u8; 40]> {
     may_be.then(|| token.key().to_bytes())
 }
 
+/// Whether the token is of a grant that is kept: all are but those of client credentials, whose grant is the client itself.
+fn has_grant(record: &AccessToken) -> bool {
+    record.grant_type != "client_credentials"
+}
+
 /// In the order of the table's index columns. A grant of client credentials has one token, and nobody looks for it by its grant:
 /// left out of the index, whose entries are random and would cost each token of a commit a page of its own.
 fn indexes(record: &AccessToken) -> Vec<Option<String>> {
-    let shared = record.grant_type != "client_credentials";
     vec![
         Some(record.client_id.as_str().to_owned()),
         record.subject.clone(),
-        shared.then(|| record.grant_id.as_str().to_owned()),
+        has_grant(record).then(|| record.grant_id.as_str().to_owned()),
     ]
 }
 

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
+use crate::authz_codes::AuthzCodes;
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::kps::Kps;
+use crate::sessions::Sessions;
 use crate::source::Table;
 use crate::tables;
+use crate::users::Users;
 
 /// The kinds of store that can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +64,10 @@ impl Kind {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::ClientAccessToken => Some(tables::CLIENT_ACCESS_TOKEN.name),
+            Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Users => Some(tables::USER_ACCOUNT.name),
+            Kind::Sessions => Some(tables::USER_SESSION.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
@@ -70,9 +76,14 @@ impl Kind {
     /// All tables of its records, which move together: tokens are nothing without the epochs that refuse them.
     pub fn tables(self) -> &'static [&'static Table] {
         match self {
-            Kind::AccessToken => const { &[&tables::EPOCH, &tables::ACCESS_TOKEN] },
+            Kind::AccessToken => {
+                const { &[&tables::EPOCH, &tables::TOKEN_GRANT, &tables::ACCESS_TOKEN, &tables::REFRESH_TOKEN] }
+            }
+            Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Users => const { &[&tables::USER_ACCOUNT] },
+            Kind::Sessions => const { &[&tables::USER_SESSION] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
         }
@@ -86,8 +97,14 @@ pub enum StoreHandle {
     AccessToken(Arc<AccessTokens>),
     /// Tokens that the gateway holds.
     ClientAccessToken(Arc<ClientAccessTokens>),
+    /// Authorization codes.
+    AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// The people who may log in.
+    Users(Arc<Users>),
+    /// Sessions of browsers.
+    Sessions(Arc<Sessions>),
     /// A key property store.
     Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.

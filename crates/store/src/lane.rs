@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params};
 use oauth::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -13,6 +13,10 @@ use crate::source::StoreError;
 
 /// Hashes that run or wait at most.
 const PLACES: usize = 32;
+
+/// The hash of no secret, with the parameters of ours: its salt and its output are zeros.
+pub(crate) const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// One for the process: its processors and its memory are what is bounded.
 static LANE: LazyLock<Lane> = LazyLock::new(|| {
@@ -37,6 +41,8 @@ impl Lane {
         let full = |_| StoreError::Unavailable("too many secrets are being checked by a slow hash".into());
         let _place = self.places.try_acquire().map_err(full)?;
         let ended = || StoreError::Unavailable("the check of a secret broke off".into());
+        #[cfg(test)]
+        WORKED.set(WORKED.get() + 1);
         let permit = self.running.clone().acquire_owned().await.map_err(|_| ended())?;
         let worked = spawn_blocking(move || {
             let _permit = permit; // Until the work is done, even where nobody waits for it any more.
@@ -61,6 +67,14 @@ pub fn known_hash(hash: &str) -> bool {
     generated.is_some() || PasswordHash::new(hash).is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2"))
 }
 
+/// Whether this hash of what a person chose is weaker than the ones that we make.
+pub(crate) fn is_outdated(hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let ours = Params::default();
+    let weaker = |params: Params| params.m_cost() < ours.m_cost() || params.t_cost() < ours.t_cost();
+    hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || Params::try_from(&hash).is_ok_and(weaker)
+}
+
 /// Whether the secret is the one that was hashed, by the parameters that stand in the hash. One that cannot be read is wrong.
 pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, StoreError> {
     let (hash, secret) = (hash.to_owned(), secret.clone());
@@ -69,6 +83,18 @@ pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, S
         Err(_) => false,
     };
     LANE.run(work).await
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Work that was begun from this thread, which is a test's own.
+    static WORKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How much work was begun from this thread.
+#[cfg(test)]
+pub(crate) fn worked() -> u64 {
+    WORKED.get()
 }
 
 #[cfg(test)]
@@ -86,6 +112,17 @@ mod tests {
         for unreadable in ["", "$argon2id$", "sha256:AAAA", "$2b$12$abc"] {
             assert_eq!(verify_chosen(unreadable, &secret("")).await, Ok(false), "{unreadable}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_is_weaker_than_ours_is_outdated() {
+        assert!(!is_outdated(&hash_chosen(&Secret::new("x".into())).await.unwrap()));
+        let hash = |of: &str, m: u32, t: u32| format!("${of}$v=19$m={m},t={t},p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA");
+        assert!(!is_outdated(&hash("argon2id", 65_536, 3)));
+        assert!(is_outdated(&hash("argon2id", 4_096, 3)));
+        assert!(is_outdated(&hash("argon2id", 65_536, 1)));
+        assert!(is_outdated(&hash("argon2i", 65_536, 3)));
+        assert!(!is_outdated("sha256:AAAA"), "nobody chose that");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

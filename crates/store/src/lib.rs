@@ -11,6 +11,7 @@
 
 pub mod access_tokens;
 pub mod alarm;
+pub mod authz_codes;
 mod breaker;
 pub mod cached;
 pub mod client_access_tokens;
@@ -33,15 +34,18 @@ pub mod purge;
 pub mod record;
 pub mod seal;
 mod seldom;
+pub mod sessions;
 pub mod source;
 pub mod sources;
 mod successor;
 pub mod tables;
 #[cfg(test)]
 mod testing;
+pub mod users;
 pub mod watch;
 
 pub use access_tokens::AccessTokens;
+pub use authz_codes::AuthzCodes;
 pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
@@ -51,7 +55,9 @@ pub use lane::{hash_chosen, known_hash};
 pub use mapping::{Mapping, Opened};
 pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};
+pub use sessions::{Session, Sessions};
 pub use source::{DataSource, StoreError};
+pub use users::{Proof, User, Users};
 
 /// The identifiers, scopes, secrets and tokens that the stores speak of: for those who may use this crate and not `oauth` itself.
 pub use oauth;

@@ -53,6 +53,12 @@ impl Key {
         Some(Key { id: id.into(), bytes })
     }
 
+    /// A key that whoever holds this secret can make again. The secret must have the strength of a key: 256 random bits.
+    pub fn of_secret(id: &str, purpose: &str, secret: &str) -> Key {
+        let digest = Sha256::new().chain_update(purpose).chain_update(b"\0").chain_update(secret).finalize();
+        Key { id: id.into(), bytes: Zeroizing::new(digest.into()) }
+    }
+
     /// A key that nobody else has.
     pub fn random(id: &str) -> Result<Key, StoreError> {
         Ok(Key { id: id.into(), bytes: random()? })

@@ -73,11 +73,24 @@ pub static ALL: [&Table; 16] = [
     &REPLAY,
 ];
 
-/// Whether its keys are made by us: a time (8 bytes, big-endian, Unix milliseconds), so that rows are appended and go together, and bytes
-/// that are random, so that no two nodes ever make the same one.
+/// Whether its keys begin with a time (8 bytes, big-endian, Unix milliseconds), so that rows are appended and go together.
+pub fn is_timed(table: &Table) -> bool {
+    is_one_of(table, &[&ACCESS_TOKEN, &TOKEN_GRANT, &REFRESH_TOKEN, &AUTHZ_CODE, &DEVICE_CODE, &USER_SESSION])
+}
+
+/// Whether a row is only ever inserted by whoever made its key of random bytes. Grants are not: one that is revoked before it began is
+/// inserted by whoever revokes it; nor are refresh tokens, whose rows a retry inserts where a node died before it had.
 pub fn is_minted(table: &Table) -> bool {
-    const MINTED: [&Table; 6] = [&ACCESS_TOKEN, &TOKEN_GRANT, &REFRESH_TOKEN, &AUTHZ_CODE, &DEVICE_CODE, &USER_SESSION];
-    MINTED.iter().any(|minted| std::ptr::eq(*minted, table))
+    is_one_of(table, &[&ACCESS_TOKEN, &AUTHZ_CODE, &DEVICE_CODE, &USER_SESSION])
+}
+
+/// Whether rows are never taken away: they are changed, and expire.
+pub fn is_kept(table: &Table) -> bool {
+    is_one_of(table, &[&ACCESS_TOKEN, &TOKEN_GRANT, &REFRESH_TOKEN, &AUTHZ_CODE, &DEVICE_CODE])
+}
+
+fn is_one_of(table: &Table, tables: &[&Table]) -> bool {
+    tables.iter().any(|one| std::ptr::eq(*one, table))
 }
 
 /// What to do where a table or a column is missing that was there: what it held is gone with it, so nothing is made anew unasked.
@@ -86,7 +99,7 @@ pub(crate) const LACKS: &str = "it was dropped or altered: `portcullis store che
 
 /// Whether changes of its rows are told to those who may remember them ([`crate::watch`]).
 pub fn is_told(table: &Table) -> bool {
-    [&ACCESS_TOKEN, &TOKEN_GRANT, &KPS].iter().any(|told| std::ptr::eq(*told, table))
+    is_one_of(table, &[&ACCESS_TOKEN, &TOKEN_GRANT, &KPS])
 }
 
 /// The place of a table in [`ALL`]: sources keep their statements by it.

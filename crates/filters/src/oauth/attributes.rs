@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use ::oauth::Scopes;
 use ::oauth::token::Token;
+use ::oauth::{GrantId, Scopes};
 use policy::attribute::{Attribute, Field, Key};
 use policy::value::{Type, Value};
-use store::{AccessToken, Client};
+use store::access_tokens::Presented;
+use store::authz_codes::FoundCode;
+use store::record::Authentication;
+use store::{AccessToken, AuthzCodes, Client};
 
 /// A grant that was proved: what a token may be made from.
-#[derive(Clone, Debug)]
 pub struct Grant {
     /// `client_credentials` ...
     pub kind: &'static str,
@@ -21,6 +23,58 @@ pub struct Grant {
     pub default_scopes: Scopes,
     /// Whether a refresh token may be given.
     pub offline: bool,
+    /// How the resource owner was authenticated.
+    pub authentication: Option<Authentication>,
+    /// For the ID token.
+    pub nonce: Option<String>,
+    /// The claims that were asked for by name.
+    pub claims: Option<serde_json::Value>,
+    /// What is used up when a token is made of it.
+    pub(crate) proof: Proof,
+}
+
+/// What proves a grant, and is used up by `oauth.issue-token` and by nothing before it: so a refused scope costs nobody their grant.
+pub(crate) enum Proof {
+    /// The client itself: nothing is used up.
+    Client,
+    /// A code.
+    Code {
+        /// The store it is in.
+        codes: Arc<AuthzCodes>,
+        /// The code as it was found.
+        found: Box<FoundCode>,
+    },
+    /// A refresh token.
+    Refresh {
+        /// The token as it was presented.
+        presented: Box<Presented>,
+        /// What comes of it.
+        rotation: Rotation,
+        /// Seconds for which a retry gets the same answer.
+        grace: u64,
+    },
+}
+
+/// What comes of a refresh token that is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// A new one takes its place.
+    Rotate,
+    /// It stays.
+    Keep,
+    /// It is used up, and there is no other.
+    End,
+}
+
+impl Proof {
+    /// The grant that tokens are to belong to, where it is one that is kept.
+    pub(crate) fn grant_id(&self) -> Option<&GrantId> {
+        match self {
+            Proof::Client => None,
+            Proof::Code { found, .. } => Some(&found.record.grant_id),
+            Proof::Refresh { presented, .. } => Some(&presented.record.grant_id),
+        }
+    }
 }
 
 /// The scopes of this exchange.
@@ -32,13 +86,17 @@ pub struct Granted {
     pub granted: Scopes,
 }
 
-/// Who a token stands for.
+/// Who calls: whoever logged in, or whom a token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The resource owner; the client where it acts for itself.
+    /// The user, the resource owner; the client where it acts for itself.
     pub id: Arc<str>,
     /// Whether it is the client itself.
     pub is_client: bool,
+    /// When the subject proved who it is, Unix seconds, where that is known.
+    pub authenticated_at: Option<u64>,
+    /// How it did, by the words of RFC 8176 (`amr`): `pwd`. Empty where that is not known.
+    pub methods: Vec<String>,
 }
 
 /// A token that was just made. Its text is for the answer only: no selector reads it.
@@ -48,6 +106,8 @@ pub(crate) struct Issued {
     pub token: Token,
     /// Seconds.
     pub expires_in: u64,
+    /// The refresh token beside it.
+    pub refresh: Option<Token>,
 }
 
 /// The client that authenticated, or that the token was issued to.
@@ -215,13 +275,13 @@ pub static SCOPES: Key<Granted> = Key::new(
     ],
 );
 
-/// Who the token stands for.
+/// Who calls.
 pub static SUBJECT: Key<Subject> = Key::new(
     "subject",
     &[
         Field {
             name: "id",
-            doc: "The resource owner; the client where it acts for itself.",
+            doc: "The user who logged in, or the resource owner of the token; the client where it acts for itself.",
             of: Type::Text,
             optional: false,
             get: |s| Some(Value::Text(s.id.clone())),
@@ -232,6 +292,20 @@ pub static SUBJECT: Key<Subject> = Key::new(
             of: Type::Bool,
             optional: false,
             get: |s| Some(Value::Bool(s.is_client)),
+        },
+        Field {
+            name: "authenticated_at",
+            doc: "When it proved who it is, Unix seconds; absent where only a token says who it is.",
+            of: Type::Int,
+            optional: true,
+            get: |s| s.authenticated_at.and_then(|at| i64::try_from(at).ok()).map(Value::Int),
+        },
+        Field {
+            name: "methods",
+            doc: "How it did, by the words of RFC 8176 (`pwd`); empty where only a token says who it is.",
+            of: Type::List,
+            optional: false,
+            get: |s| Some(Value::texts(s.methods.iter().map(String::as_str))),
         },
     ],
 );
@@ -246,10 +320,16 @@ pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &S
 impl Subject {
     /// The subject of this token.
     pub fn of(token: &AccessToken) -> Subject {
-        match &token.subject {
-            Some(subject) => Subject { id: Arc::from(subject.as_str()), is_client: false },
-            None => Subject { id: token.client_id.shared(), is_client: true },
-        }
+        let (id, is_client) = match &token.subject {
+            Some(subject) => (Arc::from(subject.as_str()), false),
+            None => (token.client_id.shared(), true),
+        };
+        Subject { id, is_client, authenticated_at: None, methods: Vec::new() }
+    }
+
+    /// Somebody who proved just now (`at`, Unix seconds) who it is, by this method of RFC 8176.
+    pub fn proved(name: &str, at: u64, method: &str) -> Subject {
+        Subject { id: Arc::from(name), is_client: false, authenticated_at: Some(at), methods: vec![method.to_owned()] }
     }
 }
 

@@ -21,7 +21,7 @@ use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, O
 use store::Client;
 
 use super::answers::ENDPOINT;
-use super::attributes::{CLIENT, GRANT, Grant};
+use super::attributes::{CLIENT, GRANT, Grant, Proof};
 use super::stop::{refused, refuses};
 
 /// The fact that a policy offers this grant.
@@ -67,6 +67,10 @@ impl Filter for ClientCredentials {
             scopes: client.scope.clone(),
             default_scopes: client.scope.clone(),
             offline: false,
+            authentication: None,
+            nonce: None,
+            claims: None,
+            proof: Proof::Client,
         };
         exchange.set(self.grant, grant);
         Ok(Outcome::Success)

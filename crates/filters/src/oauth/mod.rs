@@ -12,6 +12,8 @@ mod issue_token;
 mod lints;
 mod live;
 mod metadata;
+mod redeem_code;
+mod refresh_token;
 mod request;
 mod revoke_token;
 mod server;
@@ -25,7 +27,9 @@ mod validate_token;
 pub use answers::{ENDPOINT, RESOURCE};
 pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
 pub use lints::LINTS;
+pub(crate) use live::unix_seconds;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
+pub(crate) use stop::{Stop, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
 
@@ -36,6 +40,8 @@ pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 pub const FILTERS: &[FilterKind] = policy::filters![
     authenticate_client,
     client_credentials,
+    redeem_code,
+    refresh_token,
     check_scope,
     issue_token,
     token_response,

@@ -1,7 +1,7 @@
 //! `oauth.revoke-token`: revokes a token of the client that asks, at once and for every node (RFC 7009). In Oracle API
 //! Gateway: Revoke a Token.
 //!
-//! A token that is unknown, expired or revoked already is a success. Another client's token is refused, and stays good.
+//! An access token is revoked alone, a refresh token with everything of its grant. A token that is unknown, expired or revoked already is a success. Another client's token is refused, and stays good.
 //!
 //! ```toml
 //! [[filter]]
@@ -17,8 +17,9 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use ::oauth::ErrorCode;
-use ::oauth::revocation::decide;
+use ::oauth::revocation::{Extent, decide, extent};
+use ::oauth::token::Token;
+use ::oauth::{ClientId, ErrorCode};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
@@ -76,9 +77,23 @@ impl RevokeToken {
         let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, "token")?;
-        let found = self.tokens.find(token, unix_seconds(exchange)).await?;
-        if decide(&client.client_id, found.as_ref().map(|token| &token.client_id))? {
-            self.tokens.revoke(token, unix_seconds(exchange)).await?;
+        let now = unix_seconds(exchange);
+        let mine = |owner: Option<&ClientId>| decide(&client.client_id, owner);
+        match Token::parse(token).map(|token| extent(token.kind())) {
+            Some(Extent::Grant) => {
+                let found = self.tokens.refresh_token(token, now).await?;
+                if mine(found.as_ref().map(|token| &token.client_id))?
+                    && let Some(found) = found
+                {
+                    self.tokens.revoke_grant(&found.grant_id, now).await?;
+                }
+            }
+            _ => {
+                let found = self.tokens.find(token, now).await?;
+                if mine(found.as_ref().map(|token| &token.client_id))? {
+                    self.tokens.revoke(token, now).await?;
+                }
+            }
         }
         Ok(())
     }

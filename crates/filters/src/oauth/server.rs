@@ -25,7 +25,6 @@ use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
 
 use crate::entries::Entries;
-use crate::not_yet::NotYet;
 
 /// The file, below `policies/`.
 pub const FILE: &str = "oauth/server.toml";
@@ -61,12 +60,10 @@ pub struct ServerSettings {
 pub struct MaximumLifetime {
     /// Of access tokens. Default: none.
     access_token: Option<Duration>,
-    /// Of refresh tokens: a later version.
-    #[schemars(skip)]
-    refresh_token: Option<NotYet>,
-    /// Of authorization codes: a later version.
-    #[schemars(skip)]
-    code: Option<NotYet>,
+    /// Of refresh tokens, from the grant on. Default: none.
+    refresh_token: Option<Duration>,
+    /// Of authorization codes, at most `10m` in any case. Default: `10m`.
+    code: Option<Duration>,
 }
 
 impl ServerSettings {
@@ -87,12 +84,6 @@ impl ServerSettings {
         if let Some(profile) = self.profile.as_ref().filter(|profile| profile.value != "default") {
             let problem = Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value));
             problems.push(problem.with_help("leave `profile` out").at(place(profile.span)));
-        }
-        let later = [("refresh_token", &self.maximum_lifetime.refresh_token), ("code", &self.maximum_lifetime.code)];
-        for (name, setting) in later.into_iter().filter_map(|(name, setting)| Some((name, setting.as_ref()?))) {
-            let problem = Problem::error(codes::NOT_YET, format!("`maximum_lifetime.{name}` is not there yet"));
-            let help = "leave it out: this version issues access tokens only";
-            problems.push(problem.with_help(help).at(place(setting.span())));
         }
         for scope in self.scopes().filter(|scope| Scopes::of([Arc::from(scope.value.as_str())]).is_none()) {
             let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no scope", scope.value));
@@ -133,19 +124,17 @@ impl Server {
 
     /// Refuses a lifetime of access tokens beyond the maximum.
     pub(super) fn bound(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
-        match self.0.maximum_lifetime.access_token {
-            Some(maximum) if lifetime.value > maximum => {
-                let message = format!("the lifetime is beyond the maximum of {maximum}");
-                Err(cx
-                    .error(
-                        lifetime.span,
-                        message,
-                        format!("shorten it, or raise `maximum_lifetime.access_token` in `policies/{FILE}`"),
-                    )
-                    .into())
-            }
-            _ => Ok(()),
-        }
+        bound(lifetime, self.0.maximum_lifetime.access_token, "access_token", cx)
+    }
+
+    /// The same of refresh tokens.
+    pub(super) fn bound_refresh(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
+        bound(lifetime, self.0.maximum_lifetime.refresh_token, "refresh_token", cx)
+    }
+
+    /// The same of authorization codes.
+    pub(super) fn bound_code(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
+        bound(lifetime, self.0.maximum_lifetime.code, "code", cx)
     }
 
     /// The issuer: that of the file, else that of a node with one loopback listener. Never the `Host` of a request.
@@ -162,6 +151,22 @@ impl Server {
             let problem = Problem::error(codes::ISSUER, "the authorization server has no issuer");
             problem.with_help(help).at(cx.own_place()).into()
         })
+    }
+}
+
+fn bound(
+    lifetime: &Spanned<Duration>,
+    maximum: Option<Duration>,
+    name: &str,
+    cx: &BuildContext<'_>,
+) -> Result<(), Diagnostics> {
+    match maximum {
+        Some(maximum) if lifetime.value > maximum => {
+            let message = format!("the lifetime is beyond the maximum of {maximum}");
+            let help = format!("shorten it, or raise `maximum_lifetime.{name}` in `policies/{FILE}`");
+            Err(cx.error(lifetime.span, message, help).into())
+        }
+        _ => Ok(()),
     }
 }
 

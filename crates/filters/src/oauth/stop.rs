@@ -5,7 +5,7 @@ use http::StatusCode;
 use ::oauth::{Error, ErrorCode};
 use policy::{BuildContext, Reason, ReasonCode};
 
-pub(super) use crate::stop::{Stop, settle};
+pub(crate) use crate::stop::{Stop, settle};
 
 /// The failure that this error is; the answer style finds the error in its detail.
 pub(super) fn refused(error: Error) -> Reason {

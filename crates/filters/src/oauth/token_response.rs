@@ -24,6 +24,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::token::Token;
 use ::oauth::token_endpoint::{BEARER, TokenResponse as Body, scope_to_tell};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
@@ -65,7 +66,7 @@ impl Filter for TokenResponse {
             access_token: issued.token.expose(),
             token_type: BEARER,
             expires_in: issued.expires_in,
-            refresh_token: None,
+            refresh_token: issued.refresh.as_ref().map(Token::expose),
             scope: scope_to_tell(&scopes.asked, &scopes.granted),
         };
         let answer = json(StatusCode::OK, &body);

@@ -16,12 +16,17 @@ use store::kps::{KpsError, Mode, Put};
 use store::mapping::{Mapping, Opened};
 use store::oauth::provider::Provider;
 use store::oauth::{ClientId, GrantId};
+use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, ClientAccessTokens, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
+use store::{
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Sessions, StoreError, StoreHandle, Users, kps,
+    tables,
+};
 
 use super::canned::Canned;
-use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
+use super::given::grants::{self, GivenCode, GivenRefreshToken};
+use super::given::{GivenSession, GivenStore, GivenTable, GivenToken, at, begun, client, minted, problem, user};
 use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
@@ -66,6 +71,9 @@ pub(crate) struct TestWorld {
     stores: BTreeMap<String, (Kind, Arc<Slate>)>,
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
+    codes: Vec<Arc<AuthzCodes>>,
+    users: Vec<Arc<Users>>,
+    sessions: Vec<Arc<Sessions>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
@@ -88,6 +96,9 @@ impl TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
             tokens: Vec::new(),
+            codes: Vec::new(),
+            users: Vec::new(),
+            sessions: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: all.map(canned).collect(),
@@ -126,10 +137,25 @@ impl TestWorld {
             Kind::ClientAccessToken => {
                 StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(slate, self.sealer.clone())))
             }
+            Kind::AuthzCode => {
+                let codes = Arc::new(AuthzCodes::new(slate));
+                self.codes.push(codes.clone());
+                StoreHandle::AuthzCode(codes)
+            }
             Kind::AccessToken => {
                 let tokens = Arc::new(AccessTokens::new(slate));
                 self.tokens.push(tokens.clone());
                 StoreHandle::AccessToken(tokens)
+            }
+            Kind::Users => {
+                let users = Arc::new(Users::new(slate));
+                self.users.push(users.clone());
+                StoreHandle::Users(users)
+            }
+            Kind::Sessions => {
+                let sessions = Arc::new(Sessions::new(slate));
+                self.sessions.push(sessions.clone());
+                StoreHandle::Sessions(sessions)
             }
             other => StoreHandle::Mapped(other),
         }
@@ -205,7 +231,46 @@ impl TestWorld {
             }
             self.put_token(given, spec, now).await?;
         }
+        for spec in &table.codes {
+            self.put_code(given, spec, now).await?;
+        }
+        for spec in &table.refresh_tokens {
+            self.put_refresh_token(given, spec, now).await?;
+        }
+        self.put_users(given, table, now).await?;
+        for spec in &table.sessions {
+            self.put_session(given, spec, now).await?;
+        }
         self.put_rows(given, table, now).await
+    }
+
+    /// People. One replaces that of the name which an earlier step gave.
+    async fn put_users(&self, given: &Given, table: &GivenTable, now: u64) -> Result<(), Diagnostics> {
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        for spec in &table.users {
+            let user = user(given, spec, now)?;
+            if table.users.iter().filter(|other| other.name.value == user.name).count() > 1 {
+                return Err(problem(given, &format!("user `{}` is given twice", user.name)));
+            }
+            for store in &self.users {
+                store.delete(&user.name).await.map_err(broken)?;
+                store.add(&user).await.map_err(broken)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_session(&self, given: &Given, spec: &GivenSession, now: u64) -> Result<(), Diagnostics> {
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        let (token, session) = begun(spec, now, bytes);
+        for store in &self.sessions {
+            store.start(&token, &session).await.map_err(|why| problem(given, &why.to_string()))?;
+        }
+        match lock(&self.words).insert(spec.session.clone(), token.expose().to_owned()) {
+            None => Ok(()),
+            Some(_) => Err(problem(given, &format!("session `{}` has the word of another one", spec.session))),
+        }
     }
 
     /// Rows of key property stores. One replaces that of its key which an earlier step gave.
@@ -227,10 +292,8 @@ impl TestWorld {
 
     async fn put_token(&self, given: &Given, spec: &GivenToken, now: u64) -> Result<(), Diagnostics> {
         let broken = |why: StoreError| problem(given, &why.to_string());
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
         let grant = GrantId::new(format!("grant of {}", spec.token));
-        let (token, record) = minted(given, spec, now, bytes, grant)?;
+        let (token, record) = minted(given, spec, now, self.random(), grant)?;
         for store in &self.tokens {
             store.insert(&token, &record).await.map_err(broken)?;
             if spec.revoked.is_some_and(|revoked| revoked.0) {
@@ -239,6 +302,41 @@ impl TestWorld {
         }
         lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
         Ok(())
+    }
+
+    async fn put_code(&self, given: &Given, spec: &GivenCode, now: u64) -> Result<(), Diagnostics> {
+        let (code, record) = grants::code(given, spec, now, self.random(), self.grant_id(now))?;
+        for store in &self.codes {
+            store.insert(&code, &record).await.map_err(|why| problem(given, &why.to_string()))?;
+        }
+        lock(&self.words).insert(spec.code.clone(), code.expose().to_owned());
+        Ok(())
+    }
+
+    async fn put_refresh_token(&self, given: &Given, spec: &GivenRefreshToken, now: u64) -> Result<(), Diagnostics> {
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        let id = self.grant_id(now);
+        let (tokens, grant) = grants::refresh_token(given, spec, now, self.random(), id.clone())?;
+        for store in &self.tokens {
+            store.begin(&id, &grant, EpochsThen::default(), &tokens).await.map_err(broken)?;
+            if spec.revoked.is_some_and(|revoked| revoked.0) {
+                store.revoke_grant(&id, now).await.map_err(broken)?;
+            }
+        }
+        if let Some((token, _)) = &tokens.refresh {
+            lock(&self.words).insert(spec.token.clone(), token.expose().to_owned());
+        }
+        Ok(())
+    }
+
+    fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    fn grant_id(&self, now: u64) -> GrantId {
+        GrantId::mint(now * 1_000, self.random())
     }
 
     /// What upstreams answer, and which stores are down.
@@ -269,12 +367,17 @@ impl TestWorld {
         }
         let table: &'static Table = match kind {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
+            Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
             Kind::ClientAccessToken => &tables::CLIENT_ACCESS_TOKEN,
+            Kind::Users => &tables::USER_ACCOUNT,
+            Kind::Sessions => &tables::USER_SESSION,
             _ => return Ok(Vec::new()),
         };
         let rows = slate.rows(table).await.map_err(|why| why.to_string())?;
-        rows.iter()
+        // How often passwords were wrong stands beside the users.
+        let records = rows.iter().filter(|row| *kind != Kind::Users || Users::is_user(row));
+        records
             .map(|row| serde_json::from_str(&row.record).map_err(|why| format!("a record cannot be read: {why}")))
             .collect()
     }

@@ -3,6 +3,7 @@
 use store::AccessToken;
 use store::access_tokens::Whose;
 use store::oauth::ClientId;
+use store::oauth::token::{Token, TokenKind};
 
 use super::{Stores, failed};
 use crate::admin::api::{Done, InspectToken, Refusal, RefusalKind, RevokeTokens, TokenView};
@@ -11,7 +12,12 @@ impl Stores {
     pub(crate) async fn inspect_token(&self, request: &InspectToken) -> Result<TokenView, Refusal> {
         let mut found = Err(unknown());
         for store in &self.access_tokens {
-            match store.inspect(request.token.trim()).await {
+            let token = request.token.trim();
+            let inspected = match store.inspect(token).await {
+                Ok(None) => store.inspect_refresh_token(token).await,
+                inspected => inspected,
+            };
+            match inspected {
                 Ok(None) => {}
                 Ok(Some(record)) => {
                     found = Ok(record);
@@ -52,9 +58,19 @@ impl Stores {
         match (&request.token, &request.client_id, &request.subject) {
             (Some(token), None, None) => {
                 let mut refused = unknown();
+                let refresh = Token::parse(token.trim()).is_some_and(|token| token.kind() == TokenKind::Refresh);
                 for store in &self.access_tokens {
-                    match store.revoke(token.trim(), now).await {
+                    let revoked = match refresh {
+                        true => store.revoke_refresh_token(token.trim(), now).await,
+                        false => store.revoke(token.trim(), now).await,
+                    };
+                    match revoked {
                         Ok(false) => {}
+                        Ok(true) if refresh => {
+                            return Ok(Done {
+                                done: String::from("the refresh token is revoked, with all tokens of its grant"),
+                            });
+                        }
                         Ok(true) => return Ok(Done { done: String::from("the token is revoked") }),
                         // It may be in this one.
                         Err(why) => refused = failed(why),
@@ -123,6 +139,8 @@ fn unknown() -> Refusal {
     Refusal {
         kind: RefusalKind::NotFound,
         message: String::from("no token is revoked or shown: it is unknown, was revoked before, or is purged"),
-        help: Some(String::from("the whole token as it was issued; it begins with `pca_`")),
+        help: Some(String::from(
+            "the whole token as it was issued; it begins with `pca_`, a refresh token with `pcr_`",
+        )),
     }
 }

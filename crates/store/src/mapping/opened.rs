@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use super::{Mapping, Problem};
 use crate::access_tokens::AccessTokens;
+use crate::authz_codes::AuthzCodes;
 use crate::cached::{CacheSettings, Cached};
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
@@ -16,10 +17,12 @@ use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
 use crate::moving::{Alone, Moving, Phase};
 use crate::seal::Sealer;
+use crate::sessions::Sessions;
 use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
-use crate::tables::ACCESS_TOKEN;
+use crate::tables::{ACCESS_TOKEN, TOKEN_GRANT};
+use crate::users::Users;
 
 struct OpenedSource {
     settings: SourceSettings,
@@ -171,7 +174,10 @@ impl Opened {
             match (&store.handle, self.store(name)) {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::ClientAccessToken(was), Some(StoreHandle::ClientAccessToken(is))) => was.succeeded_by(is),
+                (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
+                (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
+                (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
                 _ => {}
             }
         }
@@ -304,7 +310,7 @@ impl Opened {
 /// what was remembered of them: a cache below it would not know when to read anew.
 fn cache(kind: Kind, source: &Arc<dyn DataSource>, settings: Option<CacheSettings>) -> Option<Arc<Cached>> {
     match kind {
-        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN]))),
+        Kind::AccessToken => Some(Arc::new(Cached::new(source.clone(), settings?, &[&ACCESS_TOKEN, &TOKEN_GRANT]))),
         _ => None,
     }
 }
@@ -328,7 +334,10 @@ fn handle(kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> Stor
         Kind::ClientAccessToken => {
             StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(source, sealer.clone())))
         }
+        Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
+        Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),
         kind => StoreHandle::Mapped(kind),
     }
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::sides::{Both, New, Old, Sides, same};
 use crate::hex;
 use crate::source::{DataSource, Row, StoreError, Table};
-use crate::tables::is_minted;
+use crate::tables::is_kept;
 
 /// Rows of a page.
 const PAGE: usize = 500;
@@ -151,7 +151,7 @@ impl Copier {
                 (Some(Old::Live(row)), Some(New::Copy(found, of))) if of == row.version && same(&found, &row) => None,
                 (Some(Old::Live(row)), new) => Some((key, Some((row, new.and_then(|new| new.version()))))),
                 (_, Some(New::Copy(..))) => Some((key, None)),
-                (_, Some(New::Left(_))) if !is_minted(table) => Some((key, None)),
+                (_, Some(New::Left(_))) if !is_kept(table) => Some((key, None)),
                 _ => None,
             });
             let mut done =

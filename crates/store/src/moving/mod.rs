@@ -154,7 +154,7 @@ impl Moving {
     }
 
     async fn insert_decided(&self, table: &'static Table, row: Row) -> Result<bool, StoreError> {
-        // Keys that are made of 256 random bits are nobody else's: no need to look, nor to let anybody know.
+        // Such keys are nobody else's: no need to look, nor to let anybody know.
         if is_minted(table) && self.sides.side(self.home()).insert(table, row.clone()).await? {
             return Ok(true);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::sides::{New, Old, Sides};
 use crate::source::{DataSource, Row, StoreError, Table};
-use crate::tables::is_minted;
+use crate::tables::is_kept;
 
 /// Rows of a page.
 const PAGE: usize = 500;
@@ -35,7 +35,7 @@ impl Remains {
             return Ok(true);
         }
         // Nobody takes a token away: it is changed, expires, and so do its copies.
-        let taken_from = tables.iter().copied().filter(|table| !is_minted(table)).collect();
+        let taken_from = tables.iter().copied().filter(|table| !is_kept(table)).collect();
         let mut copies = Remains::new(new.clone(), taken_from);
         let sides = Sides::new(old, new);
         while let Some((table, page)) = copies.next_rows().await? {

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use oauth::{ClientId, GrantId, Scopes};
 use serde::{Deserialize, Serialize};
 
+mod grant;
+
+pub use grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
+
 /// A client application (RFC 7591 names).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Client {

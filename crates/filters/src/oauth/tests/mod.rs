@@ -1,5 +1,6 @@
 //! The endpoints as they ship and protected resources, over stores in memory. Each test says which rule it holds.
 
+mod codes;
 mod fail;
 mod introspection;
 mod metadata;
@@ -22,7 +23,7 @@ use policy::testing::{Fixture, Ran, block_on, request};
 use store::record::ClientSecret;
 use store::source::{Capabilities, Health, Row, Table, Verb};
 use store::sources::memory::Memory;
-use store::{AccessToken, AccessTokens, Client, Clients, DataSource, StoreError, StoreHandle};
+use store::{AccessToken, AccessTokens, AuthzCodes, Client, Clients, DataSource, StoreError, StoreHandle};
 
 /// The shipped policies, by name.
 const SHIPPED: &[(&str, &str)] = &[
@@ -42,6 +43,7 @@ const REVOKE: &str = "/api/oauth/revoke";
 struct World {
     fixture: Fixture,
     tokens: Arc<AccessTokens>,
+    codes: Arc<AuthzCodes>,
     clients: Arc<Clients>,
 }
 
@@ -63,13 +65,15 @@ impl World {
 
     fn over(source: Arc<dyn DataSource>) -> World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
+        let codes = Arc::new(AuthzCodes::new(source.clone()));
         let clients = Arc::new(Clients::new(source));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
+            .resource("store", "authz-code", StoreHandle::AuthzCode(codes.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
             .resource(UPSTREAM, "orders", policy::ports::UpstreamHandle(Arc::new(crate::fixture::Echo)))
             .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()));
-        World { fixture, tokens, clients }
+        World { fixture, tokens, codes, clients }
     }
 
     fn policy(mut self, name: &str, text: &str) -> World {

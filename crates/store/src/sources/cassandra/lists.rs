@@ -60,7 +60,7 @@ impl List<'_> {
     /// tokens begin with their expiry in milliseconds: six of eight bytes are 65 s. Expiries are seconds: seven are 256 s.
     pub(super) fn width(self, table: &'static Table) -> usize {
         match self {
-            _ if !tables::is_minted(table) => 0,
+            _ if !tables::is_timed(table) => 0,
             List::Expiring => 7,
             _ => 6,
         }

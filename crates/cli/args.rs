@@ -342,8 +342,21 @@ Examples:
   portcullis client add --grant client_credentials --scope \"orders:read orders:write\"
   portcullis client add --id partner --grant client_credentials --scope orders:read --json
   portcullis client add --id orders-api --introspect any        a resource server
+  portcullis client add --id shop --grant authorization_code --grant refresh_token --redirect-uri https://shop.example.com/cb
+  portcullis client add --id app --grant authorization_code --auth-method none --redirect-uri com.example.app:/done
   pass partner | portcullis client add --id partner --grant client_credentials --secret-stdin")]
-    Add(AddArgs),
+    Add(Box<AddArgs>),
+
+    /// Change what is said of a client; what is not named stays as it is
+    #[command(after_help = "\
+An option that may be repeated gives the whole list: what was there is replaced. Tags are the exception: others stay.
+
+Examples:
+  portcullis client set partner --scope \"orders:read\"
+  portcullis client set shop --redirect-uri https://shop.example.com/cb --redirect-uri http://127.0.0.1/cb
+  portcullis client set orders-api --introspect https://orders.example.com
+  portcullis client set shop --unset logo-uri --unset tags")]
+    Set(Box<SetArgs>),
 
     /// All clients, a line each
     #[command(after_help = "\
@@ -393,6 +406,34 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) said: ClientArgs,
+
+    #[command(flatten)]
+    pub(crate) secret: SecretArgs,
+
+    /// Print the secret alone, for `secret=$(portcullis client add -q ...)`
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    /// The client's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) said: ClientArgs,
+
+    /// What to take off; may be repeated
+    #[arg(long = "unset", value_name = "WHAT", value_enum)]
+    pub(crate) unset: Vec<ClientField>,
+}
+
+/// What is said of a client.
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
     /// A grant it may use; may be repeated
     #[arg(long = "grant", value_name = "GRANT")]
     pub(crate) grants: Vec<String>,
@@ -400,6 +441,10 @@ pub(crate) struct AddArgs {
     /// Scopes, with a space between: allowed, and given where none is asked for; may be repeated
     #[arg(long, value_name = "\"A B\"")]
     pub(crate) scope: Vec<String>,
+
+    /// Scopes that are given where none is asked for (default: all that are allowed); may be repeated
+    #[arg(long, value_name = "\"A B\"")]
+    pub(crate) default_scope: Vec<String>,
 
     /// A name for people
     #[arg(long, value_name = "TEXT")]
@@ -413,12 +458,91 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "any|AUDIENCE")]
     pub(crate) introspect: Vec<String>,
 
-    #[command(flatten)]
-    pub(crate) secret: SecretArgs,
+    /// Where its authorization codes may go, compared as it stands; may be repeated
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub(crate) redirect_uris: Vec<String>,
 
-    /// Print the secret alone, for `secret=$(portcullis client add -q ...)`
-    #[arg(long, short, conflicts_with = "json")]
-    pub(crate) quiet: bool,
+    /// Where a browser may go after it was logged out; may be repeated
+    #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
+    pub(crate) post_logout_redirect_uris: Vec<String>,
+
+    /// `web` or `native`: the latter is installed by people, and keeps no secret
+    #[arg(long, value_name = "TYPE", value_parser = ["web", "native"])]
+    pub(crate) application_type: Option<String>,
+
+    /// Its home page, for the people who are asked to consent
+    #[arg(long, value_name = "URL")]
+    pub(crate) client_uri: Option<String>,
+
+    /// Its logo
+    #[arg(long, value_name = "URL")]
+    pub(crate) logo_uri: Option<String>,
+
+    /// Its terms of service
+    #[arg(long, value_name = "URL")]
+    pub(crate) tos_uri: Option<String>,
+
+    /// How it treats what it is told
+    #[arg(long, value_name = "URL")]
+    pub(crate) policy_uri: Option<String>,
+
+    /// Whom to ask, mostly an e-mail address; may be repeated
+    #[arg(long = "contact", value_name = "TEXT")]
+    pub(crate) contacts: Vec<String>,
+
+    /// A file with its public keys: a JSON Web Key Set
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks: Option<PathBuf>,
+
+    /// Where its public keys are, instead
+    #[arg(long, value_name = "URL", conflicts_with = "jwks")]
+    pub(crate) jwks_uri: Option<String>,
+
+    /// Which software it is
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) software_id: Option<String>,
+
+    /// Which version of it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) software_version: Option<String>,
+
+    /// What it is, in a sentence; for operators
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+
+    /// Whose it is: an organisation, a team
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) owner: Option<String>,
+
+    /// A name and value of your own; may be repeated
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
+    pub(crate) tags: Vec<(String, String)>,
+}
+
+/// What can be taken off a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientField {
+    Name,
+    Grants,
+    Scope,
+    DefaultScope,
+    AuthMethod,
+    Introspect,
+    RedirectUris,
+    PostLogoutRedirectUris,
+    ApplicationType,
+    ClientUri,
+    LogoUri,
+    TosUri,
+    PolicyUri,
+    Contacts,
+    Jwks,
+    JwksUri,
+    SoftwareId,
+    SoftwareVersion,
+    Description,
+    Owner,
+    Tags,
 }
 
 #[derive(Debug, Args)]
@@ -830,6 +954,14 @@ pub(crate) enum RowFormat {
     Toml,
     /// A header, and a line a row.
     Csv,
+}
+
+/// `NAME=VALUE`
+fn tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(String::from("expected NAME=VALUE")),
+    }
 }
 
 /// A time of at least a second.

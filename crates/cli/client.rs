@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use server::Records;
 use server::admin::ClientError;
 use server::admin::api::{AddClient, ClientAdded, ClientView, RotateClient};
 
-use crate::args::{AddArgs, ClientCommand, Global, OneClient, RotateArgs, SecretArgs};
+use crate::args::{AddArgs, ClientArgs, ClientCommand, ClientField, Global, OneClient, RotateArgs, SecretArgs};
 use crate::output::{Failure, Output, shown, table, time};
 use crate::outside::without_end;
 use crate::{Ended, block_on, on_records};
@@ -26,7 +27,8 @@ pub(crate) fn run(global: &Global, command: ClientCommand, output: Output) -> En
 
 /// A command whose options are read.
 enum Work {
-    Add { request: AddClient, quiet: bool },
+    Add { request: Box<AddClient>, quiet: bool },
+    Set { id: String, changes: Map<String, Value> },
     Rotate { id: String, request: RotateClient, quiet: bool },
     List,
     Show(String),
@@ -37,7 +39,8 @@ enum Work {
 impl Work {
     fn prepare(command: ClientCommand, output: Output) -> Result<Work, Failure> {
         Ok(match command {
-            ClientCommand::Add(args) => Work::Add { quiet: args.quiet, request: add(args, output)? },
+            ClientCommand::Add(args) => Work::Add { quiet: args.quiet, request: Box::new(add(*args, output)?) },
+            ClientCommand::Set(args) => Work::Set { id: args.id, changes: changes(args.said, &args.unset)? },
             ClientCommand::Rotate(args) => {
                 let RotateArgs { id, keep, secret, quiet } = args;
                 let request = RotateClient { client_secret: chosen(secret, output)?, keep_old_seconds: keep.as_secs() };
@@ -54,7 +57,17 @@ impl Work {
 
     async fn run(self, records: &Records, output: Output) -> Ended {
         match self {
-            Work::Add { request, quiet } => added(&records.add_client(&request).await?, quiet, output),
+            Work::Add { request, quiet } => {
+                let registered = records.add_client(&request).await?;
+                warn(&registered.client, output);
+                added(&registered, quiet, output);
+            }
+            Work::Set { id, changes } => {
+                let client = records.set_client(&id, &changes).await?;
+                warn(&client, output);
+                output.json(&client);
+                output.line(table(&rows(&client)));
+            }
             Work::Rotate { id, request, quiet } => added(&records.rotate_client(&id, &request).await?, quiet, output),
             Work::List => list(records, output).await?,
             Work::Show(id) => {
@@ -91,23 +104,108 @@ fn hash(args: SecretArgs, output: Output) -> Ended {
 }
 
 fn add(args: AddArgs, output: Output) -> Result<AddClient, Failure> {
-    let public = args.auth_method.as_deref() == Some("none");
-    if args.grants.is_empty() && args.introspect.is_empty() {
+    let said = &args.said;
+    let public = said.auth_method.as_deref() == Some("none");
+    if said.grants.is_empty() && said.introspect.is_empty() {
         output.note("note: without `--grant` the client gets no token");
     }
     let client_secret = chosen(args.secret, output)?;
     if public && client_secret.is_some() {
         return Err(Failure::usage("a public client (`--auth-method none`) has no secret"));
     }
-    Ok(AddClient {
-        client_id: args.id,
-        client_name: args.name,
-        grant_types: args.grants,
-        scope: args.scope.join(" "),
-        client_secret,
-        token_endpoint_auth_method: args.auth_method,
-        introspect: args.introspect,
-    })
+    let settings = serde_json::from_value(Value::Object(said_of(args.said)?));
+    let settings = settings.map_err(|why| Failure::usage(why.to_string()))?;
+    Ok(AddClient { client_id: args.id, client_secret, settings })
+}
+
+/// What changes: what is said, and null for what is taken off.
+fn changes(said: ClientArgs, unset: &[ClientField]) -> Result<Map<String, Value>, Failure> {
+    let mut changes = said_of(said)?;
+    for field in unset {
+        if changes.insert(name(*field).to_owned(), Value::Null).is_some() {
+            return Err(Failure::usage(format!("`{}` is both set and unset", name(*field))));
+        }
+    }
+    if changes.is_empty() {
+        let help = "`portcullis client set --help` lists what can be";
+        return Err(Failure::usage("there is nothing to change").with_help(help));
+    }
+    Ok(changes)
+}
+
+/// What the options say of a client, by the names of RFC 7591.
+fn said_of(args: ClientArgs) -> Result<Map<String, Value>, Failure> {
+    let jwks = args.jwks.map(|file| {
+        let text = from_file(&file)?;
+        serde_json::from_str::<Value>(&text)
+            .map_err(|why| Failure::usage(format!("`{}` is no JSON: {why}", file.display())))
+    });
+    let list = |list: Vec<String>| (!list.is_empty()).then(|| Value::from(list));
+    let scopes = |list: Vec<String>| (!list.is_empty()).then(|| Value::from(list.join(" ")));
+    let text = |text: Option<String>| text.map(Value::from);
+    let tags: Map<String, Value> = args.tags.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let said = [
+        (ClientField::Name, text(args.name)),
+        (ClientField::Grants, list(args.grants)),
+        (ClientField::Scope, scopes(args.scope)),
+        (ClientField::DefaultScope, scopes(args.default_scope)),
+        (ClientField::AuthMethod, text(args.auth_method)),
+        (ClientField::Introspect, list(args.introspect)),
+        (ClientField::RedirectUris, list(args.redirect_uris)),
+        (ClientField::PostLogoutRedirectUris, list(args.post_logout_redirect_uris)),
+        (ClientField::ApplicationType, text(args.application_type)),
+        (ClientField::ClientUri, text(args.client_uri)),
+        (ClientField::LogoUri, text(args.logo_uri)),
+        (ClientField::TosUri, text(args.tos_uri)),
+        (ClientField::PolicyUri, text(args.policy_uri)),
+        (ClientField::Contacts, list(args.contacts)),
+        (ClientField::Jwks, jwks.transpose()?),
+        (ClientField::JwksUri, text(args.jwks_uri)),
+        (ClientField::SoftwareId, text(args.software_id)),
+        (ClientField::SoftwareVersion, text(args.software_version)),
+        (ClientField::Description, text(args.description)),
+        (ClientField::Owner, text(args.owner)),
+        (ClientField::Tags, (!tags.is_empty()).then_some(Value::Object(tags))),
+    ];
+    Ok(said.into_iter().filter_map(|(field, value)| Some((name(field).to_owned(), value?))).collect())
+}
+
+/// The name of RFC 7591, where there is one.
+fn name(field: ClientField) -> &'static str {
+    match field {
+        ClientField::Name => "client_name",
+        ClientField::Grants => "grant_types",
+        ClientField::Scope => "scope",
+        ClientField::DefaultScope => "default_scope",
+        ClientField::AuthMethod => "token_endpoint_auth_method",
+        ClientField::Introspect => "introspect",
+        ClientField::RedirectUris => "redirect_uris",
+        ClientField::PostLogoutRedirectUris => "post_logout_redirect_uris",
+        ClientField::ApplicationType => "application_type",
+        ClientField::ClientUri => "client_uri",
+        ClientField::LogoUri => "logo_uri",
+        ClientField::TosUri => "tos_uri",
+        ClientField::PolicyUri => "policy_uri",
+        ClientField::Contacts => "contacts",
+        ClientField::Jwks => "jwks",
+        ClientField::JwksUri => "jwks_uri",
+        ClientField::SoftwareId => "software_id",
+        ClientField::SoftwareVersion => "software_version",
+        ClientField::Description => "description",
+        ClientField::Owner => "owner",
+        ClientField::Tags => "tags",
+    }
+}
+
+/// What is allowed, and probably not what was meant.
+fn warn(client: &ClientView, output: Output) {
+    let said = &client.settings;
+    let public = said.token_endpoint_auth_method.as_deref() == Some("none");
+    // Devices need none (RFC 8628).
+    let device = said.grant_types.iter().any(|grant| grant.ends_with(":device_code"));
+    if public && said.metadata.redirect_uris.is_empty() && !device {
+        output.note("warning: a public client without a redirect URI gets no code, and so no token: `--redirect-uri`");
+    }
 }
 
 /// The secret that somebody chose, if any.
@@ -176,9 +274,9 @@ async fn list(records: &Records, output: Output) -> Result<(), Failure> {
         vec![
             shown(&client.client_id),
             state(client).to_owned(),
-            dash(client.grant_types.join(",")),
-            dash(client.scope.clone()),
-            shown(client.client_name.as_deref().unwrap_or_default()),
+            dash(client.settings.grant_types.join(",")),
+            dash(client.settings.scope.clone()),
+            shown(client.settings.client_name.as_deref().unwrap_or_default()),
         ]
     }));
     output.line(table(&rows));
@@ -186,23 +284,48 @@ async fn list(records: &Records, output: Output) -> Result<(), Failure> {
 }
 
 fn rows(client: &ClientView) -> Vec<Vec<String>> {
+    let said = &client.settings;
     let mut rows = vec![("client_id", client.client_id.clone())];
-    rows.extend(client.client_name.clone().map(|name| ("name", name)));
+    rows.extend(said.client_name.clone().map(|name| ("name", name)));
     rows.push(("state", state(client).to_owned()));
-    rows.push(("grants", dash(client.grant_types.join(" "))));
-    rows.push(("scope", dash(client.scope.clone())));
+    rows.push(("grants", dash(said.grant_types.join(" "))));
+    rows.push(("scope", dash(said.scope.clone())));
+    rows.extend(said.default_scope.clone().map(|scope| ("default_scope", dash(scope))));
     rows.push((
         "auth_method",
-        client.token_endpoint_auth_method.clone().unwrap_or_else(|| String::from("as the policy lists")),
+        said.token_endpoint_auth_method.clone().unwrap_or_else(|| String::from("as the policy lists")),
     ));
     rows.push((
         "introspect",
-        if client.introspect.is_empty() { String::from("its own tokens") } else { client.introspect.join(" ") },
+        if said.introspect.is_empty() { String::from("its own tokens") } else { said.introspect.join(" ") },
     ));
+    let told = &said.metadata;
+    rows.extend(told.redirect_uris.iter().map(|uri| ("redirect_uri", uri.clone())));
+    rows.extend(told.post_logout_redirect_uris.iter().map(|uri| ("post_logout_redirect_uri", uri.clone())));
+    rows.extend(told.contacts.iter().map(|contact| ("contact", contact.clone())));
+    let texts = [
+        ("application_type", &told.application_type),
+        ("client_uri", &told.client_uri),
+        ("logo_uri", &told.logo_uri),
+        ("tos_uri", &told.tos_uri),
+        ("policy_uri", &told.policy_uri),
+        ("jwks_uri", &told.jwks_uri),
+        ("software_id", &told.software_id),
+        ("software_version", &told.software_version),
+        ("description", &said.notes.description),
+        ("owner", &said.notes.owner),
+    ];
+    rows.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
+    let keys = told.jwks.as_ref().map(|jwks| jwks["keys"].as_array().map_or(0, Vec::len));
+    rows.extend(keys.map(|keys| ("jwks", format!("{keys} public keys"))));
+    rows.extend(said.notes.tags.iter().map(|(name, value)| ("tag", format!("{name}={value}"))));
     rows.push(("secrets", format!("{} valid", client.secrets)));
     // One that is written in a file says nothing of it.
     if client.client_id_issued_at > 0 {
         rows.push(("created", time(client.client_id_issued_at)));
+    }
+    if client.self_registered {
+        rows.push(("registered", String::from("by itself")));
     }
     rows.into_iter().map(|(name, value)| vec![name.to_owned(), shown(&value)]).collect()
 }

@@ -8,7 +8,8 @@ use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Sessions, StoreError, StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
+    StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -33,6 +34,10 @@ pub trait StoreExt {
     fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
     /// A store of the kind `sessions`.
     fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics>;
+    /// A store of the kind `keys`.
+    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics>;
+    /// A store of the kind `replay`.
+    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
@@ -73,9 +78,23 @@ impl StoreExt for BuildContext<'_> {
         })
     }
 
+    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics> {
+        typed(self, name, Kind::Keys, |handle| match handle {
+            StoreHandle::Keys(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
     fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics> {
         typed(self, name, Kind::Sessions, |handle| match handle {
             StoreHandle::Sessions(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics> {
+        typed(self, name, Kind::Replay, |handle| match handle {
+            StoreHandle::Replay(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -118,6 +137,8 @@ fn kind_of(handle: &StoreHandle) -> Kind {
         StoreHandle::Clients(_) => Kind::Clients,
         StoreHandle::Users(_) => Kind::Users,
         StoreHandle::Sessions(_) => Kind::Sessions,
+        StoreHandle::Keys(_) => Kind::Keys,
+        StoreHandle::Replay(_) => Kind::Replay,
         StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,
     }

@@ -1,5 +1,6 @@
 //! The errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1), RFC 7009 (section 2.2.1) and RFC 7662
 //! (section 2.3), RFC 8628 (section 3.5) and OpenID Connect Core (section 3.1.2.6).
+//! (section 2.3), RFC 7591 (section 3.2.2).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,11 +53,15 @@ pub enum ErrorCode {
     SlowDown,
     /// The device code has expired.
     ExpiredToken,
+    /// A redirect URI that cannot be registered.
+    InvalidRedirectUri,
+    /// Other metadata that a client cannot be registered with.
+    InvalidClientMetadata,
 }
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [ErrorCode; 21] = [
+    pub const ALL: [ErrorCode; 23] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidClient,
         ErrorCode::InvalidGrant,
@@ -78,6 +83,8 @@ impl ErrorCode {
         ErrorCode::AuthorizationPending,
         ErrorCode::SlowDown,
         ErrorCode::ExpiredToken,
+        ErrorCode::InvalidRedirectUri,
+        ErrorCode::InvalidClientMetadata,
     ];
 
     /// As it stands in the answer.
@@ -104,6 +111,8 @@ impl ErrorCode {
             ErrorCode::AuthorizationPending => "authorization_pending",
             ErrorCode::SlowDown => "slow_down",
             ErrorCode::ExpiredToken => "expired_token",
+            ErrorCode::InvalidRedirectUri => "invalid_redirect_uri",
+            ErrorCode::InvalidClientMetadata => "invalid_client_metadata",
         }
     }
 
@@ -262,6 +271,8 @@ mod tests {
             ("authorization_pending", 400),
             ("slow_down", 400),
             ("expired_token", 400),
+            ("invalid_redirect_uri", 400),
+            ("invalid_client_metadata", 400),
         ] {
             let read = ErrorCode::parse(code).expect(code);
             assert_eq!((read.as_str(), read.status()), (code, status));

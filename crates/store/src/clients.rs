@@ -7,6 +7,7 @@
 //! Their age is measured here, by a clock that never goes back: the time at which a request began says nothing of it, since its
 //! body may have taken minutes.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -184,22 +185,37 @@ impl Clients {
         id: &ClientId,
         change: impl Fn(&mut Client) + Send,
     ) -> Result<Option<Client>, StoreError> {
+        let change = move |client: &mut Client| -> Result<(), Infallible> {
+            change(client);
+            Ok(())
+        };
+        self.try_update(id, change).await.map(|updated| updated.unwrap_or_else(|never| match never {}))
+    }
+
+    /// The same, where the change may say no: then nothing is written.
+    pub async fn try_update<E>(
+        &self,
+        id: &ClientId,
+        change: impl Fn(&mut Client) -> Result<(), E> + Send,
+    ) -> Result<Result<Option<Client>, E>, StoreError> {
         for _ in 0..SWAPS {
             let store = self.latest();
             let Some(found) = store.source.get(&CLIENT, id.as_str().as_bytes()).await? else {
                 store.forget(id);
                 if std::ptr::eq(store, self.latest()) {
-                    return Ok(None);
+                    return Ok(Ok(None));
                 }
                 continue;
             };
             let mut client: Client = decode(&CLIENT, &found)?;
-            change(&mut client);
+            if let Err(no) = change(&mut client) {
+                return Ok(Err(no));
+            }
             client.client_id = id.clone();
             let replaced = store.source.replace(&CLIENT, Clients::row(&client)?, found.version).await;
             store.wrote(id);
             if replaced? {
-                return Ok(Some(client));
+                return Ok(Ok(Some(client)));
             }
         }
         Err(too_busy(&CLIENT))

@@ -7,7 +7,9 @@ use crate::authz_codes::AuthzCodes;
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::kps::Kps;
+use crate::replay::Replay;
 use crate::sessions::Sessions;
+use crate::signing_keys::SigningKeys;
 use crate::source::Table;
 use crate::tables;
 use crate::users::Users;
@@ -68,6 +70,8 @@ impl Kind {
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
+            Kind::Keys => Some(tables::SIGNING_KEY.name),
+            Kind::Replay => Some(tables::REPLAY.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
@@ -84,6 +88,8 @@ impl Kind {
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
+            Kind::Keys => const { &[&tables::SIGNING_KEY] },
+            Kind::Replay => const { &[&tables::REPLAY] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
         }
@@ -105,6 +111,10 @@ pub enum StoreHandle {
     Users(Arc<Users>),
     /// Sessions of browsers.
     Sessions(Arc<Sessions>),
+    /// The keys that sign tokens.
+    Keys(Arc<SigningKeys>),
+    /// Identifiers that were used.
+    Replay(Arc<Replay>),
     /// A key property store.
     Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.

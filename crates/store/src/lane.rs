@@ -1,4 +1,5 @@
-//! The lane of slow hashes: Argon2id takes some 15 ms and 19 MiB, so only so many run at once, and only so many wait.
+//! Lanes for slow work: only so much of it runs at once, and only so much waits. That of slow hashes is here: Argon2id takes some 15 ms
+//! and 19 MiB.
 
 use std::sync::{Arc, LazyLock};
 
@@ -22,27 +23,34 @@ pub(crate) const NOBODY: &str =
 static LANE: LazyLock<Lane> = LazyLock::new(|| {
     // Half of the processors: requests without a slow hash go on beside it.
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Lane::new(PLACES, (processors / 2).max(1))
+    Lane::new("secrets are being checked by a slow hash", PLACES, (processors / 2).max(1))
 });
 
-struct Lane {
+/// Bounds work that takes the processor for long.
+pub(crate) struct Lane {
+    /// What there is too much of, where it is full.
+    what: &'static str,
     places: Semaphore,
     running: Arc<Semaphore>,
 }
 
 impl Lane {
-    fn new(places: usize, running: usize) -> Self {
-        Lane { places: Semaphore::new(places), running: Arc::new(Semaphore::new(running)) }
+    /// With so many places, of which so many run.
+    pub(crate) fn new(what: &'static str, places: usize, running: usize) -> Self {
+        Lane { what, places: Semaphore::new(places), running: Arc::new(Semaphore::new(running)) }
     }
 
     /// Runs the work on a thread for blocking work; a full lane is unavailable.
     #[allow(clippy::disallowed_methods, reason = "this is the lane of slow work: bounded")]
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-        let full = |_| StoreError::Unavailable("too many secrets are being checked by a slow hash".into());
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let full = |_| StoreError::Unavailable(format!("too many {}", self.what));
         let _place = self.places.try_acquire().map_err(full)?;
-        let ended = || StoreError::Unavailable("the check of a secret broke off".into());
         #[cfg(test)]
         WORKED.set(WORKED.get() + 1);
+        let ended = || StoreError::Unavailable(format!("it broke off while {}", self.what));
         let permit = self.running.clone().acquire_owned().await.map_err(|_| ended())?;
         let worked = spawn_blocking(move || {
             let _permit = permit; // Until the work is done, even where nobody waits for it any more.
@@ -127,7 +135,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_full_lane_is_unavailable_and_is_free_again_afterwards() {
-        let lane = Arc::new(Lane::new(2, 1));
+        let lane = Arc::new(Lane::new("tests run", 2, 1));
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let (first, second) = (lane.clone(), lane.clone());
         let first = tokio::spawn(async move { first.run(move || wait.recv()).await.is_ok() });

@@ -142,6 +142,13 @@ pub static CLIENT: Key<Client> = Key::new(
             optional: false,
             get: |c| Some(Value::texts(c.grant_types.iter().map(String::as_str))),
         },
+        Field {
+            name: "owner",
+            doc: "Whose it is.",
+            of: Type::Text,
+            optional: true,
+            get: |c| c.notes.owner.as_deref().map(Value::text),
+        },
     ],
 );
 

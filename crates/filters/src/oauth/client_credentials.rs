@@ -65,7 +65,7 @@ impl Filter for ClientCredentials {
             kind: CLIENT_CREDENTIALS,
             subject: None,
             scopes: client.scope.clone(),
-            default_scopes: client.scope.clone(),
+            default_scopes: client.default_scopes().clone(),
             offline: false,
             authentication: None,
             nonce: None,

@@ -8,6 +8,7 @@
 //! | `GET /clients?after=ID&limit=N` | | [`ClientList`] |
 //! | `POST /clients` | [`AddClient`] | [`ClientAdded`] |
 //! | `GET /clients/ID` | | [`ClientView`] |
+//! | `PATCH /clients/ID` | members of [`ClientSettings`]: what changes, null for what is taken off | [`ClientView`] |
 //! | `POST /clients/ID/rotate` | [`RotateClient`] | [`ClientAdded`] |
 //! | `POST /clients/ID/enable`, `/disable` | | [`ClientView`] |
 //! | `DELETE /clients/ID` | | [`Done`] |
@@ -20,12 +21,15 @@
 //! Everything that is refused is a [`Refusal`] with its status. What holds a secret or a token has no `Debug`: it cannot slip into a
 //! log.
 
+mod clients;
 pub mod kps;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use store::StoreError;
+
+pub use self::clients::{AddClient, ClientAdded, ClientList, ClientSettings, ClientView, RotateClient};
 
 /// Why something was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,94 +273,6 @@ pub struct RefusedView {
     pub text: String,
 }
 
-/// Registers a client.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AddClient {
-    /// Its identifier; one is made where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-    /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_name: Option<String>,
-    /// Grants it may use: `client_credentials`.
-    #[serde(default)]
-    pub grant_types: Vec<String>,
-    /// Scopes, with spaces between: allowed, and given where it asks for none.
-    #[serde(default)]
-    pub scope: String,
-    /// A secret that a person chose; one is made where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_secret: Option<String>,
-    /// How it must authenticate; `none` for a public client, which then has no secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_endpoint_auth_method: Option<String>,
-    /// Whose tokens it may introspect, beyond its own: `any`, or audiences.
-    #[serde(default)]
-    pub introspect: Vec<String>,
-}
-
-/// Gives a client another secret.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RotateClient {
-    /// A secret that a person chose; one is made where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_secret: Option<String>,
-    /// Seconds for which the old secrets stay valid.
-    pub keep_old_seconds: u64,
-}
-
-/// A client that was registered, or has another secret: the only time that the secret is shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientAdded {
-    /// The client.
-    #[serde(flatten)]
-    pub client: ClientView,
-    /// Its secret, this once; none for a public client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_secret: Option<String>,
-    /// Unix seconds until which the secrets before are still valid (after a rotation).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old_secrets_expire_at: Option<u64>,
-}
-
-/// A client, without its secrets: the names of RFC 7591 where there are some.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientView {
-    /// Its identifier.
-    pub client_id: String,
-    /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_name: Option<String>,
-    /// A disabled client gets no token, and its tokens are refused.
-    pub enabled: bool,
-    /// Grants it may use.
-    pub grant_types: Vec<String>,
-    /// Scopes, with spaces between.
-    pub scope: String,
-    /// How it must authenticate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_endpoint_auth_method: Option<String>,
-    /// Whose tokens it may introspect: empty = its own, `any`, or audiences.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub introspect: Vec<String>,
-    /// Unix seconds.
-    pub client_id_issued_at: u64,
-    /// How many secrets are valid now.
-    pub secrets: usize,
-}
-
-/// Clients in the order of their ids.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientList {
-    /// The clients.
-    pub clients: Vec<ClientView>,
-    /// Where to go on: `after` of the next request; none at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
 /// Asks what is known of a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -492,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_holds_a_secret_is_not_printed() {
-        assert!(Probe::<ClientView>(PhantomData).prints());
+        assert!(Probe::<ClientView>(PhantomData).prints() && Probe::<ClientSettings>(PhantomData).prints());
         assert!(!Probe::<AddClient>(PhantomData).prints());
         assert!(!Probe::<RotateClient>(PhantomData).prints());
         assert!(!Probe::<ClientAdded>(PhantomData).prints());

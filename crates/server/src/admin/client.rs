@@ -113,10 +113,27 @@ impl Client {
         path: &str,
         request: &Q,
     ) -> Result<A, ClientError> {
+        self.say(Method::POST, path, request).await
+    }
+
+    pub(crate) async fn patch<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Q,
+    ) -> Result<A, ClientError> {
+        self.say(Method::PATCH, path, request).await
+    }
+
+    async fn say<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        request: &Q,
+    ) -> Result<A, ClientError> {
         let body = serde_json::to_vec(request).map_err(|why| self.odd(&why))?;
         // `()` has nothing to say.
         let body = if body == b"null" { Bytes::new() } else { body.into() };
-        self.ask(Method::POST, path, body).await
+        self.ask(method, path, body).await
     }
 
     /// A part of a path or query, percent-encoded.

@@ -253,6 +253,10 @@ async fn on_records(
             Err(refusal) => refused(&refusal),
         },
         ("GET", ["clients", id]) => outcome(stores.show_client(&work::decoded(id)).await),
+        ("PATCH", ["clients", id]) => match read(body) {
+            Ok(changes) => outcome(stores.set_client(&work::decoded(id), &changes).await),
+            Err(refusal) => refused(&refusal),
+        },
         ("DELETE", ["clients", id]) => outcome(stores.delete_client(&work::decoded(id)).await),
         ("POST", ["clients", id, "rotate"]) => match read(body) {
             Ok(request) => outcome(stores.rotate_client(&work::decoded(id), &request).await),

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use store::kps::Columns;
 use store::oauth::token::{Token, TokenKind};
-use store::oauth::{ClientId, GrantId, Scopes, Secret, credential};
-use store::record::{ClientSecret, Introspects};
+use store::oauth::{ClientId, GrantId, Scopes, Secret, credential, redirect_uri};
+use store::record::{ClientMetadata, ClientSecret, Introspects};
 use store::{AccessToken, Client, Session, User};
 
 use self::grants::{GivenCode, GivenRefreshToken};
@@ -86,6 +86,16 @@ pub struct GivenClient {
     introspect: Option<Spanned<Literal>>,
     /// How it authenticates; default: in every way that the policy lists.
     auth_method: Option<Spanned<String>>,
+    /// The scopes that it gets where it asks for none. Default: all that it may have.
+    default_scope: Option<Spanned<String>>,
+    /// Where answers of the authorization endpoint may go.
+    #[serde(default)]
+    redirect_uris: Vec<Spanned<String>>,
+    /// Where a browser may go after it was logged out.
+    #[serde(default)]
+    post_logout_redirect_uris: Vec<String>,
+    /// Its name, for people.
+    name: Option<String>,
 }
 
 /// A token that was issued.
@@ -187,17 +197,26 @@ pub(super) fn client(given: &Given, spec: &GivenClient, now: u64) -> Result<Clie
         check_known_method(&method.value).map_err(|refusal| refused(method.span, refusal))?;
     }
     let secrets = spec.secret.iter().map(|secret| ClientSecret { hash: hash(secret), expires_at: None }).collect();
+    for uri in &spec.redirect_uris {
+        redirect_uri::check(&uri.value)
+            .map_err(|why| at(given, uri.span, why.to_string(), "https://app.example.com/cb"))?;
+    }
     Ok(Client {
-        client_id: ClientId::new(spec.id.value.as_str()),
-        client_name: None,
+        client_name: spec.name.clone(),
         enabled: spec.enabled.is_none_or(|enabled| enabled.0),
         grant_types: spec.grants.iter().map(|grant| grant.value.clone()).collect(),
         scope: scopes(given, spec.scope.as_ref())?,
+        default_scope: spec.default_scope.as_ref().map(|scope| scopes(given, Some(scope))).transpose()?,
         token_endpoint_auth_method: spec.auth_method.as_ref().map(|method| method.value.clone()),
         secrets,
         introspect: introspects(given, spec.introspect.as_ref())?,
         created_at: now,
-        metadata: Default::default(),
+        metadata: ClientMetadata {
+            redirect_uris: spec.redirect_uris.iter().map(|uri| uri.value.clone()).collect(),
+            post_logout_redirect_uris: spec.post_logout_redirect_uris.clone(),
+            ..ClientMetadata::default()
+        },
+        ..Client::new(ClientId::new(spec.id.value.as_str()))
     })
 }
 

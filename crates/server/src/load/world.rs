@@ -20,8 +20,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Sessions, StoreError, StoreHandle, Users, kps,
-    tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
+    StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -74,6 +74,7 @@ pub(crate) struct TestWorld {
     codes: Vec<Arc<AuthzCodes>>,
     users: Vec<Arc<Users>>,
     sessions: Vec<Arc<Sessions>>,
+    keys: Vec<Arc<SigningKeys>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
@@ -99,6 +100,7 @@ impl TestWorld {
             codes: Vec::new(),
             users: Vec::new(),
             sessions: Vec::new(),
+            keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: all.map(canned).collect(),
@@ -157,6 +159,12 @@ impl TestWorld {
                 self.sessions.push(sessions.clone());
                 StoreHandle::Sessions(sessions)
             }
+            Kind::Keys => {
+                let keys = Arc::new(SigningKeys::new(name, slate, self.sealer.clone()));
+                self.keys.push(keys.clone());
+                StoreHandle::Keys(keys)
+            }
+            Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(slate))),
             other => StoreHandle::Mapped(other),
         }
     }
@@ -176,6 +184,7 @@ impl TestWorld {
     async fn clear(&self) -> Result<(), StoreError> {
         // What is not there any more is taken out of caches too, so no store may be down then.
         self.stores.values().for_each(|(_, slate)| slate.wipe());
+        self.keys.iter().for_each(|keys| keys.forget());
         let before = std::mem::take(&mut *lock(&self.given));
         for store in &self.clients {
             for id in &before {

@@ -1,33 +1,19 @@
 //! The client application registry.
 
-use policy::reader::did_you_mean;
+mod settings;
+
 use serde::Serialize;
-use store::oauth::{ClientId, Scopes, Secret, credential};
-use store::record::{ClientMetadata, ClientSecret, Introspects};
+use serde_json::{Map, Value};
+use store::oauth::client_auth::Method;
+use store::oauth::registration::{self, Unfit};
+use store::oauth::{ClientId, Secret, credential};
+use store::record::ClientSecret;
 use store::{Client, access_tokens::Whose};
 
+use self::settings::{apply, changed, check_whole, settings_of};
+pub(crate) use self::settings::{check_grant, check_known_method};
 use super::{Stores, failed};
 use crate::admin::api::{AddClient, ClientAdded, ClientList, ClientView, Done, Refusal, RefusalKind, RotateClient};
-
-/// The grants that a client can be registered for (RFC 7591, section 2), those that later versions serve included: a client
-/// registered for one gets it as soon as a policy gives it.
-const GRANTS: [&str; 8] = [
-    "client_credentials",
-    "authorization_code",
-    "refresh_token",
-    "password",
-    "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    "urn:ietf:params:oauth:grant-type:saml2-bearer",
-    "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
-];
-
-/// The ways to authenticate that a client can be held to.
-const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
-
-/// Those of later versions.
-const LATER_METHODS: [&str; 4] =
-    ["client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
 
 /// A shorter secret that a person chose is found by trying.
 const SHORTEST_SECRET: usize = 8;
@@ -46,35 +32,17 @@ impl Stores {
 
     async fn add(&self, id: ClientId, request: &AddClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
-        let public = request.token_endpoint_auth_method.as_deref() == Some("none");
-        check_method(request, public)?;
-        for grant in &request.grant_types {
-            check_grant(grant)?;
-        }
-        let scope = Scopes::parse(&request.scope).ok_or_else(|| {
-            Refusal::invalid(
-                format!("`{}` is no list of scopes", request.scope),
-                "names with a space between, without quotes and backslashes",
-            )
-        })?;
-        let (secret, secrets) = match public {
-            true => (None, Vec::new()),
+        let mut client = Client { created_at: self.now(), ..Client::new(id) };
+        apply(&request.settings, &mut client)?;
+        let public = client.token_endpoint_auth_method.as_deref() == Some(Method::None.as_str());
+        check_whole(&client, !public || request.client_secret.is_some())?;
+        let secret = match public {
+            true => None,
             false => {
                 let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
-                (Some(secret), vec![ClientSecret { hash, expires_at: None }])
+                client.secrets.push(ClientSecret { hash, expires_at: None });
+                Some(secret)
             }
-        };
-        let client = Client {
-            client_id: id,
-            client_name: request.client_name.clone(),
-            enabled: true,
-            grant_types: request.grant_types.clone(),
-            scope,
-            token_endpoint_auth_method: request.token_endpoint_auth_method.clone(),
-            secrets,
-            introspect: introspects(&request.introspect),
-            created_at: self.now(),
-            metadata: ClientMetadata::default(),
         };
         if !self.clients.add(&client).await.map_err(failed)? {
             return Err(Refusal {
@@ -107,7 +75,7 @@ impl Stores {
     async fn rotate(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
         let client = self.show_client(id).await?;
-        if client.token_endpoint_auth_method.as_deref() == Some("none") {
+        if client.settings.token_endpoint_auth_method.as_deref() == Some("none") {
             return Err(Refusal::invalid(
                 format!("client `{id}` is public: it has no secret"),
                 "register another client",
@@ -131,6 +99,20 @@ impl Stores {
         self.check_writable()?;
         let updated =
             self.clients.update(&ClientId::new(id), |client| client.enabled = enabled).await.map_err(failed)?;
+        updated.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
+    }
+
+    pub(crate) async fn set_client(&self, id: &str, changes: &Map<String, Value>) -> Result<ClientView, Refusal> {
+        self.audit.change("client set", id, self.set(id, changes)).await
+    }
+
+    async fn set(&self, id: &str, changes: &Map<String, Value>) -> Result<ClientView, Refusal> {
+        self.check_writable()?;
+        let change = |client: &mut Client| {
+            apply(&changed(client, changes)?, client)?;
+            check_whole(client, !client.secrets.is_empty())
+        };
+        let updated = self.clients.try_update(&ClientId::new(id), change).await.map_err(failed)??;
         updated.map(|client| self.view(&client)).ok_or_else(|| unknown(id))
     }
 
@@ -173,18 +155,11 @@ impl Stores {
         let now = self.now();
         ClientView {
             client_id: client.client_id.to_string(),
-            client_name: client.client_name.clone(),
             enabled: client.enabled,
-            grant_types: client.grant_types.clone(),
-            scope: client.scope.to_string(),
-            token_endpoint_auth_method: client.token_endpoint_auth_method.clone(),
-            introspect: match &client.introspect {
-                Introspects::Own => Vec::new(),
-                Introspects::Any => vec![String::from("any")],
-                Introspects::Audiences(audiences) => audiences.clone(),
-            },
+            settings: settings_of(client),
             client_id_issued_at: client.created_at,
             secrets: client.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|at| at > now)).count(),
+            self_registered: client.registration.is_some(),
         }
     }
 }
@@ -220,14 +195,6 @@ pub async fn hash_secret(chosen: Option<&str>) -> Result<HashedSecret, Refusal> 
     Ok(HashedSecret { client_secret: chosen.is_none().then_some(secret), secret_hash })
 }
 
-fn introspects(asked: &[String]) -> Introspects {
-    match asked {
-        [] => Introspects::Own,
-        list if list.iter().any(|word| word == "any") => Introspects::Any,
-        list => Introspects::Audiences(list.to_vec()),
-    }
-}
-
 fn unknown(id: &str) -> Refusal {
     Refusal {
         kind: RefusalKind::NotFound,
@@ -244,53 +211,12 @@ pub(crate) fn check_id(id: &str) -> Result<(), Refusal> {
     Err(Refusal::invalid("a client id has from 1 to 256 visible ASCII characters", "leave it out, and one is made"))
 }
 
-/// A grant that a client can be registered for, or why it is none.
-pub(crate) fn check_grant(grant: &str) -> Result<(), Refusal> {
-    if GRANTS.contains(&grant) {
-        return Ok(());
-    }
-    let help = match did_you_mean(grant, GRANTS) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", GRANTS.join(", ")),
-    };
-    Err(Refusal::invalid(format!("`{grant}` is no grant type"), help))
-}
-
-/// A way to authenticate that a client can be held to, or why it is none.
-pub(crate) fn check_known_method(method: &str) -> Result<(), Refusal> {
-    if METHODS.contains(&method) {
-        return Ok(());
-    }
-    let known = format!("one of {}; leave it out for all that the policy lists", METHODS.join(", "));
-    Err(match LATER_METHODS.contains(&method) {
-        true => Refusal::invalid(format!("`{method}` is not there yet in this version"), known),
-        false => Refusal::invalid(format!("`{method}` is no way to authenticate a client"), known),
-    })
-}
-
 /// Whether this is a hash of a secret in a form that is verified.
 pub(crate) fn check_hash(hash: &str) -> bool {
     store::known_hash(hash)
 }
 
-fn check_method(request: &AddClient, public: bool) -> Result<(), Refusal> {
-    if let Some(method) = request.token_endpoint_auth_method.as_deref() {
-        check_known_method(method)?;
-    }
-    match public {
-        true => check_public(request.client_secret.is_some(), request.grant_types.iter().map(String::as_str)),
-        false => Ok(()),
-    }
-}
-
-/// What a public client may not have.
-pub(crate) fn check_public<'a>(secret: bool, grants: impl IntoIterator<Item = &'a str>) -> Result<(), Refusal> {
-    if secret {
-        return Err(Refusal::invalid("a public client has no secret", "leave out the secret, or `none`"));
-    }
-    if grants.into_iter().any(|grant| grant == "client_credentials") {
-        let help = "client credentials are for clients that can keep a secret (RFC 6749, section 4.4)";
-        return Err(Refusal::invalid("a public client cannot have the grant client_credentials", help));
-    }
-    Ok(())
+/// Whether a client of a file can be registered so, with the name of what is wrong.
+pub(crate) fn check_client(client: &Client) -> Result<(), Unfit> {
+    registration::check(&client.as_registration())
 }

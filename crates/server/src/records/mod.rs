@@ -8,11 +8,12 @@ mod users;
 use std::sync::Arc;
 
 use policy::ports::Environment;
+use serde_json::{Map, Value};
 use store::mapping::Opened;
 use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
 pub use self::clients::{HashedSecret, hash_secret};
-pub(crate) use self::clients::{check_grant, check_hash, check_id, check_known_method, check_public};
+pub(crate) use self::clients::{check_client, check_grant, check_hash, check_id, check_known_method};
 pub(crate) use self::users::check_user_name;
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RevokeTokens, RotateClient, TokenView,
@@ -122,6 +123,14 @@ impl Records {
                 let verb = if enabled { "enable" } else { "disable" };
                 node.post(&format!("/clients/{}/{verb}", AdminClient::encoded(id)), &()).await
             }
+        }
+    }
+
+    /// Changes what is said of a client: members of [`crate::admin::api::ClientSettings`], null for what is taken off.
+    pub async fn set_client(&self, id: &str, changes: &Map<String, Value>) -> Result<ClientView, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.set_client(id, changes).await.map_err(ClientError::Refused),
+            Records::Node(node) => node.patch(&format!("/clients/{}", AdminClient::encoded(id)), changes).await,
         }
     }
 

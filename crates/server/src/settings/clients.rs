@@ -1,7 +1,8 @@
 //! The clients of a data source `file`: `[[client]]` in the file that its `path` names, written by hand; `rows.rs` has the rows of key
 //! property stores in it.
 //!
-//! The words are those of `portcullis client add` and of a test's `given.clients`. The file is read with the settings, so what is wrong
+//! The words are those of `portcullis client add` and of a test's `given.clients`, and the names of RFC 7591 for what a client tells of
+//! itself. The file is read with the settings, so what is wrong
 //! in it is told like what is wrong in them, and a running node whose file is broken serves on by what it has.
 
 use std::collections::BTreeMap;
@@ -13,13 +14,13 @@ use policy::reader::{Document, Keys, Node, NodeKind, Outside, SecretError, Table
 use policy::settings::Spanned;
 use store::kps::Settings;
 use store::oauth::{ClientId, Scopes};
-use store::record::{ClientSecret, Introspects};
+use store::record::{ClientMetadata, ClientNotes, ClientSecret, Introspects};
 use store::sources::file::Contents;
 use store::tables::CLIENT;
 use store::{Client, Clients};
 
 use crate::admin::api::Refusal;
-use crate::records::{check_grant, check_hash, check_id, check_known_method, check_public};
+use crate::records::{check_client, check_grant, check_hash, check_id, check_known_method};
 
 /// What to write in place of a secret.
 const HASH: &str = "write `secret_hash = \"...\"`: `portcullis client hash` makes it";
@@ -85,7 +86,8 @@ fn client(file: &Arc<SourceFile>, table: &Table, diagnostics: &mut Diagnostics) 
     let name = keys.text("name");
     let secrets = secrets(&mut keys);
     let grants = keys.texts("grants").unwrap_or_default();
-    let scope = keys.text("scope");
+    let scope = scopes(&mut keys, "scope");
+    let default_scope = scopes(&mut keys, "default_scope");
     let enabled = keys.bool("enabled");
     let method = keys.text("auth_method");
     let introspect = introspects(&mut keys);
@@ -98,31 +100,27 @@ fn client(file: &Arc<SourceFile>, table: &Table, diagnostics: &mut Diagnostics) 
     }
     if let Some(method) = &method {
         check(&mut keys, method.span, check_known_method(method.value));
-        if method.value == "none" {
-            let grants = grants.iter().map(|grant| grant.value);
-            check(&mut keys, method.span, check_public(!secrets.is_empty(), grants));
-        }
-    }
-    let scopes = scope.as_ref().map(|scope| Scopes::parse(scope.value));
-    if let (Some(scope), Some(None)) = (&scope, &scopes) {
-        let message = format!("`{}` is no list of scopes", scope.value);
-        let problem = Problem::error(codes::BAD_VALUE, message).with_help("names with a space between");
-        keys.push(problem.at(keys.place_of(scope.span)));
     }
     let place = id.as_ref().map(|id| keys.place_of(id.span));
     let client = Client {
-        client_id: ClientId::new(id.map(|id| id.value).unwrap_or_default()),
         client_name: name.map(|name| name.value.to_owned()),
         enabled: enabled.is_none_or(|enabled| enabled.value),
         grant_types: grants.iter().map(|grant| grant.value.to_owned()).collect(),
-        scope: scopes.flatten().unwrap_or_default(),
+        scope: scope.unwrap_or_default(),
+        default_scope,
         token_endpoint_auth_method: method.map(|method| method.value.to_owned()),
         secrets,
         introspect,
-        // Nobody says it, and nothing goes by it.
-        created_at: 0,
-        metadata: Default::default(),
+        notes: notes(&mut keys),
+        metadata: metadata(&mut keys),
+        // When it was registered nobody says, and nothing goes by it.
+        ..Client::new(ClientId::new(id.map(|id| id.value).unwrap_or_default()))
     };
+    if let Err(unfit) = check_client(&client) {
+        let at = table.get(key_of(unfit.field)).map_or_else(|| place.clone(), |node| Some(keys.place_of(node.span)));
+        let problem = Problem::error(codes::BAD_VALUE, unfit.message).with_help(unfit.help);
+        keys.push(problem.at(at.unwrap_or_else(|| keys.place())));
+    }
     match keys.finish() {
         Ok(warnings) => {
             diagnostics.extend(warnings);
@@ -133,6 +131,62 @@ fn client(file: &Arc<SourceFile>, table: &Table, diagnostics: &mut Diagnostics) 
             None
         }
     }
+}
+
+/// What it tells of itself, by its names in RFC 7591.
+fn metadata(keys: &mut Keys<'_>) -> ClientMetadata {
+    let texts = |keys: &mut Keys<'_>, name| {
+        let texts = keys.texts(name).unwrap_or_default();
+        texts.iter().map(|text| text.value.to_owned()).collect::<Vec<_>>()
+    };
+    let text = |keys: &mut Keys<'_>, name| keys.text(name).map(|text| text.value.to_owned());
+    ClientMetadata {
+        redirect_uris: texts(keys, "redirect_uris"),
+        post_logout_redirect_uris: texts(keys, "post_logout_redirect_uris"),
+        client_uri: text(keys, "client_uri"),
+        logo_uri: text(keys, "logo_uri"),
+        tos_uri: text(keys, "tos_uri"),
+        policy_uri: text(keys, "policy_uri"),
+        contacts: texts(keys, "contacts"),
+        jwks_uri: text(keys, "jwks_uri"),
+        jwks: keys.table("jwks").map(|jwks| jwks.value.to_json().into()),
+        application_type: text(keys, "application_type"),
+        software_id: text(keys, "software_id"),
+        software_version: text(keys, "software_version"),
+    }
+}
+
+fn notes(keys: &mut Keys<'_>) -> ClientNotes {
+    let description = keys.text("description").map(|text| text.value.to_owned());
+    let owner = keys.text("owner").map(|text| text.value.to_owned());
+    let mut tags = BTreeMap::new();
+    for entry in keys.table("tags").map(|tags| tags.value.entries.as_slice()).unwrap_or_default() {
+        if let Some(value) = keys.expect(&entry.value, "text", Node::as_text) {
+            tags.insert(entry.name.clone(), value.value.to_owned());
+        }
+    }
+    ClientNotes { description, owner, tags }
+}
+
+/// The word of this file for a name of RFC 7591.
+fn key_of(field: &str) -> &str {
+    match field {
+        "client_name" => "name",
+        "grant_types" => "grants",
+        "token_endpoint_auth_method" => "auth_method",
+        same => same,
+    }
+}
+
+fn scopes<'a>(keys: &mut Keys<'a>, name: &'a str) -> Option<Scopes> {
+    let text = keys.text(name)?;
+    let scopes = Scopes::parse(text.value);
+    if scopes.is_none() {
+        let message = format!("`{}` is no list of scopes", text.value);
+        let problem = Problem::error(codes::BAD_VALUE, message).with_help("names with a space between");
+        keys.push(problem.at(keys.place_of(text.span)));
+    }
+    scopes
 }
 
 fn check(keys: &mut Keys<'_>, span: Span, checked: Result<(), Refusal>) {

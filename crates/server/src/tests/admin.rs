@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{TestNode, eventually, read_all, status};
-use crate::admin::api::{AddClient, InspectToken, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient};
+use crate::admin::api::{
+    AddClient, ClientSettings, InspectToken, RefusalKind, ReloadOutcome, RevokeTokens, RotateClient,
+};
 use crate::admin::{Client, ClientError, MOST_CONNECTIONS};
 use crate::records::{Records, Stores};
 
 const SAY: (&str, &str) = ("policies/say.toml", "route = \"GET /say\"\n[[filter]]\nuse = \"say\"\ntext = \"hello\"\n");
+
+fn settings(json: serde_json::Value) -> ClientSettings {
+    serde_json::from_value(json).unwrap()
+}
 
 async fn raw(node: &TestNode, head: &str) -> String {
     let mut stream = TcpStream::connect(node.running.started.admin).await.unwrap();
@@ -108,8 +115,7 @@ async fn clients_are_registered_through_a_node() {
     let records = Records::Node(client(&node));
     let add = AddClient {
         client_id: Some(String::from("a/b c").replace(' ', "%")),
-        grant_types: vec![String::from("client_credentials")],
-        scope: String::from("x y"),
+        settings: settings(json!({ "grant_types": ["client_credentials"], "scope": "x y" })),
         ..AddClient::default()
     };
     let added = records.add_client(&add).await.unwrap();
@@ -260,26 +266,21 @@ async fn what_cannot_be_registered() {
     let records = Records::Node(client(&node));
     let text = |text: &str| Some(text.to_owned());
     let plain = AddClient::default;
+    let said = |json| AddClient { settings: settings(json), ..plain() };
     for (request, word) in [
-        (AddClient { grant_types: vec![String::from("client_credential")], ..plain() }, "client_credential"),
-        (AddClient { scope: String::from("a\"b"), ..plain() }, "scopes"),
+        (said(json!({ "grant_types": ["client_credential"] })), "client_credential"),
+        (said(json!({ "scope": "a\"b" })), "scopes"),
         (AddClient { client_id: text(""), ..plain() }, "client id"),
         (AddClient { client_id: text("a b"), ..plain() }, "client id"),
         (AddClient { client_secret: text("short"), ..plain() }, "secret"),
-        (AddClient { token_endpoint_auth_method: text("basic"), ..plain() }, "basic"),
-        (AddClient { token_endpoint_auth_method: text("private_key_jwt"), ..plain() }, "not there yet"),
+        (said(json!({ "token_endpoint_auth_method": "basic" })), "basic"),
+        (said(json!({ "token_endpoint_auth_method": "private_key_jwt" })), "not there yet"),
+        (said(json!({ "token_endpoint_auth_method": "none", "grant_types": ["client_credentials"] })), "public client"),
         (
-            AddClient {
-                token_endpoint_auth_method: text("none"),
-                grant_types: vec![String::from("client_credentials")],
-                ..plain()
-            },
+            AddClient { client_secret: text("long enough"), ..said(json!({ "token_endpoint_auth_method": "none" })) },
             "public client",
         ),
-        (
-            AddClient { token_endpoint_auth_method: text("none"), client_secret: text("long enough"), ..plain() },
-            "public client",
-        ),
+        (said(json!({ "grant_types": ["authorization_code"] })), "redirect URI"),
     ] {
         match records.add_client(&request).await {
             Err(ClientError::Refused(refusal)) => {

@@ -5,7 +5,6 @@ use oauth::credential::{client_secret, hash_generated};
 use tokio::time::advance;
 
 use super::*;
-use crate::record::Introspects;
 use crate::sources::memory::Memory;
 use crate::testing::{Gate, Hooked};
 
@@ -14,16 +13,12 @@ const NOW: u64 = 1_800_000_000;
 fn client(id: &str, hashes: &[&str]) -> Client {
     let secret = |hash: &&str| ClientSecret { hash: (*hash).to_owned(), expires_at: None };
     Client {
-        client_id: ClientId::new(id),
         client_name: Some("An app".into()),
-        enabled: true,
         grant_types: vec!["client_credentials".into()],
         scope: Scopes::parse("a b").unwrap(),
-        token_endpoint_auth_method: None,
         secrets: hashes.iter().map(secret).collect(),
-        introspect: Introspects::Own,
         created_at: 1_800_000_000,
-        metadata: Default::default(),
+        ..Client::new(ClientId::new(id))
     }
 }
 

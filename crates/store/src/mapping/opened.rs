@@ -16,8 +16,10 @@ use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
 use crate::moving::{Alone, Moving, Phase};
+use crate::replay::Replay;
 use crate::seal::Sealer;
 use crate::sessions::Sessions;
+use crate::signing_keys::SigningKeys;
 use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
@@ -114,6 +116,7 @@ impl Opened {
             let kept = kept.filter(|(handle, _)| match handle {
                 StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
                 StoreHandle::ClientAccessToken(store) => store.is_for(&sealer),
+                StoreHandle::Keys(store) => store.is_for(&sealer),
                 _ => true,
             });
             let (handle, cache) = kept.unwrap_or_else(|| {
@@ -124,7 +127,7 @@ impl Opened {
                     Some(settings) => {
                         (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
                     }
-                    None => (handle(kind, source, &sealer), cache),
+                    None => (handle(name, kind, source, &sealer), cache),
                 }
             });
             let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
@@ -178,6 +181,8 @@ impl Opened {
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
                 (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
                 (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
+                (StoreHandle::Keys(was), Some(StoreHandle::Keys(is))) => was.succeeded_by(is),
+                (StoreHandle::Replay(was), Some(StoreHandle::Replay(is))) => was.succeeded_by(is),
                 _ => {}
             }
         }
@@ -328,7 +333,7 @@ fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> A
     }
 }
 
-fn handle(kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> StoreHandle {
+fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::ClientAccessToken => {
@@ -338,6 +343,8 @@ fn handle(kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> Stor
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
         Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
         Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),
+        Kind::Keys => StoreHandle::Keys(Arc::new(SigningKeys::new(name, source, sealer.clone()))),
+        Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(source))),
         kind => StoreHandle::Mapped(kind),
     }
 }

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use oauth::registration::Registration;
 use oauth::{ClientId, GrantId, Scopes};
 use serde::{Deserialize, Serialize};
 
 mod grant;
+mod signing_key;
 
-pub use grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
+pub use oauth::registration::ClientMetadata;
+
+pub use self::grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
+pub use signing_key::SigningKey;
 
 /// A client application (RFC 7591 names).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,8 +26,11 @@ pub struct Client {
     pub enabled: bool,
     /// Grants it may use: `client_credentials`.
     pub grant_types: Vec<String>,
-    /// Scopes it may ask for, and gets where it asks for none.
+    /// Scopes it may ask for, and gets where it asks for none and nothing else is said.
     pub scope: Scopes,
+    /// Scopes it gets where it asks for none, if those are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_scope: Option<Scopes>,
     /// How it must authenticate; none = as the policy lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<String>,
@@ -33,50 +41,68 @@ pub struct Client {
     pub introspect: Introspects,
     /// Unix seconds.
     pub created_at: u64,
+    /// The hash of the token by which it manages its own registration (RFC 7592), where it registered itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<String>,
+    /// What is noted of it.
+    #[serde(flatten)]
+    pub notes: ClientNotes,
     /// What it tells of itself.
     #[serde(flatten)]
     pub metadata: ClientMetadata,
 }
 
-/// What a client tells of itself (RFC 7591, section 2; OpenID Connect Dynamic Client Registration, section 2).
+/// What is noted of a client, for people and for policies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClientMetadata {
-    /// Where answers of the authorization endpoint may go; each is compared as it stands.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub redirect_uris: Vec<String>,
-    /// Where a browser may go after it was logged out (OpenID Connect RP-Initiated Logout, section 3.1).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub post_logout_redirect_uris: Vec<String>,
-    /// Its home page.
+pub struct ClientNotes {
+    /// What it is, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_uri: Option<String>,
-    /// Its logo.
+    pub description: Option<String>,
+    /// Whose it is: an organisation, a team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logo_uri: Option<String>,
-    /// Its terms of service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tos_uri: Option<String>,
-    /// How it treats what it is told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy_uri: Option<String>,
-    /// Whom to ask, mostly e-mail addresses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub contacts: Vec<String>,
-    /// Where its public keys are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks_uri: Option<String>,
-    /// Its public keys (RFC 7517); not together with `jwks_uri`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks: Option<serde_json::Value>,
-    /// `web` or `native`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub application_type: Option<String>,
-    /// Which software it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub software_id: Option<String>,
-    /// Which version of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub software_version: Option<String>,
+    pub owner: Option<String>,
+    /// Names and values of the operator's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Client {
+    /// A client of this id that may do nothing yet: for `Client { ..Client::new(id) }`.
+    pub fn new(client_id: ClientId) -> Client {
+        Client {
+            client_id,
+            client_name: None,
+            enabled: true,
+            grant_types: Vec::new(),
+            scope: Scopes::default(),
+            default_scope: None,
+            token_endpoint_auth_method: None,
+            secrets: Vec::new(),
+            introspect: Introspects::Own,
+            created_at: 0,
+            registration: None,
+            notes: ClientNotes::default(),
+            metadata: ClientMetadata::default(),
+        }
+    }
+
+    /// The scopes that it gets where it asks for none.
+    pub fn default_scopes(&self) -> &Scopes {
+        self.default_scope.as_ref().unwrap_or(&self.scope)
+    }
+
+    /// As the rules of registration see it.
+    pub fn as_registration(&self) -> Registration<'_> {
+        Registration {
+            grant_types: &self.grant_types,
+            auth_method: self.token_endpoint_auth_method.as_deref(),
+            has_secret: !self.secrets.is_empty(),
+            name: self.client_name.as_deref(),
+            scope: &self.scope,
+            default_scope: self.default_scope.as_ref(),
+            metadata: &self.metadata,
+        }
+    }
 }
 
 /// A hash of a client secret.

@@ -83,16 +83,10 @@ impl World {
 
     fn client(self, id: &str, change: impl FnOnce(&mut Client)) -> World {
         let mut client = Client {
-            client_id: ClientId::new(id),
-            client_name: None,
-            enabled: true,
             grant_types: vec!["client_credentials".into()],
             scope: scopes("a b"),
-            token_endpoint_auth_method: None,
             secrets: vec![secret("right")],
-            introspect: Default::default(),
-            created_at: 0,
-            metadata: Default::default(),
+            ..Client::new(ClientId::new(id))
         };
         change(&mut client);
         assert!(block_on(self.clients.add(&client)).expect("memory"));

@@ -1,0 +1,230 @@
+//! The client registry: what can be said of a client, and changed.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, Node, portcullis};
+
+const CODE: [&str; 4] = ["--grant", "authorization_code", "--redirect-uri", "https://shop.example.com/cb"];
+
+fn add(folder: &Folder, id: &str, more: &[&str]) -> Value {
+    let words = ["client", "add", "--id", id, "--json"];
+    portcullis(folder.path(), words.iter().chain(more)).code(0).json()
+}
+
+#[test]
+fn everything_that_is_said_of_a_client_comes_back() {
+    let folder = Folder::shipped();
+    folder.write("keys.json", r#"{ "keys": [{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }] }"#);
+    let keys = folder.at("keys.json").display().to_string();
+    let more = [
+        "--redirect-uri",
+        "http://127.0.0.1/cb",
+        "--post-logout-redirect-uri",
+        "https://shop.example.com/bye",
+        "--client-uri",
+        "https://shop.example.com/",
+        "--logo-uri",
+        "https://shop.example.com/logo.png",
+        "--tos-uri",
+        "https://shop.example.com/tos",
+        "--policy-uri",
+        "https://shop.example.com/privacy",
+        "--contact",
+        "ops@shop.example.com",
+        "--jwks",
+        &keys,
+        "--software-id",
+        "shop",
+        "--software-version",
+        "2.1",
+        "--scope",
+        "a b",
+        "--default-scope",
+        "a",
+        "--description",
+        "The shop",
+        "--owner",
+        "Sales",
+        "--tag",
+        "region=eu",
+        "--tag",
+        "tier=gold",
+    ];
+    let added = add(&folder, "shop", &[&CODE[..], &more].concat());
+    let said = json!({
+        "redirect_uris": ["https://shop.example.com/cb", "http://127.0.0.1/cb"],
+        "post_logout_redirect_uris": ["https://shop.example.com/bye"],
+        "client_uri": "https://shop.example.com/",
+        "logo_uri": "https://shop.example.com/logo.png",
+        "tos_uri": "https://shop.example.com/tos",
+        "policy_uri": "https://shop.example.com/privacy",
+        "contacts": ["ops@shop.example.com"],
+        "jwks": { "keys": [{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }] },
+        "software_id": "shop",
+        "software_version": "2.1",
+        "scope": "a b",
+        "default_scope": "a",
+        "description": "The shop",
+        "owner": "Sales",
+        "tags": { "region": "eu", "tier": "gold" },
+    });
+    let shown = folder.run(["client", "show", "shop", "--json"]).code(0).json();
+    for (name, value) in said.as_object().unwrap() {
+        assert_eq!(&added[name], value, "{name}");
+        assert_eq!(&shown[name], value, "{name}");
+    }
+    let table = folder.run(["client", "show", "shop"]).code(0).stdout;
+    for word in [
+        "https://shop.example.com/cb",
+        "http://127.0.0.1/cb",
+        "/bye",
+        "Sales",
+        "region=eu",
+        "1 public keys",
+        "default_scope",
+    ] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+}
+
+/// The rules are those of RFC 7591, whoever registers (D40, D42, D43, D90).
+#[test]
+fn what_cannot_be_registered_is_refused_with_what_would_be_right() {
+    let folder = Folder::shipped();
+    for (words, said) in [
+        (&["--grant", "authorization_code"][..], "has a redirect URI"),
+        (&["--redirect-uri", "http://shop.example.com/cb"], "use `https`"),
+        (&["--redirect-uri", "shop:/cb"], "domain name turned round"),
+        (&["--redirect-uri", "https://shop.example.com/#x"], "fragment"),
+        (&["--application-type", "web", "--redirect-uri", "http://127.0.0.1/cb"], "`web`"),
+        (&["--application-type", "native"], "keeps no secret"),
+        (&["--auth-method", "none", "--grant", "client_credentials"], "public client"),
+        (&["--logo-uri", "http://shop.example.com/"], "https"),
+        (&["--scope", "a", "--default-scope", "b"], "may ask for"),
+        (&["--contact", ""], "empty"),
+    ] {
+        let run = portcullis(folder.path(), ["client", "add", "--id", "app"].iter().chain(words)).code(2);
+        assert!(run.stderr.contains(said), "{words:?}: {}", run.stderr);
+        assert!(run.stderr.contains("help:"), "{words:?}: {}", run.stderr);
+    }
+    folder.run(["client", "show", "app"]).code(1);
+    let run = portcullis(folder.path(), ["client", "add", "--id", "app", "--jwks", "/nowhere.json"]).code(2);
+    assert!(run.stderr.contains("/nowhere.json"), "{}", run.stderr);
+}
+
+#[test]
+fn a_public_client_without_a_redirect_uri_is_warned_of() {
+    let folder = Folder::shipped();
+    let warned = |id: &str, more: &[&str]| {
+        let words = ["client", "add", "--json", "--auth-method", "none", "--id", id];
+        let run = portcullis(folder.path(), words.iter().chain(more)).code(0);
+        run.json();
+        run.stderr.contains("without a redirect URI")
+    };
+    assert!(warned("bare", &["--grant", "refresh_token"]));
+    assert!(!warned("app", &CODE));
+    assert!(!warned("tv", &["--grant", "urn:ietf:params:oauth:grant-type:device_code"]));
+}
+
+#[test]
+fn a_client_is_changed_by_the_command_with_and_without_a_node() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a b", &["--owner", "Sales", "--tag", "x=1"]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    let set = |by_node: bool, more: &[&str]| {
+        let words: Vec<&str> = ["client", "set", "app", "--json"].iter().chain(more).copied().collect();
+        if by_node { node.command(&words) } else { portcullis(folder.path(), words) }
+    };
+    for by_node in [false, true] {
+        let name = format!("by node: {by_node}");
+        let changed = set(by_node, &["--name", &name, "--scope", "b c", "--tag", "y=2"]).code(0).json();
+        assert_eq!(
+            (&changed["client_name"], &changed["scope"], &changed["owner"]),
+            (&json!(name), &json!("b c"), &json!("Sales"))
+        );
+        assert_eq!(changed["tags"], json!({ "x": "1", "y": "2" }));
+        let changed = set(by_node, &["--unset", "name", "--unset", "tags", "--tag", "x=1"]);
+        changed.code(2).says("both set and unset");
+        let changed = set(by_node, &["--unset", "name"]).code(0).json();
+        assert_eq!(changed.get("client_name"), None);
+        // Where the whole does not fit, nothing is changed.
+        set(by_node, &["--scope", "z", "--grant", "authorization_code"]).code(2).says("redirect URI");
+        assert_eq!(folder.run(["client", "show", "app", "--json"]).json()["scope"], "b c");
+    }
+    set(false, &[]).code(2).says("nothing to change");
+    set(false, &["--auth-method", "none"]).code(2).says("public client");
+    folder.run(["client", "set", "nobody", "--scope", "a"]).code(1).says("nobody");
+    assert!(folder.read("var/audit.log").contains("\"client set\""), "it is noted");
+    // The node goes by what was said: the client may not have `a` any more, and gets what it may have.
+    crate::harness::wait_until("the new scopes", || {
+        node.ask_token(&client, &[("scope", "a")]).status == 400
+            && node.ask_token(&client, &[]).json()["scope"] == "b c"
+    });
+    node.tokeninfo(&token).status(200);
+}
+
+/// Scopes that are given where none is asked for can be fewer than those that may be asked for.
+#[test]
+fn default_scopes_are_given_where_none_is_asked_for() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a b c", &["--default-scope", "b"]);
+    let node = Node::start(&folder);
+    assert_eq!(node.ask_token(&client, &[]).status(200).json()["scope"], "b");
+    let token = node.ask_token(&client, &[("scope", "a c")]).status(200).json();
+    assert_eq!(node.tokeninfo(token["access_token"].as_str().unwrap()).json()["scope"], "a c");
+}
+
+/// RFC 7662, section 4: whose tokens a client sees is changed as well.
+#[test]
+fn the_right_to_introspect_is_given_and_taken() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let api = folder.client("api", "a", &[]);
+    let node = Node::start(&folder);
+    let token = node.token(&client);
+    let sees = || {
+        let form = [("token", token.as_str())];
+        let answer = node.post("/api/oauth/introspect").basic(&api.id, &api.secret).form(&form).send().status(200);
+        answer.json()["active"] == json!(true)
+    };
+    assert!(!sees());
+    folder.run(["client", "set", "api", "--introspect", "any"]).code(0).says("any");
+    crate::harness::wait_until("it sees all", sees);
+    folder.run(["client", "set", "api", "--introspect", "https://orders.example.com"]).code(0);
+    crate::harness::wait_until("it sees those for its audience alone", || !sees());
+    node.command(&["client", "set", "api", "--unset", "introspect", "--json"]).code(0);
+    assert_eq!(folder.run(["client", "show", "api", "--json"]).json().get("introspect"), None);
+}
+
+/// A file says the same by the same names, and is held to the same rules.
+#[test]
+fn a_file_of_clients_has_the_same_words() {
+    let folder = Folder::shipped();
+    let stores = "default = \"local\"\n[source.local]\ntype = \"sqlite\"\npath = \"var/p.db\"\n\
+                  [source.f]\ntype = \"file\"\npath = \"clients.toml\"\n[store.clients]\nsource = \"f\"\n";
+    folder.write("stores/stores.toml", stores);
+    let text = "[[client]]\nid = \"shop\"\ngrants = [\"authorization_code\"]\nauth_method = \"none\"\n\
+                redirect_uris = [\"https://shop.example.com/cb\"]\nscope = \"a b\"\ndefault_scope = \"a\"\n\
+                contacts = [\"ops@shop.example.com\"]\nowner = \"Sales\"\ntags = { region = \"eu\" }\n\
+                jwks = { keys = [{ kty = \"EC\", crv = \"P-256\", x = \"AA\", y = \"AA\" }] }\n";
+    folder.write("clients.toml", text);
+    folder.run(["check"]).code(0);
+    let shown = folder.run(["client", "show", "shop", "--json"]).code(0).json();
+    assert_eq!(shown["redirect_uris"], json!(["https://shop.example.com/cb"]));
+    assert_eq!(shown["jwks"]["keys"][0]["kty"], "EC");
+    assert_eq!(
+        (&shown["default_scope"], &shown["owner"], &shown["tags"]),
+        (&json!("a"), &json!("Sales"), &json!({ "region": "eu" }))
+    );
+    for (from, to, said) in [
+        ("https://shop.example.com/cb", "http://shop.example.com/cb", "clients.toml:5"),
+        ("redirect_uris", "contact_uris", "is not known here"),
+        ("default_scope = \"a\"", "default_scope = \"c\"", "clients.toml:7"),
+        ("kty", "kt", "clients.toml:11"),
+    ] {
+        folder.write("clients.toml", &text.replace(from, to));
+        folder.run(["check"]).code(1).says(said);
+    }
+    folder.run(["client", "set", "shop", "--scope", "b"]).code(1);
+}

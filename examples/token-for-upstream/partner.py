@@ -7,7 +7,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 GATEWAY = "Basic " + base64.b64encode(b"gateway:" + sys.argv[2].encode()).decode()
-lock, given, asked = threading.Lock(), set(), []
+lock, given, asked = threading.Lock(), set(), []   # the tokens that were given, and the forms that asked for them
 
 
 class Partner(BaseHTTPRequestHandler):
@@ -24,10 +24,6 @@ class Partner(BaseHTTPRequestHandler):
 
     def do_POST(self):
         form = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        if self.path == "/forget":                   # every token that was given is no good any more
-            with lock:
-                given.clear()
-            return self.answer(200, {})
         if self.path != "/token" or self.headers.get("Authorization") != GATEWAY:
             return self.answer(401, {"error": "invalid_client"})
         time.sleep(0.3)                              # long enough for everybody to ask meanwhile, if they would

@@ -65,14 +65,15 @@ pub const LIBRARY: Library = Library {
     settings: oauth::SETTINGS,
 };
 
-/// Those of the OAuth filters, and the token that is held for a call.
-const ATTRIBUTES: [&dyn Attribute; oauth::ATTRIBUTES.len() + 1] = {
-    let mut all: [&dyn Attribute; oauth::ATTRIBUTES.len() + 1] = [&holding::HELD; _];
+/// Those of the OAuth filters, the token that is held for a call, and how a person came back from a provider.
+const ATTRIBUTES: [&dyn Attribute; oauth::ATTRIBUTES.len() + 2] = {
+    let mut all: [&dyn Attribute; oauth::ATTRIBUTES.len() + 2] = [&holding::HELD; _];
     let mut index = 0;
     while index < oauth::ATTRIBUTES.len() {
         all[index] = oauth::ATTRIBUTES[index];
         index += 1;
     }
+    all[index] = &oauth_client::JOURNEY;
     all
 };
 

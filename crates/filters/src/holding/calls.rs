@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 
+use ::oauth::jose::{Claims, KeySet, Rejected};
 use ::oauth::provider::answer::{self, Refusal, Tokens};
 use ::oauth::provider::request::{self, Form, Grant};
-use ::oauth::provider::{Endpoints, Provider, discovery};
+use ::oauth::provider::{Endpoints, Provider, discovery, id_token};
 use ::oauth::{Scopes, Secret};
 use policy::ports::{Reached, UpstreamError};
 use policy::{Abort, Body};
@@ -23,9 +24,15 @@ pub(crate) struct Calls {
     found: Arc<Found>,
 }
 
-/// What was found in the provider's metadata, and until when that is believed (Unix seconds).
+/// What was found in the provider's metadata, and its keys; and until when each is believed (Unix seconds).
 #[derive(Default)]
-pub(super) struct Found(Mutex<Option<(Endpoints, u64)>>);
+pub(super) struct Found(Mutex<Option<(Endpoints, u64)>>, Mutex<Option<(KeySet, u64)>>);
+
+impl Found {
+    fn keys(&self) -> Option<(KeySet, u64)> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Why a call gave no token.
 pub(super) enum Refused {
@@ -105,6 +112,34 @@ impl Calls {
         })
     }
 
+    /// Proves an ID token by the provider's keys (OpenID Connect Core, section 3.1.3.7). A key that is not known is looked for once more.
+    pub(crate) async fn id_token(
+        &self,
+        token: &Secret,
+        nonce: Option<&str>,
+        now: u64,
+    ) -> Result<Result<Claims, Rejected>, Abort> {
+        let known = self.found.keys();
+        if let Some((keys, _)) = known.filter(|(_, until)| *until > now) {
+            match id_token::check(self.provider(), &keys, token, nonce, now) {
+                Err(Rejected::UnknownKey) => {}
+                checked => return Ok(checked),
+            }
+        }
+        let endpoint = self.endpoints(now).await?.jwks;
+        let endpoint =
+            endpoint.ok_or_else(|| self.malformed("it has no `jwks_uri`, so nothing that it signs can be proved"))?;
+        let (status, body) = self.send(Method::GET, &endpoint, None).await?;
+        if status != StatusCode::OK {
+            return Err(self.unavailable(&format!("its keys: status {status}")));
+        }
+        let keys = serde_json::from_slice(&body).ok().and_then(|json| KeySet::parse(&json));
+        let keys = keys.ok_or_else(|| self.malformed("its keys are no key set (RFC 7517)"))?;
+        let checked = id_token::check(self.provider(), &keys, token, nonce, now);
+        *self.found.1.lock().unwrap_or_else(PoisonError::into_inner) = Some((keys, now.saturating_add(BELIEVED)));
+        Ok(checked)
+    }
+
     /// Gives a token back, where the provider takes it (RFC 7009); `false` where it has no endpoint for that.
     pub(crate) async fn revoke(&self, token: &Secret, hint: &str, now: u64) -> Result<bool, Abort> {
         let Some(endpoint) = self.endpoints(now).await?.revocation else { return Ok(false) };
@@ -140,7 +175,7 @@ impl Calls {
         Abort::unavailable(PROVIDER_UNAVAILABLE, self.told(why))
     }
 
-    pub(super) fn malformed(&self, why: &str) -> Abort {
+    pub(crate) fn malformed(&self, why: &str) -> Abort {
         Abort::new(PROVIDER_MALFORMED, StatusCode::BAD_GATEWAY, self.told(why))
     }
 

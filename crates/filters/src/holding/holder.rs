@@ -131,6 +131,22 @@ impl Holder {
         self.renew(asked, exchange).await
     }
 
+    /// Gets the tokens for a code that a person has brought.
+    pub(crate) async fn redeem(
+        &self,
+        code: &Secret,
+        redirect_uri: &str,
+        verifier: &Secret,
+        holding: &Holding,
+        now: u64,
+    ) -> Result<Tokens, Stop> {
+        let grant = request::Grant::Code { code, redirect_uri, verifier };
+        self.calls.token(&grant, &holding.scopes, &holding.scopes, now).await.map_err(|refused| match refused {
+            Refused::Broken(abort) => abort.into(),
+            Refused::Grant => needed(holding).into(),
+        })
+    }
+
     /// Gets another one, or waits for whoever is at it.
     pub(crate) async fn renew(self: &Arc<Self>, asked: Asked, exchange: &Exchange) -> Result<Tokens, Stop> {
         let tokens = self.flight(&asked, exchange.environment(), Age::Ageing).await?;

@@ -15,6 +15,7 @@ use ::oauth::provider::answer::Tokens;
 use policy::attribute::{Field, Key};
 use policy::value::{Type, Value};
 use policy::{Exchange, ReasonCode};
+use store::StoreError;
 
 pub(crate) use self::holder::{Asked, Grant, Holder, needed};
 
@@ -88,6 +89,19 @@ impl Held {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
+    }
+
+    /// Keeps it for this user, and no longer for whom it was kept.
+    pub(crate) async fn save_for(&self, subject: String) -> Result<Held, StoreError> {
+        let mut asked = self.asked.clone();
+        let before = asked.holding.clone();
+        asked.holding.subject = Some(subject);
+        self.holder.store.save(&asked.holding, &self.tokens).await?;
+        // What the gateway holds for itself stays: it is not this user's alone.
+        if before != asked.holding && before.subject.is_some() {
+            self.holder.store.delete(&before).await?;
+        }
+        Ok(Held { holder: self.holder.clone(), asked, tokens: self.tokens.clone() })
     }
 
     /// Another one in its place, since whom it was shown to says that it is no good (RFC 6750, section 3.1); none where one that is as

@@ -1,9 +1,12 @@
 //! A provider: another authorization server, of which the gateway itself is a client.
 //!
-//! What it sends ([`request`]), how it takes what comes back ([`answer`]), how it finds the endpoints ([`discovery`]).
+//! What it sends ([`request`]), how it takes what comes back ([`answer`]), how it finds the endpoints ([`discovery`]), how a
+//! person goes there and comes back ([`authorization`]), and who they are ([`id_token`]).
 
 pub mod answer;
+pub mod authorization;
 pub mod discovery;
+pub mod id_token;
 pub mod request;
 
 use crate::client_auth::Method;

@@ -64,6 +64,7 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
         stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
         if document.as_ref().is_none_or(|document| document.root.get("encryption").is_none()) {
             stores.refuse_encrypted(node_places.cluster_nodes.as_ref(), &mut diagnostics);
+            diagnostics.extend(document.iter().flat_map(provider::refuse_unsealed).collect());
         }
     }
     (Settings { node, stores, allows }, diagnostics)

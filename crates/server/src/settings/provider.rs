@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::Diagnostics;
+use policy::{Diagnostic, Diagnostics};
 use policy::diagnostic::{Problem, Span, codes};
-use policy::reader::{Keys, did_you_mean};
+use policy::reader::{Document, Keys, Node, did_you_mean};
 use policy::settings::{ByteSize, FromOutside, Spanned};
 use store::oauth::client_auth::Method;
 use store::oauth::metadata::ISSUER_RULE;
@@ -118,10 +118,20 @@ pub(super) fn read(
     Some(ProviderSettings { provider: Arc::new(provider), way })
 }
 
+/// Providers where several nodes have no key in common: none of them could seal a token that they hold.
+pub(super) fn refuse_unsealed(node: &Document) -> impl Iterator<Item = Diagnostic> {
+    let providers = node.root.get("provider").and_then(Node::as_table).into_iter().flat_map(|table| &table.entries);
+    providers.map(|entry| {
+        let message = format!("tokens of the provider `{}` are kept sealed, and several nodes have no key in common", entry.name);
+        let help = "add `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, the same file on all nodes";
+        Problem::error(codes::MISSING_KEY, message).with_help(help).at(node.place(entry.name_span))
+    })
+}
+
 struct Reader<'a> {
     keys: Keys<'a>,
     within: Within<'a>,
-    /// Something is named by a variable that is not set, where that is but a warning: what it says is not known.
+    /// Something is wrong, or named by a variable that is not set, where that is but a warning: what it says is not known.
     unknown: bool,
 }
 
@@ -145,6 +155,7 @@ impl<'a> Reader<'a> {
         let text = self.text("issuer")?;
         let issuer = Issuer::parse(&text.value);
         if issuer.is_none() {
+            self.unknown = true;
             let problem = Problem::error(codes::ISSUER, "this is no issuer").with_help(ISSUER_RULE);
             self.keys.push(problem.at(self.keys.place_of(text.span)));
         }
@@ -154,6 +165,7 @@ impl<'a> Reader<'a> {
     fn endpoint(&mut self, name: &'a str, called: &mut Vec<(Span, String)>) -> Option<String> {
         let url = self.text(name)?;
         if !is_endpoint(&url.value) {
+            self.unknown = true;
             // RFC 6749, sections 3.1 and 3.2: credentials and tokens travel to it.
             let help = "an https URL without user and fragment (http for localhost, 127.0.0.1 and [::1] only); with `upstream` too it is \
                         the URL by which others know it";

@@ -24,6 +24,7 @@ pub mod jose;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;
+pub mod provider;
 pub mod redirect_uri;
 pub mod refresh;
 pub mod registration;

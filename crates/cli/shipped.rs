@@ -9,6 +9,8 @@ const FILES: &[File] = &[
     ("node.toml", include_str!("node.toml")),
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
+    ("policies/oauth/register.toml", include_str!("../../policies/oauth/register.toml")),
+    ("policies/oauth/registration.toml", include_str!("../../policies/oauth/registration.toml")),
     ("policies/oauth/revoke.toml", include_str!("../../policies/oauth/revoke.toml")),
     ("policies/oauth/server.toml", include_str!("../../policies/oauth/server.toml")),
     ("policies/oauth/token.toml", include_str!("../../policies/oauth/token.toml")),

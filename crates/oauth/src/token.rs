@@ -34,6 +34,8 @@ pub enum TokenKind {
     Refresh,
     /// `pcc_`
     Code,
+    /// `pcm_`: by it a client manages its own registration (RFC 7592).
+    Management,
 }
 
 /// The expiry and SHA-256 of a token: its row's key, ordered by expiry and, within a second of it, by issue.
@@ -55,7 +57,7 @@ pub struct Token {
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 3] = [TokenKind::Access, TokenKind::Refresh, TokenKind::Code];
+    pub const ALL: [TokenKind; 4] = [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Management];
 
     /// The first four characters of its tokens.
     pub const fn prefix(self) -> &'static str {
@@ -63,6 +65,7 @@ impl TokenKind {
             TokenKind::Access => "pca_",
             TokenKind::Refresh => "pcr_",
             TokenKind::Code => "pcc_",
+            TokenKind::Management => "pcm_",
         }
     }
 }

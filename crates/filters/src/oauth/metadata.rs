@@ -113,7 +113,10 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
             continue;
         }
         document.endpoint(issuer, name, path);
-        document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
+        // Who registers a client is none yet.
+        if *name != "registration_endpoint" {
+            document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
+        }
     }
     if document.has("token_endpoint") {
         document.list("grant_types_supported", facts.grants.iter().map(|(.., grant)| *grant));

@@ -11,9 +11,12 @@ mod introspect;
 mod issue_token;
 mod lints;
 mod live;
+mod manage_client;
 mod metadata;
 mod redeem_code;
 mod refresh_token;
+mod register_client;
+mod registration;
 mod request;
 mod revoke_token;
 mod server;
@@ -27,6 +30,7 @@ mod validate_token;
 pub use answers::{ENDPOINT, RESOURCE};
 pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
 pub use lints::LINTS;
+pub use registration::RegistrationSettings;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
 
 use policy::filter::{FilterKind, SettingsCheck};
@@ -48,5 +52,7 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     introspect,
     revoke_token,
     metadata,
+    register_client,
+    manage_client,
     fail,
 ];

@@ -18,6 +18,8 @@ pub enum Extent {
 pub fn extent(kind: TokenKind) -> Extent {
     match kind {
         TokenKind::Access | TokenKind::Session => Extent::Token,
+        // One to manage a registration is none of these: it is as unknown.
+        TokenKind::Access | TokenKind::Management => Extent::Token,
         TokenKind::Refresh | TokenKind::Code => Extent::Grant,
     }
 }

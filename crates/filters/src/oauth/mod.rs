@@ -17,10 +17,13 @@ mod jwks;
 mod lints;
 mod live;
 mod login;
+mod manage_client;
 mod metadata;
 mod pages;
 mod redeem_code;
 mod refresh_token;
+mod register_client;
+mod registration;
 mod request;
 mod resume;
 mod revoke_token;
@@ -42,6 +45,8 @@ pub(crate) use live::unix_seconds;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
 pub use signing::SIGNING_KEYS;
 pub(crate) use stop::{Stop, settle};
+pub use registration::RegistrationSettings;
+pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
 
 use policy::filter::{FilterKind, SettingsCheck};
 
@@ -68,5 +73,7 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     revoke_token,
     metadata,
     jwks,
+    register_client,
+    manage_client,
     fail,
 ];

@@ -17,7 +17,10 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, Kps, Replay, Sessions, SigningKeys, StoreHandle, Users};
+use store::{
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, Kps, Replay, Sessions, SigningKeys,
+    StoreHandle, Users,
+};
 
 use crate::LIBRARY;
 
@@ -51,12 +54,7 @@ pub(crate) fn world() -> Fixture {
 
 /// A store of tokens that are held.
 pub(crate) fn held(source: Arc<dyn DataSource>) -> Arc<ClientAccessTokens> {
-    Arc::new(ClientAccessTokens::new(source, sealer()))
-}
-
-fn sealer() -> Arc<Sealer> {
-    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    Arc::new(Sealer::new(&Encryption::Keys(vec![key]), Path::new("")))
+    Arc::new(ClientAccessTokens::new(source, Arc::new(sealer())))
 }
 
 /// The provider `partner`, which is called so.
@@ -112,23 +110,15 @@ pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
     Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer())))
 }
 
-/// Seals with a key of the tests.
-pub(crate) fn sealer() -> Sealer {
-    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    Sealer::new(&Encryption::Keys(vec![key]), Path::new(""))
-    Arc::new(Kps::new(source, Arc::new(settings), sealer()))
-}
-
 /// The store `keys` over this source.
 pub(crate) fn signing_keys(source: Arc<dyn DataSource>) -> StoreHandle {
-    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, sealer())))
+    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, Arc::new(sealer()))))
 }
 
 /// Seals with a key that all tests have.
-fn sealer() -> Arc<Sealer> {
+pub(crate) fn sealer() -> Sealer {
     let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    Arc::new(Sealer::new(&Encryption::Keys(vec![key]), Path::new("")))
-    Arc::new(Kps::new(source, Arc::new(settings), sealer()))
+    Sealer::new(&Encryption::Keys(vec![key]), Path::new(""))
 }
 
 /// A GET with these headers.

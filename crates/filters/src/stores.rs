@@ -9,10 +9,8 @@ use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
 use store::seal::Sealer;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle,
-    Users,
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
-    StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.

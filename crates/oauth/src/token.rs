@@ -59,8 +59,8 @@ pub struct Token {
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 4] = [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Session];
-    pub const ALL: [TokenKind; 4] = [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Management];
+    pub const ALL: [TokenKind; 5] =
+        [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Session, TokenKind::Management];
 
     /// The first four characters of its tokens.
     pub const fn prefix(self) -> &'static str {

@@ -96,11 +96,11 @@ impl FilterConfig for Settings {
 
 impl Settings {
     fn assertions(&self, cx: &mut BuildContext<'_>) -> Result<Assertions, Diagnostics> {
-        let public = |name: &Spanned<String>| {
+        let public = |name: &Spanned<String>| -> Result<Algorithm, Diagnostics> {
             let known = Algorithm::parse(&name.value).filter(|algorithm| Algorithm::PUBLIC.contains(algorithm));
             known.ok_or_else(|| {
                 let help = "use `ES256`, `ES384`, `EdDSA`, `PS256` or `RS256`";
-                cx.error(name.span, format!("assertions are not signed with `{}`", name.value), help)
+                cx.error(name.span, format!("assertions are not signed with `{}`", name.value), help).into()
             })
         };
         let algorithms = match &self.algorithms {

@@ -182,9 +182,8 @@ impl Consent {
             "scopes": new,
             "before": !again && !before.is_empty(),
         });
-        let page =
-            self.page.show(StatusCode::OK, values, Some(&authorization.target.redirect_uri)).map_err(Stop::Broken)?;
-        exchange.answer(page).map_err(Stop::Broken)
+        let page = self.page.show(StatusCode::OK, values, Some(&authorization.target.redirect_uri))?;
+        Ok(exchange.answer(page)?)
     }
 
     fn description<'a>(&'a self, scope: &'a str) -> &'a str {

@@ -136,11 +136,11 @@ impl IssueCode {
                     "state": target.state,
                     "seconds": self.lifetime,
                 });
-                self.page.show(StatusCode::OK, values, None).map_err(Stop::Broken)?
+                self.page.show(StatusCode::OK, values, None)?
             }
             _ => see_other(&target.with_code(code.expose(), &authorization.issuer)),
         };
-        exchange.answer(answer).map_err(Stop::Broken)
+        Ok(exchange.answer(answer)?)
     }
 }
 

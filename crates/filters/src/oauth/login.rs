@@ -102,7 +102,7 @@ impl Login {
             "error": tried.then_some("User name or password is wrong, or too many were tried: then wait a while"),
         });
         let status = if tried { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-        let page = self.page.show(status, values, Some(&authorization.target.redirect_uri)).map_err(Stop::Broken)?;
-        exchange.answer(page).map_err(Stop::Broken)
+        let page = self.page.show(status, values, Some(&authorization.target.redirect_uri))?;
+        Ok(exchange.answer(page)?)
     }
 }

@@ -132,10 +132,6 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
         if CLIENTS_AUTHENTICATE.contains(name) {
             document.list(&format!("{name}_auth_methods_supported"), of_policy(&facts.methods, policy));
             document.list(&format!("{name}_auth_signing_alg_values_supported"), of_policy(&facts.algorithms, policy));
-}
-        // Who registers a client is none yet.
-        if *name != "registration_endpoint" {
-            document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
         }
     }
     if document.has("token_endpoint") {

@@ -42,11 +42,10 @@ pub use attributes::{
 };
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
+pub use registration::RegistrationSettings;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
 pub use signing::SIGNING_KEYS;
 pub(crate) use stop::{Stop, settle};
-pub use registration::RegistrationSettings;
-pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
 
 use policy::filter::{FilterKind, SettingsCheck};
 

@@ -212,11 +212,13 @@ impl Server {
     /// What the declared scopes permit, by scope.
     pub(super) fn descriptions(&self) -> Vec<(String, String)> {
         self.0.scopes.0.iter().map(|(name, permits)| (name.value.clone(), permits.value.clone())).collect()
-}
+    }
+
     /// Which keys there are to be, and when they change.
     pub(super) fn keys(&self) -> Schedule {
         self.0.keys.schedule()
-}
+    }
+
     /// What clients that register themselves may have.
     pub(super) fn registration(&self) -> Option<&RegistrationSettings> {
         self.0.registration.as_ref()

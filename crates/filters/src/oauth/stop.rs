@@ -5,6 +5,8 @@ use http::StatusCode;
 use ::oauth::{Error, ErrorCode};
 use policy::{BuildContext, Reason, ReasonCode};
 
+pub(crate) use crate::stop::{Stop, settle};
+
 /// The detail of a failure that goes to a redirect URI: the browser is sent there.
 #[derive(Clone, Debug)]
 pub(crate) struct Redirected {
@@ -13,15 +15,6 @@ pub(crate) struct Redirected {
     /// The error.
     pub(super) error: Error,
 }
-
-/// Why a filter stops.
-pub(crate) enum Stop {
-    /// It says no.
-    Refused(Reason),
-    /// A fault.
-    Broken(Abort),
-}
-pub(crate) use crate::stop::{Stop, settle};
 
 /// The failure that this error is; the answer style finds the error in its detail.
 pub(super) fn refused(error: Error) -> Reason {

@@ -192,9 +192,7 @@ impl Admin {
                 let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
                 outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
-            (_, ["clients" | "users" | "kps", ..] | ["tokens", _]) => {
-}
-            (_, ["clients" | "keys" | "kps", ..] | ["tokens", _]) => {
+            (_, ["clients" | "users" | "keys" | "kps", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,

@@ -170,12 +170,12 @@ impl Draft {
         let things = |stores: &Opened, upstreams: &Upstreams, providers: &Providers| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer: stores.sealer().clone() }, None)
             let providers = providers
                 .iter()
                 .map(|(name, (provider, upstream))| (name.clone(), Arc::new(reached(provider, upstream.clone()))));
             let providers = providers.collect();
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), providers }, None)
+            let sealer = stores.sealer().clone();
+            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

@@ -8,8 +8,8 @@ use policy::diagnostic::{Problem, codes};
 use policy::ports::{PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle};
 use policy::reader::did_you_mean;
 use store::StoreHandle;
-use store::seal::Sealer;
 use store::oauth::provider::Provider;
+use store::seal::Sealer;
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
@@ -17,16 +17,11 @@ const STORE: &str = "store";
 /// The word under which what seals with the node's keys is asked for; it has no other name.
 const SEALER: &str = "sealer";
 
-/// Stores and upstreams by name.
-pub(crate) struct Things {
-    pub(crate) stores: BTreeMap<String, StoreHandle>,
-    pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
-    pub(crate) sealer: Arc<Sealer>,
-}
 /// Stores, upstreams and providers by name.
 pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
 }
 

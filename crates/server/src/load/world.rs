@@ -20,10 +20,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle,
-    Users, kps, tables,
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
-    StoreHandle, Users, kps, tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -113,10 +111,6 @@ impl TestWorld {
         };
         let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
         let stores = stores.collect();
-        let upstreams =
-            world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
-        let sealer = world.sealer.clone();
-        (world, Things { stores, upstreams, sealer })
         let at = |name: &String| Some((name.clone(), world.upstreams.get(name)?.clone() as Arc<dyn Upstream>));
         let upstreams = upstreams.iter().filter_map(at).collect();
         let reached = |(provider, through): &(Arc<Provider>, String)| {
@@ -125,7 +119,8 @@ impl TestWorld {
             Some((provider.name.clone(), Arc::new(Reached { what: provider.clone(), upstream, background })))
         };
         let providers = providers.iter().filter_map(reached).collect();
-        (world, Things { stores, upstreams, providers })
+        let sealer = world.sealer.clone();
+        (world, Things { stores, upstreams, sealer, providers })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {

@@ -76,10 +76,7 @@ impl Stores {
         }
         match (clients, users) {
             (Some(clients), Some(users)) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, users, sessions, kps, environment, audit })
-        match clients {
-            Some(clients) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, keys, kps, environment, audit })
+                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, environment, audit })
             }
             _ => Err(Refusal::invalid(
                 "no store of clients, of users or of access tokens is mapped",

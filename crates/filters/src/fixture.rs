@@ -14,7 +14,7 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, AuthzCodes, Clients, DataSource, Kps, Sessions, StoreHandle, Users};
+use store::{AccessTokens, AuthzCodes, Clients, Consents, DataSource, Kps, Sessions, StoreHandle, Users};
 
 use crate::LIBRARY;
 
@@ -34,6 +34,8 @@ pub(crate) fn world() -> Fixture {
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
+        .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
+        .resource(crate::stores::SEALER, "node", sealer())
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
         .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
         .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))
@@ -59,9 +61,13 @@ pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
         ttl: None,
         table: None,
     };
+    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer())))
+}
+
+/// Seals with a key of the tests.
+pub(crate) fn sealer() -> Sealer {
     let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    let sealer = Sealer::new(&Encryption::Keys(vec![key]), Path::new(""));
-    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer)))
+    Sealer::new(&Encryption::Keys(vec![key]), Path::new(""))
 }
 
 /// A GET with these headers.

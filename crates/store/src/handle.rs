@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
 use crate::clients::Clients;
+use crate::consents::Consents;
 use crate::kps::Kps;
 use crate::replay::Replay;
 use crate::sessions::Sessions;
@@ -66,6 +67,7 @@ impl Kind {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Consents => Some(tables::CONSENT.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
             Kind::Keys => Some(tables::SIGNING_KEY.name),
@@ -83,6 +85,7 @@ impl Kind {
             }
             Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Consents => const { &[&tables::CONSENT] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
             Kind::Keys => const { &[&tables::SIGNING_KEY] },
@@ -102,6 +105,8 @@ pub enum StoreHandle {
     AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// What users have agreed to.
+    Consents(Arc<Consents>),
     /// The people who may log in.
     Users(Arc<Users>),
     /// Sessions of browsers.

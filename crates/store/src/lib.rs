@@ -18,6 +18,7 @@ pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod consents;
 mod epochs;
 pub mod foreign;
 pub mod guard;
@@ -48,6 +49,7 @@ pub mod watch;
 pub use access_tokens::AccessTokens;
 pub use authz_codes::AuthzCodes;
 pub use clients::Clients;
+pub use consents::Consents;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;
 pub use kps::Kps;

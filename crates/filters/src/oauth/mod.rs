@@ -4,17 +4,24 @@
 mod answers;
 mod attributes;
 mod authenticate_client;
+mod authorize;
+mod check_login;
 mod check_scope;
 mod client_credentials;
+mod consent;
 mod fail;
 mod introspect;
+mod issue_code;
 mod issue_token;
 mod lints;
 mod live;
+mod login;
 mod metadata;
+mod pages;
 mod redeem_code;
 mod refresh_token;
 mod request;
+mod resume;
 mod revoke_token;
 mod server;
 mod stop;
@@ -24,8 +31,10 @@ mod token_info;
 mod token_response;
 mod validate_token;
 
-pub use answers::{ENDPOINT, RESOURCE};
-pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
+pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
+pub use attributes::{
+    ATTRIBUTES, AUTHORIZE, Authorization, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN,
+};
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
@@ -39,6 +48,11 @@ pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 /// The filters of this category.
 pub const FILTERS: &[FilterKind] = policy::filters![
     authenticate_client,
+    authorize,
+    check_login,
+    login,
+    consent,
+    issue_code,
     client_credentials,
     redeem_code,
     refresh_token,

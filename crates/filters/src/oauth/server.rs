@@ -122,6 +122,11 @@ impl Server {
         self.0.scopes().map(|scope| scope.value.clone()).collect()
     }
 
+    /// What the declared scopes permit, by scope.
+    pub(super) fn descriptions(&self) -> Vec<(String, String)> {
+        self.0.scopes.0.iter().map(|(name, permits)| (name.value.clone(), permits.value.clone())).collect()
+    }
+
     /// Refuses a lifetime of access tokens beyond the maximum.
     pub(super) fn bound(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
         bound(lifetime, self.0.maximum_lifetime.access_token, "access_token", cx)

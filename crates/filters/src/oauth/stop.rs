@@ -6,6 +6,15 @@ use ::oauth::{Error, ErrorCode};
 use policy::{Abort, BuildContext, Outcome, Reason, ReasonCode};
 use store::StoreError;
 
+/// The detail of a failure that goes to a redirect URI: the browser is sent there.
+#[derive(Clone, Debug)]
+pub(crate) struct Redirected {
+    /// Where, with the error on it.
+    pub(super) location: String,
+    /// The error.
+    pub(super) error: Error,
+}
+
 /// Why a filter stops.
 pub(crate) enum Stop {
     /// It says no.

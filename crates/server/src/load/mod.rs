@@ -165,7 +165,7 @@ impl Draft {
         let things = |stores: &Opened, upstreams: &Upstreams| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
-            (Things { stores: named.collect(), upstreams: upstreams.collect() }, None)
+            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer: stores.sealer().clone() }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

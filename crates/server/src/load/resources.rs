@@ -8,14 +8,19 @@ use policy::diagnostic::{Problem, codes};
 use policy::ports::{Resources, UPSTREAM, Upstream, UpstreamHandle};
 use policy::reader::did_you_mean;
 use store::StoreHandle;
+use store::seal::Sealer;
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
+
+/// The word under which what seals with the node's keys is asked for; it has no other name.
+const SEALER: &str = "sealer";
 
 /// Stores and upstreams by name.
 pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
+    pub(crate) sealer: Arc<Sealer>,
 }
 
 impl Resources for Things {
@@ -30,6 +35,7 @@ impl Resources for Things {
                 Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
+            SEALER => Ok(self.sealer.clone()),
             _ => Err(Problem::error(codes::BAD_VALUE, format!("there is no {kind} in this version"))),
         }
     }

@@ -19,8 +19,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users, kps,
-    tables,
+    AccessTokens, AuthzCodes, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle,
+    Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -90,7 +90,8 @@ impl TestWorld {
         let stores = stores.collect();
         let upstreams =
             world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
-        (world, Things { stores, upstreams })
+        let sealer = world.sealer.clone();
+        (world, Things { stores, upstreams, sealer })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -107,6 +108,7 @@ impl TestWorld {
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
             }
+            Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(slate))),
             Kind::AuthzCode => {
                 let codes = Arc::new(AuthzCodes::new(slate));
                 self.codes.push(codes.clone());
@@ -346,6 +348,7 @@ impl TestWorld {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
             Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
+            Kind::Consents => &tables::CONSENT,
             Kind::Users => &tables::USER_ACCOUNT,
             Kind::Sessions => &tables::USER_SESSION,
             _ => return Ok(Vec::new()),

@@ -48,8 +48,6 @@ const LATER: &[(&str, &str)] = &[
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),
-    ("auth.header", "use `oauth.validate-token`"),
-    ("auth.api-key", "use `oauth.validate-token`, or `require` over a header and `${values.NAME}`"),
     ("auth.jwt", "use `oauth.validate-token`"),
     ("auth.certificate", "check certificates in the proxy before the gateway"),
     ("auth.ldap", "use `oauth.validate-token`"),

@@ -9,7 +9,10 @@ use serde_json::{Map, Value as Json, json};
 
 use policy::Body;
 use policy::exchange::Request;
-use policy::ports::{BoxFuture, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
+use policy::ports::{
+    BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, Proving, UPSTREAM, Upstream, UpstreamError,
+    UpstreamHandle,
+};
 use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
@@ -31,6 +34,7 @@ pub(crate) fn world() -> Fixture {
     Fixture::new(LIBRARY)
         .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
+        .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
@@ -85,6 +89,15 @@ pub(crate) fn told(ran: &Ran) -> String {
     match ran.refused() {
         Some(reason) => format!("{} {reason}", ran.status),
         None => ran.status.to_string(),
+    }
+}
+
+/// Directories in which nobody is.
+struct Empty;
+
+impl Directories for Empty {
+    fn prove<'a>(&'a self, _: &'a Directory, _: &'a str, _: &'a str) -> Proving<'a> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

@@ -50,7 +50,6 @@ const LATER: &[(&str, &str)] = &[
     ("ldap.search", "have the upstream look the user up"),
     ("auth.jwt", "use `oauth.validate-token`"),
     ("auth.certificate", "check certificates in the proxy before the gateway"),
-    ("auth.ldap", "use `oauth.validate-token`"),
     ("auth.ip-address", "use `require` over `request.client_ip`"),
     ("auth.hmac", "use `oauth.validate-token`"),
     ("oauth-client.get-token", "have the upstream get its own token"),

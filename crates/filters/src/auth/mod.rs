@@ -3,6 +3,7 @@
 mod api_key;
 mod basic;
 mod header;
+mod ldap;
 mod password;
 mod people;
 mod session;
@@ -12,4 +13,4 @@ mod tests;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, ldap];

@@ -8,6 +8,7 @@ mod generation;
 mod given;
 mod opening;
 mod outside;
+mod phonebook;
 mod resources;
 mod slate;
 mod world;
@@ -165,7 +166,8 @@ impl Draft {
         let things = |stores: &Opened, upstreams: &Upstreams| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer: stores.sealer().clone() }, None)
+            let (stores, upstreams, sealer) = (named.collect(), upstreams.collect(), stores.sealer().clone());
+            (Things { stores, upstreams, sealer, directories: crate::directory::all() }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

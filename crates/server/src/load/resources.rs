@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::diagnostic::{Problem, codes};
-use policy::ports::{Resources, UPSTREAM, Upstream, UpstreamHandle};
+use policy::ports::{DIRECTORIES, Directories, DirectoriesHandle, Resources, UPSTREAM, Upstream, UpstreamHandle};
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::seal::Sealer;
@@ -21,6 +21,7 @@ pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) directories: Arc<dyn Directories>,
 }
 
 impl Resources for Things {
@@ -35,6 +36,7 @@ impl Resources for Things {
                 Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
+            DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
             SEALER => Ok(self.sealer.clone()),
             _ => Err(Problem::error(codes::BAD_VALUE, format!("there is no {kind} in this version"))),
         }

@@ -26,6 +26,7 @@ use store::{
 use super::canned::Canned;
 use super::given::grants::{self, GivenCode, GivenRefreshToken};
 use super::given::{GivenSession, GivenStore, GivenTable, GivenToken, at, begun, client, minted, problem, user};
+use super::phonebook::Phonebook;
 use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
@@ -58,6 +59,8 @@ pub(crate) struct TestWorld {
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
     sealer: Arc<Sealer>,
+    /// The people of every directory.
+    directory: Arc<Phonebook>,
     upstreams: BTreeMap<String, Arc<Canned>>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
@@ -80,6 +83,7 @@ impl TestWorld {
             keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
+            directory: Arc::default(),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
             clock: Arc::default(),
             random: Arc::default(),
@@ -91,7 +95,8 @@ impl TestWorld {
         let upstreams =
             world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
         let sealer = world.sealer.clone();
-        (world, Things { stores, upstreams, sealer })
+        let directories = world.directory.clone();
+        (world, Things { stores, upstreams, sealer, directories })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -162,6 +167,7 @@ impl TestWorld {
             }
         }
         self.upstreams.values().for_each(|upstream| upstream.forget());
+        self.directory.write(None);
         lock(&self.words).clear();
         Ok(())
     }
@@ -320,6 +326,9 @@ impl TestWorld {
 
     /// What upstreams answer, and which stores are down.
     fn put_faults(&self, given: &Given, table: GivenTable) -> Result<(), Diagnostics> {
+        if let Some(people) = table.directory {
+            self.directory.write(Some(people));
+        }
         for (name, answers) in table.upstreams.into_entries() {
             match self.upstreams.get(&name.value) {
                 Some(upstream) => upstream.will_answer(given, answers)?,

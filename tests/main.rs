@@ -39,6 +39,7 @@ mod own_tests;
 mod protect;
 mod proxy;
 mod redis;
+mod registration;
 mod registry;
 mod reload;
 mod reload_load;

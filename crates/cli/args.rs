@@ -183,6 +183,10 @@ Example:
     #[command(subcommand)]
     Token(TokenCommand),
 
+    /// The keys that sign tokens: list, rotate, retire
+    #[command(subcommand)]
+    Key(KeyCommand),
+
     /// Data sources: check, migrate, purge; the schema for a DBA
     #[command(subcommand)]
     Store(StoreCommand),
@@ -741,6 +745,62 @@ Examples:
   portcullis token revoke - < token.txt
   portcullis token revoke --client partner")]
     Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// The keys there are: which sign, which will, and which are published for what they signed
+    List,
+
+    /// Make a key that takes over from the one that signs
+    #[command(after_help = "\
+It is published at once, and signs after a while, when those who check tokens have read it. `[keys]` in
+policies/oauth/server.toml does this by itself.
+
+Examples:
+  portcullis key rotate
+  portcullis key rotate --algorithm RS256 --after 0s       at once: ten seconds, so that every node knows it")]
+    Rotate(RotateKeyArgs),
+
+    /// Let a key sign no more
+    #[command(after_help = "\
+It is published until what it signed has expired. Where no other key signs by its algorithm, one is made.
+
+Examples:
+  portcullis key retire es256-20261128T190500Z
+  portcullis key retire es256-20261128T190500Z --withdraw  what it signed is refused by all who read the keys anew")]
+    Retire(RetireKeyArgs),
+
+    /// Seal the keys anew with the first of `[encryption] keys`
+    #[command(after_help = "\
+After the first of `[encryption] keys` in node.toml has changed; then the old one can be taken away.")]
+    Reencrypt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKeyArgs {
+    /// For which algorithm: ES256, EdDSA or RS256
+    #[arg(long, value_name = "ALGORITHM", default_value = "ES256")]
+    pub(crate) algorithm: String,
+
+    /// After how long it signs: longer than anybody keeps the key set without reading it anew
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
+    pub(crate) after: std::time::Duration,
+
+    /// In which store of keys
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetireKeyArgs {
+    /// The key's identifier
+    #[arg(value_name = "KID")]
+    pub(crate) kid: String,
+
+    /// It is published no more: what it signed is worth nothing
+    #[arg(long)]
+    pub(crate) withdraw: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod cluster;
 mod explain;
 mod fmt;
 mod init;
+mod key;
 mod kps;
 mod later;
 mod log_lines;
@@ -87,6 +88,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Client(command) => client::run(global, command, output),
         Command::User(command) => user::run(global, command, output),
         Command::Token(command) => token::run(global, command, output),
+        Command::Key(command) => key::run(global, command, output),
         Command::Cluster(command) => cluster::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
         Command::Kps(command) => kps::run(global, command, output),

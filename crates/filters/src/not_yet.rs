@@ -52,12 +52,6 @@ const LATER: &[(&str, &str)] = &[
     ("auth.certificate", "check certificates in the proxy before the gateway"),
     ("auth.ip-address", "use `require` over `request.client_ip`"),
     ("auth.hmac", "use `oauth.validate-token`"),
-    ("oauth-client.get-token", "have the upstream get its own token"),
-    ("oauth-client.redirect", "have the upstream get its own token"),
-    ("oauth-client.callback", "have the upstream get its own token"),
-    ("oauth-client.save-token", "have the upstream get its own token"),
-    ("oauth-client.refresh-token", "have the upstream get its own token"),
-    ("oauth-client.delete-token", "have the upstream get its own token"),
     ("oauth.redeem-device", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-assertion", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
@@ -69,9 +63,7 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.userinfo", "use the client credentials grant: users do not log in at this version"),
     ("oauth.end-session", "use the client credentials grant: users do not log in at this version"),
     ("oauth.verify-id-token", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.jwks", "access tokens are opaque in this version and need no keys: use introspection"),
     ("oauth.resource-metadata", "tell clients the scopes in the API's documentation"),
-    ("oauth.register-client", "register clients with `portcullis client add`"),
 ];
 
 /// The table of them, as filters whose build says no.

@@ -9,8 +9,8 @@ use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
 use store::seal::Sealer;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle,
-    Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -28,6 +28,8 @@ pub const SEALER: &str = "sealer";
 pub trait StoreExt {
     /// A store of the kind `access-token`.
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
+    /// A store of the kind `client-access-token`.
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics>;
     /// A store of the kind `authz-code`.
     fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
@@ -52,6 +54,13 @@ impl StoreExt for BuildContext<'_> {
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics> {
         typed(self, name, Kind::AccessToken, |handle| match handle {
             StoreHandle::AccessToken(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics> {
+        typed(self, name, Kind::ClientAccessToken, |handle| match handle {
+            StoreHandle::ClientAccessToken(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -144,6 +153,7 @@ fn typed<T>(
 fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
+        StoreHandle::ClientAccessToken(_) => Kind::ClientAccessToken,
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
         StoreHandle::Consents(_) => Kind::Consents,

@@ -7,8 +7,17 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use = "auth.session"
+//!
+//! [[filter]]
 //! use     = "oauth.consent"
 //! without = ["our-own-app"]
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
 //! ```
 
 use std::sync::Arc;
@@ -182,9 +191,8 @@ impl Consent {
             "scopes": new,
             "before": !again && !before.is_empty(),
         });
-        let page =
-            self.page.show(StatusCode::OK, values, Some(&authorization.target.redirect_uri)).map_err(Stop::Broken)?;
-        exchange.answer(page).map_err(Stop::Broken)
+        let page = self.page.show(StatusCode::OK, values, Some(&authorization.target.redirect_uri))?;
+        Ok(exchange.answer(page)?)
     }
 
     fn description<'a>(&'a self, scope: &'a str) -> &'a str {

@@ -4,6 +4,15 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use = "auth.session"
+//!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
 //! use      = "oauth.issue-code"
 //! lifetime = "1m"
 //! ```
@@ -136,11 +145,11 @@ impl IssueCode {
                     "state": target.state,
                     "seconds": self.lifetime,
                 });
-                self.page.show(StatusCode::OK, values, None).map_err(Stop::Broken)?
+                self.page.show(StatusCode::OK, values, None)?
             }
             _ => see_other(&target.with_code(code.expose(), &authorization.issuer)),
         };
-        exchange.answer(answer).map_err(Stop::Broken)
+        Ok(exchange.answer(answer)?)
     }
 }
 

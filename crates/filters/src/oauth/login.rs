@@ -5,13 +5,21 @@
 //! The page works without scripts and by keyboard; a template of one's own can stand in its place (docs/pages.md).
 //!
 //! ```toml
-//! [[chain.log-in]]
+//! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
 //! use        = "auth.password"
 //! on_failure = "page"
 //!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
+//!
 //! [[chain.page]]
-//! use      = "oauth.login"
-//! template = "pages/login.html"
+//! use = "oauth.login"
 //! ```
 
 use std::sync::Arc;
@@ -102,7 +110,7 @@ impl Login {
             "error": tried.then_some("User name or password is wrong, or too many were tried: then wait a while"),
         });
         let status = if tried { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-        let page = self.page.show(status, values, Some(&authorization.target.redirect_uri)).map_err(Stop::Broken)?;
-        exchange.answer(page).map_err(Stop::Broken)
+        let page = self.page.show(status, values, Some(&authorization.target.redirect_uri))?;
+        Ok(exchange.answer(page)?)
     }
 }

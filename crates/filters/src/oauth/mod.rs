@@ -13,17 +13,22 @@ mod fail;
 mod introspect;
 mod issue_code;
 mod issue_token;
+mod jwks;
 mod lints;
 mod live;
 mod login;
+mod manage_client;
 mod metadata;
 mod pages;
 mod redeem_code;
 mod refresh_token;
+mod register_client;
+mod registration;
 mod request;
 mod resume;
 mod revoke_token;
 mod server;
+mod signing;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -37,7 +42,9 @@ pub use attributes::{
 };
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
-pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
+pub use registration::RegistrationSettings;
+pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
+pub use signing::SIGNING_KEYS;
 pub(crate) use stop::{Stop, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
@@ -64,5 +71,8 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     introspect,
     revoke_token,
     metadata,
+    jwks,
+    register_client,
+    manage_client,
     fail,
 ];

@@ -15,6 +15,7 @@
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
 //! | `/users...` | | see [`users`] |
+//! | `/keys...` | | see [`keys`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -23,6 +24,7 @@
 //! log.
 
 mod clients;
+pub mod keys;
 pub mod kps;
 pub mod users;
 

@@ -192,7 +192,7 @@ impl Admin {
                 let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
                 outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
-            (_, ["clients" | "users" | "kps", ..] | ["tokens", _]) => {
+            (_, ["clients" | "users" | "keys" | "kps", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
@@ -273,12 +273,25 @@ async fn on_records(
             Err(refusal) => refused(&refusal),
         },
         (_, ["users", path @ ..]) => on_users(stores, method, path, query, body).await,
+        ("GET", ["keys"]) => outcome(stores.list_keys().await),
+        ("POST", ["keys", "rotate"]) => match read(body) {
+            Ok(request) => outcome(stores.rotate_key(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["keys", "reencrypt"]) => outcome(stores.reencrypt_keys().await),
+        ("POST", ["keys", kid, "retire"]) => match read(body) {
+            Ok(request) => outcome(stores.retire_key(&work::decoded(kid), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
         (_, ["kps", path @ ..]) => on_rows(stores, method, path, query, body).await,
         (
             _,
             ["clients"]
             | ["clients", _]
             | ["clients", _, "rotate" | "enable" | "disable"]
+            | ["keys"]
+            | ["keys", "rotate" | "reencrypt"]
+            | ["keys", _, "retire"]
             | ["tokens", "inspect" | "revoke"],
         ) => wrong_method(),
         _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),

@@ -1,13 +1,16 @@
-//! The named things that policies may use: stores and upstreams of one generation.
+//! The named things that policies may use: stores, upstreams and providers of one generation.
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::diagnostic::{Problem, codes};
-use policy::ports::{DIRECTORIES, Directories, DirectoriesHandle, Resources, UPSTREAM, Upstream, UpstreamHandle};
+use policy::ports::{
+    DIRECTORIES, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
+};
 use policy::reader::did_you_mean;
 use store::StoreHandle;
+use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
 /// The word under which stores are asked for.
@@ -16,12 +19,13 @@ const STORE: &str = "store";
 /// The word under which what seals with the node's keys is asked for; it has no other name.
 const SEALER: &str = "sealer";
 
-/// Stores and upstreams by name.
+/// Stores, upstreams and providers by name.
 pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) directories: Arc<dyn Directories>,
+    pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
 }
 
 impl Resources for Things {
@@ -38,6 +42,10 @@ impl Resources for Things {
             },
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
             SEALER => Ok(self.sealer.clone()),
+            PROVIDER => match self.providers.get(name) {
+                Some(provider) => Ok(provider.clone()),
+                None => Err(unknown(codes::UNKNOWN_PROVIDER, "provider", name, self.providers.keys(), "node.toml")),
+            },
             _ => Err(Problem::error(codes::BAD_VALUE, format!("there is no {kind} in this version"))),
         }
     }

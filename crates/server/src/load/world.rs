@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::ports::{BoxFuture, Clock, Environment, Random, Upstream};
+use policy::ports::{BoxFuture, Clock, Environment, Random, Reached, Upstream};
 use policy::reader::did_you_mean;
 use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
@@ -14,13 +14,14 @@ use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
 use store::kps::{KpsError, Mode, Put};
 use store::mapping::{Mapping, Opened};
+use store::oauth::provider::Provider;
 use store::oauth::{ClientId, GrantId};
 use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle,
-    Users, kps, tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -30,6 +31,8 @@ use super::phonebook::Phonebook;
 use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
+use crate::settings::{ProviderSettings, Settings, Way};
+use crate::upstream::Tasks;
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
@@ -44,6 +47,24 @@ pub(super) fn shape(stores: &Opened) -> Shape {
         _ => None,
     };
     stores.stores().map(|(name, kind, _)| (name.to_owned(), (kind, kps(name)))).collect()
+}
+
+/// The providers there are, each with the name under which a test says what it answers: the upstream that it is reached through, or
+/// `provider.NAME`.
+pub(super) type GivenProviders = Vec<(Arc<Provider>, String)>;
+
+/// The providers of these settings; those that are wrong are told of, and left out.
+pub(super) fn providers(settings: &Settings) -> GivenProviders {
+    let providers = settings.node.providers.iter();
+    let named = providers.map(|(name, provider)| {
+        let provider = provider.clone().unwrap_or_else(|| ProviderSettings::nowhere(name));
+        let through = match provider.way {
+            Way::Upstream(upstream) => upstream,
+            Way::Own(_) => format!("provider.{name}"),
+        };
+        (provider.provider, through)
+    });
+    named.collect()
 }
 
 /// The world.
@@ -71,8 +92,10 @@ pub(crate) struct TestWorld {
 }
 
 impl TestWorld {
-    /// With the stores of this mapping, in memory, and these upstreams; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Shape, upstreams: &[String]) -> (TestWorld, Things) {
+    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against.
+    pub(super) fn new(stores: &Shape, upstreams: &[String], providers: &GivenProviders) -> (TestWorld, Things) {
+        let canned = |name: &String| (name.clone(), Arc::new(Canned::new(name.clone())));
+        let all = upstreams.iter().chain(providers.iter().map(|(_, through)| through));
         let mut world = TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
@@ -84,7 +107,7 @@ impl TestWorld {
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             directory: Arc::default(),
-            upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
+            upstreams: all.map(canned).collect(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
@@ -92,11 +115,17 @@ impl TestWorld {
         };
         let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
         let stores = stores.collect();
-        let upstreams =
-            world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
+        let at = |name: &String| Some((name.clone(), world.upstreams.get(name)?.clone() as Arc<dyn Upstream>));
+        let upstreams = upstreams.iter().filter_map(at).collect();
+        let reached = |(provider, through): &(Arc<Provider>, String)| {
+            let (_, upstream) = at(through)?;
+            let background = Arc::new(Tasks);
+            Some((provider.name.clone(), Arc::new(Reached { what: provider.clone(), upstream, background })))
+        };
+        let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        (world, Things { stores, upstreams, sealer, directories })
+        (world, Things { stores, upstreams, sealer, providers, directories })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -114,6 +143,9 @@ impl TestWorld {
                 StoreHandle::Clients(clients)
             }
             Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(slate))),
+            Kind::ClientAccessToken => {
+                StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(slate, self.sealer.clone())))
+            }
             Kind::AuthzCode => {
                 let codes = Arc::new(AuthzCodes::new(slate));
                 self.codes.push(codes.clone());
@@ -358,6 +390,7 @@ impl TestWorld {
             Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
             Kind::Consents => &tables::CONSENT,
+            Kind::ClientAccessToken => &tables::CLIENT_ACCESS_TOKEN,
             Kind::Users => &tables::USER_ACCOUNT,
             Kind::Sessions => &tables::USER_SESSION,
             _ => return Ok(Vec::new()),

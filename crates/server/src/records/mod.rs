@@ -1,6 +1,7 @@
 //! Work on records: clients, users and tokens, the same whether the command line opens the stores itself or asks a running node.
 
 mod clients;
+mod keys;
 mod kps;
 mod tokens;
 mod users;
@@ -33,6 +34,8 @@ pub struct Stores {
     pub users: Arc<Users>,
     /// The stores of sessions: what is ended is ended in all of them.
     pub sessions: Vec<Arc<Sessions>>,
+    /// The keys that sign tokens.
+    keys: keys::KeyStores,
     /// Key property stores.
     kps: kps::KpsStores,
     environment: Environment,
@@ -53,6 +56,7 @@ impl Stores {
         let (mut clients, mut access_tokens) = (None, Vec::new());
         let (mut users, mut sessions) = (None, Vec::new());
         let mut kps = kps::KpsStores::new();
+        let mut keys = keys::KeyStores::new();
         for (name, _, source) in opened.stores() {
             match opened.store(name) {
                 Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
@@ -61,6 +65,9 @@ impl Stores {
                 Some(StoreHandle::AccessToken(store)) => access_tokens.push(store.clone()),
                 Some(StoreHandle::Users(store)) if users.is_none() || name == "users" => users = Some(store.clone()),
                 Some(StoreHandle::Sessions(store)) => sessions.push(store.clone()),
+                Some(StoreHandle::Keys(store)) => {
+                    keys.insert(name.to_owned(), store.clone());
+                }
                 Some(StoreHandle::Kps(store)) => {
                     kps.insert(store.settings().name.clone(), (store.clone(), source.to_owned()));
                 }
@@ -69,7 +76,7 @@ impl Stores {
         }
         match (clients, users) {
             (Some(clients), Some(users)) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, users, sessions, kps, environment, audit })
+                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, environment, audit })
             }
             _ => Err(Refusal::invalid(
                 "no store of clients, of users or of access tokens is mapped",

@@ -8,6 +8,7 @@ mod generation;
 mod given;
 mod opening;
 mod outside;
+mod phonebook;
 mod resources;
 mod slate;
 mod world;
@@ -175,7 +176,8 @@ impl Draft {
                 .map(|(name, (provider, upstream))| (name.clone(), Arc::new(reached(provider, upstream.clone()))));
             let providers = providers.collect();
             let sealer = stores.sealer().clone();
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
+            let (stores, upstreams, directories) = (named.collect(), upstreams.collect(), crate::directory::all());
+            (Things { stores, upstreams, sealer, providers, directories }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

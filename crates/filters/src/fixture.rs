@@ -14,7 +14,7 @@ use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, AuthzCodes, Clients, DataSource, Kps, StoreHandle};
+use store::{AccessTokens, AuthzCodes, Clients, DataSource, Kps, Sessions, StoreHandle, Users};
 
 use crate::LIBRARY;
 
@@ -35,6 +35,8 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
+        .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
 }
 

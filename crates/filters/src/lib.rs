@@ -15,6 +15,7 @@
 )]
 
 mod answer;
+mod auth;
 mod content;
 mod entries;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod kps;
 mod not_yet;
 pub mod oauth;
 mod refusal;
+pub mod session;
 #[cfg(test)]
 mod stated;
 mod stores;
@@ -47,6 +49,8 @@ pub const LIBRARY: Library = Library {
         kps::FILTERS,
         traffic::FILTERS,
         oauth::FILTERS,
+        auth::FILTERS,
+        session::FILTERS,
         not_yet::FILTERS,
     ],
     look_up: Some(kps::look_up),

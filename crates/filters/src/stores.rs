@@ -7,7 +7,9 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
-use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, StoreError, StoreHandle};
+use store::{
+    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users,
+};
 
 /// A store's source is down, too slow or full.
 pub const STORE_UNAVAILABLE: ReasonCode = ReasonCode::new("store-unavailable");
@@ -25,6 +27,14 @@ pub trait StoreExt {
     fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+    /// A store of the kind `users`.
+    fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
+    /// A store of the kind `sessions`.
+    fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics>;
+    /// A store of the kind `keys`.
+    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics>;
+    /// A store of the kind `replay`.
+    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
@@ -47,6 +57,34 @@ impl StoreExt for BuildContext<'_> {
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
         typed(self, name, Kind::Clients, |handle| match handle {
             StoreHandle::Clients(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics> {
+        typed(self, name, Kind::Users, |handle| match handle {
+            StoreHandle::Users(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics> {
+        typed(self, name, Kind::Keys, |handle| match handle {
+            StoreHandle::Keys(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics> {
+        typed(self, name, Kind::Sessions, |handle| match handle {
+            StoreHandle::Sessions(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics> {
+        typed(self, name, Kind::Replay, |handle| match handle {
+            StoreHandle::Replay(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -86,6 +124,10 @@ fn kind_of(handle: &StoreHandle) -> Kind {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Users(_) => Kind::Users,
+        StoreHandle::Sessions(_) => Kind::Sessions,
+        StoreHandle::Keys(_) => Kind::Keys,
+        StoreHandle::Replay(_) => Kind::Replay,
         StoreHandle::Kps(_) => Kind::Kps,
         StoreHandle::Mapped(kind) => *kind,
     }

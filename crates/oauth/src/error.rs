@@ -1,4 +1,5 @@
 //! The errors of RFC 6749 (sections 4.1.2.1 and 5.2), RFC 6750 (section 3.1), RFC 7009 (section 2.2.1) and RFC 7662
+//! (section 2.3), RFC 8628 (section 3.5) and OpenID Connect Core (section 3.1.2.6).
 //! (section 2.3), RFC 7591 (section 3.2.2).
 
 use std::borrow::Cow;
@@ -36,6 +37,22 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The server does not revoke tokens of this type.
     UnsupportedTokenType,
+    /// Request objects are not supported (OpenID Connect Core, section 3.1.2.6).
+    RequestNotSupported,
+    /// Request objects by reference are not supported.
+    RequestUriNotSupported,
+    /// The `registration` parameter is not supported.
+    RegistrationNotSupported,
+    /// The user must log in, and nobody may be asked.
+    LoginRequired,
+    /// The user must agree, and nobody may be asked.
+    ConsentRequired,
+    /// The user has not decided yet (RFC 8628, section 3.5).
+    AuthorizationPending,
+    /// The device asks too often.
+    SlowDown,
+    /// The device code has expired.
+    ExpiredToken,
     /// A redirect URI that cannot be registered.
     InvalidRedirectUri,
     /// Other metadata that a client cannot be registered with.
@@ -44,7 +61,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [ErrorCode; 15] = [
+    pub const ALL: [ErrorCode; 23] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidClient,
         ErrorCode::InvalidGrant,
@@ -58,6 +75,14 @@ impl ErrorCode {
         ErrorCode::InvalidToken,
         ErrorCode::InsufficientScope,
         ErrorCode::UnsupportedTokenType,
+        ErrorCode::RequestNotSupported,
+        ErrorCode::RequestUriNotSupported,
+        ErrorCode::RegistrationNotSupported,
+        ErrorCode::LoginRequired,
+        ErrorCode::ConsentRequired,
+        ErrorCode::AuthorizationPending,
+        ErrorCode::SlowDown,
+        ErrorCode::ExpiredToken,
         ErrorCode::InvalidRedirectUri,
         ErrorCode::InvalidClientMetadata,
     ];
@@ -78,6 +103,14 @@ impl ErrorCode {
             ErrorCode::InvalidToken => "invalid_token",
             ErrorCode::InsufficientScope => "insufficient_scope",
             ErrorCode::UnsupportedTokenType => "unsupported_token_type",
+            ErrorCode::RequestNotSupported => "request_not_supported",
+            ErrorCode::RequestUriNotSupported => "request_uri_not_supported",
+            ErrorCode::RegistrationNotSupported => "registration_not_supported",
+            ErrorCode::LoginRequired => "login_required",
+            ErrorCode::ConsentRequired => "consent_required",
+            ErrorCode::AuthorizationPending => "authorization_pending",
+            ErrorCode::SlowDown => "slow_down",
+            ErrorCode::ExpiredToken => "expired_token",
             ErrorCode::InvalidRedirectUri => "invalid_redirect_uri",
             ErrorCode::InvalidClientMetadata => "invalid_client_metadata",
         }
@@ -230,6 +263,14 @@ mod tests {
             ("invalid_token", 401),
             ("insufficient_scope", 403),
             ("unsupported_token_type", 400),
+            ("request_not_supported", 400),
+            ("request_uri_not_supported", 400),
+            ("registration_not_supported", 400),
+            ("login_required", 400),
+            ("consent_required", 400),
+            ("authorization_pending", 400),
+            ("slow_down", 400),
+            ("expired_token", 400),
             ("invalid_redirect_uri", 400),
             ("invalid_client_metadata", 400),
         ] {

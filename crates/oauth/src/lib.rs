@@ -10,6 +10,8 @@
     allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
 )]
 
+pub mod authorization;
+pub mod basic;
 pub mod bearer;
 pub mod client_auth;
 pub mod code;
@@ -17,6 +19,7 @@ pub mod credential;
 pub mod error;
 pub mod id;
 pub mod introspection;
+pub mod jose;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;

@@ -6,8 +6,12 @@ use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
 use crate::clients::Clients;
 use crate::kps::Kps;
+use crate::replay::Replay;
+use crate::sessions::Sessions;
+use crate::signing_keys::SigningKeys;
 use crate::source::Table;
 use crate::tables;
+use crate::users::Users;
 
 /// The kinds of store that can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +66,10 @@ impl Kind {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Users => Some(tables::USER_ACCOUNT.name),
+            Kind::Sessions => Some(tables::USER_SESSION.name),
+            Kind::Keys => Some(tables::SIGNING_KEY.name),
+            Kind::Replay => Some(tables::REPLAY.name),
             Kind::Kps => Some(tables::KPS.name),
             _ => None,
         }
@@ -75,6 +83,10 @@ impl Kind {
             }
             Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Users => const { &[&tables::USER_ACCOUNT] },
+            Kind::Sessions => const { &[&tables::USER_SESSION] },
+            Kind::Keys => const { &[&tables::SIGNING_KEY] },
+            Kind::Replay => const { &[&tables::REPLAY] },
             Kind::Kps => const { &[&tables::KPS] },
             _ => &[],
         }
@@ -90,6 +102,14 @@ pub enum StoreHandle {
     AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// The people who may log in.
+    Users(Arc<Users>),
+    /// Sessions of browsers.
+    Sessions(Arc<Sessions>),
+    /// The keys that sign tokens.
+    Keys(Arc<SigningKeys>),
+    /// Identifiers that were used.
+    Replay(Arc<Replay>),
     /// A key property store.
     Kps(Arc<Kps>),
     /// A kind that is mapped but that nothing uses yet.

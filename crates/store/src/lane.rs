@@ -1,10 +1,11 @@
-//! The lane of slow hashes: Argon2id takes some 15 ms and 19 MiB, so only so many run at once, and only so many wait.
+//! Lanes for slow work: only so much of it runs at once, and only so much waits. That of slow hashes is here: Argon2id takes some 15 ms
+//! and 19 MiB.
 
 use std::sync::{Arc, LazyLock};
 
-use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params};
 use oauth::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -14,29 +15,42 @@ use crate::source::StoreError;
 /// Hashes that run or wait at most.
 const PLACES: usize = 32;
 
+/// The hash of no secret, with the parameters of ours: its salt and its output are zeros.
+pub(crate) const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// One for the process: its processors and its memory are what is bounded.
 static LANE: LazyLock<Lane> = LazyLock::new(|| {
     // Half of the processors: requests without a slow hash go on beside it.
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Lane::new(PLACES, (processors / 2).max(1))
+    Lane::new("secrets are being checked by a slow hash", PLACES, (processors / 2).max(1))
 });
 
-struct Lane {
+/// Bounds work that takes the processor for long.
+pub(crate) struct Lane {
+    /// What there is too much of, where it is full.
+    what: &'static str,
     places: Semaphore,
     running: Arc<Semaphore>,
 }
 
 impl Lane {
-    fn new(places: usize, running: usize) -> Self {
-        Lane { places: Semaphore::new(places), running: Arc::new(Semaphore::new(running)) }
+    /// With so many places, of which so many run.
+    pub(crate) fn new(what: &'static str, places: usize, running: usize) -> Self {
+        Lane { what, places: Semaphore::new(places), running: Arc::new(Semaphore::new(running)) }
     }
 
     /// Runs the work on a thread for blocking work; a full lane is unavailable.
     #[allow(clippy::disallowed_methods, reason = "this is the lane of slow work: bounded")]
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-        let full = |_| StoreError::Unavailable("too many secrets are being checked by a slow hash".into());
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let full = |_| StoreError::Unavailable(format!("too many {}", self.what));
         let _place = self.places.try_acquire().map_err(full)?;
-        let ended = || StoreError::Unavailable("the check of a secret broke off".into());
+        #[cfg(test)]
+        WORKED.set(WORKED.get() + 1);
+        let ended = || StoreError::Unavailable(format!("it broke off while {}", self.what));
         let permit = self.running.clone().acquire_owned().await.map_err(|_| ended())?;
         let worked = spawn_blocking(move || {
             let _permit = permit; // Until the work is done, even where nobody waits for it any more.
@@ -61,6 +75,14 @@ pub fn known_hash(hash: &str) -> bool {
     generated.is_some() || PasswordHash::new(hash).is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2"))
 }
 
+/// Whether this hash of what a person chose is weaker than the ones that we make.
+pub(crate) fn is_outdated(hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let ours = Params::default();
+    let weaker = |params: Params| params.m_cost() < ours.m_cost() || params.t_cost() < ours.t_cost();
+    hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || Params::try_from(&hash).is_ok_and(weaker)
+}
+
 /// Whether the secret is the one that was hashed, by the parameters that stand in the hash. One that cannot be read is wrong.
 pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, StoreError> {
     let (hash, secret) = (hash.to_owned(), secret.clone());
@@ -69,6 +91,18 @@ pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, S
         Err(_) => false,
     };
     LANE.run(work).await
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Work that was begun from this thread, which is a test's own.
+    static WORKED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How much work was begun from this thread.
+#[cfg(test)]
+pub(crate) fn worked() -> u64 {
+    WORKED.get()
 }
 
 #[cfg(test)]
@@ -88,9 +122,20 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_hash_that_is_weaker_than_ours_is_outdated() {
+        assert!(!is_outdated(&hash_chosen(&Secret::new("x".into())).await.unwrap()));
+        let hash = |of: &str, m: u32, t: u32| format!("${of}$v=19$m={m},t={t},p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA");
+        assert!(!is_outdated(&hash("argon2id", 65_536, 3)));
+        assert!(is_outdated(&hash("argon2id", 4_096, 3)));
+        assert!(is_outdated(&hash("argon2id", 65_536, 1)));
+        assert!(is_outdated(&hash("argon2i", 65_536, 3)));
+        assert!(!is_outdated("sha256:AAAA"), "nobody chose that");
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_full_lane_is_unavailable_and_is_free_again_afterwards() {
-        let lane = Arc::new(Lane::new(2, 1));
+        let lane = Arc::new(Lane::new("tests run", 2, 1));
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let (first, second) = (lane.clone(), lane.clone());
         let first = tokio::spawn(async move { first.run(move || wait.recv()).await.is_ok() });

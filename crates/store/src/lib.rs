@@ -31,14 +31,18 @@ pub mod migration;
 pub mod moving;
 pub mod purge;
 pub mod record;
+pub mod replay;
 pub mod seal;
 mod seldom;
+pub mod sessions;
+pub mod signing_keys;
 pub mod source;
 pub mod sources;
 mod successor;
 pub mod tables;
 #[cfg(test)]
 mod testing;
+pub mod users;
 pub mod watch;
 
 pub use access_tokens::AccessTokens;
@@ -51,7 +55,11 @@ pub use lane::{hash_chosen, known_hash};
 pub use mapping::{Mapping, Opened};
 pub use purge::Purger;
 pub use record::{AccessToken, Client, Introspects};
+pub use replay::Replay;
+pub use sessions::{Session, Sessions};
+pub use signing_keys::SigningKeys;
 pub use source::{DataSource, StoreError};
+pub use users::{Proof, User, Users};
 
 /// The identifiers, scopes, secrets and tokens that the stores speak of: for those who may use this crate and not `oauth` itself.
 pub use oauth;

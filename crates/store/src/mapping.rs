@@ -268,7 +268,8 @@ mod tests {
         assert!(matches!(&mapping.problems()[..], [Problem::SharedTable { .. }]));
         mapping.sources.insert("b".into(), file("y.db", 1));
         assert_eq!(mapping.problems(), []);
-        assert_eq!(mapping.node_local(), [("access-token", "a"), ("clients", "a"), ("partners", "b")]);
+        let local = [("access-token", "a"), ("clients", "a"), ("partners", "b"), ("sessions", "a"), ("users", "a")];
+        assert_eq!(mapping.node_local(), local);
     }
 
     #[test]
@@ -285,7 +286,8 @@ mod tests {
         assert_eq!(mapping.problems(), [cannot("replay")]);
         mapping.stores.clear();
         mapping.default = "b".into();
-        assert_eq!(mapping.problems(), [cannot("access-token")], "the default of what nothing uses is no mistake");
+        let cannot = [cannot("access-token"), cannot("sessions")];
+        assert_eq!(mapping.problems(), cannot, "the default of what nothing uses is no mistake");
         // Another content is another source in the same place.
         let row = Row { key: b"app".to_vec(), version: 1, expires_at: None, indexes: vec![], record: "{}".into() };
         let contents = crate::sources::file::Contents(vec![(&crate::tables::CLIENT, row)]);
@@ -354,7 +356,8 @@ mod tests {
             [Problem::SamePlace { store: store.clone(), source: source.clone(), other: source }]
         );
         assert_eq!(with("a").problems(), []);
-        assert_eq!(with("a").node_local(), [("access-token", "a"), ("clients", "b"), ("clients", "a")]);
+        let local = [("access-token", "a"), ("clients", "b"), ("clients", "a"), ("sessions", "a"), ("users", "a")];
+        assert_eq!(with("a").node_local(), local);
         let mut shared = with("a");
         let partners = StoreMapping::new(Kind::Clients, Some("a".into()));
         shared.stores.insert("partners".into(), partners);

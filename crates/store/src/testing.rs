@@ -17,7 +17,7 @@ pub(crate) struct Hooked {
     pub(crate) ttl: bool,
     /// Tells of changes, where a test does.
     pub(crate) watchers: Option<Watchers>,
-    /// Whether a `get` or an `insert` can be done.
+    /// Whether a `get`, an `insert` or a `list` can be done.
     pub(crate) refuse: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
     /// Before the row is read.
     pub(crate) before_get: Hook,
@@ -105,7 +105,10 @@ impl DataSource for Hooked {
         self.memory.find(table, index, value, after, limit)
     }
     fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
-        self.memory.list(table, after, limit)
+        Box::pin(async move {
+            (self.refuse)().await?;
+            self.memory.list(table, after, limit).await
+        })
     }
     fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
         self.memory.remove(table, index, value, limit)

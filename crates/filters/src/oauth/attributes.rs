@@ -86,13 +86,17 @@ pub struct Granted {
     pub granted: Scopes,
 }
 
-/// Who a token stands for.
+/// Who calls: whoever logged in, or whom a token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The resource owner; the client where it acts for itself.
+    /// The user, the resource owner; the client where it acts for itself.
     pub id: Arc<str>,
     /// Whether it is the client itself.
     pub is_client: bool,
+    /// When the subject proved who it is, Unix seconds, where that is known.
+    pub authenticated_at: Option<u64>,
+    /// How it did, by the words of RFC 8176 (`amr`): `pwd`. Empty where that is not known.
+    pub methods: Vec<String>,
 }
 
 /// A token that was just made. Its text is for the answer only: no selector reads it.
@@ -278,13 +282,13 @@ pub static SCOPES: Key<Granted> = Key::new(
     ],
 );
 
-/// Who the token stands for.
+/// Who calls.
 pub static SUBJECT: Key<Subject> = Key::new(
     "subject",
     &[
         Field {
             name: "id",
-            doc: "The resource owner; the client where it acts for itself.",
+            doc: "The user who logged in, or the resource owner of the token; the client where it acts for itself.",
             of: Type::Text,
             optional: false,
             get: |s| Some(Value::Text(s.id.clone())),
@@ -295,6 +299,20 @@ pub static SUBJECT: Key<Subject> = Key::new(
             of: Type::Bool,
             optional: false,
             get: |s| Some(Value::Bool(s.is_client)),
+        },
+        Field {
+            name: "authenticated_at",
+            doc: "When it proved who it is, Unix seconds; absent where only a token says who it is.",
+            of: Type::Int,
+            optional: true,
+            get: |s| s.authenticated_at.and_then(|at| i64::try_from(at).ok()).map(Value::Int),
+        },
+        Field {
+            name: "methods",
+            doc: "How it did, by the words of RFC 8176 (`pwd`); empty where only a token says who it is.",
+            of: Type::List,
+            optional: false,
+            get: |s| Some(Value::texts(s.methods.iter().map(String::as_str))),
         },
     ],
 );
@@ -309,10 +327,16 @@ pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &S
 impl Subject {
     /// The subject of this token.
     pub fn of(token: &AccessToken) -> Subject {
-        match &token.subject {
-            Some(subject) => Subject { id: Arc::from(subject.as_str()), is_client: false },
-            None => Subject { id: token.client_id.shared(), is_client: true },
-        }
+        let (id, is_client) = match &token.subject {
+            Some(subject) => (Arc::from(subject.as_str()), false),
+            None => (token.client_id.shared(), true),
+        };
+        Subject { id, is_client, authenticated_at: None, methods: Vec::new() }
+    }
+
+    /// Somebody who proved just now (`at`, Unix seconds) who it is, by this method of RFC 8176.
+    pub fn proved(name: &str, at: u64, method: &str) -> Subject {
+        Subject { id: Arc::from(name), is_client: false, authenticated_at: Some(at), methods: vec![method.to_owned()] }
     }
 }
 

@@ -37,6 +37,6 @@ impl Live {
 
 /// The time as it is, in Unix seconds. Not when the request began: its body may have taken minutes since, and what expired
 /// meanwhile is expired.
-pub(super) fn unix_seconds(exchange: &Exchange) -> u64 {
+pub(crate) fn unix_seconds(exchange: &Exchange) -> u64 {
     exchange.environment().clock.unix_millis() / 1000
 }

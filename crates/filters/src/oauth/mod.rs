@@ -30,8 +30,10 @@ mod validate_token;
 pub use answers::{ENDPOINT, RESOURCE};
 pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
 pub use lints::LINTS;
+pub(crate) use live::unix_seconds;
 pub use registration::RegistrationSettings;
 pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
+pub(crate) use stop::{Stop, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
 

@@ -1,4 +1,4 @@
-//! How an OAuth filter stops: it refuses, or something it needs is broken. For `?` in the story of a filter.
+//! How a filter stops: it refuses, or something it needs is broken. For `?` in the story of a filter.
 
 use http::StatusCode;
 
@@ -7,7 +7,7 @@ use policy::{Abort, BuildContext, Outcome, Reason, ReasonCode};
 use store::StoreError;
 
 /// Why a filter stops.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// It says no.
     Refused(Reason),
     /// A fault.
@@ -27,7 +27,7 @@ pub(super) fn refuses(cx: &mut BuildContext<'_>, codes: &[ErrorCode]) {
 }
 
 /// How the filter ended.
-pub(super) fn settle(ended: Result<Outcome, Stop>) -> Result<Outcome, Abort> {
+pub(crate) fn settle(ended: Result<Outcome, Stop>) -> Result<Outcome, Abort> {
     ended.or_else(|stop| match stop {
         Stop::Refused(reason) => Ok(Outcome::Failure(reason)),
         Stop::Broken(abort) => Err(abort),

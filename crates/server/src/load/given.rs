@@ -14,12 +14,12 @@ use store::kps::Columns;
 use store::oauth::token::{Token, TokenKind};
 use store::oauth::{ClientId, GrantId, Scopes, Secret, credential, redirect_uri};
 use store::record::{ClientMetadata, ClientSecret, Introspects};
-use store::{AccessToken, Client};
+use store::{AccessToken, Client, Session, User};
 
 use self::grants::{GivenCode, GivenRefreshToken};
 use super::canned::GivenAnswers;
 use crate::admin::api::Refusal;
-use crate::records::{check_grant, check_known_method};
+use crate::records::{check_grant, check_known_method, check_user_name};
 
 pub(super) mod grants;
 
@@ -28,6 +28,9 @@ const NOW: u64 = 1_767_225_600;
 
 /// Seconds that a token lives where the test does not say.
 const LIFETIME: u64 = 3_600;
+
+/// Seconds that a session lasts where the test does not say.
+const SESSION: u64 = 36_000;
 
 /// What there is before a request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,6 +48,12 @@ pub struct GivenTable {
     /// Refresh tokens that were issued, each with a grant of its own, in every store of access tokens.
     #[serde(default)]
     pub(super) refresh_tokens: Vec<GivenRefreshToken>,
+    /// People who may log in, in every store of users.
+    #[serde(default)]
+    pub(super) users: Vec<GivenUser>,
+    /// Sessions of browsers, in every store of sessions.
+    #[serde(default)]
+    pub(super) sessions: Vec<GivenSession>,
     /// Rows of key property stores, by the names of the stores: `[[given.kps.partners]]`.
     #[serde(default)]
     pub(super) kps: Named<Vec<Spanned<Columns>>>,
@@ -110,6 +119,39 @@ pub struct GivenToken {
     audience: Vec<String>,
     /// Whether it was revoked. Default: false.
     pub(super) revoked: Option<OrCase<bool>>,
+}
+
+/// Somebody who may log in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GivenUser {
+    /// The name to log in with.
+    pub(super) name: Spanned<String>,
+    /// The password. Tests may write it in clear: it is no secret of anybody's.
+    password: Option<String>,
+    /// Whether the user may log in. Default: true.
+    enabled: Option<OrCase<bool>>,
+    /// What is known of the user, by the names of OpenID Connect: `email`.
+    #[serde(default)]
+    claims: Columns,
+}
+
+/// A session of somebody's with a browser.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GivenSession {
+    /// The test's word for it: where a request has that word as a cookie's value, the session's own stands.
+    pub(super) session: String,
+    /// Who.
+    subject: String,
+    /// How long ago the subject logged in. Default: just now.
+    age: Option<OrCase<Duration>>,
+    /// How long ago it was used last. Default: just now.
+    unused: Option<OrCase<Duration>>,
+    /// How long it lasts from the log-in on. Default: ten hours.
+    lifetime: Option<OrCase<Duration>>,
+    /// How the subject logged in, by the words of RFC 8176. Default: `["pwd"]`.
+    methods: Option<Vec<String>>,
 }
 
 /// Whether a store can be used.
@@ -202,6 +244,38 @@ pub(super) fn minted(
         properties: BTreeMap::new(),
     };
     Ok((Token::mint(TokenKind::Access, expires_at, random), record))
+}
+
+/// The user as one would be added.
+pub(super) fn user(given: &Given, spec: &GivenUser, now: u64) -> Result<User, Diagnostics> {
+    let name = &spec.name;
+    check_user_name(&name.value)
+        .map_err(|refusal| at(given, name.span, refusal.message, &refusal.help.unwrap_or_default()))?;
+    // As for clients: Argon2 would make tests slow.
+    let hash = |password: &String| credential::hash_generated(&Secret::new(password.clone()));
+    Ok(User {
+        name: name.value.clone(),
+        enabled: spec.enabled.is_none_or(|enabled| enabled.0),
+        password: spec.password.as_ref().map(hash),
+        claims: spec.claims.clone(),
+        created_at: now,
+    })
+}
+
+/// The session, and the token that stands for it.
+pub(super) fn begun(spec: &GivenSession, now: u64, random: [u8; 32]) -> (Token, Session) {
+    let seconds = |duration: Option<OrCase<Duration>>, default| duration.map_or(default, |d| d.0.0.as_secs());
+    let created_at = now.saturating_sub(seconds(spec.age, 0));
+    let session = Session {
+        subject: spec.subject.clone(),
+        authenticated_at: created_at,
+        methods: spec.methods.clone().unwrap_or_else(|| vec![String::from("pwd")]),
+        acr: None,
+        created_at,
+        expires_at: created_at + seconds(spec.lifetime, SESSION),
+        seen_at: now.saturating_sub(seconds(spec.unused, 0)),
+    };
+    (Token::mint(TokenKind::Session, session.expires_at, random), session)
 }
 
 fn scopes(given: &Given, text: Option<&Spanned<String>>) -> Result<Scopes, Diagnostics> {

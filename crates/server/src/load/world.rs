@@ -18,11 +18,14 @@ use store::oauth::{ClientId, GrantId};
 use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
-use store::{AccessTokens, AuthzCodes, Clients, Kind, Kps, StoreError, StoreHandle, kps, tables};
+use store::{
+    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users, kps,
+    tables,
+};
 
 use super::canned::Canned;
 use super::given::grants::{self, GivenCode, GivenRefreshToken};
-use super::given::{GivenStore, GivenTable, GivenToken, at, client, minted, problem};
+use super::given::{GivenSession, GivenStore, GivenTable, GivenToken, at, begun, client, minted, problem, user};
 use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
@@ -48,6 +51,9 @@ pub(crate) struct TestWorld {
     clients: Vec<Arc<Clients>>,
     tokens: Vec<Arc<AccessTokens>>,
     codes: Vec<Arc<AuthzCodes>>,
+    users: Vec<Arc<Users>>,
+    sessions: Vec<Arc<Sessions>>,
+    keys: Vec<Arc<SigningKeys>>,
     /// Key property stores, by their own names.
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
@@ -69,6 +75,9 @@ impl TestWorld {
             clients: Vec::new(),
             tokens: Vec::new(),
             codes: Vec::new(),
+            users: Vec::new(),
+            sessions: Vec::new(),
+            keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
@@ -108,6 +117,22 @@ impl TestWorld {
                 self.tokens.push(tokens.clone());
                 StoreHandle::AccessToken(tokens)
             }
+            Kind::Users => {
+                let users = Arc::new(Users::new(slate));
+                self.users.push(users.clone());
+                StoreHandle::Users(users)
+            }
+            Kind::Sessions => {
+                let sessions = Arc::new(Sessions::new(slate));
+                self.sessions.push(sessions.clone());
+                StoreHandle::Sessions(sessions)
+            }
+            Kind::Keys => {
+                let keys = Arc::new(SigningKeys::new(name, slate, self.sealer.clone()));
+                self.keys.push(keys.clone());
+                StoreHandle::Keys(keys)
+            }
+            Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(slate))),
             other => StoreHandle::Mapped(other),
         }
     }
@@ -127,6 +152,7 @@ impl TestWorld {
     async fn clear(&self) -> Result<(), StoreError> {
         // What is not there any more is taken out of caches too, so no store may be down then.
         self.stores.values().for_each(|(_, slate)| slate.wipe());
+        self.keys.iter().for_each(|keys| keys.forget());
         let before = std::mem::take(&mut *lock(&self.given));
         for store in &self.clients {
             for id in &before {
@@ -188,7 +214,40 @@ impl TestWorld {
         for spec in &table.refresh_tokens {
             self.put_refresh_token(given, spec, now).await?;
         }
+        self.put_users(given, table, now).await?;
+        for spec in &table.sessions {
+            self.put_session(given, spec, now).await?;
+        }
         self.put_rows(given, table, now).await
+    }
+
+    /// People. One replaces that of the name which an earlier step gave.
+    async fn put_users(&self, given: &Given, table: &GivenTable, now: u64) -> Result<(), Diagnostics> {
+        let broken = |why: StoreError| problem(given, &why.to_string());
+        for spec in &table.users {
+            let user = user(given, spec, now)?;
+            if table.users.iter().filter(|other| other.name.value == user.name).count() > 1 {
+                return Err(problem(given, &format!("user `{}` is given twice", user.name)));
+            }
+            for store in &self.users {
+                store.delete(&user.name).await.map_err(broken)?;
+                store.add(&user).await.map_err(broken)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_session(&self, given: &Given, spec: &GivenSession, now: u64) -> Result<(), Diagnostics> {
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        let (token, session) = begun(spec, now, bytes);
+        for store in &self.sessions {
+            store.start(&token, &session).await.map_err(|why| problem(given, &why.to_string()))?;
+        }
+        match lock(&self.words).insert(spec.session.clone(), token.expose().to_owned()) {
+            None => Ok(()),
+            Some(_) => Err(problem(given, &format!("session `{}` has the word of another one", spec.session))),
+        }
     }
 
     /// Rows of key property stores. One replaces that of its key which an earlier step gave.
@@ -287,10 +346,14 @@ impl TestWorld {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
             Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
+            Kind::Users => &tables::USER_ACCOUNT,
+            Kind::Sessions => &tables::USER_SESSION,
             _ => return Ok(Vec::new()),
         };
         let rows = slate.rows(table).await.map_err(|why| why.to_string())?;
-        rows.iter()
+        // How often passwords were wrong stands beside the users.
+        let records = rows.iter().filter(|row| *kind != Kind::Users || Users::is_user(row));
+        records
             .map(|row| serde_json::from_str(&row.record).map_err(|why| format!("a record cannot be read: {why}")))
             .collect()
     }

@@ -3,6 +3,7 @@
 mod clients;
 mod kps;
 mod tokens;
+mod users;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use store::{AccessTokens, Clients, StoreError, StoreHandle};
 
 pub use self::clients::{HashedSecret, hash_secret};
 pub(crate) use self::clients::{check_client, check_grant, check_hash, check_id, check_known_method};
+pub(crate) use self::users::check_user_name;
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RevokeTokens, RotateClient, TokenView,
 };

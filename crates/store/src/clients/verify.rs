@@ -18,7 +18,7 @@ use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::lane::verify_chosen;
+use crate::lane::{NOBODY, verify_chosen};
 use crate::record::Client;
 use crate::source::StoreError;
 
@@ -34,10 +34,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Clients whose failures are counted.
 const COUNTED: usize = 10_000;
 
-/// The hash of no secret, with the parameters of ours: its salt and its output are zeros.
-const NOBODY_SLOW: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// The same for the fast hash.
+/// The hash of no secret, as `lane::NOBODY` is for slow ones.
 const NOBODY_FAST: &str = "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 pub(super) struct Verifier {
@@ -130,7 +127,7 @@ impl Verifier {
         let mut hashes = Hashes::valid(client, now);
         let right = hashes.has_fast(secret);
         if hashes.slow.is_empty() && self.slow.load(Ordering::Relaxed) {
-            hashes.slow.push(NOBODY_SLOW);
+            hashes.slow.push(NOBODY);
         }
         if right || hashes.slow.is_empty() {
             return Ok(right);
@@ -245,7 +242,7 @@ mod tests {
     #[test]
     fn the_hashes_of_nobody_cost_what_ours_cost() {
         use argon2::Params;
-        let hash = argon2::password_hash::phc::PasswordHash::new(NOBODY_SLOW).unwrap();
+        let hash = argon2::password_hash::phc::PasswordHash::new(NOBODY).unwrap();
         let params = Params::try_from(&hash).unwrap();
         let ours = Params::default();
         assert_eq!((params.m_cost(), params.t_cost(), params.p_cost()), (ours.m_cost(), ours.t_cost(), ours.p_cost()));

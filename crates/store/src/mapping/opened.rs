@@ -15,11 +15,15 @@ use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
 use crate::moving::{Alone, Moving, Phase};
+use crate::replay::Replay;
 use crate::seal::Sealer;
+use crate::sessions::Sessions;
+use crate::signing_keys::SigningKeys;
 use crate::source::{DataSource, StoreError, Table};
 use crate::sources::SourceSettings;
 use crate::successor::Succeeded;
 use crate::tables::{ACCESS_TOKEN, TOKEN_GRANT};
+use crate::users::Users;
 
 struct OpenedSource {
     settings: SourceSettings,
@@ -110,6 +114,7 @@ impl Opened {
             let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside, settings));
             let kept = kept.filter(|(handle, _)| match handle {
                 StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                StoreHandle::Keys(store) => store.is_for(&sealer),
                 _ => true,
             });
             let (handle, cache) = kept.unwrap_or_else(|| {
@@ -120,7 +125,7 @@ impl Opened {
                     Some(settings) => {
                         (StoreHandle::Kps(Arc::new(Kps::new(source, settings.clone(), sealer.clone()))), cache)
                     }
-                    None => (handle(kind, source), cache),
+                    None => (handle(name, kind, source, &sealer), cache),
                 }
             });
             let (source, moving) = (source.to_owned(), moving.map(|(phase, other)| (phase, other.to_owned())));
@@ -171,6 +176,10 @@ impl Opened {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
+                (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
+                (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
+                (StoreHandle::Keys(was), Some(StoreHandle::Keys(is))) => was.succeeded_by(is),
+                (StoreHandle::Replay(was), Some(StoreHandle::Replay(is))) => was.succeeded_by(is),
                 _ => {}
             }
         }
@@ -321,11 +330,15 @@ fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> A
     }
 }
 
-fn handle(kind: Kind, source: Arc<dyn DataSource>) -> StoreHandle {
+fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
+        Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),
+        Kind::Keys => StoreHandle::Keys(Arc::new(SigningKeys::new(name, source, sealer.clone()))),
+        Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(source))),
         kind => StoreHandle::Mapped(kind),
     }
 }

@@ -7,10 +7,12 @@ use oauth::{ClientId, GrantId, Scopes};
 use serde::{Deserialize, Serialize};
 
 mod grant;
+mod signing_key;
 
 pub use oauth::registration::ClientMetadata;
 
 pub use self::grant::{Authentication, AuthzCode, EpochsThen, RefreshToken, TokenGrant, Used};
+pub use signing_key::SigningKey;
 
 /// A client application (RFC 7591 names).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

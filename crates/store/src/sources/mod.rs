@@ -140,7 +140,7 @@ impl SourceSettings {
 
     /// Whether it can keep records of this kind: a file that people write has what people write.
     pub fn can_keep(&self, kind: Kind) -> bool {
-        !matches!(self, SourceSettings::File(_)) || matches!(kind, Kind::Clients | Kind::Kps)
+        !matches!(self, SourceSettings::File(_)) || matches!(kind, Kind::Clients | Kind::Users | Kind::Kps)
     }
 
     /// Whether the records are in the same place: the same file, the same database, perhaps with other settings.

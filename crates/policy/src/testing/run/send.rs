@@ -42,6 +42,7 @@ pub(super) fn request(run: &Run<'_>, step: &Step) -> Result<Request, String> {
     }
     for (name, value) in &spec.headers {
         let value = run.kept.text(value);
+        let value = if name == header::COOKIE { cookies(run, &value) } else { value };
         let value = header_value(&value).ok_or_else(|| format!("the header `{name}` cannot be `{value}`"))?;
         if let (&header::HOST, Ok(host)) = (name, value.to_str()) {
             request.host = host.to_owned();
@@ -72,6 +73,16 @@ fn encoded(run: &Run<'_>, pairs: &[(String, String)]) -> String {
         (name, token.unwrap_or(value))
     });
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// A test's word for a session is replaced by the session's own value.
+fn cookies(run: &Run<'_>, header: &str) -> String {
+    let substituted = |pair: &str| {
+        let (name, word) = pair.split_once('=')?;
+        Some(format!("{name}={}", run.world.substitute(word.trim())?))
+    };
+    let pairs = header.split(';').map(|pair| substituted(pair).unwrap_or_else(|| pair.to_owned()));
+    pairs.collect::<Vec<_>>().join(";")
 }
 
 fn credentials(run: &Run<'_>, step: &Step) -> Option<String> {

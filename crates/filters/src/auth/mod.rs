@@ -1,0 +1,13 @@
+//! Other ways than access tokens to prove who calls: a password, a session, a key.
+
+mod basic;
+mod password;
+mod people;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use policy::filter::FilterKind;
+
+/// The filters of this category.
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session];

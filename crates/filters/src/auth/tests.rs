@@ -1,0 +1,305 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+
+use ::oauth::{Secret, credential};
+use policy::exchange::FORM;
+use policy::testing::{Fixture, Ran, block_on, request};
+use store::sources::memory::Memory;
+use store::users::{FAILURES, LOCKED};
+use store::{DataSource, Sessions, StoreHandle, User, Users};
+
+use crate::fixture::{get, sent, told, world};
+use crate::session::cookie;
+
+/// A policy, and what stands in its stores: Ann, whose password is `right`, and Bob, who is disabled.
+struct World {
+    fixture: Fixture,
+    users: Arc<Users>,
+    sessions: Arc<Sessions>,
+}
+
+fn protecting(filters: &str) -> World {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    let (users, sessions) = (Arc::new(Users::new(source.clone())), Arc::new(Sessions::new(source)));
+    for (name, enabled) in [("ann", true), ("bob", false)] {
+        // The fast hash: the slow one is the store's to test.
+        let password = Some(credential::hash_generated(&Secret::new("right".into())));
+        let user = User { name: name.into(), enabled, password, claims: Default::default(), created_at: 0 };
+        assert!(block_on(users.add(&user)).expect("memory"));
+    }
+    let fixture = world()
+        .resource("store", "users", StoreHandle::Users(users.clone()))
+        .resource("store", "sessions", StoreHandle::Sessions(sessions.clone()))
+        .policy("tested", &format!("route = \"/**\"\n\n{filters}"));
+    World { fixture, users, sessions }
+}
+
+impl World {
+    fn form(&self, form: &str) -> Ran {
+        self.fixture.run(request(Method::POST, "/", &[("content-type", FORM)], form))
+    }
+
+    fn get(&self, headers: &[(&str, &str)]) -> Ran {
+        self.fixture.run(get("/", headers))
+    }
+
+    /// With these sessions in the request.
+    fn with(&self, cookies: &str) -> Ran {
+        self.get(&[("cookie", cookies)])
+    }
+}
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+}
+
+/// The cookie of a session that an answer sets, as a request brings it.
+fn cookie_of(ran: &Ran) -> String {
+    let set = ran.header("set-cookie");
+    let (pair, attributes) = set.split_once(';').expect("a cookie with attributes");
+    assert_eq!(attributes, " Path=/; Secure; HttpOnly; SameSite=Lax");
+    pair.to_owned()
+}
+
+const WHO: &str = r#"
+[[filter]]
+use  = "respond"
+text = "${subject.id} ${subject.is_client} ${subject.methods} ${subject.authenticated_at}"
+"#;
+
+const PASSWORD: &str = "[[filter]]\nuse = 'auth.password'\n";
+const LOG_IN: &str = "[[filter]]\nuse = 'auth.password'\n[[filter]]\nuse = 'session.start'\n";
+const SESSION: &str = "[[filter]]\nuse = 'auth.session'\n";
+
+#[test]
+fn a_form_with_the_right_password_is_let_in() {
+    let world = protecting(&format!("{PASSWORD}{WHO}"));
+    let ran = world.form("username=ann&password=right&more=1");
+    assert_eq!(ran.status, 200, "{}", ran.text());
+    assert!(ran.text().starts_with("ann false pwd 1"), "{}", ran.text());
+    for (form, expected) in [
+        ("username=ann&password=wrong", "403 wrong-credentials"),
+        ("username=bob&password=right", "403 wrong-credentials"),
+        ("username=eve&password=right", "403 wrong-credentials"),
+        ("username=ann", "403 no-credentials"),
+        ("username=ann&password=", "403 no-credentials"),
+        ("password=right", "403 no-credentials"),
+        ("", "403 no-credentials"),
+        ("username=ann&password=right&password=right", "400 bad-request"),
+        ("username=ann&username=ann&password=right", "400 bad-request"),
+        ("username=ann&password=%ff", "400 bad-request"),
+    ] {
+        assert_eq!(told(&world.form(form)), expected, "{form}");
+    }
+    let query = world.fixture.run(get("/?username=ann&password=right", &[]));
+    assert_eq!(told(&query), "403 no-credentials", "never from a URL");
+}
+
+#[test]
+fn the_fields_of_the_form_may_have_other_names() {
+    let world = protecting(&format!("[[filter]]\nuse = 'auth.password'\nusername = 'login'\npassword = 'pin'\n{WHO}"));
+    assert_eq!(world.form("login=ann&pin=right").status, 200);
+    assert_eq!(told(&world.form("username=ann&password=right")), "403 no-credentials");
+}
+
+#[test]
+fn refusals_are_answered_alike_locked_names_included() {
+    let world = protecting(&format!("{PASSWORD}{WHO}"));
+    let wrong = world.form("username=ann&password=wrong");
+    let unknown = world.form("username=eve&password=wrong");
+    assert_eq!(wrong.text(), unknown.text());
+    for _ in 1..FAILURES {
+        world.form("username=ann&password=wrong");
+    }
+    let locked = world.form("username=ann&password=right");
+    assert_eq!(told(&locked), "403 locked");
+    assert_eq!(locked.text(), wrong.text());
+    world.fixture.clock().advance(Duration::from_secs(LOCKED));
+    assert_eq!(world.form("username=ann&password=right").status, 200);
+}
+
+#[test]
+fn rfc7617_2_basic_asks_for_a_password_and_takes_it_off() {
+    let world = protecting(
+        "[[filter]]\nuse = 'auth.basic'\nrealm = 'reports'\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n",
+    );
+    let right = world.get(&[("authorization", &basic("ann", "right")), ("x-a", "1")]);
+    assert_eq!(sent(&right)["headers"].get("authorization"), None);
+    assert_eq!(sent(&right)["headers"]["x-a"], "1");
+    for (header, expected) in [
+        (basic("ann", "wrong"), "401 wrong-credentials"),
+        (basic("bob", "right"), "401 wrong-credentials"),
+        (basic("eve", "right"), "401 wrong-credentials"),
+        (basic("ann", ""), "401 wrong-credentials"),
+        (String::from("Basic !"), "401 wrong-credentials"),
+        (String::from("Bearer x"), "401 no-credentials"),
+    ] {
+        let ran = world.get(&[("authorization", &header)]);
+        assert_eq!(told(&ran), expected, "{header}");
+        assert_eq!(ran.header("www-authenticate"), "Basic realm=\"reports\", charset=\"UTF-8\"");
+    }
+    assert_eq!(told(&world.get(&[])), "401 no-credentials");
+    let right = basic("ann", "right");
+    let twice = world.get(&[("authorization", &right), ("authorization", &right)]);
+    assert_eq!(told(&twice), "401 wrong-credentials");
+    for _ in 0..FAILURES {
+        world.get(&[("authorization", &basic("ann", "wrong"))]);
+    }
+    assert_eq!(told(&world.get(&[("authorization", &right)])), "401 locked");
+}
+
+#[test]
+fn the_credential_stays_where_the_upstream_is_to_have_it() {
+    let world = protecting(
+        "[[filter]]\nuse = 'auth.basic'\nkeep_credential = true\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n",
+    );
+    let right = basic("ann", "right");
+    assert_eq!(sent(&world.get(&[("authorization", &right)]))["headers"]["authorization"], right);
+}
+
+#[test]
+fn a_session_lasts_as_long_as_it_is_used_and_is_not_over() {
+    let log_in = protecting(&format!("{LOG_IN}{WHO}"));
+    let ran = log_in.form("username=ann&password=right");
+    assert_eq!(ran.header("cache-control"), "no-store");
+    let session = cookie_of(&ran);
+    assert!(session.starts_with("__Host-portcullis-session=pcw_"), "{session}");
+    // The same clock and store, another policy.
+    let protected = |filters: &str| {
+        let fixture = world()
+            .resource("store", "users", StoreHandle::Users(log_in.users.clone()))
+            .resource("store", "sessions", StoreHandle::Sessions(log_in.sessions.clone()))
+            .policy("tested", &format!("route = \"/**\"\n\n{filters}"));
+        fixture.clock().set_unix_millis(log_in.fixture.environment().clock.unix_millis());
+        World { fixture, users: log_in.users.clone(), sessions: log_in.sessions.clone() }
+    };
+    let api = protected(&format!("{SESSION}{WHO}"));
+    let who = api.with(&session);
+    assert_eq!(who.text(), ran.text(), "who it is, how and since when");
+    for _ in 0..20 {
+        api.fixture.clock().advance(Duration::from_secs(30 * 60 - 1));
+        assert_eq!(api.with(&format!("a=b; {session}; c=d")).text(), ran.text());
+    }
+    api.fixture.clock().advance(Duration::from_secs(20));
+    assert_eq!(told(&api.with(&session)), "403 no-session", "ten hours");
+
+    let session = cookie_of(&log_in.form("username=ann&password=right"));
+    let api = protected(&format!("[[filter]]\nuse = 'auth.session'\nidle = '1m'\n{WHO}"));
+    assert_eq!(api.with(&session).status, 200);
+    api.fixture.clock().advance(Duration::from_secs(60));
+    assert_eq!(told(&api.with(&session)), "403 no-session", "unused");
+    for other in ["", "__Host-portcullis-session=", "__Host-portcullis-session=pcw_x", "portcullis-session=x"] {
+        assert_eq!(told(&api.with(other)), "403 no-session", "{other}");
+    }
+}
+
+#[test]
+fn a_log_in_is_always_a_new_session_and_the_one_before_ends() {
+    let world = protecting(&format!(
+        "[[filter]]\nuse = 'switch'\non = '${{request.method}}'\ncase = {{ POST = 'in', DELETE = 'out' }}\nelse = 'who'\n\
+         [[chain.in]]\nuse = 'auth.password'\n[[chain.in]]\nuse = 'session.start'\n[[chain.in]]\nuse = 'respond'\n\
+         [[chain.out]]\nuse = 'session.end'\n[[chain.out]]\nuse = 'respond'\n\
+         [[chain.who]]\nuse = 'auth.session'\n{}",
+        WHO.replace("[[filter]]", "[[chain.who]]")
+    ));
+    let log_in = |cookie: &str| {
+        let headers = [("content-type", FORM), ("cookie", cookie)];
+        world.fixture.run(request(Method::POST, "/", &headers, "username=ann&password=right"))
+    };
+    let first = cookie_of(&log_in(""));
+    let second = cookie_of(&log_in(&first));
+    assert_ne!(first, second);
+    assert_eq!(told(&world.with(&first)), "403 no-session", "what was planted before the log-in is nothing");
+    assert_eq!(world.with(&second).status, 200);
+    // Who fails to log in stays logged in, and gets no cookie.
+    let headers = [("content-type", FORM), ("cookie", &*second)];
+    let failed = world.fixture.run(request(Method::POST, "/", &headers, "username=ann&password=wrong"));
+    assert_eq!((told(&failed), failed.header("set-cookie")), ("403 wrong-credentials".into(), ""));
+    assert_eq!(world.with(&second).status, 200);
+
+    let out = |cookie: &str| world.fixture.run(request(Method::DELETE, "/", &[("cookie", cookie)], ""));
+    let gone = out(&second);
+    assert_eq!(
+        gone.header("set-cookie"),
+        "__Host-portcullis-session=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+    );
+    assert_eq!(told(&world.with(&second)), "403 no-session");
+    assert_eq!(out(&second).status, 200, "twice is once");
+    assert_eq!(out("").header("set-cookie"), "");
+}
+
+#[test]
+fn no_upstream_sees_a_session_unless_it_is_to() {
+    for (kept, expected) in [("", "a=b"), ("keep_credential = true\n", "a=b; SESSION")] {
+        let world = protecting(&format!(
+            "[[filter]]\nuse = 'auth.session'\n{kept}[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n"
+        ));
+        let now = world.fixture.environment().clock.unix_millis() / 1000;
+        let session = store::Session {
+            subject: "ann".into(),
+            authenticated_at: now,
+            methods: vec![],
+            acr: None,
+            created_at: now,
+            expires_at: now + 60,
+            seen_at: now,
+        };
+        let token = ::oauth::token::Token::mint(::oauth::token::TokenKind::Session, now + 60, [1; 32]);
+        block_on(world.sessions.start(&token, &session)).expect("memory");
+        let cookie = format!("{}={}", cookie::NAME, token.expose());
+        let sent = sent(&world.with(&format!("a=b; {cookie}")));
+        assert_eq!(sent["headers"]["cookie"], expected.replace("SESSION", &cookie));
+    }
+}
+
+#[test]
+fn a_session_of_somebody_who_is_disabled_is_none_where_users_are_asked() {
+    let world = protecting(&format!(
+        "[[filter]]\nuse = 'any'\nof = ['form', 'cookie']\n{WHO}\
+         [[chain.form]]\nuse = 'auth.password'\n[[chain.form]]\nuse = 'session.start'\n\
+         [[chain.cookie]]\nuse = 'auth.session'\nusers = 'users'\n"
+    ));
+    let session = cookie_of(&world.form("username=ann&password=right"));
+    assert_eq!(world.with(&session).status, 200);
+    block_on(world.users.update("ann", |user| user.enabled = false)).expect("memory");
+    assert_eq!(told(&world.with(&session)), "403 no-credentials", "as if there were none");
+}
+
+/// A bad credential ends `any`, an absent one lets the next way be tried.
+#[test]
+fn any_of_several_ways_leads_in() {
+    let world = protecting(&format!(
+        "[[filter]]\nuse = 'any'\nof = ['token', 'password', 'session']\n{WHO}\
+         [[chain.token]]\nuse = 'oauth.validate-token'\n\
+         [[chain.password]]\nuse = 'auth.basic'\n\
+         [[chain.session]]\nuse = 'auth.session'\n"
+    ));
+    let who = world.get(&[("authorization", &basic("ann", "right"))]);
+    assert!(who.text().starts_with("ann "), "{}", who.text());
+    assert_eq!(told(&world.get(&[("authorization", &basic("ann", "wrong"))])), "401 wrong-credentials");
+    assert_eq!(told(&world.get(&[("authorization", "Bearer x")])), "401 invalid_token");
+    assert_eq!(told(&world.get(&[])), "401 no-token", "the first way is asked for");
+}
+
+#[test]
+fn settings_that_cannot_be_are_told() {
+    for (filters, expected) in [
+        ("[[filter]]\nuse = 'auth.session'\nidle = '500ms'", "a session may be left unused for a second at least"),
+        (
+            "[[filter]]\nuse = 'auth.password'\n[[filter]]\nuse = 'session.start'\nabsolute = '500ms'",
+            "a session lasts for a second at least",
+        ),
+        ("[[filter]]\nuse = 'session.start'", "`subject`"),
+        (
+            "[[filter]]\nuse = 'auth.basic'\nstore = 'clients'",
+            "store `clients` is of the kind `clients`, and this filter needs `users`",
+        ),
+    ] {
+        let problems = protecting(&format!("{filters}\n[[filter]]\nuse = 'respond'\n")).fixture.problems();
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{filters}: {problems:?}");
+    }
+}

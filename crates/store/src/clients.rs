@@ -254,6 +254,12 @@ impl Clients {
         }
     }
 
+    /// The client as it stands in the source now, whatever is remembered.
+    pub async fn read(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let row = self.latest().source.get(&CLIENT, id.as_str().as_bytes()).await?;
+        row.map(|row| decode(&CLIENT, &row)).transpose()
+    }
+
     /// Clients in the order of their ids, after `after`, at most `limit`.
     pub async fn list(&self, after: Option<&ClientId>, limit: usize) -> Result<Vec<Client>, StoreError> {
         let after = after.map(|id| id.as_str().as_bytes());

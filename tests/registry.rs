@@ -376,3 +376,33 @@ fn what_cannot_be_imported_is_listed_and_nothing_is_written() {
         import(name, text).code(2).says(said);
     }
 }
+
+/// A hash of another system is good over every way in, and becomes one of ours when the secret is first seen.
+#[test]
+fn secrets_of_another_system_stay_what_they_are() {
+    // Of `correct horse`, by libxcrypt and Python's hashlib.
+    let hashes = [
+        "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+        "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$BBs+1+PaslLtBPULUr8/lQicvVuHiEPMz0i8MjLCbzM",
+    ];
+    let folder = Folder::shipped();
+    let clients = hashes.iter().enumerate().map(|(at, hash)| {
+        json!({ "client_id": format!("app-{at}"), "grant_types": ["client_credentials"], "scope": "a", "secret_hash": hash })
+    });
+    folder.write("clients.json", &Value::from_iter(clients).to_string());
+    let file = folder.at("clients.json").display().to_string();
+    let node = Node::start(&folder);
+    node.command(&["client", "import", &file]).code(0).says("2 clients added");
+    for at in 0..hashes.len() {
+        let client =
+            |secret: &str| crate::harness::folder::Client { id: format!("app-{at}"), secret: secret.to_owned() };
+        assert_eq!(node.ask_token(&client("wrong"), &[]).status, 401);
+        node.ask_token(&client("correct horse"), &[]).status(200);
+        node.ask_token(&client("correct horse"), &[]).status(200);
+    }
+    let kept = ["var/portcullis.db", "var/portcullis.db-wal"]
+        .map(|file| std::fs::read(folder.at(file)).unwrap_or_default())
+        .concat();
+    let kept = String::from_utf8_lossy(&kept);
+    assert!(kept.matches("$argon2id$").count() >= 2, "they are ours now");
+}

@@ -13,6 +13,7 @@
 pub mod authorization;
 pub mod basic;
 pub mod bearer;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod code;
 pub mod credential;

@@ -14,6 +14,8 @@
 //! | `DELETE /clients/ID` | | [`Done`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `/users...` | | see [`users`] |
+//! | `/keys...` | | see [`keys`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -22,7 +24,9 @@
 //! log.
 
 mod clients;
+pub mod keys;
 pub mod kps;
+pub mod users;
 
 use std::collections::BTreeMap;
 

@@ -34,7 +34,7 @@ pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
-pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
+pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
@@ -178,7 +178,8 @@ impl Draft {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
             let providers = providers.iter().map(|(name, p)| (name.clone(), p.reached.clone())).collect();
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), providers }, None)
+            let sealer = stores.sealer().clone();
+            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

@@ -26,6 +26,9 @@ const CATEGORIES: &[(&str, &str)] = &[
     ("rate-limit", "Filters of traffic"),
     ("oauth.authenticate-client", "Filters of OAuth"),
     ("oauth-client.get-token", "Filters of the gateway as a client of others"),
+    ("kps.get", "Filters of key property stores"),
+    ("auth.basic", "Filters of who calls"),
+    ("session.start", "Filters of sessions"),
 ];
 
 pub(super) fn explained(word: &str) -> Option<Explained> {

@@ -67,7 +67,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.end-session", "use the client credentials grant: users do not log in at this version"),
     ("oauth.verify-id-token", "use the client credentials grant: users do not log in at this version"),
     ("oauth.resource-metadata", "tell clients the scopes in the API's documentation"),
-    ("oauth.register-client", "register clients with `portcullis client add`"),
 ];
 
 /// The table of them, as filters whose build says no.

@@ -3,11 +3,30 @@
 //! that `any` goes on to the log-in. In Oracle API Gateway: part of Authorization Code Flow.
 //!
 //! ```toml
+//! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use = "any"
+//! of  = ["session", "log-in"]
+//!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
+//!
 //! [[chain.session]]
 //! use = "auth.session"
 //!
 //! [[chain.session]]
 //! use = "oauth.check-login"
+//!
+//! [[chain.log-in]]
+//! use = "auth.password"
+//!
+//! [[chain.log-in]]
+//! use = "session.start"
 //! ```
 
 use schemars::JsonSchema;

@@ -7,8 +7,17 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use = "auth.session"
+//!
+//! [[filter]]
 //! use     = "oauth.consent"
 //! without = ["our-own-app"]
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
 //! ```
 
 use std::sync::Arc;

@@ -4,6 +4,15 @@
 //!
 //! ```toml
 //! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use = "auth.session"
+//!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
 //! use      = "oauth.issue-code"
 //! lifetime = "1m"
 //! ```

@@ -5,13 +5,21 @@
 //! The page works without scripts and by keyboard; a template of one's own can stand in its place (docs/pages.md).
 //!
 //! ```toml
-//! [[chain.log-in]]
+//! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
 //! use        = "auth.password"
 //! on_failure = "page"
 //!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
+//!
 //! [[chain.page]]
-//! use      = "oauth.login"
-//! template = "pages/login.html"
+//! use = "oauth.login"
 //! ```
 
 use std::sync::Arc;

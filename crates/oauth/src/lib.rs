@@ -21,6 +21,7 @@ pub mod error;
 pub mod id;
 pub mod introspection;
 pub mod jose;
+pub mod jwt_access_token;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;

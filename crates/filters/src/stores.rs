@@ -8,7 +8,8 @@ use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
 use store::{
-    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
+    StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -23,6 +24,8 @@ const STORE: &str = "store";
 pub trait StoreExt {
     /// A store of the kind `access-token`.
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
+    /// A store of the kind `client-access-token`.
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics>;
     /// A store of the kind `authz-code`.
     fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
@@ -43,6 +46,13 @@ impl StoreExt for BuildContext<'_> {
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics> {
         typed(self, name, Kind::AccessToken, |handle| match handle {
             StoreHandle::AccessToken(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics> {
+        typed(self, name, Kind::ClientAccessToken, |handle| match handle {
+            StoreHandle::ClientAccessToken(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -122,6 +132,7 @@ fn typed<T>(
 fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
+        StoreHandle::ClientAccessToken(_) => Kind::ClientAccessToken,
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
         StoreHandle::Users(_) => Kind::Users,

@@ -25,6 +25,7 @@ pub mod jwt_access_token;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;
+pub mod provider;
 pub mod redirect_uri;
 pub mod refresh;
 pub mod registration;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
+use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::kps::Kps;
 use crate::replay::Replay;
@@ -64,6 +65,7 @@ impl Kind {
     pub fn table(self) -> Option<&'static str> {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
+            Kind::ClientAccessToken => Some(tables::CLIENT_ACCESS_TOKEN.name),
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
@@ -82,6 +84,7 @@ impl Kind {
                 const { &[&tables::EPOCH, &tables::TOKEN_GRANT, &tables::ACCESS_TOKEN, &tables::REFRESH_TOKEN] }
             }
             Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
+            Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
@@ -98,6 +101,8 @@ impl Kind {
 pub enum StoreHandle {
     /// Access tokens.
     AccessToken(Arc<AccessTokens>),
+    /// Tokens that the gateway holds.
+    ClientAccessToken(Arc<ClientAccessTokens>),
     /// Authorization codes.
     AuthzCode(Arc<AuthzCodes>),
     /// The client registry.

@@ -14,6 +14,7 @@ pub mod alarm;
 pub mod authz_codes;
 mod breaker;
 pub mod cached;
+pub mod client_access_tokens;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
@@ -47,6 +48,7 @@ pub mod watch;
 
 pub use access_tokens::AccessTokens;
 pub use authz_codes::AuthzCodes;
+pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;

@@ -50,7 +50,6 @@ const LATER: &[(&str, &str)] = &[
     ("ldap.search", "have the upstream look the user up"),
     ("auth.header", "use `oauth.validate-token`"),
     ("auth.api-key", "use `oauth.validate-token`, or `require` over a header and `${values.NAME}`"),
-    ("auth.jwt", "use `oauth.validate-token`"),
     ("auth.certificate", "check certificates in the proxy before the gateway"),
     ("auth.ldap", "use `oauth.validate-token`"),
     ("auth.ip-address", "use `require` over `request.client_ip`"),

@@ -1,6 +1,10 @@
 //! Other ways than access tokens to prove who calls: a password, a session, a key.
 
 mod basic;
+mod issuer_keys;
+mod jwt;
+#[cfg(test)]
+mod jwt_tests;
 mod password;
 mod people;
 mod session;
@@ -10,4 +14,4 @@ mod tests;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, jwt];

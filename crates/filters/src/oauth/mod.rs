@@ -33,7 +33,7 @@ pub(crate) use live::unix_seconds;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
 pub use signing::SIGNING_KEYS;
 pub(crate) use signing::public_algorithms;
-pub(crate) use stop::{Stop, settle};
+pub(crate) use stop::{Stop, refused, refuses, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::{Diagnostic, Diagnostics};
 use policy::diagnostic::{Problem, Span, codes};
 use policy::reader::{Document, Keys, Node, did_you_mean};
 use policy::settings::{ByteSize, FromOutside, Spanned};
+use policy::{Diagnostic, Diagnostics};
 use store::oauth::client_auth::Method;
 use store::oauth::metadata::ISSUER_RULE;
 use store::oauth::provider::discovery::{is_endpoint, origin};
@@ -122,8 +122,10 @@ pub(super) fn read(
 pub(super) fn refuse_unsealed(node: &Document) -> impl Iterator<Item = Diagnostic> {
     let providers = node.root.get("provider").and_then(Node::as_table).into_iter().flat_map(|table| &table.entries);
     providers.map(|entry| {
-        let message = format!("tokens of the provider `{}` are kept sealed, and several nodes have no key in common", entry.name);
-        let help = "add `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, the same file on all nodes";
+        let message =
+            format!("tokens of the provider `{}` are kept sealed, and several nodes have no key in common", entry.name);
+        let help =
+            "add `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, the same file on all nodes";
         Problem::error(codes::MISSING_KEY, message).with_help(help).at(node.place(entry.name_span))
     })
 }

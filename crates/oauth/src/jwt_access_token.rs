@@ -58,7 +58,8 @@ pub fn is_of_another(token: &str, issuer: &str) -> bool {
 pub fn check(token: &str, keys: &KeySet, expected: &Expected<'_>, now: u64) -> Result<Accepted, Rejected> {
     let token = Jws::parse(token)?;
     let is_plain = !token.has_type() || token.is_typed("JWT");
-    if !token.is_typed(TYPE) && !(expected.plain && is_plain) {
+    let counts = token.is_typed(TYPE) || (expected.plain && is_plain);
+    if !counts {
         return Err(Rejected::Malformed("the token is of another type (`typ`)"));
     }
     let claims = token.verify(keys, expected.algorithms)?;

@@ -50,7 +50,7 @@ pub(crate) struct Global {
 
     /// The admin address: for `run` the one to listen on, else that of a running node
     ///
-    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, token, kps, store check, store
+    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, user, token, kps, store check, store
     /// purge) open the stores themselves unless it is given; then the node does the work. A node's credential is read from var/admin.token in the
     /// configuration folder.
     #[arg(long, value_name = "ADDR", global = true, value_parser = address)]
@@ -174,6 +174,10 @@ Example:
     /// Client applications: who may ask for tokens
     #[command(subcommand)]
     Client(ClientCommand),
+
+    /// People: who may log in
+    #[command(subcommand)]
+    User(UserCommand),
 
     /// Tokens: look at one, revoke one or all of a client
     #[command(subcommand)]
@@ -582,6 +586,147 @@ pub(crate) struct SecretArgs {
     /// Read a chosen secret from a file
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add somebody who may log in; where no password is given one is made, and printed this once
+    #[command(after_help = "\
+The name is what is typed to log in, and the subject (`sub`) of tokens. It cannot be the id of a client.
+
+Examples:
+  portcullis user add ann --email ann@example.com --name \"Ann Example\"
+  pass ann | portcullis user add ann --password-stdin
+  portcullis user add ann --claim email_verified=true --claim 'groups=[\"staff\"]'")]
+    Add(UserArgs),
+
+    /// All users, a line each
+    #[command(after_help = "\
+Example:
+  portcullis user list --json | jq -r '.[].name'")]
+    List,
+
+    /// One user: everything but the password
+    Show(OneUser),
+
+    /// Give a user another password, and end the sessions that there are
+    #[command(after_help = "\
+Examples:
+  portcullis user set-password ann                 one is made, and printed this once
+  pass ann | portcullis user set-password ann --password-stdin")]
+    SetPassword(SetPasswordArgs),
+
+    /// Change what is known of a user: what is named is set, all else stays
+    #[command(after_help = "\
+Example:
+  portcullis user set ann --email ann@example.com --claim phone_number=null
+                                                   `null` takes a claim off")]
+    Set(SetUserArgs),
+
+    /// Let a disabled user log in again
+    Enable(OneUser),
+
+    /// Let a user log in no more; the sessions are ended and the tokens revoked
+    Disable(OneUser),
+
+    /// Let a user log in again after too many wrong passwords
+    Unlock(OneUser),
+
+    /// Delete a user for good; the sessions are ended and the tokens revoked
+    Delete(OneUser),
+
+    /// Make the hash of a password, for users that are written in a file; nobody is added
+    #[command(after_help = "\
+The hash is what `password_hash` of a `[[user]]` takes. A password that is made is shown this once.
+
+Examples:
+  portcullis user hash
+  pass ann | portcullis user hash --password-stdin")]
+    Hash(PasswordArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneUser {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// The name to log in with
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+
+    #[command(flatten)]
+    pub(crate) claims: ClaimArgs,
+
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+
+    /// Print the password that was made alone, for `password=$(portcullis user add -q ...)`
+    #[arg(long, short, conflicts_with_all = ["json", "password_stdin", "password_file"])]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetPasswordArgs {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+
+    /// Print the password that was made alone
+    #[arg(long, short, conflicts_with_all = ["json", "password_stdin", "password_file"])]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetUserArgs {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+
+    #[command(flatten)]
+    pub(crate) claims: ClaimArgs,
+}
+
+/// What is known of a user (OpenID Connect Core, section 5.1).
+#[derive(Debug, Args)]
+pub(crate) struct ClaimArgs {
+    /// The whole name, for people: the claim `name`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+
+    /// The e-mail address: the claim `email`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
+
+    /// Another claim; may be repeated. The value is JSON, and text where it is none: `email_verified=true`, `locale=de`
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub(crate) claims: Vec<(String, serde_json::Value)>,
+}
+
+/// A password that somebody chose.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct PasswordArgs {
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+
+    /// Read the password from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// `NAME=VALUE`.
+fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| String::from("a claim is NAME=VALUE"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::from(value));
+    Ok((name.to_owned(), value))
 }
 
 #[derive(Debug, Subcommand)]

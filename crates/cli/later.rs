@@ -11,6 +11,7 @@ const LATER: &[(&str, &str)] = &[
     ("diff", "`portcullis reload` prints what changed"),
     ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
+    ("key", "this version signs nothing"),
     ("user", "this version has clients only"),
     ("store verify", "`portcullis cluster verify`"),
 ];

@@ -10,6 +10,8 @@ const FILES: &[File] = &[
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
     ("policies/oauth/jwks.toml", include_str!("../../policies/oauth/jwks.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
+    ("policies/oauth/register.toml", include_str!("../../policies/oauth/register.toml")),
+    ("policies/oauth/registration.toml", include_str!("../../policies/oauth/registration.toml")),
     ("policies/oauth/revoke.toml", include_str!("../../policies/oauth/revoke.toml")),
     ("policies/oauth/server.toml", include_str!("../../policies/oauth/server.toml")),
     ("policies/oauth/token.toml", include_str!("../../policies/oauth/token.toml")),

@@ -18,8 +18,8 @@ use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, DataSource, Kps, Replay, Sessions, SigningKeys, StoreHandle,
-    Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, Kps, Replay, Sessions, SigningKeys,
+    StoreHandle, Users,
 };
 
 use crate::LIBRARY;
@@ -42,6 +42,8 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))
         .resource(PROVIDER, "partner", provider(always(|| Ok(answer(503, &[], String::new()))).0, Arc::new(Nobody)))
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
+        .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
+        .resource(crate::stores::SEALER, "node", sealer())
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
         .resource("store", "keys", signing_keys(source.clone()))
         .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))
@@ -52,12 +54,7 @@ pub(crate) fn world() -> Fixture {
 
 /// A store of tokens that are held.
 pub(crate) fn held(source: Arc<dyn DataSource>) -> Arc<ClientAccessTokens> {
-    Arc::new(ClientAccessTokens::new(source, sealer()))
-}
-
-fn sealer() -> Arc<Sealer> {
-    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    Arc::new(Sealer::new(&Encryption::Keys(vec![key]), Path::new("")))
+    Arc::new(ClientAccessTokens::new(source, Arc::new(sealer())))
 }
 
 /// The provider `partner`, which is called so.
@@ -110,12 +107,18 @@ pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
         ttl: None,
         table: None,
     };
-    Arc::new(Kps::new(source, Arc::new(settings), sealer()))
+    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer())))
 }
 
 /// The store `keys` over this source.
 pub(crate) fn signing_keys(source: Arc<dyn DataSource>) -> StoreHandle {
-    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, sealer())))
+    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, Arc::new(sealer()))))
+}
+
+/// Seals with a key that all tests have.
+pub(crate) fn sealer() -> Sealer {
+    let key = Key::parse("test", &"a".repeat(64)).expect("a key");
+    Sealer::new(&Encryption::Keys(vec![key]), Path::new(""))
 }
 
 /// A GET with these headers.

@@ -59,10 +59,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.exchange-token", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.resource-owner", "use `oauth.client-credentials`: it is the only grant of this version"),
-    ("oauth.issue-code", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.authorize", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.login", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.consent", "use the client credentials grant: users do not log in at this version"),
     ("oauth.device-authorize", "use the client credentials grant: users do not log in at this version"),
     ("oauth.device-verify", "use the client credentials grant: users do not log in at this version"),
     ("oauth.id-token", "use the client credentials grant: users do not log in at this version"),
@@ -70,7 +66,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.end-session", "use the client credentials grant: users do not log in at this version"),
     ("oauth.verify-id-token", "use the client credentials grant: users do not log in at this version"),
     ("oauth.resource-metadata", "tell clients the scopes in the API's documentation"),
-    ("oauth.register-client", "register clients with `portcullis client add`"),
 ];
 
 /// The table of them, as filters whose build says no.

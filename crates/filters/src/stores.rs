@@ -7,9 +7,10 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
+use store::seal::Sealer;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
-    StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -19,6 +20,9 @@ pub const STORE_BROKEN: ReasonCode = ReasonCode::new("store-broken");
 
 /// The word under which [`policy::ports::Resources`] gives a [`StoreHandle`].
 const STORE: &str = "store";
+
+/// The word under which [`policy::ports::Resources`] gives the node's [`Sealer`].
+pub const SEALER: &str = "sealer";
 
 /// Typed stores for filters. Without a name it is the store that is named after its kind.
 pub trait StoreExt {
@@ -30,6 +34,8 @@ pub trait StoreExt {
     fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+    /// A store of the kind `consents`.
+    fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics>;
     /// A store of the kind `users`.
     fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
     /// A store of the kind `sessions`.
@@ -38,6 +44,8 @@ pub trait StoreExt {
     fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics>;
     /// A store of the kind `replay`.
     fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics>;
+    /// Seals and opens what must come back as it was, with the node's keys.
+    fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
@@ -71,6 +79,13 @@ impl StoreExt for BuildContext<'_> {
         })
     }
 
+    fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics> {
+        typed(self, name, Kind::Consents, |handle| match handle {
+            StoreHandle::Consents(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
     fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics> {
         typed(self, name, Kind::Users, |handle| match handle {
             StoreHandle::Users(store) => Some(store.clone()),
@@ -97,6 +112,12 @@ impl StoreExt for BuildContext<'_> {
             StoreHandle::Replay(store) => Some(store.clone()),
             _ => None,
         })
+    }
+
+    fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics> {
+        let of_node = Spanned { span: self.own_place().span, value: String::from("node") };
+        self.aborts_rarely(&[STORE_BROKEN]);
+        self.resource::<Sealer>(SEALER, &of_node)
     }
 
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics> {
@@ -135,6 +156,7 @@ fn kind_of(handle: &StoreHandle) -> Kind {
         StoreHandle::ClientAccessToken(_) => Kind::ClientAccessToken,
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Consents(_) => Kind::Consents,
         StoreHandle::Users(_) => Kind::Users,
         StoreHandle::Sessions(_) => Kind::Sessions,
         StoreHandle::Keys(_) => Kind::Keys,

@@ -1,5 +1,7 @@
 //! What a client may be registered as (RFC 7591, section 2), however that is done: by a command, in a file, or by the client itself.
 
+pub mod dynamic;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,19 @@ use crate::error::{Error, ErrorCode};
 use crate::redirect_uri;
 use crate::scope::Scopes;
 use crate::token_endpoint::CLIENT_CREDENTIALS;
+
+/// The grants that a client can be registered for (RFC 7591, section 2), those that later versions serve included: a client
+/// registered for one gets it as soon as a policy gives it.
+pub const GRANT_TYPES: [&str; 8] = [
+    "client_credentials",
+    "authorization_code",
+    "refresh_token",
+    "password",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:saml2-bearer",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+];
 
 /// The grant whose answers go to a redirect URI (RFC 6749, section 4.1).
 const AUTHORIZATION_CODE: &str = "authorization_code";

@@ -36,6 +36,8 @@ pub enum TokenKind {
     Code,
     /// `pcw_`, in the cookie of a browser that somebody logged in with.
     Session,
+    /// `pcm_`: by it a client manages its own registration (RFC 7592).
+    Management,
 }
 
 /// The expiry and SHA-256 of a token: its row's key, ordered by expiry and, within a second of it, by issue.
@@ -57,7 +59,8 @@ pub struct Token {
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 4] = [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Session];
+    pub const ALL: [TokenKind; 5] =
+        [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Session, TokenKind::Management];
 
     /// The first four characters of its tokens.
     pub const fn prefix(self) -> &'static str {
@@ -66,6 +69,7 @@ impl TokenKind {
             TokenKind::Refresh => "pcr_",
             TokenKind::Code => "pcc_",
             TokenKind::Session => "pcw_",
+            TokenKind::Management => "pcm_",
         }
     }
 }

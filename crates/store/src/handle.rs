@@ -6,6 +6,7 @@ use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
+use crate::consents::Consents;
 use crate::kps::Kps;
 use crate::replay::Replay;
 use crate::sessions::Sessions;
@@ -68,6 +69,7 @@ impl Kind {
             Kind::ClientAccessToken => Some(tables::CLIENT_ACCESS_TOKEN.name),
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Consents => Some(tables::CONSENT.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
             Kind::Keys => Some(tables::SIGNING_KEY.name),
@@ -86,6 +88,7 @@ impl Kind {
             Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
             Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Consents => const { &[&tables::CONSENT] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
             Kind::Keys => const { &[&tables::SIGNING_KEY] },
@@ -107,6 +110,8 @@ pub enum StoreHandle {
     AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// What users have agreed to.
+    Consents(Arc<Consents>),
     /// The people who may log in.
     Users(Arc<Users>),
     /// Sessions of browsers.

@@ -19,6 +19,7 @@ pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod consents;
 mod epochs;
 pub mod foreign;
 pub mod guard;
@@ -50,6 +51,7 @@ pub use access_tokens::AccessTokens;
 pub use authz_codes::AuthzCodes;
 pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
+pub use consents::Consents;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;
 pub use kps::Kps;

@@ -208,11 +208,17 @@ pub(super) fn basic_challenge(realm: &str) -> HeaderValue {
     HeaderValue::from_str(&client_auth::challenge(realm)).unwrap_or_else(|_| HeaderValue::from_static("Basic"))
 }
 
+/// Whether this version has the method.
+pub(super) fn is_offered(method: Method) -> bool {
+    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::None)
+}
+
 fn known(method: &Spanned<String>, cx: &BuildContext<'_>) -> Result<Method, Diagnostics> {
     match Method::parse(&method.value) {
         Some(
             method @ (Method::ClientSecretBasic | Method::ClientSecretPost | Method::PrivateKeyJwt | Method::None),
         ) => Ok(method),
+        Some(method) if is_offered(method) => Ok(method),
         Some(later) => Err(Problem::error(codes::NOT_YET, format!("the method `{}` is not there yet", later.as_str()))
             .with_help("until then: use `client_secret_basic`")
             .at(cx.place(method.span))

@@ -30,6 +30,7 @@ use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
 use store::signing_keys::schedule::Schedule;
 
+use super::registration::RegistrationSettings;
 use crate::entries::Entries;
 
 /// The file, below `policies/`.
@@ -62,6 +63,8 @@ pub struct ServerSettings {
     /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
     #[serde(default)]
     scopes: Entries<Spanned<String>>,
+    /// What clients that register themselves may have, where that is open (`oauth/register`).
+    registration: Option<RegistrationSettings>,
     /// Lints that are silent in this file, each with the reason.
     #[expect(dead_code, reason = "the engine reads it; here it is for the schema")]
     allow: Option<AllowTable>,
@@ -171,6 +174,9 @@ impl ServerSettings {
             let help = "a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)";
             problems.push(problem.with_help(help).at(place(scope.span)));
         }
+        if let Some(registration) = &self.registration {
+            problems.extend(registration.problems(&place));
+        }
         problems
     }
 }
@@ -203,9 +209,19 @@ impl Server {
         self.0.scopes().map(|scope| scope.value.clone()).collect()
     }
 
+    /// What the declared scopes permit, by scope.
+    pub(super) fn descriptions(&self) -> Vec<(String, String)> {
+        self.0.scopes.0.iter().map(|(name, permits)| (name.value.clone(), permits.value.clone())).collect()
+    }
+
     /// Which keys there are to be, and when they change.
     pub(super) fn keys(&self) -> Schedule {
         self.0.keys.schedule()
+    }
+
+    /// What clients that register themselves may have.
+    pub(super) fn registration(&self) -> Option<&RegistrationSettings> {
+        self.0.registration.as_ref()
     }
 
     /// Refuses a lifetime of access tokens beyond the maximum.

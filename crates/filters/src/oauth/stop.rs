@@ -7,6 +7,15 @@ use policy::{BuildContext, Reason, ReasonCode};
 
 pub(crate) use crate::stop::{Stop, settle};
 
+/// The detail of a failure that goes to a redirect URI: the browser is sent there.
+#[derive(Clone, Debug)]
+pub(crate) struct Redirected {
+    /// Where, with the error on it.
+    pub(super) location: String,
+    /// The error.
+    pub(super) error: Error,
+}
+
 /// The failure that this error is; the answer style finds the error in its detail.
 pub(crate) fn refused(error: Error) -> Reason {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST);

@@ -161,4 +161,6 @@ codes! {
     OPEN_ADMIN = "P0713";
     /// A lint is allowed where nothing needs it.
     NEEDLESS_ALLOW = "P0714";
+    /// A client may come to the authorization endpoint without PKCE.
+    WITHOUT_PKCE = "P0715";
 }

@@ -14,6 +14,7 @@
 //! | `DELETE /clients/ID` | | [`Done`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `/users...` | | see [`users`] |
 //! | `/keys...` | | see [`keys`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
@@ -25,6 +26,7 @@
 mod clients;
 pub mod keys;
 pub mod kps;
+pub mod users;
 
 use std::collections::BTreeMap;
 

@@ -34,7 +34,7 @@ pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
-pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
+pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
@@ -174,7 +174,8 @@ impl Draft {
                 .iter()
                 .map(|(name, (provider, upstream))| (name.clone(), Arc::new(reached(provider, upstream.clone()))));
             let providers = providers.collect();
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), providers }, None)
+            let sealer = stores.sealer().clone();
+            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

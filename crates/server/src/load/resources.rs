@@ -9,14 +9,19 @@ use policy::ports::{PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHa
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
+use store::seal::Sealer;
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
+
+/// The word under which what seals with the node's keys is asked for; it has no other name.
+const SEALER: &str = "sealer";
 
 /// Stores, upstreams and providers by name.
 pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
 }
 
@@ -32,6 +37,7 @@ impl Resources for Things {
                 Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
+            SEALER => Ok(self.sealer.clone()),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),
                 None => Err(unknown(codes::UNKNOWN_PROVIDER, "provider", name, self.providers.keys(), "node.toml")),

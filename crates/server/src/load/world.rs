@@ -20,8 +20,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError,
-    StoreHandle, Users, kps, tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -119,7 +119,8 @@ impl TestWorld {
             Some((provider.name.clone(), Arc::new(Reached { what: provider.clone(), upstream, background })))
         };
         let providers = providers.iter().filter_map(reached).collect();
-        (world, Things { stores, upstreams, providers })
+        let sealer = world.sealer.clone();
+        (world, Things { stores, upstreams, sealer, providers })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -136,6 +137,7 @@ impl TestWorld {
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
             }
+            Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(slate))),
             Kind::ClientAccessToken => {
                 StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(slate, self.sealer.clone())))
             }
@@ -378,6 +380,7 @@ impl TestWorld {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
             Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
+            Kind::Consents => &tables::CONSENT,
             Kind::ClientAccessToken => &tables::CLIENT_ACCESS_TOKEN,
             Kind::Users => &tables::USER_ACCOUNT,
             Kind::Sessions => &tables::USER_SESSION,

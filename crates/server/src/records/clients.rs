@@ -32,6 +32,12 @@ impl Stores {
 
     async fn add(&self, id: ClientId, request: &AddClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
+        // RFC 9700, section 4.15: whoever sees a `sub` must know whether it is a client's or a user's.
+        if self.users.get(id.as_str()).await.map_err(failed)?.is_some() {
+            let message =
+                format!("there is a user `{id}`: nobody could tell the tokens of one from those of the other");
+            return Err(Refusal { kind: RefusalKind::Exists, message, help: Some("take another id".into()) });
+        }
         let mut client = Client { created_at: self.now(), ..Client::new(id) };
         apply(&request.settings, &mut client)?;
         let public = client.token_endpoint_auth_method.as_deref() == Some(Method::None.as_str());

@@ -13,6 +13,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod users;
 mod values;
 
 use std::net::SocketAddr;

@@ -110,10 +110,15 @@ fn tests_of(
 fn subject(document: &Document) -> Subject {
     let root = &document.root;
     Subject {
-        routed: root.entry("route").is_some() || root.entry("routes").is_some(),
+        routed: root.entry("route").is_some() || root.get("routes").is_some_and(|routes| !is_empty_list(routes)),
         listener: root.get("listener").and_then(Node::as_text).map(str::to_owned),
         route: first_route(document),
     }
+}
+
+/// `routes = []`: the policy is off, and is tested all the same.
+fn is_empty_list(node: &Node) -> bool {
+    node.as_list().is_some_and(<[Node]>::is_empty)
 }
 
 /// The first route of a policy; what is wrong with it, compiling tells.

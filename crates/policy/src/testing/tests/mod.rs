@@ -130,6 +130,10 @@ fn what_comes_differently_is_told_with_the_way() {
     let elsewhere =
         failures(&format!("{POLICY}[[test]]\nname = 'n'\nrequest = {{ path = '/y' }}\nexpect = {{ status = 404 }}"));
     assert!(elsewhere[0].contains("the request was routed to no policy, not to `p`"), "{elsewhere:?}");
+    // A policy that is off is tested all the same.
+    let off = POLICY.replace(&POLICY[..POLICY.find('\n').unwrap_or_default()], "routes = []");
+    let test = "[[test]]\nname = 'n'\nrequest = { path = '/anywhere' }\nexpect = { status = 200 }";
+    assert_eq!(failures(&format!("{off}{test}")), [] as [&str; 0]);
     let nowhere = |path: &str| {
         failures(&format!(
             "{POLICY}[[test]]\nname = 'n'\nrequest = {{ path = '{path}' }}\nexpect = {{ reason = 'not-found' }}"

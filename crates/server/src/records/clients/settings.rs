@@ -4,23 +4,10 @@ use policy::reader::did_you_mean;
 use serde_json::{Map, Value};
 use store::Client;
 use store::oauth::Scopes;
-use store::oauth::registration::{self, Registration, Unfit};
+use store::oauth::registration::{self, GRANT_TYPES, Registration, Unfit};
 use store::record::Introspects;
 
 use crate::admin::api::{ClientSettings, Refusal};
-
-/// The grants that a client can be registered for (RFC 7591, section 2), those that later versions serve included: a client
-/// registered for one gets it as soon as a policy gives it.
-const GRANTS: [&str; 8] = [
-    "client_credentials",
-    "authorization_code",
-    "refresh_token",
-    "password",
-    "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    "urn:ietf:params:oauth:grant-type:saml2-bearer",
-    "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
-];
 
 /// The ways to authenticate that a client can be held to.
 const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
@@ -102,12 +89,12 @@ pub(super) fn check_whole(client: &Client, has_secret: bool) -> Result<(), Refus
 
 /// A grant that a client can be registered for, or why it is none.
 pub(crate) fn check_grant(grant: &str) -> Result<(), Refusal> {
-    if GRANTS.contains(&grant) {
+    if GRANT_TYPES.contains(&grant) {
         return Ok(());
     }
-    let help = match did_you_mean(grant, GRANTS) {
+    let help = match did_you_mean(grant, GRANT_TYPES) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("one of {}", GRANTS.join(", ")),
+        None => format!("one of {}", GRANT_TYPES.join(", ")),
     };
     Err(Refusal::invalid(format!("`{grant}` is no grant type"), help))
 }

@@ -61,8 +61,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.resource-owner", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.device-authorize", "use the client credentials grant: users do not log in at this version"),
     ("oauth.device-verify", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.id-token", "use the client credentials grant: users do not log in at this version"),
-    ("oauth.userinfo", "use the client credentials grant: users do not log in at this version"),
     ("oauth.end-session", "use the client credentials grant: users do not log in at this version"),
     ("oauth.verify-id-token", "use the client credentials grant: users do not log in at this version"),
     ("oauth.resource-metadata", "tell clients the scopes in the API's documentation"),

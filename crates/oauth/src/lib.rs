@@ -23,6 +23,7 @@ pub mod introspection;
 pub mod jose;
 pub mod jwt_access_token;
 pub mod metadata;
+pub mod openid;
 pub mod parameters;
 pub mod pkce;
 pub mod provider;

@@ -10,6 +10,7 @@ mod check_scope;
 mod client_credentials;
 mod consent;
 mod fail;
+mod id_token;
 mod introspect;
 mod issue_code;
 mod issue_token;
@@ -34,6 +35,7 @@ mod stop;
 mod tests;
 mod token_info;
 mod token_response;
+mod userinfo;
 mod validate_token;
 
 pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
@@ -66,7 +68,9 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     refresh_token,
     check_scope,
     issue_token,
+    id_token,
     token_response,
+    userinfo,
     validate_token,
     token_info,
     introspect,

@@ -82,7 +82,7 @@ pub(crate) fn provider(upstream: Arc<dyn Upstream>, background: Arc<dyn Backgrou
         timeout: 10,
         answer_limit: 1_000,
     };
-    Reached { what: Arc::new(what), upstream, background }
+    Reached::new(Arc::new(what), upstream, background)
 }
 
 /// A background that does nothing: whoever waits does the work.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::diagnostic::Problem;
@@ -141,6 +141,23 @@ pub struct Reached<T> {
     pub upstream: Arc<dyn Upstream>,
     /// Who finishes what was begun with it.
     pub background: Arc<dyn Background>,
+    learned: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl<T> Reached<T> {
+    /// Reached in this way.
+    pub fn new(what: Arc<T>, upstream: Arc<dyn Upstream>, background: Arc<dyn Background>) -> Self {
+        Reached { what, upstream, background, learned: OnceLock::new() }
+    }
+
+    /// What those who use it know of it together: it lasts as long as the settings stay what they are. All of them ask for one type.
+    ///
+    /// # Panics
+    /// Where somebody asked for another type before.
+    pub fn learned<L: Any + Send + Sync + Default>(&self) -> Arc<L> {
+        let learned = self.learned.get_or_init(|| Arc::new(L::default())).clone();
+        learned.downcast().unwrap_or_else(|_| panic!("two libraries share one thing outside"))
+    }
 }
 
 /// The clock and the randomness of a run.

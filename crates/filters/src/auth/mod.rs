@@ -4,6 +4,10 @@ mod api_key;
 mod basic;
 mod header;
 mod ldap;
+mod issuer_keys;
+mod jwt;
+#[cfg(test)]
+mod jwt_tests;
 mod password;
 mod people;
 mod session;
@@ -14,3 +18,4 @@ use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, ldap];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, jwt];

@@ -120,7 +120,7 @@ impl TestWorld {
         let reached = |(provider, through): &(Arc<Provider>, String)| {
             let (_, upstream) = at(through)?;
             let background = Arc::new(Tasks);
-            Some((provider.name.clone(), Arc::new(Reached { what: provider.clone(), upstream, background })))
+            Some((provider.name.clone(), Arc::new(Reached::new(provider.clone(), upstream, background))))
         };
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();

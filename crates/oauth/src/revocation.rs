@@ -18,7 +18,6 @@ pub enum Extent {
 pub fn extent(kind: TokenKind) -> Extent {
     match kind {
         // A browser's session, or one to manage a registration, is none of these: it is as unknown.
-        // A session and a registration are managed otherwise: here their tokens are as unknown.
         TokenKind::Access | TokenKind::Session | TokenKind::Management => Extent::Token,
         TokenKind::Refresh | TokenKind::Code => Extent::Grant,
     }

@@ -3,11 +3,11 @@
 mod api_key;
 mod basic;
 mod header;
-mod ldap;
 mod issuer_keys;
 mod jwt;
 #[cfg(test)]
 mod jwt_tests;
+mod ldap;
 mod password;
 mod people;
 mod session;
@@ -17,5 +17,4 @@ mod tests;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, ldap];
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, jwt];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, jwt, ldap];

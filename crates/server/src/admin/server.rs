@@ -195,9 +195,7 @@ impl Admin {
                 let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
                 outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
-            (_, ["clients" | "users" | "keys" | "kps", ..] | ["tokens", _]) => {
-}
-            (_, ["clients" | "kps" | "transfer", ..] | ["tokens", _]) => {
+            (_, ["clients" | "users" | "keys" | "kps" | "transfer", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
@@ -286,7 +284,8 @@ async fn on_records(
         ("POST", ["keys", "reencrypt"]) => outcome(stores.reencrypt_keys().await),
         ("POST", ["keys", kid, "retire"]) => match read(body) {
             Ok(request) => outcome(stores.retire_key(&work::decoded(kid), &request).await),
-}
+            Err(refusal) => refused(&refusal),
+        },
         ("GET", ["transfer", what @ ("clients" | "with-secrets")]) => match work::page(query) {
             Ok((after, limit)) => {
                 let sealer = (*what == "with-secrets").then(|| stores.sealer());
@@ -307,7 +306,6 @@ async fn on_records(
             | ["keys"]
             | ["keys", "rotate" | "reencrypt"]
             | ["keys", _, "retire"]
-            | ["tokens", "inspect" | "revoke"],
             | ["tokens", "inspect" | "revoke"]
             | ["transfer", "clients" | "with-secrets"],
         ) => wrong_method(),

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use policy::ports::Environment;
 use serde_json::{Map, Value};
 use store::mapping::Opened;
-use store::{AccessTokens, Clients, Sessions, StoreError, StoreHandle, Users};
 use store::seal::Sealer;
+use store::{AccessTokens, Clients, Sessions, StoreError, StoreHandle, Users};
 
 pub use self::clients::{HashedSecret, hash_secret};
 pub(crate) use self::clients::{check_client, check_grant, check_hash, check_id, check_known_method};
@@ -102,10 +102,8 @@ impl Stores {
         }
         match (clients, users) {
             (Some(clients), Some(users)) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, environment, audit })
-        match clients {
-            Some(clients) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, kps, sealer: opened.sealer().clone(), environment, audit })
+                let sealer = opened.sealer().clone();
+                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, sealer, environment, audit })
             }
             _ => Err(Refusal::invalid(
                 "no store of clients, of users or of access tokens is mapped",

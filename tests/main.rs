@@ -1,7 +1,8 @@
 //! Black-box tests: they start the program and speak to it, over HTTP and over its command line. One module a subject.
 //!
 //! Nothing of the program is linked in here, and only upstreams are stood in for. Tests that need PostgreSQL, MariaDB or Redis take it from
-//! `PORTCULLIS_TEST_POSTGRES`, `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_REDIS`, which `tests/run` sets.
+//! `PORTCULLIS_TEST_POSTGRES`, `PORTCULLIS_TEST_MYSQL` and `PORTCULLIS_TEST_REDIS`, which `tests/run` sets; those of LDAP from
+//! `PORTCULLIS_TEST_LDAP`.
 //! Those that go by ODBC find its drivers where `PORTCULLIS_TEST_ODBC` and `ODBCSYSINI` say.
 
 // One test binary: what its modules share is public among them only, and the environment, clocks and panics are a test's own.
@@ -26,6 +27,7 @@ mod file_source;
 mod fmt;
 mod introspect;
 mod kps;
+mod ldap;
 mod lsp;
 mod lsp_recorded;
 mod metadata;

@@ -12,7 +12,6 @@ const LATER: &[(&str, &str)] = &[
     ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
     ("key", "this version signs nothing"),
-    ("user", "this version has clients only"),
     ("store verify", "`portcullis cluster verify`"),
 ];
 

@@ -3,6 +3,7 @@
 //! Each proof has a connection of its own, which ends with it: no bind of one is left for another. So many run at once, and
 //! all of one takes so long at most.
 
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 
 use ldap3::result::Result as LdapResult;
@@ -53,13 +54,14 @@ async fn ask(directory: &Directory, name: &str, password: &str) -> Result<Option
     let settings = LdapConnSettings::new().set_conn_timeout(directory.timeout);
     let (connection, ldap) = LdapConnAsync::with_settings(settings, &directory.url).await.map_err(told)?;
     // The connection is driven here, and by no task: it ends where nobody waits any more.
-    tokio::select! {
-        proved = prove(ldap, directory, name, password) => proved.map_err(told),
-        ended = connection.drive() => Err(match ended {
-            Ok(()) => format!("the directory {} closed the connection", directory.url),
-            Err(error) => told(error),
-        }),
-    }
+    let mut proving = pin!(prove(ldap, directory, name, password));
+    let ended = tokio::select! {
+        proved = &mut proving => return proved.map_err(told),
+        ended = connection.drive() => ended,
+    };
+    // Over: the proof was done with it, or finds out.
+    ended.map_err(told)?;
+    proving.await.map_err(told)
 }
 
 async fn prove(

@@ -7,10 +7,10 @@ use crate::harness::program::{command, finish};
 use crate::harness::{Folder, Node, portcullis};
 
 const WORKS: &[&str] = &[
-    "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "token", "store",
-    "kps", "cluster", "help",
+    "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "user", "token",
+    "store", "kps", "cluster", "help",
 ];
-const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "user", "key", "store verify"];
+const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "key", "store verify"];
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()

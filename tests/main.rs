@@ -50,3 +50,4 @@ mod templates;
 mod token;
 mod tokeninfo;
 mod upgrade;
+mod users;

@@ -50,7 +50,7 @@ pub(crate) struct Global {
 
     /// The admin address: for `run` the one to listen on, else that of a running node
     ///
-    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, token, kps, store check, store
+    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, user, token, kps, store check, store
     /// purge) open the stores themselves unless it is given; then the node does the work. A node's credential is read from var/admin.token in the
     /// configuration folder.
     #[arg(long, value_name = "ADDR", global = true, value_parser = address)]
@@ -175,9 +175,17 @@ Example:
     #[command(subcommand)]
     Client(ClientCommand),
 
+    /// People: who may log in
+    #[command(subcommand)]
+    User(UserCommand),
+
     /// Tokens: look at one, revoke one or all of a client
     #[command(subcommand)]
     Token(TokenCommand),
+
+    /// The keys that sign tokens: list, rotate, retire
+    #[command(subcommand)]
+    Key(KeyCommand),
 
     /// Data sources: check, migrate, purge; the schema for a DBA
     #[command(subcommand)]
@@ -512,8 +520,9 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
 
-    /// How it must authenticate (default: any way that the policy lists); `none` is a public client, without a secret
-    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "none"])]
+    /// How it must authenticate (default: any way with a secret that the policy lists); `none` is a public client, and that and
+    /// `private_key_jwt`, which needs --jwks, have no secret
+    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])]
     pub(crate) auth_method: Option<String>,
 
     /// Whose tokens it may introspect beside its own: `any`, or an audience; audiences may be repeated
@@ -643,6 +652,147 @@ pub(crate) struct SecretArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add somebody who may log in; where no password is given one is made, and printed this once
+    #[command(after_help = "\
+The name is what is typed to log in, and the subject (`sub`) of tokens. It cannot be the id of a client.
+
+Examples:
+  portcullis user add ann --email ann@example.com --name \"Ann Example\"
+  pass ann | portcullis user add ann --password-stdin
+  portcullis user add ann --claim email_verified=true --claim 'groups=[\"staff\"]'")]
+    Add(UserArgs),
+
+    /// All users, a line each
+    #[command(after_help = "\
+Example:
+  portcullis user list --json | jq -r '.[].name'")]
+    List,
+
+    /// One user: everything but the password
+    Show(OneUser),
+
+    /// Give a user another password, and end the sessions that there are
+    #[command(after_help = "\
+Examples:
+  portcullis user set-password ann                 one is made, and printed this once
+  pass ann | portcullis user set-password ann --password-stdin")]
+    SetPassword(SetPasswordArgs),
+
+    /// Change what is known of a user: what is named is set, all else stays
+    #[command(after_help = "\
+Example:
+  portcullis user set ann --email ann@example.com --claim phone_number=null
+                                                   `null` takes a claim off")]
+    Set(SetUserArgs),
+
+    /// Let a disabled user log in again
+    Enable(OneUser),
+
+    /// Let a user log in no more; the sessions are ended and the tokens revoked
+    Disable(OneUser),
+
+    /// Let a user log in again after too many wrong passwords
+    Unlock(OneUser),
+
+    /// Delete a user for good; the sessions are ended and the tokens revoked
+    Delete(OneUser),
+
+    /// Make the hash of a password, for users that are written in a file; nobody is added
+    #[command(after_help = "\
+The hash is what `password_hash` of a `[[user]]` takes. A password that is made is shown this once.
+
+Examples:
+  portcullis user hash
+  pass ann | portcullis user hash --password-stdin")]
+    Hash(PasswordArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneUser {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// The name to log in with
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+
+    #[command(flatten)]
+    pub(crate) claims: ClaimArgs,
+
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+
+    /// Print the password that was made alone, for `password=$(portcullis user add -q ...)`
+    #[arg(long, short, conflicts_with_all = ["json", "password_stdin", "password_file"])]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetPasswordArgs {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+
+    /// Print the password that was made alone
+    #[arg(long, short, conflicts_with_all = ["json", "password_stdin", "password_file"])]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetUserArgs {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub(crate) user: String,
+
+    #[command(flatten)]
+    pub(crate) claims: ClaimArgs,
+}
+
+/// What is known of a user (OpenID Connect Core, section 5.1).
+#[derive(Debug, Args)]
+pub(crate) struct ClaimArgs {
+    /// The whole name, for people: the claim `name`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+
+    /// The e-mail address: the claim `email`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
+
+    /// Another claim; may be repeated. The value is JSON, and text where it is none: `email_verified=true`, `locale=de`
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub(crate) claims: Vec<(String, serde_json::Value)>,
+}
+
+/// A password that somebody chose.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct PasswordArgs {
+    /// Read the password from standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+
+    /// Read the password from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// `NAME=VALUE`.
+fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| String::from("a claim is NAME=VALUE"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::from(value));
+    Ok((name.to_owned(), value))
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Whose token it is, what it grants, and whether it is good; exit code 1 where it is not
     #[command(after_help = "\
@@ -658,6 +808,62 @@ Examples:
   portcullis token revoke - < token.txt
   portcullis token revoke --client partner")]
     Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// The keys there are: which sign, which will, and which are published for what they signed
+    List,
+
+    /// Make a key that takes over from the one that signs
+    #[command(after_help = "\
+It is published at once, and signs after a while, when those who check tokens have read it. `[keys]` in
+policies/oauth/server.toml does this by itself.
+
+Examples:
+  portcullis key rotate
+  portcullis key rotate --algorithm RS256 --after 0s       at once: ten seconds, so that every node knows it")]
+    Rotate(RotateKeyArgs),
+
+    /// Let a key sign no more
+    #[command(after_help = "\
+It is published until what it signed has expired. Where no other key signs by its algorithm, one is made.
+
+Examples:
+  portcullis key retire es256-20261128T190500Z
+  portcullis key retire es256-20261128T190500Z --withdraw  what it signed is refused by all who read the keys anew")]
+    Retire(RetireKeyArgs),
+
+    /// Seal the keys anew with the first of `[encryption] keys`
+    #[command(after_help = "\
+After the first of `[encryption] keys` in node.toml has changed; then the old one can be taken away.")]
+    Reencrypt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKeyArgs {
+    /// For which algorithm: ES256, EdDSA or RS256
+    #[arg(long, value_name = "ALGORITHM", default_value = "ES256")]
+    pub(crate) algorithm: String,
+
+    /// After how long it signs: longer than anybody keeps the key set without reading it anew
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
+    pub(crate) after: std::time::Duration,
+
+    /// In which store of keys
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetireKeyArgs {
+    /// The key's identifier
+    #[arg(value_name = "KID")]
+    pub(crate) kid: String,
+
+    /// It is published no more: what it signed is worth nothing
+    #[arg(long)]
+    pub(crate) withdraw: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,8 +11,8 @@ const LATER: &[(&str, &str)] = &[
     ("diff", "`portcullis reload` prints what changed"),
     ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
-    ("user", "this version has clients only"),
     ("key", "this version signs nothing"),
+    ("user", "this version has clients only"),
     ("store verify", "`portcullis cluster verify`"),
 ];
 

@@ -10,6 +10,7 @@ mod cluster;
 mod explain;
 mod fmt;
 mod init;
+mod key;
 mod kps;
 mod later;
 mod log_lines;
@@ -28,6 +29,7 @@ mod store_admin;
 mod store_copy;
 mod test;
 mod token;
+mod user;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -84,7 +86,9 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Reload(args) => reload::run(global, &args, output),
         Command::Status => status::run(global, output),
         Command::Client(command) => client::run(global, command, output),
+        Command::User(command) => user::run(global, command, output),
         Command::Token(command) => token::run(global, command, output),
+        Command::Key(command) => key::run(global, command, output),
         Command::Cluster(command) => cluster::run(global, command, output),
         Command::Store(command) => store_admin::run(global, command, output),
         Command::Kps(command) => kps::run(global, command, output),

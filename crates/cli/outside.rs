@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use policy::reader::{Outside, SecretError, read_plain};
 
+use crate::output::Failure;
+
 /// The machine that we run on.
 pub(crate) struct Machine {
     dir: PathBuf,
@@ -55,6 +57,19 @@ impl Outside for Machine {
 pub(crate) fn without_end(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
+}
+
+/// What stands on standard input, where a secret is asked for there.
+pub(crate) fn from_stdin() -> Result<String, Failure> {
+    let text = std::io::read_to_string(std::io::stdin());
+    let text = text.map_err(|why| Failure::usage(format!("standard input: {why}")))?;
+    Ok(without_end(&text).to_owned())
+}
+
+/// What stands in the file that holds a secret.
+pub(crate) fn from_file(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|why| Failure::usage(format!("`{}`: {why}", file.display())))?;
+    Ok(without_end(&text).to_owned())
 }
 
 #[cfg(test)]

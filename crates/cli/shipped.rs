@@ -8,6 +8,7 @@ pub(crate) type File = (&'static str, &'static str);
 const FILES: &[File] = &[
     ("node.toml", include_str!("node.toml")),
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
+    ("policies/oauth/jwks.toml", include_str!("../../policies/oauth/jwks.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
     ("policies/oauth/register.toml", include_str!("../../policies/oauth/register.toml")),
     ("policies/oauth/registration.toml", include_str!("../../policies/oauth/registration.toml")),

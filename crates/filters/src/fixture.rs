@@ -4,17 +4,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
 
+use ::oauth::client_auth::Method;
+use ::oauth::provider::{Endpoints, Provider};
+use ::oauth::{ClientId, Scopes, Secret};
 use policy::Body;
 use policy::exchange::Request;
-use policy::ports::{BoxFuture, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
+use policy::ports::{Background, BoxFuture, PROVIDER, Reached, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
 use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
-use store::{AccessTokens, AuthzCodes, Clients, DataSource, Kps, Sessions, StoreHandle, Users};
+use store::{
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, Kps, Replay, Sessions, SigningKeys,
+    StoreHandle, Users,
+};
 
 use crate::LIBRARY;
 
@@ -33,11 +39,53 @@ pub(crate) fn world() -> Fixture {
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
+        .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))
+        .resource(PROVIDER, "partner", provider(always(|| Ok(answer(503, &[], String::new()))).0, Arc::new(Nobody)))
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
+        .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
+        .resource(crate::stores::SEALER, "node", sealer())
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "keys", signing_keys(source.clone()))
+        .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))
         .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
         .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
+}
+
+/// A store of tokens that are held.
+pub(crate) fn held(source: Arc<dyn DataSource>) -> Arc<ClientAccessTokens> {
+    Arc::new(ClientAccessTokens::new(source, Arc::new(sealer())))
+}
+
+/// The provider `partner`, which is called so.
+pub(crate) fn provider(upstream: Arc<dyn Upstream>, background: Arc<dyn Background>) -> Reached<Provider> {
+    let what = Provider {
+        name: "partner".into(),
+        issuer: None,
+        endpoints: Endpoints {
+            authorization: Some("http://127.0.0.1:9/authorize?tenant=1".into()),
+            token: Some("http://127.0.0.1:9/token".into()),
+            revocation: Some("http://127.0.0.1:9/revoke".into()),
+            ..Endpoints::default()
+        },
+        client_id: ClientId::new("gateway"),
+        client_secret: Some(Secret::new("geheim".into())),
+        auth_method: Method::ClientSecretPost,
+        scopes: Scopes::parse("stock").expect("scopes"),
+        elsewhere: false,
+        token_lifetime: 3_600,
+        refresh_lifetime: 86_400,
+        timeout: 10,
+        answer_limit: 1_000,
+    };
+    Reached { what: Arc::new(what), upstream, background }
+}
+
+/// A background that does nothing: whoever waits does the work.
+pub(crate) struct Nobody;
+
+impl Background for Nobody {
+    fn run(&self, _: BoxFuture<'static, ()>) {}
 }
 
 /// A key property store with the columns `id`, `email`, `limit`, `last_seen` and `password`, which is encrypted.
@@ -59,19 +107,28 @@ pub(crate) fn partners(source: Arc<dyn DataSource>) -> Arc<Kps> {
         ttl: None,
         table: None,
     };
+    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer())))
+}
+
+/// The store `keys` over this source.
+pub(crate) fn signing_keys(source: Arc<dyn DataSource>) -> StoreHandle {
+    StoreHandle::Keys(Arc::new(SigningKeys::new("keys", source, Arc::new(sealer()))))
+}
+
+/// Seals with a key that all tests have.
+pub(crate) fn sealer() -> Sealer {
     let key = Key::parse("test", &"a".repeat(64)).expect("a key");
-    let sealer = Sealer::new(&Encryption::Keys(vec![key]), Path::new(""));
-    Arc::new(Kps::new(source, Arc::new(settings), Arc::new(sealer)))
+    Sealer::new(&Encryption::Keys(vec![key]), Path::new(""))
 }
 
 /// A GET with these headers.
 pub(crate) fn get(path: &str, headers: &[(&str, &str)]) -> Request {
-    request(Method::GET, path, headers, "")
+    request(http::Method::GET, path, headers, "")
 }
 
 /// A POST of this JSON.
 pub(crate) fn post_json(path: &str, json: &str) -> Request {
-    request(Method::POST, path, &[("content-type", "application/json")], json)
+    request(http::Method::POST, path, &[("content-type", "application/json")], json)
 }
 
 /// What an answer is, in a line: the status and, of a refusal or fault, its reason.

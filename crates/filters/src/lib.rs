@@ -23,21 +23,25 @@ mod examples;
 #[cfg(test)]
 mod fixture;
 mod flow;
+mod holding;
 mod http;
 mod kps;
 mod not_yet;
 pub mod oauth;
+mod oauth_client;
 mod refusal;
 pub mod session;
 #[cfg(test)]
 mod stated;
+mod stop;
 mod stores;
 mod traffic;
 mod upstreams;
 
 pub use answer::{Detail, PlainAnswers};
-pub use stores::{STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
+pub use stores::{SEALER, STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
 
+use policy::attribute::Attribute;
 use policy::filter::{FilterKind, Library};
 
 /// All filters of Portcullis, the attributes they set, and how policies without a style of their own are answered.
@@ -49,15 +53,28 @@ pub const LIBRARY: Library = Library {
         kps::FILTERS,
         traffic::FILTERS,
         oauth::FILTERS,
+        oauth_client::FILTERS,
         auth::FILTERS,
         session::FILTERS,
         not_yet::FILTERS,
     ],
     look_up: Some(kps::look_up),
-    attributes: oauth::ATTRIBUTES,
+    attributes: &ATTRIBUTES,
     plain: &PlainAnswers,
     lints: oauth::LINTS,
     settings: oauth::SETTINGS,
+};
+
+/// Those of the OAuth filters, the token that is held for a call, and how a person came back from a provider.
+const ATTRIBUTES: [&dyn Attribute; oauth::ATTRIBUTES.len() + 2] = {
+    let mut all: [&dyn Attribute; oauth::ATTRIBUTES.len() + 2] = [&holding::HELD; _];
+    let mut index = 0;
+    while index < oauth::ATTRIBUTES.len() {
+        all[index] = oauth::ATTRIBUTES[index];
+        index += 1;
+    }
+    all[index] = &oauth_client::JOURNEY;
+    all
 };
 
 /// The filters that do something: those of later versions, which are known so that they can be refused, are left out.

@@ -7,8 +7,10 @@ use http::StatusCode;
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
+use store::seal::Sealer;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -19,14 +21,21 @@ pub const STORE_BROKEN: ReasonCode = ReasonCode::new("store-broken");
 /// The word under which [`policy::ports::Resources`] gives a [`StoreHandle`].
 const STORE: &str = "store";
 
+/// The word under which [`policy::ports::Resources`] gives the node's [`Sealer`].
+pub const SEALER: &str = "sealer";
+
 /// Typed stores for filters. Without a name it is the store that is named after its kind.
 pub trait StoreExt {
     /// A store of the kind `access-token`.
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
+    /// A store of the kind `client-access-token`.
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics>;
     /// A store of the kind `authz-code`.
     fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
     /// A store of the kind `clients`.
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
+    /// A store of the kind `consents`.
+    fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics>;
     /// A store of the kind `users`.
     fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
     /// A store of the kind `sessions`.
@@ -35,6 +44,8 @@ pub trait StoreExt {
     fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics>;
     /// A store of the kind `replay`.
     fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics>;
+    /// Seals and opens what must come back as it was, with the node's keys.
+    fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
 }
@@ -43,6 +54,13 @@ impl StoreExt for BuildContext<'_> {
     fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics> {
         typed(self, name, Kind::AccessToken, |handle| match handle {
             StoreHandle::AccessToken(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics> {
+        typed(self, name, Kind::ClientAccessToken, |handle| match handle {
+            StoreHandle::ClientAccessToken(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -57,6 +75,13 @@ impl StoreExt for BuildContext<'_> {
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
         typed(self, name, Kind::Clients, |handle| match handle {
             StoreHandle::Clients(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics> {
+        typed(self, name, Kind::Consents, |handle| match handle {
+            StoreHandle::Consents(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -87,6 +112,12 @@ impl StoreExt for BuildContext<'_> {
             StoreHandle::Replay(store) => Some(store.clone()),
             _ => None,
         })
+    }
+
+    fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics> {
+        let of_node = Spanned { span: self.own_place().span, value: String::from("node") };
+        self.aborts_rarely(&[STORE_BROKEN]);
+        self.resource::<Sealer>(SEALER, &of_node)
     }
 
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics> {
@@ -122,8 +153,10 @@ fn typed<T>(
 fn kind_of(handle: &StoreHandle) -> Kind {
     match handle {
         StoreHandle::AccessToken(_) => Kind::AccessToken,
+        StoreHandle::ClientAccessToken(_) => Kind::ClientAccessToken,
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
+        StoreHandle::Consents(_) => Kind::Consents,
         StoreHandle::Users(_) => Kind::Users,
         StoreHandle::Sessions(_) => Kind::Sessions,
         StoreHandle::Keys(_) => Kind::Keys,

@@ -6,8 +6,10 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use crate::client_assertion;
 use crate::error::{Error, ErrorCode};
 use crate::id::ClientId;
+use crate::jose::Jws;
 use crate::secret::Secret;
 
 /// Padding may be left off, as some clients do; what the bits say is the same.
@@ -75,8 +77,10 @@ pub struct Attempt<'a> {
     pub client_id: Option<&'a str>,
     /// `client_secret` of the form.
     pub client_secret: Option<&'a str>,
-    /// Whether the form has a `client_assertion` or `client_assertion_type`.
-    pub client_assertion: bool,
+    /// `client_assertion` of the form.
+    pub client_assertion: Option<&'a str>,
+    /// `client_assertion_type` of the form.
+    pub client_assertion_type: Option<&'a str>,
 }
 
 /// Who a request says it is from, and with what it would prove that.
@@ -88,6 +92,8 @@ pub struct Presented {
     pub client_id: ClientId,
     /// The secret, where the method has one.
     pub secret: Option<Secret>,
+    /// The assertion, where the method has one: a signed token that nobody has checked yet.
+    pub assertion: Option<Secret>,
 }
 
 /// No identifier or secret is longer: what is, is refused before anything is hashed or looked up.
@@ -101,15 +107,13 @@ pub fn read(attempt: Attempt<'_>) -> Result<Presented, Error> {
         [one] => Some(*one),
         _ => return Err(Error::invalid_request("`Authorization` is repeated")),
     };
-    let ways = [header.is_some(), attempt.client_secret.is_some(), attempt.client_assertion];
+    let ways = [header.is_some(), attempt.client_secret.is_some(), attempt.has_assertion()];
     if ways.into_iter().filter(|used| *used).count() > 1 {
         return Err(Error::invalid_request("The client uses more than one way to authenticate"));
     }
-    if attempt.client_assertion {
-        return Err(Error::new(ErrorCode::InvalidClient, "Client assertions are not supported"));
-    }
     let presented = match header {
         Some(header) => from_header(header, attempt.client_id)?,
+        None if attempt.has_assertion() => from_assertion(attempt)?,
         None => from_form(attempt.client_id, attempt.client_secret)?,
     };
     presented.is_plausible().then_some(presented).ok_or(Error::invalid_client())
@@ -120,7 +124,25 @@ fn from_header(header: &[u8], named: Option<&str>) -> Result<Presented, Error> {
     if named.is_some_and(|other| other != client_id.as_str()) {
         return Err(Error::invalid_request("`client_id` is another one than in `Authorization`"));
     }
-    Ok(Presented { method: Method::ClientSecretBasic, client_id, secret: Some(secret) })
+    Ok(Presented { method: Method::ClientSecretBasic, client_id, secret: Some(secret), assertion: None })
+}
+
+/// RFC 7521, section 4.2: `client_id` is not needed, since the assertion says whose it is; where it is there, it says the same.
+fn from_assertion(attempt: Attempt<'_>) -> Result<Presented, Error> {
+    let (Some(assertion), Some(kind)) = (attempt.client_assertion, attempt.client_assertion_type) else {
+        return Err(Error::invalid_request("`client_assertion` and `client_assertion_type` go together"));
+    };
+    if kind != client_assertion::TYPE {
+        return Err(Error::new(ErrorCode::InvalidClient, "The client assertion is of a type that is not supported"));
+    }
+    let parsed = Jws::parse(assertion).map_err(client_assertion::refused)?;
+    let client_id = client_assertion::claimed_client(&parsed).ok_or(Error::invalid_client())?;
+    if attempt.client_id.is_some_and(|other| other != client_id.as_str()) {
+        return Err(Error::invalid_request("`client_id` is another one than in `client_assertion`"));
+    }
+    let by_secret = client_assertion::is_by_secret(&parsed);
+    let method = if by_secret { Method::ClientSecretJwt } else { Method::PrivateKeyJwt };
+    Ok(Presented { method, client_id, secret: None, assertion: Some(Secret::new(assertion.to_owned())) })
 }
 
 fn from_form(client_id: Option<&str>, client_secret: Option<&str>) -> Result<Presented, Error> {
@@ -129,10 +151,19 @@ fn from_form(client_id: Option<&str>, client_secret: Option<&str>) -> Result<Pre
             method: Method::ClientSecretPost,
             client_id: ClientId::new(id),
             secret: Some(Secret::new(secret.to_owned())),
+            assertion: None,
         }),
-        (Some(id), None) => Ok(Presented { method: Method::None, client_id: ClientId::new(id), secret: None }),
+        (Some(id), None) => {
+            Ok(Presented { method: Method::None, client_id: ClientId::new(id), secret: None, assertion: None })
+        }
         (None, Some(_)) => Err(Error::invalid_request("`client_secret` without `client_id`")),
         (None, None) => Err(Error::new(ErrorCode::InvalidClient, "No client authentication included")),
+    }
+}
+
+impl Attempt<'_> {
+    fn has_assertion(&self) -> bool {
+        self.client_assertion.is_some() || self.client_assertion_type.is_some()
     }
 }
 
@@ -312,11 +343,12 @@ mod tests {
         for both in [
             Attempt { authorization: one, client_id: Some("app"), client_secret: Some("right"), ..Attempt::default() },
             Attempt { authorization: one, client_secret: Some("right"), ..Attempt::default() },
-            Attempt { authorization: one, client_assertion: true, ..Attempt::default() },
+            Attempt { authorization: one, client_assertion: Some("x"), ..Attempt::default() },
+            Attempt { authorization: one, client_assertion_type: Some("x"), ..Attempt::default() },
             Attempt {
                 client_id: Some("app"),
                 client_secret: Some("right"),
-                client_assertion: true,
+                client_assertion: Some("x"),
                 ..Attempt::default()
             },
             Attempt { authorization: two, ..Attempt::default() },
@@ -327,6 +359,43 @@ mod tests {
         // Naming itself once more is no second method (RFC 6749, section 3.2.1).
         let named = Attempt { authorization: one, client_id: Some("app"), ..Attempt::default() };
         assert_eq!(attempt(named), Ok((Method::ClientSecretBasic, "app".into(), Some("right".into()))));
+    }
+
+    #[test]
+    fn rfc7521_4_2_an_assertion_says_whose_it_is() {
+        // {"alg":"ES256"} and {"alg":"HS256"}, {"sub":"app"}
+        let (by_key, by_secret) =
+            ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhcHAifQ.AA", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhcHAifQ.AA");
+        let with = |assertion, kind, client_id| {
+            attempt(Attempt {
+                client_assertion: assertion,
+                client_assertion_type: kind,
+                client_id,
+                ..Attempt::default()
+            })
+        };
+        let jwt = Some(client_assertion::TYPE);
+        let of = |method| Ok((method, "app".to_owned(), None));
+        assert_eq!(with(Some(by_key), jwt, None), of(Method::PrivateKeyJwt));
+        assert_eq!(with(Some(by_key), jwt, Some("app")), of(Method::PrivateKeyJwt));
+        assert_eq!(with(Some(by_secret), jwt, None), of(Method::ClientSecretJwt));
+        for (assertion, kind, client_id, code) in [
+            (Some(by_key), jwt, Some("other"), ErrorCode::InvalidRequest),
+            (Some(by_key), None, Some("app"), ErrorCode::InvalidRequest),
+            (None, jwt, Some("app"), ErrorCode::InvalidRequest),
+            (
+                Some(by_key),
+                Some("urn:ietf:params:oauth:client-assertion-type:saml2-bearer"),
+                None,
+                ErrorCode::InvalidClient,
+            ),
+            (Some("x"), jwt, Some("app"), ErrorCode::InvalidClient),
+            // {"alg":"none"}; {}
+            (Some("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhcHAifQ."), jwt, Some("app"), ErrorCode::InvalidClient),
+            (Some("eyJhbGciOiJFUzI1NiJ9.e30.AA"), jwt, Some("app"), ErrorCode::InvalidClient),
+        ] {
+            assert_eq!(with(assertion, kind, client_id), Err(code), "{assertion:?} {kind:?}");
+        }
     }
 
     #[test]

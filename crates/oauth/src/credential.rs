@@ -28,6 +28,11 @@ pub fn client_secret(random: [u8; 32]) -> Secret {
     Secret::new(text)
 }
 
+/// A password for a person from 16 random bytes, who is to type it once perhaps: 22 characters of base64url.
+pub fn password(random: [u8; 16]) -> Secret {
+    Secret::new(URL_SAFE_NO_PAD.encode(random))
+}
+
 /// The hash that is kept of a secret that we generated: `sha256:` and base64url. Not for secrets that a person chose.
 pub fn hash_generated(secret: &Secret) -> String {
     format!("{SHA256}{}", URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose().as_bytes())))
@@ -66,6 +71,7 @@ mod tests {
             random[bit / 8] = 1 << (bit % 8);
             assert_ne!(client_secret(random), client_secret([0; 32]));
             if bit < 128 {
+                assert_ne!(password(random[..16].try_into().expect("16")), password([0; 16]));
                 assert_ne!(client_id(random[..16].try_into().expect("16")), client_id([0; 16]));
             }
         }

@@ -13,6 +13,7 @@
 pub mod authorization;
 pub mod basic;
 pub mod bearer;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod code;
 pub mod credential;
@@ -23,6 +24,7 @@ pub mod jose;
 pub mod metadata;
 pub mod parameters;
 pub mod pkce;
+pub mod provider;
 pub mod redirect_uri;
 pub mod refresh;
 pub mod registration;

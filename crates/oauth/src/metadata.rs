@@ -12,6 +12,9 @@ pub const ISSUER_RULE: &str = "an issuer is an https URL without user, query and
 /// Where RFC 8414 puts the metadata, before the issuer's path.
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
+/// What OpenID Connect calls its document.
+const OPENID: &str = "/.well-known/openid-configuration";
+
 /// The authorization server's identifier: compared byte for byte by everybody, and so kept as it was written (section
 /// 2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -50,6 +53,12 @@ impl Issuer {
     /// The path of the metadata: the well-known part stands between host and path (section 3.1).
     pub fn metadata_path(&self) -> String {
         format!("{WELL_KNOWN}{}", self.path())
+    }
+
+    /// The paths of OpenID Connect's document: after the issuer's path (OpenID Connect Discovery, section 4), and, as RFC 8414, section 5
+    /// would have it, before.
+    pub fn openid_paths(&self) -> [String; 2] {
+        [format!("{}{OPENID}", self.path()), format!("{OPENID}{}", self.path())]
     }
 
     fn path_start(&self) -> usize {
@@ -184,6 +193,15 @@ mod tests {
             ("https://a.example:1/tenant/one/", "/.well-known/oauth-authorization-server/tenant/one"),
         ] {
             assert_eq!(issuer(of).metadata_path(), path);
+        }
+        for (of, paths) in [
+            ("https://a.example/", ["/.well-known/openid-configuration", "/.well-known/openid-configuration"]),
+            (
+                "https://a.example/tenant/",
+                ["/tenant/.well-known/openid-configuration", "/.well-known/openid-configuration/tenant"],
+            ),
+        ] {
+            assert_eq!(issuer(of).openid_paths(), paths);
         }
         assert_eq!(issuer("https://a.example:1/tenant").origin(), "https://a.example:1");
         assert_eq!(issuer("http://[::1]:80").origin(), "http://[::1]:80");

@@ -17,7 +17,7 @@ pub enum Extent {
 /// servers that must search, and a wrong one changes nothing (section 2.1).
 pub fn extent(kind: TokenKind) -> Extent {
     match kind {
-        // A session and a registration are managed otherwise: here their tokens are as unknown.
+        // A browser's session, or one to manage a registration, is none of these: it is as unknown.
         TokenKind::Access | TokenKind::Session | TokenKind::Management => Extent::Token,
         TokenKind::Refresh | TokenKind::Code => Extent::Grant,
     }

@@ -36,6 +36,7 @@ pub const LINTS: &[(Code, &str)] = &[
     (codes::EXPIRES_SOON, "expires-soon"),
     (codes::OPEN_ADMIN, "open-admin"),
     (codes::NEEDLESS_ALLOW, "needless-allow"),
+    (codes::WITHOUT_PKCE, "without-pkce"),
 ];
 
 /// The key of the table in which a file allows lints.

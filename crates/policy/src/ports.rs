@@ -76,6 +76,26 @@ pub const UPSTREAM: &str = "upstream";
 /// What [`Resources`] gives for [`UPSTREAM`].
 pub struct UpstreamHandle(pub Arc<dyn Upstream>);
 
+/// Work that goes on to its end though nobody waits for it: what an upstream has done must be written down, also where the client that
+/// asked is gone.
+pub trait Background: Send + Sync + 'static {
+    /// Begins the work.
+    fn run(&self, work: BoxFuture<'static, ()>);
+}
+
+/// The name under which providers (other authorization servers) are asked for in [`Resources`]: the thing is a [`Reached`].
+pub const PROVIDER: &str = "provider";
+
+/// Something outside with settings of its own, and the way to it.
+pub struct Reached<T> {
+    /// What it is.
+    pub what: Arc<T>,
+    /// How it is called.
+    pub upstream: Arc<dyn Upstream>,
+    /// Who finishes what was begun with it.
+    pub background: Arc<dyn Background>,
+}
+
 /// The clock and the randomness of a run.
 #[derive(Clone)]
 pub struct Environment {

@@ -41,14 +41,16 @@ mod upstream;
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};
 pub use copying::{CopyRequest, CopyTold, store_copy};
 pub use files::{store_backup, store_restore};
-pub use load::{Fault, GivenAnswer, GivenAnswers, GivenClient, GivenStore, GivenTable, GivenToken};
+pub use load::{
+    Fault, GivenAnswer, GivenAnswers, GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser,
+};
 pub use look::{Look, look};
 pub use mutants::{Fate, MutantOutcome, MutantReport, mutants};
 pub use once::{
     check, cluster_status, cluster_verify, log_settings, open_stores, store_check, store_migrate, store_purge,
 };
 pub use options::{Host, Options, StartError, Started, StartedListener};
-pub use records::{HashedSecret, Records, Seal, Stores, hash_secret};
+pub use records::{HashedPassword, HashedSecret, Records, Seal, Stores, hash_password, hash_secret};
 pub use run::run;
 pub use settings::{LogFormat, LogSettings};
 pub use testing::{TestChoice, TestOutcome, TestReport, TestWatch, test};

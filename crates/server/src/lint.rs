@@ -11,7 +11,7 @@ use store::Kind;
 
 use crate::expiry;
 use crate::load::Recorder;
-use crate::settings::Settings;
+use crate::settings::{ProviderSettings, Settings, Way};
 
 /// The word for stores, among the things that filters use.
 const STORE: &str = "store";
@@ -39,6 +39,12 @@ pub(crate) fn told(
     lints.told()
 }
 
+/// Whether a provider is reached through this upstream.
+fn reaches(settings: &Settings, upstream: &str) -> bool {
+    let through = |provider: &ProviderSettings| matches!(&provider.way, Way::Upstream(name) if name == upstream);
+    settings.node.providers.values().flatten().any(through)
+}
+
 struct View<'a> {
     document: &'a Document,
     used: &'a BTreeSet<(String, String)>,
@@ -48,6 +54,7 @@ impl View<'_> {
     fn of_node(&self, settings: &Settings) -> Diagnostics {
         let mut found: Diagnostics = self
             .unused("upstream", UPSTREAM)
+            .filter(|entry| !reaches(settings, &entry.name))
             .map(|entry| {
                 let message = format!("nothing is sent to the upstream `{}`", entry.name);
                 let lint = Problem::warning(codes::UNUSED_UPSTREAM, message);

@@ -67,6 +67,7 @@ pub(crate) async fn launch(
     tasks::spawn(tasks::watch_sources(node.clone()));
     tasks::spawn(tasks::purge_always(node.clone()));
     tasks::spawn(tasks::beat_always(node.clone()));
+    tasks::spawn(tasks::keep_keys(node.clone()));
     tasks::spawn(tasks::watch_moves(node.clone()));
     tasks::spawn(tasks::sweep_pools(node.clone()));
     Ok(Running { node, started, admin })

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
+use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
+use crate::consents::Consents;
 use crate::kps::Kps;
 use crate::replay::Replay;
 use crate::sessions::Sessions;
@@ -64,8 +66,10 @@ impl Kind {
     pub fn table(self) -> Option<&'static str> {
         match self {
             Kind::AccessToken => Some(tables::ACCESS_TOKEN.name),
+            Kind::ClientAccessToken => Some(tables::CLIENT_ACCESS_TOKEN.name),
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
+            Kind::Consents => Some(tables::CONSENT.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
             Kind::Keys => Some(tables::SIGNING_KEY.name),
@@ -82,7 +86,9 @@ impl Kind {
                 const { &[&tables::EPOCH, &tables::TOKEN_GRANT, &tables::ACCESS_TOKEN, &tables::REFRESH_TOKEN] }
             }
             Kind::AuthzCode => const { &[&tables::AUTHZ_CODE] },
+            Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
+            Kind::Consents => const { &[&tables::CONSENT] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
             Kind::Keys => const { &[&tables::SIGNING_KEY] },
@@ -98,10 +104,14 @@ impl Kind {
 pub enum StoreHandle {
     /// Access tokens.
     AccessToken(Arc<AccessTokens>),
+    /// Tokens that the gateway holds.
+    ClientAccessToken(Arc<ClientAccessTokens>),
     /// Authorization codes.
     AuthzCode(Arc<AuthzCodes>),
     /// The client registry.
     Clients(Arc<Clients>),
+    /// What users have agreed to.
+    Consents(Arc<Consents>),
     /// The people who may log in.
     Users(Arc<Users>),
     /// Sessions of browsers.

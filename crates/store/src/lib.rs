@@ -14,10 +14,12 @@ pub mod alarm;
 pub mod authz_codes;
 mod breaker;
 pub mod cached;
+pub mod client_access_tokens;
 pub mod clients;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod consents;
 mod epochs;
 pub mod foreign;
 pub mod guard;
@@ -47,7 +49,9 @@ pub mod watch;
 
 pub use access_tokens::AccessTokens;
 pub use authz_codes::AuthzCodes;
+pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
+pub use consents::Consents;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;
 pub use kps::Kps;

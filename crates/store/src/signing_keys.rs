@@ -59,6 +59,17 @@ impl Succeeded for SigningKeys {
     }
 }
 
+/// What was sealed anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Keys that were looked at.
+    pub keys: u64,
+    /// Of these, how many were changed.
+    pub sealed: u64,
+    /// Those that do not open, and why.
+    pub refused: Vec<(String, StoreError)>,
+}
+
 /// The keys as they were read.
 #[derive(Clone)]
 struct Known {
@@ -106,16 +117,14 @@ impl SigningKeys {
     /// algorithms has one that signs: it is made where there is none.
     pub async fn published(&self, algorithms: &[Algorithm], now: u64) -> Result<KeySet, StoreError> {
         let store = self.latest();
+        // What signs now stands first: some clients look at nothing else.
+        let mut first = Vec::with_capacity(algorithms.len());
         for algorithm in algorithms {
-            store.signer(*algorithm, now).await?;
+            first.push(store.signer(*algorithm, now).await?.record.kid);
         }
         let keys = store.fresh().await?;
         let mut live: Vec<&SigningKey> = keys.iter().map(|key| &key.record).filter(|key| key.lives(now)).collect();
-        // What signs now stands first: some clients look at nothing else.
-        let signs =
-            |key: &&SigningKey| active(live.iter().copied(), &key.alg, now).is_some_and(|active| active.kid == key.kid);
-        let (first, rest): (Vec<_>, Vec<_>) = live.iter().copied().partition(|key| signs(key));
-        live = first.into_iter().chain(rest).collect();
+        live.sort_by_key(|key| first.iter().position(|kid| *kid == key.kid).unwrap_or(first.len()));
         live.into_iter().map(public).collect::<Result<_, _>>().map(KeySet::new)
     }
 
@@ -188,20 +197,31 @@ impl SigningKeys {
             .await
     }
 
-    /// Seals what an older sealing key sealed anew: how many keys were, and how many there are.
-    pub async fn reencrypt(&self) -> Result<(usize, usize), StoreError> {
+    /// Seals what an older sealing key sealed anew. What does not open stays as it is, and is told.
+    pub async fn reencrypt(&self) -> Result<Resealed, StoreError> {
         let store = self.latest();
-        let (mut resealed, rows) = (0, store.read().await?);
-        let total = rows.len();
-        for (row, record) in rows {
-            let place = store.place(&record.kid);
-            if let Some(private) = store.sealer.reseal(&record.private, &place)? {
-                let changed = SigningKey { private, ..record };
-                // One that was changed meanwhile is sealed as it was: the next run finds it.
-                resealed += usize::from(store.replace(&changed, row.version).await?);
+        let mut done = Resealed::default();
+        for (mut row, mut record) in store.read().await? {
+            done.keys += 1;
+            for _ in 0..SWAPS {
+                match store.sealer.reseal(&record.private, &store.place(&record.kid)) {
+                    Ok(None) => break,
+                    Ok(Some(private)) => record.private = private,
+                    Err(why) => {
+                        done.refused.push((record.kid.clone(), why));
+                        break;
+                    }
+                }
+                if store.replace(&record, row.version).await? {
+                    done.sealed += 1;
+                    break;
+                }
+                // It was changed meanwhile.
+                let Some(now) = store.source.get(&SIGNING_KEY, &row.key).await? else { break };
+                (record, row) = (decode(&SIGNING_KEY, &now)?, now);
             }
         }
-        Ok((resealed, total))
+        Ok(done)
     }
 
     /// The key that signs by this algorithm now; made where there is none.

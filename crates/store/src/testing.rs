@@ -19,6 +19,8 @@ pub(crate) struct Hooked {
     pub(crate) watchers: Option<Watchers>,
     /// Whether a `get`, an `insert` or a `list` can be done.
     pub(crate) refuse: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
+    /// Whether a `replace` can be done.
+    pub(crate) refuse_replace: Box<dyn Fn() -> Verb<'static, ()> + Send + Sync>,
     /// Before the row is read.
     pub(crate) before_get: Hook,
     /// Between the reading and the answer.
@@ -49,6 +51,7 @@ impl Default for Hooked {
             ttl: false,
             watchers: None,
             refuse: Box::new(|| Box::pin(async { Ok(()) })),
+            refuse_replace: Box::new(|| Box::pin(async { Ok(()) })),
             before_get: nothing(),
             after_get: nothing(),
             before_replace: nothing(),
@@ -88,6 +91,7 @@ impl DataSource for Hooked {
     fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
         Box::pin(async move {
             (self.before_replace)(table).await;
+            (self.refuse_replace)().await?;
             self.memory.replace(table, row, expected).await
         })
     }

@@ -25,8 +25,10 @@ use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::provider::Provider;
+use policy::attribute::Slot;
 use policy::exchange::{Body, Request, RequestBody};
-use policy::ports::UpstreamHandle;
+use policy::ports::{PROVIDER, Reached, UpstreamHandle};
 use policy::settings::Spanned;
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
@@ -35,11 +37,15 @@ use policy::{
 
 use super::fields;
 use super::forward;
+use crate::holding::{self, HELD, Held};
 use crate::not_yet::NotYet;
 use crate::upstreams::{UpstreamExt, unanswered};
 
 /// The request's body was streamed to an upstream that gave no answer, and cannot be sent to another.
 const BODY_GONE: ReasonCode = ReasonCode::new("body-gone");
+
+/// The token that was got last is another provider's.
+const OTHER_TOKEN: ReasonCode = ReasonCode::new("other-token");
 
 /// `use = "proxy"`
 #[derive(Deserialize, JsonSchema)]
@@ -52,6 +58,10 @@ pub(crate) struct Settings {
     rewrite: Option<Dynamic<String>>,
     /// `Host` of the request to the upstream. Default: the upstream's own; `"${request.host}"` sends the client's.
     host: Option<Dynamic<String>>,
+    /// The provider whose token goes along, in the place of whatever credential the client sent: `[provider.NAME]` in `node.toml`. An
+    /// `oauth-client.get-token` before gets it. Where the upstream answers that it is no good (401 with a `Bearer` challenge), another one is
+    /// got, and the request is sent once more, unless its body was streamed. Default: none.
+    token: Option<Spanned<String>>,
     #[schemars(skip)]
     url: Option<NotYet>,
     #[schemars(skip)]
@@ -87,8 +97,10 @@ impl FilterConfig for Settings {
         if self.host.is_some() {
             cx.fails_rarely(&[fields::BAD_HEADER_VALUE]);
         }
+        let token = self.token.as_ref().map(|provider| Token::compile(provider, cx)).transpose()?;
         Ok(Proxy {
             upstream: cx.upstream(upstream)?,
+            token,
             rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
@@ -98,8 +110,35 @@ impl FilterConfig for Settings {
 /// The compiled filter.
 pub(crate) struct Proxy {
     upstream: Arc<UpstreamHandle>,
+    token: Option<Token>,
     rewrite: Option<Getter<String>>,
     host: Option<Getter<String>>,
+}
+
+/// The token that goes along.
+struct Token {
+    provider: String,
+    held: Slot<Held>,
+}
+
+impl Token {
+    fn compile(provider: &Spanned<String>, cx: &mut BuildContext<'_>) -> Result<Token, Diagnostics> {
+        // Only to say so where there is no such provider.
+        cx.resource::<Reached<Provider>>(PROVIDER, provider)?;
+        cx.fails_rarely(&[OTHER_TOKEN]);
+        Ok(Token { provider: provider.value.clone(), held: cx.reads(&HELD) })
+    }
+
+    /// The token, where it is this provider's: no other upstream may see it.
+    fn of(&self, exchange: &Exchange) -> Result<Arc<Held>, Reason> {
+        let held = exchange.share(self.held).ok_or_else(|| Reason::missing(HELD.name()))?;
+        if held.provider() == self.provider {
+            return Ok(held);
+        }
+        let message =
+            format!("the token that was got last is of provider `{}`, not `{}`", held.provider(), self.provider);
+        Err(Reason::new(OTHER_TOKEN, message))
+    }
 }
 
 impl Filter for Proxy {
@@ -111,11 +150,23 @@ impl Filter for Proxy {
                 "the body went to an upstream that gave no answer",
             ));
         }
-        let request = match self.request(exchange) {
-            Ok(request) => request,
+        let (held, request) = match self.prepared(exchange) {
+            Ok(prepared) => prepared,
             Err(reason) => return Ok(Outcome::Failure(reason)),
         };
-        match self.upstream.0.send(request).await {
+        let mut answered = self.upstream.0.send(request).await;
+        if let (Some(held), Ok(answer)) = (held, &answered)
+            && holding::is_refused(answer.status(), answer.headers())
+        {
+            let again = !matches!(exchange.request.body, RequestBody::Taken);
+            if let Some(other) = held.renewed(exchange, again).await {
+                answered = match self.request(exchange, Some(&other)) {
+                    Ok(request) => self.upstream.0.send(request).await,
+                    Err(reason) => return Ok(Outcome::Failure(reason)),
+                };
+            }
+        }
+        match answered {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 exchange.response = Some(Response { status: head.status, headers: head.headers, body });
@@ -127,9 +178,18 @@ impl Filter for Proxy {
 }
 
 impl Proxy {
-    fn request(&self, exchange: &mut Exchange) -> Result<http::Request<Body>, Reason> {
+    fn prepared(&self, exchange: &mut Exchange) -> Result<(Option<Arc<Held>>, http::Request<Body>), Reason> {
+        let held = self.token.as_ref().map(|token| token.of(exchange)).transpose()?;
+        let request = self.request(exchange, held.as_deref())?;
+        Ok((held, request))
+    }
+
+    fn request(&self, exchange: &mut Exchange, held: Option<&Held>) -> Result<http::Request<Body>, Reason> {
         let uri = self.uri(exchange)?;
         let mut headers = forward::request_headers(&exchange.request);
+        if let Some(held) = held {
+            held.authorize(&mut headers);
+        }
         if let Some(host) = &self.host
             && let Some(host) = host.get_optional(exchange)?
         {

@@ -14,6 +14,9 @@ use policy::filter::AnswerStyle;
 use policy::outcome::{BAD_REQUEST, BODY_TOO_LARGE, METHOD_NOT_ALLOWED, MISSING_VALUE, NO_CASE, NOT_FOUND, WRONG_TYPE};
 use policy::{Abort, Exchange, Reason, Response};
 
+use super::issue_code::see_other;
+use super::pages;
+use super::stop::Redirected;
 use crate::{Detail, PlainAnswers, STORE_BROKEN, STORE_UNAVAILABLE};
 
 /// Answers of OAuth endpoints.
@@ -21,10 +24,35 @@ pub static ENDPOINT: Endpoint = Endpoint;
 /// Answers of protected resources.
 pub static RESOURCE: Resource = Resource;
 
+/// Answers of the authorization endpoint, which a browser shows.
+pub static AUTHORIZATION: Authorization = Authorization;
+
 /// See [`ENDPOINT`].
 pub struct Endpoint;
 /// See [`RESOURCE`].
 pub struct Resource;
+/// See [`AUTHORIZATION`].
+pub struct Authorization;
+
+impl AnswerStyle for Authorization {
+    fn failure(&self, _exchange: &Exchange, reason: &Reason) -> Response {
+        if let Some(Redirected { location, .. }) = reason.detail::<Redirected>() {
+            return see_other(location);
+        }
+        let error = endpoint_error(reason);
+        let told = error.description.as_ref().map_or("The request cannot be answered", |text| text.as_str());
+        let page = pages::error(reason.status, told, error.code.as_str());
+        finished(page, &reason.challenges, reason.retry_after)
+    }
+
+    fn abort(&self, _exchange: &Exchange, abort: &Abort) -> Response {
+        let told = match abort.status {
+            StatusCode::SERVICE_UNAVAILABLE => "This is not to be had for the moment: try again in a few seconds",
+            _ => "Something is broken here, and those who run it will see it in their log",
+        };
+        finished(pages::error(abort.status, told, fault(abort).code.as_str()), &[], abort.retry_after)
+    }
+}
 
 impl AnswerStyle for Endpoint {
     fn failure(&self, _exchange: &Exchange, reason: &Reason) -> Response {
@@ -95,6 +123,9 @@ fn finished(mut response: Response, challenges: &[HeaderValue], retry_after: Opt
 /// description.
 fn endpoint_error(reason: &Reason) -> Error {
     if let Some(error) = reason.detail::<Error>() {
+        return error.clone();
+    }
+    if let Some(Redirected { error, .. }) = reason.detail::<Redirected>() {
         return error.clone();
     }
     if let Some(detail) = reason.detail::<Detail>() {

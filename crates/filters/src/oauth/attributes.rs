@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use ::oauth::authorization::{Asked, Parameters, Target};
 use ::oauth::token::Token;
-use ::oauth::{GrantId, Scopes};
+use ::oauth::{GrantId, Issuer, Scopes};
 use policy::attribute::{Attribute, Field, Key};
 use policy::value::{Type, Value};
 use store::access_tokens::Presented;
 use store::authz_codes::FoundCode;
 use store::record::Authentication;
 use store::{AccessToken, AuthzCodes, Client};
+
+use super::resume::Step;
 
 /// A grant that was proved: what a token may be made from.
 pub struct Grant {
@@ -74,6 +77,25 @@ impl Proof {
             Proof::Code { found, .. } => Some(&found.record.grant_id),
             Proof::Refresh { presented, .. } => Some(&presented.record.grant_id),
         }
+    }
+}
+
+/// An authorization request that was read: where its answer goes, and what it asks for.
+pub struct Authorization {
+    pub(super) parameters: Parameters,
+    pub(super) target: Target,
+    pub(super) asked: Asked,
+    pub(super) issuer: Arc<Issuer>,
+    /// Unix seconds.
+    pub(super) began: u64,
+    /// The form that came with it, where one of ours did.
+    pub(super) form: Option<Step>,
+}
+
+impl Authorization {
+    /// The parameters, to be carried by a form.
+    pub(super) fn kept(&self) -> Vec<(String, String)> {
+        self.parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 
@@ -317,12 +339,47 @@ pub static SUBJECT: Key<Subject> = Key::new(
     ],
 );
 
+/// The authorization request.
+pub static AUTHORIZE: Key<Authorization> = Key::new(
+    "authorization",
+    &[
+        Field {
+            name: "redirect_uri",
+            doc: "Where the answer goes.",
+            of: Type::Text,
+            optional: false,
+            get: |a| Some(Value::text(a.target.redirect_uri.as_str())),
+        },
+        Field {
+            name: "scopes",
+            doc: "What is asked for.",
+            of: Type::List,
+            optional: false,
+            get: |a| Some(list(&a.asked.scope)),
+        },
+        Field {
+            name: "login_hint",
+            doc: "Who the client thinks the user is.",
+            of: Type::Text,
+            optional: true,
+            get: |a| a.asked.login_hint.as_deref().map(Value::text),
+        },
+        Field {
+            name: "acr_values",
+            doc: "The authentication context classes that are wanted, the most wanted first.",
+            of: Type::List,
+            optional: false,
+            get: |a| Some(Value::texts(a.asked.acr_values.iter().map(String::as_str))),
+        },
+    ],
+);
+
 /// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors
 /// cannot name it.
 pub(super) static ISSUED: Key<Issued> = Key::new("token (issued)", &[]);
 
 /// What selectors may read.
-pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &SUBJECT];
+pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &SUBJECT, &AUTHORIZE];
 
 impl Subject {
     /// The subject of this token.

@@ -4,6 +4,10 @@
 //! A request that uses more than one method is refused. An unknown client, a disabled one, a wrong secret and a method
 //! that the client may not use are the same `invalid_client`.
 //!
+//! With `private_key_jwt` (RFC 7523, RFC 10070) a client signs an assertion with a key whose public half it registered (`jwks`): it is from
+//! the client and about it (`iss`, `sub`), for the issuer of this server and nobody else (`aud`), has a `jti` that is used once in the
+//! cluster, and expires within five minutes.
+//!
 //! ```toml
 //! [[filter]]
 //! use     = "oauth.authenticate-client"
@@ -17,23 +21,27 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::client_auth::{self, Attempt, Method, Presented};
-use ::oauth::{Error, ErrorCode};
+use ::oauth::jose::{Algorithm, KeySet};
+use ::oauth::{ClientId, Error, ErrorCode, Issuer, Secret, client_assertion};
 use policy::attribute::Slot;
 use policy::diagnostic::{Problem, codes};
 use policy::filter::Role;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Value};
-use store::{Client, Clients};
+use store::{Client, Clients, Replay};
 
 use super::answers::ENDPOINT;
 use super::attributes::CLIENT;
 use super::live::unix_seconds;
 use super::request::{authorization, endpoint_form};
+use super::server::Server;
 use super::stop::{Stop, refused, refuses, settle};
 use crate::StoreExt;
 
 /// The fact that a policy takes this client authentication method.
 pub(super) const AUTH_METHOD: &str = "auth_method";
+/// The fact that a policy takes assertions signed with this algorithm.
+pub(super) const AUTH_ALGORITHM: &str = "auth_algorithm";
 const DEFAULT_METHODS: [Method; 2] = [Method::ClientSecretBasic, Method::ClientSecretPost];
 const DEFAULT_REALM: &str = "oauth";
 
@@ -41,14 +49,19 @@ const DEFAULT_REALM: &str = "oauth";
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The methods that are taken: `client_secret_basic`, `client_secret_post`, and `none` for public clients, which
-    /// must be registered with it. Default: the first two.
-    #[schemars(extend("items" = { "type": "string", "enum": ["client_secret_basic", "client_secret_post", "none"] }))]
+    /// The methods that are taken: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, and `none` for public clients; who uses
+    /// one of the last two must be registered with it. Default: the first two.
+    #[schemars(extend("items" = { "type": "string", "enum": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"] }))]
     methods: Option<Vec<Spanned<String>>>,
     /// The realm of the `WWW-Authenticate: Basic` challenge. Default: `oauth`.
     realm: Option<Spanned<String>>,
+    /// The algorithms that an assertion may be signed with. Default: `ES256`, `ES384`, `EdDSA`, `PS256` and `RS256`.
+    #[schemars(extend("items" = { "type": "string", "enum": ["ES256", "ES384", "EdDSA", "PS256", "RS256"] }))]
+    algorithms: Option<Vec<Spanned<String>>>,
     /// The store of the kind `clients`. Default: the one of that name.
     store: Option<Spanned<String>>,
+    /// The store of the kind `replay`, for `private_key_jwt`. Default: the one of that name.
+    replay: Option<Spanned<String>>,
 }
 
 impl FilterConfig for Settings {
@@ -67,8 +80,13 @@ impl FilterConfig for Settings {
         for method in &methods {
             cx.publish(AUTH_METHOD, Value::text(method.as_str()));
         }
+        let assertions = match methods.contains(&Method::PrivateKeyJwt) {
+            true => Some(self.assertions(cx)?),
+            false => None,
+        };
         Ok(AuthenticateClient {
             methods,
+            assertions,
             challenge: basic_challenge(self.realm.as_ref().map_or(DEFAULT_REALM, |realm| &realm.value)),
             clients: cx.clients(&self.store)?,
             client: cx.writes(&CLIENT),
@@ -76,12 +94,40 @@ impl FilterConfig for Settings {
     }
 }
 
+impl Settings {
+    fn assertions(&self, cx: &mut BuildContext<'_>) -> Result<Assertions, Diagnostics> {
+        let public = |name: &Spanned<String>| -> Result<Algorithm, Diagnostics> {
+            let known = Algorithm::parse(&name.value).filter(|algorithm| Algorithm::PUBLIC.contains(algorithm));
+            known.ok_or_else(|| {
+                let help = "use `ES256`, `ES384`, `EdDSA`, `PS256` or `RS256`";
+                cx.error(name.span, format!("assertions are not signed with `{}`", name.value), help).into()
+            })
+        };
+        let algorithms = match &self.algorithms {
+            Some(listed) => listed.iter().map(public).collect::<Result<Vec<_>, _>>()?,
+            None => Algorithm::PUBLIC.to_vec(),
+        };
+        for algorithm in &algorithms {
+            cx.publish(AUTH_ALGORITHM, Value::text(algorithm.as_str()));
+        }
+        Ok(Assertions { algorithms, issuer: Server::read(cx)?.issuer(cx)?, replay: cx.replay(&self.replay)? })
+    }
+}
+
 /// The compiled filter.
 pub(crate) struct AuthenticateClient {
     methods: Vec<Method>,
+    assertions: Option<Assertions>,
     challenge: HeaderValue,
     clients: Arc<Clients>,
     client: Slot<Client>,
+}
+
+/// What an assertion is held against.
+struct Assertions {
+    algorithms: Vec<Algorithm>,
+    issuer: Issuer,
+    replay: Arc<Replay>,
 }
 
 impl Filter for AuthenticateClient {
@@ -113,9 +159,11 @@ impl AuthenticateClient {
             authorization: authorization(&exchange.request.headers, &mut room),
             client_id: form.get("client_id"),
             client_secret: form.get("client_secret"),
-            client_assertion: form.get("client_assertion").or(form.get("client_assertion_type")).is_some(),
+            client_assertion: form.get("client_assertion"),
+            client_assertion_type: form.get("client_assertion_type"),
         };
-        let absent = attempt.authorization.is_empty() && attempt.client_secret.is_none() && !attempt.client_assertion;
+        let absent =
+            attempt.authorization.is_empty() && attempt.client_secret.is_none() && attempt.client_assertion.is_none();
         let presented = client_auth::read(attempt).map_err(|error| self.refuse(error, absent))?;
         if !self.methods.contains(&presented.method) {
             let error = Error::new(ErrorCode::InvalidClient, "The client authentication method is not supported here");
@@ -125,10 +173,19 @@ impl AuthenticateClient {
     }
 
     async fn prove(&self, presented: &Presented, now: u64) -> Result<Option<Arc<Client>>, Stop> {
-        Ok(match &presented.secret {
-            Some(secret) => self.clients.authenticate(&presented.client_id, secret, now).await?,
-            None => self.clients.get(&presented.client_id).await?.filter(|client| client.enabled),
-        })
+        let id = &presented.client_id;
+        if let Some(secret) = &presented.secret {
+            return Ok(self.clients.authenticate(id, secret, now).await?);
+        }
+        let client = self.clients.get(id).await?.filter(|client| client.enabled);
+        match (&presented.assertion, &self.assertions) {
+            (Some(assertion), Some(assertions)) => {
+                let proved = assertions.prove(id, client.as_deref(), assertion, now).await?;
+                Ok(client.filter(|_| proved))
+            }
+            // A public client only says its name.
+            _ => Ok(client),
+        }
     }
 
     /// The refusal; `absent` where nothing was there that could be proved. A 401 carries the challenge (RFC 6749,
@@ -142,6 +199,18 @@ impl AuthenticateClient {
     }
 }
 
+impl Assertions {
+    /// Whether the assertion is the client's, and is used for the first time.
+    async fn prove(&self, id: &ClientId, client: Option<&Client>, assertion: &Secret, now: u64) -> Result<bool, Stop> {
+        // A client that is unknown has no keys: it is refused after the same work.
+        let keys = client.and_then(|client| KeySet::parse(client.metadata.jwks.as_ref()?)).unwrap_or_default();
+        match client_assertion::prove(assertion.expose(), &keys, &self.algorithms, id, &self.issuer, now) {
+            Ok(once) => Ok(self.replay.is_first(id.as_str(), &once.id, once.until).await?),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
 /// The challenge of a realm.
 pub(super) fn basic_challenge(realm: &str) -> HeaderValue {
     // Quoting leaves only what a header may hold.
@@ -150,7 +219,7 @@ pub(super) fn basic_challenge(realm: &str) -> HeaderValue {
 
 /// Whether this version has the method.
 pub(super) fn is_offered(method: Method) -> bool {
-    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::None)
+    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::PrivateKeyJwt | Method::None)
 }
 
 fn known(method: &Spanned<String>, cx: &BuildContext<'_>) -> Result<Method, Diagnostics> {
@@ -161,7 +230,7 @@ fn known(method: &Spanned<String>, cx: &BuildContext<'_>) -> Result<Method, Diag
             .at(cx.place(method.span))
             .into()),
         None => {
-            let help = "use `client_secret_basic`, `client_secret_post` or `none`";
+            let help = "use `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`";
             Err(cx.error(method.span, format!("`{}` is no client authentication method", method.value), help).into())
         }
     }

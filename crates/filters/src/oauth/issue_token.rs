@@ -296,13 +296,10 @@ impl Refresh {
     fn compile(settings: &RefreshSettings, cx: &mut BuildContext<'_>) -> Result<Refresh, Diagnostics> {
         let offline = || Spanned { span: settings.lifetime.span, value: String::from("grant.offline") };
         let when = Condition::compile(&settings.when.clone().unwrap_or_else(offline), cx)?;
-        let seconds = |lifetime: &Spanned<Duration>| match lifetime.value.0.as_secs() {
-            0 => Err(cx.error(
-                lifetime.span,
-                "a refresh token lives at least a second",
-                "write a lifetime such as `12h`",
-            )),
-            seconds => Ok(seconds),
+        let seconds = |lifetime: &Spanned<Duration>| -> Result<u64, Diagnostics> {
+            let problem =
+                || cx.error(lifetime.span, "a refresh token lives at least a second", "write a lifetime such as `12h`");
+            Some(lifetime.value.0.as_secs()).filter(|seconds| *seconds > 0).ok_or_else(|| problem().into())
         };
         let absolute = seconds(&settings.lifetime)?;
         let idle = settings.idle.as_ref().map(seconds).transpose()?;

@@ -1,8 +1,9 @@
-//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414). Derived from the policies
+//! `oauth.metadata`: tells clients where the endpoints are and what they offer (RFC 8414, OpenID Connect Discovery). Derived from the policies
 //! that are loaded, so that it never lies; the issuer comes from `policies/oauth/server.toml`.
 //!
-//! It answers only at the issuer's own path: for `https://login.example.com/tenant` that is
-//! `/.well-known/oauth-authorization-server/tenant`.
+//! It answers only at the issuer's own paths: for `https://login.example.com/tenant` these are
+//! `/.well-known/oauth-authorization-server/tenant`, `/tenant/.well-known/openid-configuration` and, as RFC 8414 would have it,
+//! `/.well-known/openid-configuration/tenant`. The document is the same.
 //!
 //! ```toml
 //! [[filter]]
@@ -25,12 +26,15 @@ use policy::outcome::NOT_FOUND;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
 
 use super::answers::ENDPOINT;
-use super::authenticate_client::AUTH_METHOD;
+use super::authenticate_client::{AUTH_ALGORITHM, AUTH_METHOD};
 use super::client_credentials::GRANT_TYPE;
 use super::server::Server;
 
 /// The fact that a policy is an endpoint: `token_endpoint`, as the document names it.
 pub(super) const ENDPOINT_FACT: &str = "endpoint";
+
+/// The endpoints where clients authenticate (RFC 8414, section 2).
+const CLIENTS_AUTHENTICATE: [&str; 3] = ["token_endpoint", "introspection_endpoint", "revocation_endpoint"];
 
 /// `use = "oauth.metadata"`
 #[derive(Deserialize, JsonSchema)]
@@ -47,21 +51,27 @@ impl FilterConfig for Settings {
         cx.fails(&[NOT_FOUND]);
         let server = Server::read(cx)?;
         let issuer = server.issuer(cx)?;
-        Ok(Metadata { path: issuer.metadata_path(), issuer, scopes: server.scopes(), document: OnceLock::new() })
+        let [after, before] = issuer.openid_paths();
+        Ok(Metadata {
+            paths: [issuer.metadata_path(), after, before],
+            issuer,
+            scopes: server.scopes(),
+            document: OnceLock::new(),
+        })
     }
 }
 
 /// The compiled filter. It lives as long as its generation, and so does the document.
 pub(crate) struct Metadata {
     issuer: Issuer,
-    path: String,
+    paths: [String; 3],
     scopes: Vec<String>,
     document: OnceLock<Bytes>,
 }
 
 impl Filter for Metadata {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
-        if exchange.request.path != self.path {
+        if !self.paths.contains(&exchange.request.path) {
             let reason = Reason::new(NOT_FOUND, "this is not the path of the issuer's metadata")
                 .with_status(StatusCode::NOT_FOUND);
             return Ok(Outcome::Failure(reason));
@@ -80,6 +90,7 @@ impl Filter for Metadata {
 struct Facts<'a> {
     endpoints: Vec<(&'a str, &'a [String], &'a str)>,
     methods: Vec<(&'a str, &'a [String], &'a str)>,
+    algorithms: Vec<(&'a str, &'a [String], &'a str)>,
     grants: Vec<(&'a str, &'a [String], &'a str)>,
 }
 
@@ -90,17 +101,22 @@ impl<'a> Facts<'a> {
                 |(policy, paths, value): (&'a str, &'a [String], &'a Value)| Some((policy, paths, value.as_text()?));
             program.facts(name).into_iter().filter_map(text).collect()
         };
-        Facts { endpoints: named(ENDPOINT_FACT), methods: named(AUTH_METHOD), grants: named(GRANT_TYPE) }
-    }
-
-    /// The client authentication methods of a policy; where it has none itself, those of policies that are only called.
-    fn methods_of(&self, policy: &str) -> Vec<&'a str> {
-        let own: Vec<_> = self.methods.iter().filter(|(of, ..)| *of == policy).map(|(.., method)| *method).collect();
-        if !own.is_empty() {
-            return own;
+        Facts {
+            endpoints: named(ENDPOINT_FACT),
+            methods: named(AUTH_METHOD),
+            algorithms: named(AUTH_ALGORITHM),
+            grants: named(GRANT_TYPE),
         }
-        self.methods.iter().filter(|(_, paths, _)| paths.is_empty()).map(|(.., method)| *method).collect()
     }
+}
+
+/// What of a kind a policy says; where it says nothing itself, what policies say that are only called.
+fn of_policy<'a>(facts: &[(&str, &[String], &'a str)], policy: &str) -> Vec<&'a str> {
+    let own: Vec<_> = facts.iter().filter(|(of, ..)| *of == policy).map(|(.., value)| *value).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    facts.iter().filter(|(_, paths, _)| paths.is_empty()).map(|(.., value)| *value).collect()
 }
 
 fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
@@ -113,9 +129,9 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
             continue;
         }
         document.endpoint(issuer, name, path);
-        // Who registers a client is none yet.
-        if *name != "registration_endpoint" {
-            document.list(&format!("{name}_auth_methods_supported"), facts.methods_of(policy));
+        if CLIENTS_AUTHENTICATE.contains(name) {
+            document.list(&format!("{name}_auth_methods_supported"), of_policy(&facts.methods, policy));
+            document.list(&format!("{name}_auth_signing_alg_values_supported"), of_policy(&facts.algorithms, policy));
         }
     }
     if document.has("token_endpoint") {
@@ -138,22 +154,26 @@ mod tests {
         serde_json::from_slice(&write(&issuer, &["orders:read".to_owned()], facts)).expect("json")
     }
 
-    /// D37: what no loaded policy offers is not there.
+    /// D37: what no loaded policy offers is not there. D38: where assertions are taken, so are their algorithms.
     #[test]
     fn rfc8414_2_only_what_is_loaded() {
         let (token, introspect, revoke) =
             (paths(&["/api/oauth/token"]), paths(&["/x/{id}", "/introspect"]), paths(&["/revoke/{id}"]));
+        let jwks = paths(&["/keys"]);
         let facts = Facts {
             endpoints: vec![
                 ("oauth/introspect", &introspect, "introspection_endpoint"),
                 ("oauth/revoke", &revoke, "revocation_endpoint"),
                 ("oauth/token", &token, "token_endpoint"),
+                ("oauth/jwks", &jwks, "jwks_uri"),
             ],
             methods: vec![
                 ("common/client", &[], "client_secret_post"),
                 ("oauth/token", &token, "client_secret_post"),
                 ("oauth/token", &token, "client_secret_basic"),
+                ("oauth/token", &token, "private_key_jwt"),
             ],
+            algorithms: vec![("oauth/token", &token, "RS256"), ("oauth/token", &token, "ES256")],
             grants: vec![("oauth/token", &token, "client_credentials")],
         };
         assert_eq!(
@@ -162,13 +182,15 @@ mod tests {
                 "issuer": "https://login.example.com/tenant",
                 "scopes_supported": ["orders:read"],
                 "token_endpoint": "https://login.example.com/api/oauth/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+                "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
                 "grant_types_supported": ["client_credentials"],
+                "jwks_uri": "https://login.example.com/keys",
                 "introspection_endpoint": "https://login.example.com/introspect",
                 "introspection_endpoint_auth_methods_supported": ["client_secret_post"],
             })
         );
-        let nothing = Facts { endpoints: vec![], methods: vec![], grants: facts.grants.clone() };
+        let nothing = Facts { endpoints: vec![], methods: vec![], algorithms: vec![], grants: facts.grants.clone() };
         assert_eq!(
             written(&nothing),
             json!({ "issuer": "https://login.example.com/tenant", "scopes_supported": ["orders:read"] })

@@ -4,22 +4,31 @@
 mod answers;
 mod attributes;
 mod authenticate_client;
+mod authorize;
+mod check_login;
 mod check_scope;
 mod client_credentials;
+mod consent;
 mod fail;
 mod introspect;
+mod issue_code;
 mod issue_token;
+mod jwks;
 mod lints;
 mod live;
+mod login;
 mod manage_client;
 mod metadata;
+mod pages;
 mod redeem_code;
 mod refresh_token;
 mod register_client;
 mod registration;
 mod request;
+mod resume;
 mod revoke_token;
 mod server;
+mod signing;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -27,12 +36,15 @@ mod token_info;
 mod token_response;
 mod validate_token;
 
-pub use answers::{ENDPOINT, RESOURCE};
-pub use attributes::{ATTRIBUTES, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN};
+pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
+pub use attributes::{
+    ATTRIBUTES, AUTHORIZE, Authorization, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN,
+};
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub use registration::RegistrationSettings;
-pub use server::{FILE as SERVER_FILE, MaximumLifetime, ServerSettings};
+pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
+pub use signing::SIGNING_KEYS;
 pub(crate) use stop::{Stop, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
@@ -43,6 +55,11 @@ pub(crate) const SETTINGS: &[SettingsCheck] = &[server::check];
 /// The filters of this category.
 pub const FILTERS: &[FilterKind] = policy::filters![
     authenticate_client,
+    authorize,
+    check_login,
+    login,
+    consent,
+    issue_code,
     client_credentials,
     redeem_code,
     refresh_token,
@@ -54,6 +71,7 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     introspect,
     revoke_token,
     metadata,
+    jwks,
     register_client,
     manage_client,
     fail,

@@ -7,6 +7,10 @@
 //! [maximum_lifetime]
 //! access_token = "24h"
 //!
+//! [keys]
+//! algorithms = ["ES256"]
+//! rotate     = "30d"
+//!
 //! [scopes]
 //! "orders:read" = "Read your orders"
 //! ```
@@ -16,6 +20,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::jose::Algorithm;
 use ::oauth::metadata::ISSUER_RULE;
 use ::oauth::{Issuer, Scopes};
 use policy::compile::Shared;
@@ -23,12 +28,17 @@ use policy::diagnostic::{Place, Problem, Span, codes};
 use policy::lint::AllowTable;
 use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
+use store::signing_keys::schedule::Schedule;
 
 use super::registration::RegistrationSettings;
 use crate::entries::Entries;
 
 /// The file, below `policies/`.
 pub const FILE: &str = "oauth/server.toml";
+
+/// How long a key signs, and how long it is published before, seconds.
+const ROTATE: u64 = 30 * 86_400;
+const PUBLISH: u64 = 86_400;
 
 /// The issuer of nobody (RFC 2606, section 2).
 const STAND_IN: &str = "https://issuer.invalid";
@@ -46,6 +56,9 @@ pub struct ServerSettings {
     /// Upper bounds of lifetimes, whatever a policy says.
     #[serde(default)]
     maximum_lifetime: MaximumLifetime,
+    /// The keys that sign tokens.
+    #[serde(default)]
+    keys: KeysSettings,
     /// The scopes there are, each with what it permits, for people. They are published (`scopes_supported`), and `check` tells of a
     /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
     #[serde(default)]
@@ -69,6 +82,71 @@ pub struct MaximumLifetime {
     code: Option<Duration>,
 }
 
+/// `[keys]`
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeysSettings {
+    /// The algorithms there are keys for: `ES256`, `EdDSA` (Ed25519), `RS256` (2048 bits). Tokens are signed by the first one, unless a
+    /// policy names another one of them. Default: `["ES256"]`.
+    #[schemars(extend("items" = { "type": "string", "enum": ["ES256", "EdDSA", "RS256"] }))]
+    algorithms: Option<Spanned<Vec<Spanned<String>>>>,
+    /// How long a key signs before the next one does. Default: `30d`.
+    rotate: Option<Spanned<Duration>>,
+    /// How long a key is published before it signs: longer than anybody keeps the key set without reading it anew. Default: `1d`.
+    publish: Option<Spanned<Duration>>,
+}
+
+impl KeysSettings {
+    /// What is wrong, and where.
+    fn problems(&self) -> Vec<(Span, Problem)> {
+        let mut problems = Vec::new();
+        let mut wrong = |span, message: String, help: &str| {
+            problems.push((span, Problem::error(codes::BAD_VALUE, message).with_help(help)));
+        };
+        if let Some(algorithms) = &self.algorithms {
+            if algorithms.value.is_empty() {
+                wrong(algorithms.span, "no algorithm is left to sign with".into(), "leave it out for `[\"ES256\"]`");
+            }
+            for (index, name) in algorithms.value.iter().enumerate() {
+                if algorithm(&name.value).is_none() {
+                    let message = format!("tokens are not signed with `{}`", name.value);
+                    wrong(name.span, message, "use `ES256`, `EdDSA` or `RS256`");
+                }
+                if algorithms.value[..index].iter().any(|before| before.value == name.value) {
+                    wrong(name.span, format!("`{}` stands here twice", name.value), "name each algorithm once");
+                }
+            }
+        }
+        let Schedule { rotate, publish, .. } = self.schedule();
+        if publish == 0 || publish >= rotate {
+            let span =
+                self.publish.as_ref().or(self.rotate.as_ref()).map_or_else(Span::default, |setting| setting.span);
+            let message = "a key is published for as long as it signs, or not at all before".to_owned();
+            wrong(span, message, "`publish` is shorter than `rotate`, and a second at least");
+        }
+        problems
+    }
+
+    fn schedule(&self) -> Schedule {
+        let seconds = |setting: &Option<Spanned<Duration>>, default| {
+            setting.as_ref().map_or(default, |setting| setting.value.0.as_secs())
+        };
+        let named = |listed: &Spanned<Vec<Spanned<String>>>| {
+            listed.value.iter().filter_map(|name| algorithm(&name.value)).collect()
+        };
+        Schedule {
+            algorithms: self.algorithms.as_ref().map_or_else(|| vec![Algorithm::Es256], named),
+            rotate: seconds(&self.rotate, ROTATE),
+            publish: seconds(&self.publish, PUBLISH),
+        }
+    }
+}
+
+/// An algorithm that we sign with.
+fn algorithm(name: &str) -> Option<Algorithm> {
+    Algorithm::parse(name).filter(|algorithm| Algorithm::SIGNING.contains(algorithm))
+}
+
 impl ServerSettings {
     /// The names of the scopes that are declared, each with its place.
     pub(super) fn scopes(&self) -> impl Iterator<Item = &Spanned<String>> {
@@ -87,6 +165,9 @@ impl ServerSettings {
         if let Some(profile) = self.profile.as_ref().filter(|profile| profile.value != "default") {
             let problem = Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value));
             problems.push(problem.with_help("leave `profile` out").at(place(profile.span)));
+        }
+        for (span, problem) in self.keys.problems() {
+            problems.push(problem.at(place(span)));
         }
         for scope in self.scopes().filter(|scope| Scopes::of([Arc::from(scope.value.as_str())]).is_none()) {
             let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no scope", scope.value));
@@ -126,6 +207,16 @@ impl Server {
     /// The scopes that are declared.
     pub(super) fn scopes(&self) -> Vec<String> {
         self.0.scopes().map(|scope| scope.value.clone()).collect()
+    }
+
+    /// What the declared scopes permit, by scope.
+    pub(super) fn descriptions(&self) -> Vec<(String, String)> {
+        self.0.scopes.0.iter().map(|(name, permits)| (name.value.clone(), permits.value.clone())).collect()
+    }
+
+    /// Which keys there are to be, and when they change.
+    pub(super) fn keys(&self) -> Schedule {
+        self.0.keys.schedule()
     }
 
     /// What clients that register themselves may have.

@@ -1,17 +1,19 @@
-//! How a filter stops: it refuses, or something it needs is broken. For `?` in the story of a filter.
+//! How an OAuth filter stops: with an error of the RFCs, which the answer style writes.
 
 use http::StatusCode;
 
 use ::oauth::{Error, ErrorCode};
-use policy::{Abort, BuildContext, Outcome, Reason, ReasonCode};
-use store::StoreError;
+use policy::{BuildContext, Reason, ReasonCode};
 
-/// Why a filter stops.
-pub(crate) enum Stop {
-    /// It says no.
-    Refused(Reason),
-    /// A fault.
-    Broken(Abort),
+pub(crate) use crate::stop::{Stop, settle};
+
+/// The detail of a failure that goes to a redirect URI: the browser is sent there.
+#[derive(Clone, Debug)]
+pub(crate) struct Redirected {
+    /// Where, with the error on it.
+    pub(super) location: String,
+    /// The error.
+    pub(super) error: Error,
 }
 
 /// The failure that this error is; the answer style finds the error in its detail.
@@ -26,28 +28,8 @@ pub(super) fn refuses(cx: &mut BuildContext<'_>, codes: &[ErrorCode]) {
     codes.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
 }
 
-/// How the filter ended.
-pub(crate) fn settle(ended: Result<Outcome, Stop>) -> Result<Outcome, Abort> {
-    ended.or_else(|stop| match stop {
-        Stop::Refused(reason) => Ok(Outcome::Failure(reason)),
-        Stop::Broken(abort) => Err(abort),
-    })
-}
-
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Stop::Refused(refused(error))
-    }
-}
-
-impl From<Reason> for Stop {
-    fn from(reason: Reason) -> Self {
-        Stop::Refused(reason)
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Stop::Broken(crate::abort_from(error))
     }
 }

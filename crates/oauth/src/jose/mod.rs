@@ -10,6 +10,7 @@ mod algorithm;
 mod claims;
 mod jwk;
 mod jws;
+mod nobody;
 mod private_key;
 
 pub use algorithm::Algorithm;

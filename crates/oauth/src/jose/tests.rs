@@ -1,13 +1,11 @@
 use base64::Engine;
 use serde_json::{Value, json};
 
+use super::nobody::{NOBODY, ec, ed, p384, rsa};
 use super::{Algorithm, BASE64URL, Claims, Jwk, Jws, KeySet, PrivateKey, Rejected, Times};
 use crate::secret::Secret;
 
-/// The examples of RFC 7515, appendices A.2 and A.3, and of RFC 8037, appendix A.4.
-const RSA_N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMs\
-     D1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZl\
-     xvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+/// The examples of RFC 7515, appendices A.2 and A.3, and of RFC 8037, appendix A.4; their keys are in `nobody`.
 const CLAIMS: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 const RSA_SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdb\
      F9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC\
@@ -15,31 +13,6 @@ const RSA_SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJb
 const EC_SIGNATURE: &str = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 const ED_TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\
      hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-
-fn rsa() -> Value {
-    json!({ "kty": "RSA", "n": RSA_N, "e": "AQAB" })
-}
-
-fn ec() -> Value {
-    json!({
-        "kty": "EC", "crv": "P-256",
-        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-    })
-}
-
-fn ed() -> Value {
-    json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" })
-}
-
-/// RFC 7518, section 3.4 has no example with P-384: the generator of the curve is a point on it.
-fn p384() -> Value {
-    json!({
-        "kty": "EC", "crv": "P-384",
-        "x": "qofKIr6LBTeOscce8yCtdG4dO2KLp5uYWfdB4IJUKjhVAvJdv1UpbDpUXjhydgq3",
-        "y": "NhfeSpYmLG9dnpi_kpLcKfj0Hb0omhR86doxE7XwuMAKYLHOHX6BnXpDHXyQ6g5f",
-    })
-}
 
 fn token(header: &Value, payload: &str, signature: &str) -> String {
     format!("{}.{payload}.{signature}", BASE64URL.encode(header.to_string()))
@@ -146,8 +119,8 @@ fn rfc8725_3_2_none_is_refused() {
 #[test]
 fn rfc8725_3_1_no_confusion_of_keys_and_secrets() {
     use aws_lc_rs::hmac;
-    let n = BASE64URL.decode(RSA_N).expect("base64");
-    for secret in [&n[..], RSA_N.as_bytes(), rsa().to_string().as_bytes(), b""] {
+    let n = BASE64URL.decode(rsa()["n"].as_str().expect("text")).expect("base64");
+    for secret in [&n[..], rsa()["n"].to_string().as_bytes(), rsa().to_string().as_bytes(), b""] {
         let signed = format!("{}.{CLAIMS}", BASE64URL.encode(r#"{"alg":"HS256"}"#));
         let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
         let forged = format!("{signed}.{}", BASE64URL.encode(made));
@@ -298,7 +271,7 @@ fn rfc7517_4_private_keys_and_other_uses_are_refused() {
         (with(ec(), "x", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVA"), "malformed"),
         (with(rsa(), "e", "AQ"), "no public key"),
         (with(rsa(), "e", "AQAC"), "no public key"),
-        (with(rsa(), "n", &RSA_N[..168]), "2048"),
+        (with(rsa(), "n", &rsa()["n"].as_str().expect("text")[..168]), "2048"),
         (json!({ "kty": "RSA", "e": "AQAB" }), "malformed"),
         (json!({ "kty": "oct" }), "not supported"),
         (json!("key"), "object"),
@@ -403,5 +376,13 @@ fn rfc7519_4_1_3_audiences() {
     assert!(claims(json!({ "iss": "https://a" })).check_issuer("https://a").is_ok());
     for other in [json!({}), json!({ "iss": "https://a/" }), json!({ "iss": ["https://a"] })] {
         assert!(claims(other.clone()).check_issuer("https://a").is_err(), "{other}");
+    }
+}
+
+/// Whoever is unknown is refused after the work of one check.
+#[test]
+fn nobody_has_a_key_for_each_algorithm() {
+    for algorithm in Algorithm::PUBLIC {
+        assert_eq!(NOBODY.candidates(None, algorithm).count(), 1, "{algorithm}");
     }
 }

@@ -83,6 +83,8 @@ codes! {
     TODO = "P0114";
     /// A `[[test]]` that cannot be read.
     BAD_TEST = "P0115";
+    /// A provider that does not exist.
+    UNKNOWN_PROVIDER = "P0118";
     /// An attribute is read where no filter has set it.
     NOT_SET = "P0201";
     /// An attribute is read where only some paths have set it.
@@ -159,4 +161,6 @@ codes! {
     OPEN_ADMIN = "P0713";
     /// A lint is allowed where nothing needs it.
     NEEDLESS_ALLOW = "P0714";
+    /// A client may come to the authorization endpoint without PKCE.
+    WITHOUT_PKCE = "P0715";
 }

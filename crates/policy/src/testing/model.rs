@@ -123,6 +123,8 @@ pub(super) enum Keep {
     Header(HeaderName),
     Cookie(String),
     Location(String),
+    /// The value of a page's form field.
+    Field(String),
     Text,
 }
 

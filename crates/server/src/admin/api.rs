@@ -16,6 +16,8 @@
 //! | `POST /transfer/clients` | [`ImportClients`] | list of [`ImportedClient`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
+//! | `/users...` | | see [`users`] |
+//! | `/keys...` | | see [`keys`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -24,7 +26,9 @@
 //! log.
 
 mod clients;
+pub mod keys;
 pub mod kps;
+pub mod users;
 
 use std::collections::BTreeMap;
 

@@ -195,7 +195,7 @@ impl Admin {
                 let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
                 outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
-            (_, ["clients" | "kps" | "transfer", ..] | ["tokens", _]) => {
+            (_, ["clients" | "users" | "keys" | "kps" | "transfer", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
@@ -286,15 +286,64 @@ async fn on_records(
             Ok(request) => outcome(stores.import_clients(&request, stores.sealer()).await),
             Err(refusal) => refused(&refusal),
         },
+        (_, ["users", path @ ..]) => on_users(stores, method, path, query, body).await,
+        ("GET", ["keys"]) => outcome(stores.list_keys().await),
+        ("POST", ["keys", "rotate"]) => match read(body) {
+            Ok(request) => outcome(stores.rotate_key(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["keys", "reencrypt"]) => outcome(stores.reencrypt_keys().await),
+        ("POST", ["keys", kid, "retire"]) => match read(body) {
+            Ok(request) => outcome(stores.retire_key(&work::decoded(kid), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
         (_, ["kps", path @ ..]) => on_rows(stores, method, path, query, body).await,
         (
             _,
             ["clients"]
             | ["clients", _]
             | ["clients", _, "rotate" | "enable" | "disable"]
+            | ["keys"]
+            | ["keys", "rotate" | "reencrypt"]
+            | ["keys", _, "retire"]
             | ["tokens", "inspect" | "revoke"]
             | ["transfer", "clients" | "with-secrets"],
         ) => wrong_method(),
+        _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
+    }
+}
+
+/// People who may log in.
+async fn on_users(
+    stores: &records::Stores,
+    method: &Method,
+    path: &[&str],
+    query: Option<&str>,
+    body: &[u8],
+) -> Answer {
+    match (method.as_str(), path) {
+        ("GET", []) => match work::page(query) {
+            Ok((after, limit)) => outcome(stores.list_users(after.as_deref(), limit).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", []) => match read(body) {
+            Ok(request) => outcome(stores.add_user(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("GET", [name]) => outcome(stores.show_user(&work::decoded(name)).await),
+        ("POST", [name]) => match read(body) {
+            Ok(request) => outcome(stores.set_user(&work::decoded(name), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("DELETE", [name]) => outcome(stores.delete_user(&work::decoded(name)).await),
+        ("POST", [name, "password"]) => match read(body) {
+            Ok(request) => outcome(stores.set_password(&work::decoded(name), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", [name, "enable"]) => outcome(stores.enable_user(&work::decoded(name), true).await),
+        ("POST", [name, "disable"]) => outcome(stores.enable_user(&work::decoded(name), false).await),
+        ("POST", [name, "unlock"]) => outcome(stores.unlock_user(&work::decoded(name)).await),
+        (_, [] | [_] | [_, "password" | "enable" | "disable" | "unlock"]) => wrong_method(),
         _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
     }
 }

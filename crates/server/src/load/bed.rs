@@ -12,7 +12,7 @@ use policy::reader::Files;
 use policy::testing::{Stage, Test};
 
 use super::outside::Recorder;
-use super::world::{Shape, TestWorld, shape};
+use super::world::{GivenProviders, Shape, TestWorld, providers, shape};
 use super::{Draft, facts};
 use crate::options::Options;
 use crate::testing::TestOutcome;
@@ -28,6 +28,7 @@ pub(crate) struct TestBed {
     library: Library,
     stores: Shape,
     upstreams: Vec<String>,
+    providers: GivenProviders,
     /// Where the draft was compiled against a world already.
     ready: Mutex<Option<Stage<TestWorld>>>,
 }
@@ -64,13 +65,14 @@ impl TestBed {
             library: options.library,
             stores: shape(&draft.stores),
             upstreams: draft.upstreams.keys().cloned().collect(),
+            providers: providers(&draft.reading.settings),
         };
         (bed, problems)
     }
 
     /// A world of its own, and the policies compiled against it. An error is one of the files, or of the change.
     pub(crate) fn stage(&self, compile: &Compile) -> Result<Stage<TestWorld>, Diagnostics> {
-        let (world, things) = TestWorld::new(&self.stores, &self.upstreams);
+        let (world, things) = TestWorld::new(&self.stores, &self.upstreams, &self.providers);
         let compiled = compile(Input {
             files: &self.files,
             library: self.library,

@@ -8,6 +8,7 @@ use policy::Diagnostics;
 use policy::engine::Program;
 use policy::reader::Files;
 use store::mapping::Opened;
+use store::oauth::provider::Provider;
 
 use super::outside::Recorder;
 use super::{Draft, Reading};
@@ -75,6 +76,8 @@ pub(crate) struct Generation {
     pub(crate) stores: Arc<Opened>,
     /// Upstreams.
     pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
+    /// Providers, and what each is reached through.
+    pub(crate) providers: BTreeMap<String, (Arc<Provider>, Arc<HttpUpstream>)>,
     /// The header that names it, where `[debug]` asks for it.
     pub(crate) header: Option<HeaderValue>,
     /// The names of its listeners, by the listener's own number.
@@ -102,7 +105,7 @@ pub(crate) struct TakenUp {
 impl Generation {
     /// From a draft without errors: its stores are open, or will be tried again.
     pub(crate) fn new(draft: Draft, program: Arc<Program>, metrics: &Metrics, taken: TakenUp) -> Generation {
-        let Draft { reading, stores, upstreams, .. } = draft;
+        let Draft { reading, stores, upstreams, providers, .. } = draft;
         let fingerprint = Fingerprint::of(&reading);
         let Reading { files, settings, diagnostics, .. } = reading;
         let policies = program.policies();
@@ -121,6 +124,7 @@ impl Generation {
             settings,
             stores,
             upstreams,
+            providers,
             listeners: taken.listeners,
             changes: taken.changes,
             warnings: diagnostics,

@@ -124,7 +124,7 @@ pub struct GivenToken {
 /// Somebody who may log in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenUser {
+pub struct GivenUser {
     /// The name to log in with.
     pub(super) name: Spanned<String>,
     /// The password. Tests may write it in clear: it is no secret of anybody's.
@@ -139,7 +139,7 @@ pub(super) struct GivenUser {
 /// A session of somebody's with a browser.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GivenSession {
+pub struct GivenSession {
     /// The test's word for it: where a request has that word as a cookie's value, the session's own stands.
     pub(super) session: String,
     /// Who.

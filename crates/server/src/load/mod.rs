@@ -24,24 +24,25 @@ use policy::compile::{Compiled, Input, NodeFacts, compile};
 use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
-use policy::ports::{Clock, Upstream};
+use policy::ports::{Clock, Reached, Upstream};
 use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
+use store::oauth::provider::Provider;
 
 pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
 pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
-pub use self::given::{GivenClient, GivenStore, GivenTable, GivenToken};
+pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
 pub(crate) use self::world::TestWorld;
 use crate::lint;
 use crate::options::Options;
-use crate::settings::{self, ListenerSettings, Settings};
-use crate::upstream::{HttpUpstream, UpstreamSettings};
+use crate::settings::{self, ListenerSettings, ProviderSettings, Settings, Way};
+use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings, Whole};
 
 /// The files at one instant, with the settings in them. Policies are not looked at yet.
 pub(crate) struct Reading {
@@ -55,11 +56,15 @@ pub(crate) struct Reading {
 
 type Upstreams = BTreeMap<String, Arc<HttpUpstream>>;
 
+/// What providers are reached through, by their names: upstreams of their own, and those of `[upstream.NAME]`.
+type Providers = BTreeMap<String, (Arc<Provider>, Arc<HttpUpstream>)>;
+
 /// A generation to be: everything is compiled, nothing is opened.
 pub(crate) struct Draft {
     pub(crate) reading: Reading,
     pub(crate) stores: Arc<Opened>,
     pub(crate) upstreams: Upstreams,
+    pub(crate) providers: Providers,
     /// None where there are errors.
     pub(crate) program: Option<Arc<Program>>,
     /// The tests' world, where the program was compiled against that: it is there for the first who runs tests.
@@ -162,10 +167,15 @@ impl Draft {
         options: &Options,
         before: &Before<'_>,
     ) -> Draft {
-        let things = |stores: &Opened, upstreams: &Upstreams| {
+        let things = |stores: &Opened, upstreams: &Upstreams, providers: &Providers| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
-            (Things { stores: named.collect(), upstreams: upstreams.collect() }, None)
+            let providers = providers
+                .iter()
+                .map(|(name, (provider, upstream))| (name.clone(), Arc::new(reached(provider, upstream.clone()))));
+            let providers = providers.collect();
+            let sealer = stores.sealer().clone();
+            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }
@@ -173,16 +183,17 @@ impl Draft {
     /// Compiled against the world of the files' own tests: for commands that serve nothing, and then run the tests. What is told of
     /// the files is the same.
     pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
-        let things = |stores: &Opened, upstreams: &Upstreams| {
+        let providers = world::providers(&reading.settings);
+        let things = |stores: &Opened, upstreams: &Upstreams, _: &Providers| {
             let upstreams: Vec<_> = upstreams.keys().cloned().collect();
-            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams);
+            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers);
             (things, Some(world))
         };
         Draft::with_things(things, compile, reading, options, before)
     }
 
     fn with_things(
-        things: impl FnOnce(&Opened, &Upstreams) -> (Things, Option<TestWorld>),
+        things: impl FnOnce(&Opened, &Upstreams, &Providers) -> (Things, Option<TestWorld>),
         compile: impl FnOnce(Input<'_>) -> Compiled,
         mut reading: Reading,
         options: &Options,
@@ -191,8 +202,9 @@ impl Draft {
         let settings = reading.settings.clone();
         let stores = open_nothing(&settings, options, before.generation);
         let upstreams = upstreams(&settings, before);
+        let providers = providers(&settings, &upstreams, before);
         let facts = facts(&settings, before.bound);
-        let (things, world) = things(&stores, &upstreams);
+        let (things, world) = things(&stores, &upstreams, &providers);
         let compiled = compile(Input {
             files: &reading.files,
             library: options.library,
@@ -213,7 +225,7 @@ impl Draft {
             None => Diagnostics::new(),
         };
         let world = Mutex::new(world);
-        Draft { reading, stores, upstreams, program, world, lints, documents: compiled.documents }
+        Draft { reading, stores, upstreams, providers, program, world, lints, documents: compiled.documents }
     }
 }
 
@@ -246,6 +258,31 @@ fn upstreams(settings: &Settings, before: &Before<'_>) -> Upstreams {
             (name.clone(), upstream(name, settings.as_ref().unwrap_or(&UpstreamSettings::nowhere())))
         })
         .collect()
+}
+
+/// The providers: those with connections of their own keep them as long as their way stays the same.
+fn providers(settings: &Settings, upstreams: &Upstreams, before: &Before<'_>) -> Providers {
+    let own = |name: &str, settings: UpstreamSettings| {
+        let kept = before.generation.and_then(|generation| Some(&generation.providers.get(name)?.1));
+        let kept = kept.filter(|upstream| *upstream.settings() == settings).cloned();
+        kept.unwrap_or_else(|| Arc::new(HttpUpstream::new(settings, before.clock.clone())))
+    };
+    let provider = |(name, settings): (&String, &Option<ProviderSettings>)| {
+        let settings = settings.clone().unwrap_or_else(|| ProviderSettings::nowhere(name));
+        let upstream = match settings.way {
+            Way::Upstream(through) => upstreams.get(&through)?.clone(),
+            Way::Own(settings) => own(name, settings),
+        };
+        Some((name.clone(), (settings.provider, upstream)))
+    };
+    settings.node.providers.iter().filter_map(provider).collect()
+}
+
+/// A provider as filters get it.
+fn reached(provider: &Arc<Provider>, upstream: Arc<dyn Upstream>) -> Reached<Provider> {
+    let timeout = std::time::Duration::from_secs(provider.timeout);
+    let upstream = Arc::new(Whole::new(upstream, timeout, provider.answer_limit));
+    Reached { what: provider.clone(), upstream, background: Arc::new(Tasks) }
 }
 
 fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {

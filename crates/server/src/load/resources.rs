@@ -1,21 +1,28 @@
-//! The named things that policies may use: stores and upstreams of one generation.
+//! The named things that policies may use: stores, upstreams and providers of one generation.
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::diagnostic::{Problem, codes};
-use policy::ports::{Resources, UPSTREAM, Upstream, UpstreamHandle};
+use policy::ports::{PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle};
 use policy::reader::did_you_mean;
 use store::StoreHandle;
+use store::oauth::provider::Provider;
+use store::seal::Sealer;
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
 
-/// Stores and upstreams by name.
+/// The word under which what seals with the node's keys is asked for; it has no other name.
+const SEALER: &str = "sealer";
+
+/// Stores, upstreams and providers by name.
 pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
 }
 
 impl Resources for Things {
@@ -29,6 +36,11 @@ impl Resources for Things {
             UPSTREAM => match self.upstreams.get(name) {
                 Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
+            },
+            SEALER => Ok(self.sealer.clone()),
+            PROVIDER => match self.providers.get(name) {
+                Some(provider) => Ok(provider.clone()),
+                None => Err(unknown(codes::UNKNOWN_PROVIDER, "provider", name, self.providers.keys(), "node.toml")),
             },
             _ => Err(Problem::error(codes::BAD_VALUE, format!("there is no {kind} in this version"))),
         }

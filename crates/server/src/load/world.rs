@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::ports::{BoxFuture, Clock, Environment, Random, Upstream};
+use policy::ports::{BoxFuture, Clock, Environment, Random, Reached, Upstream};
 use policy::reader::did_you_mean;
 use policy::settings::Spanned;
 use policy::testing::{Given, Received, TestClock, TestRandom, World};
@@ -14,13 +14,14 @@ use policy::{Diagnostics, Request};
 use serde_json::{Map, Value as Json};
 use store::kps::{KpsError, Mode, Put};
 use store::mapping::{Mapping, Opened};
+use store::oauth::provider::Provider;
 use store::oauth::{ClientId, GrantId};
 use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, Clients, Kind, Kps, Replay, Sessions, SigningKeys, StoreError, StoreHandle, Users, kps,
-    tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
+    StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -29,6 +30,8 @@ use super::given::{GivenSession, GivenStore, GivenTable, GivenToken, at, begun, 
 use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
+use crate::settings::{ProviderSettings, Settings, Way};
+use crate::upstream::Tasks;
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
@@ -43,6 +46,24 @@ pub(super) fn shape(stores: &Opened) -> Shape {
         _ => None,
     };
     stores.stores().map(|(name, kind, _)| (name.to_owned(), (kind, kps(name)))).collect()
+}
+
+/// The providers there are, each with the name under which a test says what it answers: the upstream that it is reached through, or
+/// `provider.NAME`.
+pub(super) type GivenProviders = Vec<(Arc<Provider>, String)>;
+
+/// The providers of these settings; those that are wrong are told of, and left out.
+pub(super) fn providers(settings: &Settings) -> GivenProviders {
+    let providers = settings.node.providers.iter();
+    let named = providers.map(|(name, provider)| {
+        let provider = provider.clone().unwrap_or_else(|| ProviderSettings::nowhere(name));
+        let through = match provider.way {
+            Way::Upstream(upstream) => upstream,
+            Way::Own(_) => format!("provider.{name}"),
+        };
+        (provider.provider, through)
+    });
+    named.collect()
 }
 
 /// The world.
@@ -68,8 +89,10 @@ pub(crate) struct TestWorld {
 }
 
 impl TestWorld {
-    /// With the stores of this mapping, in memory, and these upstreams; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Shape, upstreams: &[String]) -> (TestWorld, Things) {
+    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against.
+    pub(super) fn new(stores: &Shape, upstreams: &[String], providers: &GivenProviders) -> (TestWorld, Things) {
+        let canned = |name: &String| (name.clone(), Arc::new(Canned::new(name.clone())));
+        let all = upstreams.iter().chain(providers.iter().map(|(_, through)| through));
         let mut world = TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
@@ -80,7 +103,7 @@ impl TestWorld {
             keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
-            upstreams: upstreams.iter().map(|name| (name.clone(), Arc::new(Canned::new(name.clone())))).collect(),
+            upstreams: all.map(canned).collect(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
@@ -88,9 +111,16 @@ impl TestWorld {
         };
         let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
         let stores = stores.collect();
-        let upstreams =
-            world.upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>)).collect();
-        (world, Things { stores, upstreams })
+        let at = |name: &String| Some((name.clone(), world.upstreams.get(name)?.clone() as Arc<dyn Upstream>));
+        let upstreams = upstreams.iter().filter_map(at).collect();
+        let reached = |(provider, through): &(Arc<Provider>, String)| {
+            let (_, upstream) = at(through)?;
+            let background = Arc::new(Tasks);
+            Some((provider.name.clone(), Arc::new(Reached { what: provider.clone(), upstream, background })))
+        };
+        let providers = providers.iter().filter_map(reached).collect();
+        let sealer = world.sealer.clone();
+        (world, Things { stores, upstreams, sealer, providers })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -106,6 +136,10 @@ impl TestWorld {
                 let clients = Arc::new(Clients::new(slate));
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
+            }
+            Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(slate))),
+            Kind::ClientAccessToken => {
+                StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(slate, self.sealer.clone())))
             }
             Kind::AuthzCode => {
                 let codes = Arc::new(AuthzCodes::new(slate));
@@ -346,6 +380,8 @@ impl TestWorld {
             Kind::AccessToken => &tables::ACCESS_TOKEN,
             Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
+            Kind::Consents => &tables::CONSENT,
+            Kind::ClientAccessToken => &tables::CLIENT_ACCESS_TOKEN,
             Kind::Users => &tables::USER_ACCOUNT,
             Kind::Sessions => &tables::USER_SESSION,
             _ => return Ok(Vec::new()),

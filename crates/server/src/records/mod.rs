@@ -1,6 +1,7 @@
-//! Work on records: clients and tokens, the same whether the command line opens the stores itself or asks a running node.
+//! Work on records: clients, users and tokens, the same whether the command line opens the stores itself or asks a running node.
 
 mod clients;
+mod keys;
 mod kps;
 mod tokens;
 mod users;
@@ -11,11 +12,12 @@ use policy::ports::Environment;
 use serde_json::{Map, Value};
 use store::mapping::Opened;
 use store::seal::Sealer;
-use store::{AccessTokens, Clients, StoreError, StoreHandle};
+use store::{AccessTokens, Clients, Sessions, StoreError, StoreHandle, Users};
 
 pub use self::clients::{HashedSecret, hash_secret};
 pub(crate) use self::clients::{check_client, check_grant, check_hash, check_id, check_known_method};
-pub(crate) use self::users::check_user_name;
+pub use self::users::{HashedPassword, hash_password};
+pub(crate) use self::users::{check_claims, check_user_name};
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, ExportedClients, ImportClients, ImportedClient, InspectToken,
     Refusal, RevokeTokens, RotateClient, TokenView,
@@ -30,6 +32,12 @@ pub struct Stores {
     pub clients: Arc<Clients>,
     /// The stores of access tokens: what is revoked is revoked in all of them.
     pub access_tokens: Vec<Arc<AccessTokens>>,
+    /// The people who may log in.
+    pub users: Arc<Users>,
+    /// The stores of sessions: what is ended is ended in all of them.
+    pub sessions: Vec<Arc<Sessions>>,
+    /// The keys that sign tokens.
+    keys: keys::KeyStores,
     /// Key property stores.
     kps: kps::KpsStores,
     sealer: Arc<Sealer>,
@@ -72,24 +80,35 @@ impl Stores {
     /// Those of this mapping.
     pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, Vec::new());
+        let (mut users, mut sessions) = (None, Vec::new());
         let mut kps = kps::KpsStores::new();
+        let mut keys = keys::KeyStores::new();
         for (name, _, source) in opened.stores() {
             match opened.store(name) {
                 Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
                     clients = Some(store.clone())
                 }
                 Some(StoreHandle::AccessToken(store)) => access_tokens.push(store.clone()),
+                Some(StoreHandle::Users(store)) if users.is_none() || name == "users" => users = Some(store.clone()),
+                Some(StoreHandle::Sessions(store)) => sessions.push(store.clone()),
+                Some(StoreHandle::Keys(store)) => {
+                    keys.insert(name.to_owned(), store.clone());
+                }
                 Some(StoreHandle::Kps(store)) => {
                     kps.insert(store.settings().name.clone(), (store.clone(), source.to_owned()));
                 }
                 _ => {}
             }
         }
-        match clients {
-            Some(clients) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, kps, sealer: opened.sealer().clone(), environment, audit })
+        match (clients, users) {
+            (Some(clients), Some(users)) if !access_tokens.is_empty() => {
+                let sealer = opened.sealer().clone();
+                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, sealer, environment, audit })
             }
-            _ => Err(Refusal::invalid("no store of clients or of access tokens is mapped", "see stores/stores.toml")),
+            _ => Err(Refusal::invalid(
+                "no store of clients, of users or of access tokens is mapped",
+                "see stores/stores.toml",
+            )),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The clients of a data source `file`: `[[client]]` in the file that its `path` names, written by hand; `rows.rs` has the rows of key
-//! property stores in it.
+//! The clients of a data source `file`: `[[client]]` in the file that its `path` names, written by hand; `users.rs`
+//! has the users in it, and `rows.rs` the rows of key property stores.
 //!
 //! The words are those of `portcullis client add` and of a test's `given.clients`, and the names of RFC 7591 for what a client tells of
 //! itself. The file is read with the settings, so what is wrong
@@ -61,6 +61,7 @@ fn text(path: &str, outside: &dyn Outside) -> Result<String, Problem> {
 fn records(document: &Document, stores: &[&Settings], diagnostics: &mut Diagnostics) -> Contents {
     let mut keys = Keys::new(&document.file, &document.root);
     let mut rows = super::rows::read(&mut keys, &document.file, stores, diagnostics);
+    rows.extend(super::users::read(&mut keys, &document.file, diagnostics));
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for table in keys.tables("client").unwrap_or_default() {
         let Some((client, at)) = client(&document.file, table.value, diagnostics) else { continue };
@@ -189,7 +190,7 @@ fn scopes<'a>(keys: &mut Keys<'a>, name: &'a str) -> Option<Scopes> {
     scopes
 }
 
-fn check(keys: &mut Keys<'_>, span: Span, checked: Result<(), Refusal>) {
+pub(super) fn check(keys: &mut Keys<'_>, span: Span, checked: Result<(), Refusal>) {
     if let Err(Refusal { message, help, .. }) = checked {
         let problem = Problem::error(codes::BAD_VALUE, message).with_help(help.unwrap_or_default());
         keys.push(problem.at(keys.place_of(span)));

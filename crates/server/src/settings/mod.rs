@@ -6,12 +6,14 @@ mod kps;
 mod listener;
 mod log;
 mod node;
+mod provider;
 mod rows;
 mod stores;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod users;
 mod values;
 
 use std::net::SocketAddr;
@@ -26,6 +28,7 @@ use policy::reader::{Document, Files, Outside, Table};
 pub(crate) use listener::ListenerSettings;
 pub use log::{LogFormat, LogSettings};
 pub(crate) use node::NodeSettings;
+pub(crate) use provider::{ProviderSettings, Way};
 pub(crate) use stores::StoreSettings;
 
 /// The name under which the file of `--values` stands among the files of the folder.
@@ -62,6 +65,7 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
         stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
         if document.as_ref().is_none_or(|document| document.root.get("encryption").is_none()) {
             stores.refuse_encrypted(node_places.cluster_nodes.as_ref(), &mut diagnostics);
+            diagnostics.extend(document.iter().flat_map(provider::refuse_unsealed).collect());
         }
     }
     (Settings { node, stores, allows }, diagnostics)

@@ -11,7 +11,7 @@ use policy::{Diagnostics, Value};
 use store::seal::Encryption;
 
 use super::listener::{self, ListenerSettings};
-use super::{LogSettings, Within, encryption, log, not_yet, upstream, values};
+use super::{LogSettings, ProviderSettings, Within, encryption, log, not_yet, provider, upstream, values};
 use crate::upstream::UpstreamSettings;
 
 /// The admin address where the file names none.
@@ -34,6 +34,8 @@ pub(crate) struct NodeSettings {
     pub(crate) admin: SocketAddr,
     /// `[upstream.NAME]`: every one that is named, those with problems as nothing.
     pub(crate) upstreams: BTreeMap<String, Option<UpstreamSettings>>,
+    /// `[provider.NAME]`: every one that is named, those with problems as nothing.
+    pub(crate) providers: BTreeMap<String, Option<ProviderSettings>>,
     /// `[limits]`.
     pub(crate) limits: Limits,
     /// `[debug] generation_header`.
@@ -91,6 +93,7 @@ impl Default for NodeSettings {
             listeners: vec![ListenerSettings::default_one()],
             admin: DEFAULT_ADMIN,
             upstreams: BTreeMap::new(),
+            providers: BTreeMap::new(),
             limits: Limits::default(),
             generation_header: false,
             log: LogSettings::default(),
@@ -143,6 +146,15 @@ pub(super) fn read(
             let table = keys.expect(&entry.value, "a table", policy::reader::Node::as_table);
             let read = table.and_then(|table| upstream::read(within.inner(table.value), node.admin, diagnostics));
             node.upstreams.insert(entry.name.clone(), read);
+        }
+    }
+    if let Some(providers) = keys.table("provider") {
+        for entry in &providers.value.entries {
+            let table = keys.expect(&entry.value, "a table", policy::reader::Node::as_table);
+            let read = table.and_then(|table| {
+                provider::read(&entry.name, within.inner(table.value), node.admin, &node.upstreams, diagnostics)
+            });
+            node.providers.insert(entry.name.clone(), read);
         }
     }
     if let Some(limits) = keys.table("limits") {

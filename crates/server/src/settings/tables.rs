@@ -33,6 +33,8 @@ pub(crate) struct NodeFile {
     admin: Option<AdminTable>,
     /// The servers behind the gateway, by their names.
     upstream: Option<BTreeMap<String, UpstreamTable>>,
+    /// Other authorization servers, of which the gateway is a client, by their names.
+    provider: Option<BTreeMap<String, ProviderTable>>,
     /// Sizes, connections, and how long clients may take.
     limits: Option<LimitsTable>,
     /// How log lines look.
@@ -118,6 +120,61 @@ struct TimeoutsTable {
     /// How long nothing may come in the middle of an answer.
     #[schemars(extend("default" = "60s"))]
     idle: Option<Duration>,
+}
+
+/// `[provider.NAME]`: another authorization server, of which the gateway is a client.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ProviderTable {
+    /// Who it is. Endpoints that are not named are looked up in its metadata (RFC 8414, OpenID Connect Discovery). This or `token_endpoint`
+    /// must be there.
+    issuer: Option<FromOutside>,
+    /// Where a person's browser is sent to log in.
+    authorization_endpoint: Option<FromOutside>,
+    /// Where tokens are got.
+    token_endpoint: Option<FromOutside>,
+    /// Where they are given back (RFC 7009).
+    revocation_endpoint: Option<FromOutside>,
+    /// Its public keys.
+    jwks_uri: Option<FromOutside>,
+    /// Who the gateway is there.
+    client_id: FromOutside,
+    /// What it proves that with.
+    client_secret: Option<SecretTable>,
+    /// How it proves it; `none` is a public client.
+    #[schemars(extend("enum" = ["client_secret_basic", "client_secret_post", "none"], "default" = "client_secret_basic"))]
+    auth_method: Option<String>,
+    /// The scopes that are asked for where a policy names none. Default: none.
+    scopes: Option<Vec<String>>,
+    /// The upstream that it is reached through: `[upstream.NAME]`. Default: connections of its own, to the one host and port of its URLs.
+    upstream: Option<String>,
+    /// How long a call may take, with all of its answer, 1s to 60s.
+    #[schemars(extend("default" = "10s"))]
+    timeout: Option<Duration>,
+    /// How large an answer may be, 1KiB to 1MiB.
+    #[schemars(extend("default" = "64KiB"))]
+    answer_limit: Option<ByteSize>,
+    /// How long an access token is good where the provider does not say.
+    #[schemars(extend("default" = "1h"))]
+    token_lifetime: Option<Duration>,
+    /// How long a refresh token is kept.
+    #[schemars(extend("default" = "30d"))]
+    refresh_lifetime: Option<Duration>,
+}
+
+/// A secret: the variable or the file that holds it.
+struct SecretTable;
+
+impl JsonSchema for SecretTable {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Secret")
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        store::sources::secret_schema(generator)
+    }
 }
 
 /// `[limits]`

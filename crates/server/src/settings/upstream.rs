@@ -71,7 +71,7 @@ fn one_target(keys: &mut Keys<'_>, within: Within<'_>) -> Option<Spanned<(String
 }
 
 /// `http://HOST[:PORT]`, and no more.
-fn target(text: &str) -> Result<(String, u16), Problem> {
+pub(super) fn target(text: &str) -> Result<(String, u16), Problem> {
     let bad = |message: String| {
         Problem::error(codes::BAD_VALUE, message).with_help("scheme, host and port: \"http://127.0.0.1:9001\"")
     };
@@ -105,7 +105,7 @@ fn target(text: &str) -> Result<(String, u16), Problem> {
 }
 
 /// Whether this host and port are the admin address, as far as can be told without asking the network.
-fn is_admin(host: &str, port: u16, admin: SocketAddr) -> bool {
+pub(super) fn is_admin(host: &str, port: u16, admin: SocketAddr) -> bool {
     if port != admin.port() {
         return false;
     }

@@ -3,6 +3,7 @@
 mod check;
 mod each;
 mod heartbeat;
+mod keys;
 mod moves;
 mod pools;
 mod purge;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use check::check_source;
 pub(crate) use heartbeat::{beat_always, say_farewell};
+pub(crate) use keys::keep_keys;
 pub(crate) use moves::watch_moves;
 pub(crate) use pools::sweep_pools;
 pub(crate) use purge::{purge_always, purge_source};

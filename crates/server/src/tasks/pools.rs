@@ -9,8 +9,8 @@ use crate::node::Node;
 pub(crate) async fn sweep_pools(node: Arc<Node>) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        for upstream in node.generation.load_full().upstreams.values() {
-            upstream.sweep();
-        }
+        let generation = node.generation.load_full();
+        let of_providers = generation.providers.values().map(|(_, upstream)| upstream);
+        generation.upstreams.values().chain(of_providers).for_each(|upstream| upstream.sweep());
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod deaf;
 mod link;
 mod pool;
+mod provider;
 mod sent;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use tokio::net::TcpStream;
 use self::answer::Home;
 use self::link::{Link, SendError};
 use self::pool::Pool;
+pub(crate) use self::provider::{Tasks, Whole};
 use self::sent::{Sent, Watch};
 use crate::hop;
 

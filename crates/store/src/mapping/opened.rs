@@ -10,7 +10,9 @@ use super::{Mapping, Problem};
 use crate::access_tokens::AccessTokens;
 use crate::authz_codes::AuthzCodes;
 use crate::cached::{CacheSettings, Cached};
+use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
+use crate::consents::Consents;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
@@ -114,6 +116,7 @@ impl Opened {
             let kept = previous.and_then(|before| before.kept(name, kind, failure, guarded, beside, settings));
             let kept = kept.filter(|(handle, _)| match handle {
                 StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
+                StoreHandle::ClientAccessToken(store) => store.is_for(&sealer),
                 StoreHandle::Keys(store) => store.is_for(&sealer),
                 _ => true,
             });
@@ -174,7 +177,9 @@ impl Opened {
         for (name, store) in &before.stores {
             match (&store.handle, self.store(name)) {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
+                (StoreHandle::ClientAccessToken(was), Some(StoreHandle::ClientAccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
+                (StoreHandle::Consents(was), Some(StoreHandle::Consents(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
                 (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
                 (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
@@ -333,7 +338,11 @@ fn over(guarded: &Arc<Guarded>, beside: Beside<'_>, failure: FailurePolicy) -> A
 fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Sealer>) -> StoreHandle {
     match kind {
         Kind::AccessToken => StoreHandle::AccessToken(Arc::new(AccessTokens::new(source))),
+        Kind::ClientAccessToken => {
+            StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(source, sealer.clone())))
+        }
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
+        Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
         Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
         Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),

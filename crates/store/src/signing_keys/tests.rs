@@ -206,9 +206,14 @@ async fn keys_are_sealed_anew() {
     let source = Arc::new(Hooked::default());
     let token = signed(&on(&source), NOW).await;
     let turned = SigningKeys::new("keys", source.clone(), sealer(&[("new", 'b'), ("k", 'a')]));
-    assert_eq!(turned.reencrypt().await, Ok((1, 1)));
-    assert_eq!(turned.reencrypt().await, Ok((0, 1)));
+    let done = |sealed| Ok(Resealed { keys: 1, sealed, refused: Vec::new() });
+    assert_eq!(turned.reencrypt().await, done(1));
+    assert_eq!(turned.reencrypt().await, done(0));
     let last = SigningKeys::new("keys", source.clone(), sealer(&[("new", 'b')]));
     assert!(verified(&token, &last.published(&[ES], NOW).await.unwrap()).is_some());
     signed(&last, NOW).await;
+    let stranger = SigningKeys::new("keys", source.clone(), sealer(&[("other", 'c')]));
+    let refused = stranger.reencrypt().await.unwrap().refused;
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].1.why().contains("`new`"), "{refused:?}");
 }

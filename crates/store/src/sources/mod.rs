@@ -29,6 +29,7 @@ pub mod redis;
 )]
 mod relay;
 mod secret;
+pub use self::secret::schema as secret_schema;
 pub mod sqlite;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "redis", feature = "cassandra", feature = "odbc"))]
 mod title;

@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 /// What stands in the file for a secret: where it is.
-pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
     let named = |key: &str, what: &str| {
         json_schema!({
             "type": "object",

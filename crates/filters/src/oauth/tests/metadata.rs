@@ -18,13 +18,15 @@ fn rfc8414_2_what_is_shipped() {
             "token_endpoint": "http://127.0.0.1:8080/api/oauth/token",
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "jwks_uri": "http://127.0.0.1:8080/api/oauth/jwks",
             "introspection_endpoint": "http://127.0.0.1:8080/api/oauth/introspect",
             "introspection_endpoint_auth_methods_supported": methods,
             "revocation_endpoint": "http://127.0.0.1:8080/api/oauth/revoke",
             "revocation_endpoint_auth_methods_supported": methods,
         })
     );
-    let alone = World::over(Arc::new(Memory::new())).policy("oauth/metadata", SHIPPED[1].1);
+    let text = SHIPPED.iter().find(|(name, _)| *name == "oauth/metadata").expect("it ships").1;
+    let alone = World::over(Arc::new(Memory::new())).policy("oauth/metadata", text);
     assert_eq!(alone.get(PATH, &[]).json(), json!({ "issuer": "http://127.0.0.1:8080" }));
 }
 
@@ -40,5 +42,24 @@ fn rfc8414_3_1_an_issuer_with_a_path() {
     for path in [PATH.to_owned(), format!("{PATH}/tenant"), format!("/tenant/one{PATH}"), format!("{PATH}/tenant/one/")]
     {
         assert_eq!(world.get(&path, &[]).status, 404, "{path}");
+    }
+}
+
+/// D35: OpenID Connect's path stands behind the issuer's; RFC 8414 would have it before. The document is the same.
+#[test]
+fn openid_discovery_4_the_path_is_appended() {
+    let mut world = World::shipped();
+    world.fixture = world.fixture.file("policies/oauth/server.toml", "issuer = \"https://login.example.com/tenant\"\n");
+    let world = world.policy(
+        "openid",
+        "route = \"GET /tenant/.well-known/openid-configuration\"\n\n[[filter]]\nuse = \"oauth.metadata\"\n",
+    );
+    let document = world.get(&format!("{PATH}/tenant"), &[]).json();
+    assert_eq!(document["issuer"], "https://login.example.com/tenant");
+    for path in ["/tenant/.well-known/openid-configuration", "/.well-known/openid-configuration/tenant"] {
+        assert_eq!(world.get(path, &[]).json(), document, "{path}");
+    }
+    for path in ["/.well-known/openid-configuration", "/.well-known/openid-configuration/other"] {
+        assert_eq!(world.get(path, &[]).status, 404, "{path}");
     }
 }

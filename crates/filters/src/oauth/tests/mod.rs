@@ -1,8 +1,10 @@
 //! The endpoints as they ship and protected resources, over stores in memory. Each test says which rule it holds.
 
+mod assertions;
 mod codes;
 mod fail;
 mod introspection;
+mod jwks;
 mod metadata;
 mod resource;
 mod revocation;
@@ -32,6 +34,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("oauth/revoke", include_str!("../../../../../policies/oauth/revoke.toml")),
     ("oauth/token", include_str!("../../../../../policies/oauth/token.toml")),
     ("oauth/tokeninfo", include_str!("../../../../../policies/oauth/tokeninfo.toml")),
+    ("oauth/jwks", include_str!("../../../../../policies/oauth/jwks.toml")),
 ];
 
 const TOKEN: &str = "/api/oauth/token";
@@ -66,11 +69,13 @@ impl World {
     fn over(source: Arc<dyn DataSource>) -> World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
         let codes = Arc::new(AuthzCodes::new(source.clone()));
-        let clients = Arc::new(Clients::new(source));
+        let clients = Arc::new(Clients::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
             .resource("store", "authz-code", StoreHandle::AuthzCode(codes.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
+            .resource("store", "replay", StoreHandle::Replay(Arc::new(store::Replay::new(source.clone()))))
+            .resource("store", "keys", crate::fixture::signing_keys(source))
             .resource(UPSTREAM, "orders", policy::ports::UpstreamHandle(Arc::new(crate::fixture::Echo)))
             .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()));
         World { fixture, tokens, codes, clients }

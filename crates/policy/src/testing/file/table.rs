@@ -50,7 +50,8 @@ pub struct StepTable {
     /// What is to come of it.
     pub(super) expect: Option<Spanned<ExpectTable>>,
     /// What later steps use as `${kept.NAME}`: a JSONPath of the answer (`"$.access_token"`), `"header.NAME"`, `"cookie.NAME"` (as the
-    /// answer sets it), `"location.NAME"` (a parameter in the query of the answer's `Location`), `"text"` (the whole body).
+    /// answer sets it), `"location.NAME"` (a parameter in the query of the answer's `Location`), `"field.NAME"` (the value of a
+    /// page's form field), `"text"` (the whole body).
     #[serde(default)]
     pub(super) keep: Named<String>,
 }

@@ -67,6 +67,16 @@ impl Kept {
     }
 }
 
+/// The value of a page's hidden field: that of the first `input` with this name.
+fn field(page: &str, name: &str) -> Option<String> {
+    let named = format!("name=\"{name}\"");
+    let tag = page.split('<').find(|tag| tag.starts_with("input ") && tag.contains(&named))?;
+    let value = tag.split_once("value=\"")?.1.split_once('"')?.0;
+    // Those that pages escape.
+    let entities = [("&#x27;", "'"), ("&quot;", "\""), ("&#x2f;", "/"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    Some(entities.iter().fold(value.to_owned(), |text, (entity, plain)| text.replace(entity, plain)))
+}
+
 /// What stands in a text for a value.
 fn plain(value: &Json) -> String {
     match value {
@@ -93,6 +103,7 @@ impl Keep {
                 let mut pairs = form_urlencoded::parse(query.as_bytes());
                 pairs.find(|(found, _)| found == name).map(|(_, value)| text(&value))
             }
+            Keep::Field(name) => field(std::str::from_utf8(&came.body).ok()?, name).map(Json::from),
             Keep::Text => std::str::from_utf8(&came.body).ok().map(text),
         }
     }
@@ -103,6 +114,7 @@ impl Keep {
             Keep::Header(name) => format!("the answer has no header `{name}`"),
             Keep::Cookie(name) => format!("the answer sets no cookie `{name}`"),
             Keep::Location(name) => format!("the answer's `location` has no parameter `{name}`"),
+            Keep::Field(name) => format!("the page has no hidden field `{name}`"),
             Keep::Text => String::from("the answer is no text"),
         }
     }

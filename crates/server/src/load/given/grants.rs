@@ -22,7 +22,7 @@ const REFRESH: u64 = 12 * 3_600;
 /// A code that a user's browser was given.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GivenCode {
+pub(crate) struct GivenCode {
     /// The test's word for it: where a request has that word, the code stands.
     pub(in crate::load) code: String,
     /// The client that asked for it.
@@ -44,7 +44,7 @@ pub struct GivenCode {
 /// A refresh token of a grant.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GivenRefreshToken {
+pub(crate) struct GivenRefreshToken {
     /// The test's word for it: where a request has that word, the token stands.
     pub(in crate::load) token: String,
     /// The client that it was issued to.

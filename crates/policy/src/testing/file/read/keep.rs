@@ -24,10 +24,11 @@ impl Reader<'_> {
                     self.header_name(&Spanned::new(text.span, header.to_owned())).map(Keep::Header)
                 }
                 Some(("cookie", cookie)) if !cookie.is_empty() => Some(Keep::Cookie(cookie.to_owned())),
+                Some(("field", name)) if !name.is_empty() => Some(Keep::Field(name.to_owned())),
                 Some(("location", name)) if !name.is_empty() => Some(Keep::Location(name.to_owned())),
                 None if text.value == "text" => Some(Keep::Text),
                 _ => {
-                    let help = "a JSONPath (`$.access_token`), `header.NAME`, `cookie.NAME`, `location.NAME` or `text`";
+                    let help = "a JSONPath (`$.access_token`), `header.NAME`, `cookie.NAME`, `location.NAME`, `field.NAME` or `text`";
                     self.error(text.span, format!("`{}` is nothing that can be kept", text.value), help);
                     None
                 }

@@ -1,0 +1,81 @@
+//! `oauth.check-login`: whether the log-in of a session does for an authorization request: not where it asks for a new one (`prompt=login`),
+//! or for one that is younger (`max_age`) (OpenID Connect Core, section 3.1.2.1). Where it does not, it fails as if there were no session, so
+//! that `any` goes on to the log-in. In Oracle API Gateway: part of Authorization Code Flow.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use = "any"
+//! of  = ["session", "log-in"]
+//!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
+//!
+//! [[chain.session]]
+//! use = "auth.session"
+//!
+//! [[chain.session]]
+//! use = "oauth.check-login"
+//!
+//! [[chain.log-in]]
+//! use = "auth.password"
+//!
+//! [[chain.log-in]]
+//! use = "session.start"
+//! ```
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use ::oauth::authorization::login_is_fresh;
+use policy::attribute::Slot;
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
+
+use super::attributes::{AUTHORIZE, Authorization, SUBJECT, Subject};
+use super::live::unix_seconds;
+
+/// The request asks for a log-in that is younger.
+const LOGIN_TOO_OLD: ReasonCode = ReasonCode::new("login-too-old");
+
+/// `use = "oauth.check-login"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "oauth.check-login";
+    type Filter = CheckLogin;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<CheckLogin, Diagnostics> {
+        cx.authorizes();
+        cx.fails(&[LOGIN_TOO_OLD]);
+        Ok(CheckLogin { authorization: cx.reads(&AUTHORIZE), subject: cx.reads(&SUBJECT) })
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct CheckLogin {
+    authorization: Slot<Authorization>,
+    subject: Slot<Subject>,
+}
+
+impl Filter for CheckLogin {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        let Some(authorization) = exchange.get(self.authorization) else {
+            return Ok(Outcome::Failure(Reason::missing(AUTHORIZE.name())));
+        };
+        let Some(subject) = exchange.get(self.subject) else {
+            return Ok(Outcome::Failure(Reason::missing(SUBJECT.name())));
+        };
+        let authenticated_at = subject.authenticated_at.unwrap_or(0);
+        if login_is_fresh(&authorization.asked, authenticated_at, authorization.began, unix_seconds(exchange)) {
+            return Ok(Outcome::Success);
+        }
+        Ok(Outcome::Failure(Reason::new(LOGIN_TOO_OLD, "the request asks for a younger log-in").with_absent()))
+    }
+}

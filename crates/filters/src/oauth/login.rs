@@ -1,0 +1,116 @@
+//! `oauth.login`: answers with the log-in page. What the user types comes back to the same path, where `auth.password` (or `auth.ldap`)
+//! proves it and `oauth.authorize` takes up the request where it was. Where the request forbids to ask (`prompt=none`), the client is told
+//! `login_required`. In Oracle API Gateway: the log-in form of Authorization Code Flow.
+//!
+//! The page works without scripts and by keyboard; a template of one's own can stand in its place (docs/pages.md).
+//!
+//! ```toml
+//! [[filter]]
+//! use = "oauth.authorize"
+//!
+//! [[filter]]
+//! use        = "auth.password"
+//! on_failure = "page"
+//!
+//! [[filter]]
+//! use = "oauth.consent"
+//!
+//! [[filter]]
+//! use = "oauth.issue-code"
+//!
+//! [[chain.page]]
+//! use = "oauth.login"
+//! ```
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use ::oauth::{Error, ErrorCode};
+use policy::attribute::Slot;
+use policy::filter::{Answers, Role};
+use policy::settings::Spanned;
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
+use store::Client;
+use store::seal::Sealer;
+
+use super::answers::AUTHORIZATION;
+use super::attributes::{AUTHORIZE, Authorization, CLIENT};
+use super::authorize::redirected;
+use super::live::unix_seconds;
+use super::pages::{ClientShown, Page};
+use super::resume::{self, Step};
+use super::stop::{Stop, settle};
+use crate::StoreExt;
+
+/// `use = "oauth.login"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// A template of your own, relative to the configuration folder. Default: the page that ships.
+    template: Option<Spanned<String>>,
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "oauth.login";
+    const ROLE: Role = Role::Endpoint(&AUTHORIZATION);
+    type Filter = Login;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<Login, Diagnostics> {
+        cx.answers(Answers::Always);
+        cx.fails(&[ReasonCode::new(ErrorCode::LoginRequired.as_str())]);
+        Ok(Login {
+            page: Page::build("login.html", &self.template, cx)?,
+            sealer: cx.sealer()?,
+            client: cx.reads(&CLIENT),
+            authorization: cx.reads(&AUTHORIZE),
+        })
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct Login {
+    page: Page,
+    sealer: Arc<Sealer>,
+    client: Slot<Client>,
+    authorization: Slot<Authorization>,
+}
+
+impl Filter for Login {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        settle(self.show(exchange))
+    }
+}
+
+impl Login {
+    fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
+        let authorization = exchange.share(self.authorization).ok_or_else(|| Reason::missing(AUTHORIZE.name()))?;
+        let client = exchange.share(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        if authorization.asked.prompt.none {
+            let error = Error::new(ErrorCode::LoginRequired, "The user must log in");
+            return Err(redirected(&authorization.target, error, &authorization.issuer).into());
+        }
+        // Whatever was wrong, the user hears the same: not whether there is such a user.
+        let tried = authorization.form == Some(Step::Login)
+            && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
+        let username = match exchange.request.form().ok().and_then(|form| form.get("username")) {
+            Some(typed) if tried => Some(typed.to_owned()),
+            _ => authorization.asked.login_hint.clone(),
+        };
+        let now = unix_seconds(exchange);
+        let resume = resume::seal(exchange, &self.sealer, authorization.kept(), authorization.began, Step::Login, now)?;
+        let values = json!({
+            "client": ClientShown::of(&client),
+            "action": exchange.request.path,
+            "resume": resume,
+            "username": username,
+            "error": tried.then_some("User name or password is wrong, or too many were tried: then wait a while"),
+        });
+        let status = if tried { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+        let page = self.page.show(status, values, Some(&authorization.target.redirect_uri))?;
+        Ok(exchange.answer(page)?)
+    }
+}

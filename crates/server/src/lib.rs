@@ -14,6 +14,7 @@ mod audit;
 mod clock;
 mod cluster;
 mod copying;
+mod directory;
 mod expiry;
 mod files;
 mod hop;

@@ -275,17 +275,6 @@ async fn on_records(
             Ok(request) => outcome(stores.revoke_tokens(&request).await),
             Err(refusal) => refused(&refusal),
         },
-        ("GET", ["transfer", what @ ("clients" | "with-secrets")]) => match work::page(query) {
-            Ok((after, limit)) => {
-                let sealer = (*what == "with-secrets").then(|| stores.sealer());
-                outcome(stores.export_clients(after.as_deref(), limit, sealer).await)
-            }
-            Err(refusal) => refused(&refusal),
-        },
-        ("POST", ["transfer", "clients"]) => match read(body) {
-            Ok(request) => outcome(stores.import_clients(&request, stores.sealer()).await),
-            Err(refusal) => refused(&refusal),
-        },
         (_, ["users", path @ ..]) => on_users(stores, method, path, query, body).await,
         ("GET", ["keys"]) => outcome(stores.list_keys().await),
         ("POST", ["keys", "rotate"]) => match read(body) {
@@ -295,6 +284,17 @@ async fn on_records(
         ("POST", ["keys", "reencrypt"]) => outcome(stores.reencrypt_keys().await),
         ("POST", ["keys", kid, "retire"]) => match read(body) {
             Ok(request) => outcome(stores.retire_key(&work::decoded(kid), &request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("GET", ["transfer", what @ ("clients" | "with-secrets")]) => match work::page(query) {
+            Ok((after, limit)) => {
+                let sealer = (*what == "with-secrets").then(|| stores.sealer());
+                outcome(stores.export_clients(after.as_deref(), limit, sealer).await)
+            }
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["transfer", "clients"]) => match read(body) {
+            Ok(request) => outcome(stores.import_clients(&request, stores.sealer()).await),
             Err(refusal) => refused(&refusal),
         },
         (_, ["kps", path @ ..]) => on_rows(stores, method, path, query, body).await,

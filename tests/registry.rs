@@ -406,3 +406,28 @@ fn secrets_of_another_system_stay_what_they_are() {
     let kept = String::from_utf8_lossy(&kept);
     assert!(kept.matches("$argon2id$").count() >= 2, "they are ours now");
 }
+
+/// RFC 7523: a client that proves itself with a key has its public half here, and no secret.
+#[test]
+fn a_client_with_a_key_has_no_secret() {
+    let folder = Folder::shipped();
+    folder.write("keys.json", r#"{ "keys": [{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }] }"#);
+    folder.write("private.json", r#"{ "keys": [{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "d": "AA" }] }"#);
+    let (keys, private) =
+        (folder.at("keys.json").display().to_string(), folder.at("private.json").display().to_string());
+    let by_key = ["--grant", "client_credentials", "--auth-method", "private_key_jwt"];
+    let added = add(&folder, "app", &[&by_key[..], &["--jwks", &keys]].concat());
+    assert_eq!((added.get("client_secret"), &added["secrets"]), (None, &json!(0)));
+    folder.run(["client", "rotate", "app"]).code(2).says("proves itself otherwise");
+    for (more, said) in [
+        (&["--jwks", &private][..], "private or symmetric key"),
+        (&[], "has `jwks`"),
+        (&["--jwks-uri", "https://app.example.com/keys"], "not fetched"),
+        (&["--jwks", &keys, "--secret", "long enough"], "no secret"),
+    ] {
+        let words = ["client", "add", "--id", "other"];
+        portcullis(folder.path(), words.iter().chain(&by_key).chain(more)).code(2).says(said);
+    }
+    folder.run(["client", "set", "app", "--auth-method", "client_secret_basic"]).code(0);
+    folder.run(["client", "rotate", "app", "-q"]).code(0);
+}

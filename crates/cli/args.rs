@@ -520,8 +520,9 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
 
-    /// How it must authenticate (default: any way that the policy lists); `none` is a public client, without a secret
-    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "none"])]
+    /// How it must authenticate (default: any way with a secret that the policy lists); `none` is a public client, and that and
+    /// `private_key_jwt`, which needs --jwks, have no secret
+    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])]
     pub(crate) auth_method: Option<String>,
 
     /// Whose tokens it may introspect beside its own: `any`, or an audience; audiences may be repeated

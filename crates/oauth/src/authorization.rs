@@ -73,6 +73,8 @@ pub struct Registered<'a> {
     pub redirect_uris: &'a [String],
     /// The scopes that it may ask for.
     pub scope: &'a Scopes,
+    /// Those that it gets where it asks for none.
+    pub default_scope: &'a Scopes,
 }
 
 /// What the policy decides.
@@ -140,7 +142,7 @@ impl Parameters {
             None => return Err(Error::invalid_request("`response_type` is missing")),
         }
         may_use_grant(client.grant_types, AUTHORIZATION_CODE)?;
-        let scope = self.scope(client.scope)?;
+        let scope = self.scope(&client)?;
         if scope.contains(OPENID) && self.one("redirect_uri")?.is_none() {
             return Err(Error::invalid_request("With `openid`, `redirect_uri` must be named"));
         }
@@ -186,13 +188,13 @@ impl Parameters {
         }
     }
 
-    fn scope(&self, registered: &Scopes) -> Result<Scopes, Error> {
-        let Some(text) = self.one("scope")? else { return Ok(registered.clone()) };
+    fn scope(&self, client: &Registered<'_>) -> Result<Scopes, Error> {
+        let Some(text) = self.one("scope")? else { return Ok(client.default_scope.clone()) };
         let refused = |why: &'static str| Error::new(ErrorCode::InvalidScope, why);
         let scope = Scopes::parse(text).ok_or_else(|| refused("`scope` is no list of scopes"))?;
-        match scope.within(registered) {
+        match scope.within(client.scope) {
             true if !scope.is_empty() => Ok(scope),
-            true => Ok(registered.clone()),
+            true => Ok(client.default_scope.clone()),
             false => Err(refused("The client is not registered for one of these scopes")),
         }
     }
@@ -273,7 +275,13 @@ mod tests {
     fn asked_by(query: &str, grants: &[&str], rules: Rules) -> Result<Asked, Error> {
         let (scope, grant_types) =
             (Scopes::parse("openid a b").expect("scopes"), grants.iter().map(|g| g.to_string()).collect::<Vec<_>>());
-        let registered = Registered { grant_types: &grant_types, redirect_uris: &[CALLBACK.to_owned()], scope: &scope };
+        let default_scope = Scopes::parse("openid a").expect("scopes");
+        let registered = Registered {
+            grant_types: &grant_types,
+            redirect_uris: &[CALLBACK.to_owned()],
+            scope: &scope,
+            default_scope: &default_scope,
+        };
         parameters(query).asked(registered, rules)
     }
 
@@ -334,7 +342,11 @@ mod tests {
 
     #[test]
     fn rfc6749_4_1_2_1_what_is_wrong_with_a_request() {
-        assert_eq!(asked("").expect("fine").scope.to_string(), "openid a b");
+        assert_eq!(
+            asked("").expect("fine").scope.to_string(),
+            "openid a",
+            "those that are given where none is asked for"
+        );
         assert_eq!(asked("scope=a").expect("fine").scope.to_string(), "a");
         for (query, code) in [
             ("scope=a+c", ErrorCode::InvalidScope),

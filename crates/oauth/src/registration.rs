@@ -123,6 +123,14 @@ impl From<Unfit> for Error {
     }
 }
 
+/// Whether a client that is held to this method has a secret; one that is held to none has.
+pub fn keeps_secret(auth_method: Option<&str>) -> bool {
+    match auth_method.and_then(Method::parse) {
+        None | Some(Method::ClientSecretBasic | Method::ClientSecretPost | Method::ClientSecretJwt) => true,
+        Some(Method::PrivateKeyJwt | Method::TlsClientAuth | Method::SelfSignedTlsClientAuth | Method::None) => false,
+    }
+}
+
 /// The response types that go with these grants (RFC 7591, section 2.1).
 pub fn response_types(grant_types: &[String]) -> &'static [&'static str] {
     if has(grant_types, AUTHORIZATION_CODE) { &[CODE] } else { &[] }
@@ -248,11 +256,11 @@ fn check_keys(client: &Registration<'_>) -> Result<(), Unfit> {
         client.auth_method.and_then(Method::parse),
         Some(Method::PrivateKeyJwt | Method::SelfSignedTlsClientAuth)
     );
-    if by_key && jwks.is_none() && jwks_uri.is_none() {
+    if by_key && jwks.is_none() {
         return Err(metadata(
             "jwks",
-            "a client that proves itself with a key has `jwks` or `jwks_uri`",
-            "give its public key",
+            "a client that proves itself with a key has `jwks`",
+            "give its public keys; `jwks_uri` is not fetched",
         ));
     }
     jwks.as_ref().map_or(Ok(()), check_jwks)
@@ -455,7 +463,8 @@ mod tests {
             ("", json!({ "jwks": { "keys": [{ "kty": "RSA", "n": "A".repeat(LARGEST_JWKS) }] } }), wrong("jwks")),
             ("private_key_jwt", json!({}), wrong("jwks")),
             ("self_signed_tls_client_auth", json!({}), wrong("jwks")),
-            ("private_key_jwt", json!({ "jwks_uri": "https://a.example/keys" }), None),
+            ("private_key_jwt", json!({ "jwks": { "keys": [ec] } }), None),
+            ("private_key_jwt", json!({ "jwks_uri": "https://a.example/keys" }), wrong("jwks")),
             ("tls_client_auth", json!({}), None),
         ] {
             assert_eq!(found(&[], method, told.clone()), expected, "{method} {told}");
@@ -507,6 +516,15 @@ mod tests {
             let told = json!({ "scope": scope, "default_scope": default });
             assert_eq!(found(&[], "", told), if good { None } else { wrong("default_scope") }, "{scope} {default}");
         }
+    }
+
+    #[test]
+    fn rfc7591_2_who_has_a_secret() {
+        for method in Method::ALL {
+            let with = ["client_secret_basic", "client_secret_post", "client_secret_jwt"].contains(&method.as_str());
+            assert_eq!(keeps_secret(Some(method.as_str())), with, "{}", method.as_str());
+        }
+        assert!(keeps_secret(None), "as the policy lists");
     }
 
     /// D90

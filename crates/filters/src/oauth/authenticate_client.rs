@@ -210,14 +210,11 @@ pub(super) fn basic_challenge(realm: &str) -> HeaderValue {
 
 /// Whether this version has the method.
 pub(super) fn is_offered(method: Method) -> bool {
-    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::None)
+    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::PrivateKeyJwt | Method::None)
 }
 
 fn known(method: &Spanned<String>, cx: &BuildContext<'_>) -> Result<Method, Diagnostics> {
     match Method::parse(&method.value) {
-        Some(
-            method @ (Method::ClientSecretBasic | Method::ClientSecretPost | Method::PrivateKeyJwt | Method::None),
-        ) => Ok(method),
         Some(method) if is_offered(method) => Ok(method),
         Some(later) => Err(Problem::error(codes::NOT_YET, format!("the method `{}` is not there yet", later.as_str()))
             .with_help("until then: use `client_secret_basic`")

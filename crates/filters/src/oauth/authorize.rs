@@ -167,6 +167,7 @@ impl Authorize {
             grant_types: &client.grant_types,
             redirect_uris: &client.metadata.redirect_uris,
             scope: &client.scope,
+            default_scope: client.default_scopes(),
         };
         parameters.asked(registered, Rules { needs_challenge: !excepted, plain: false })
     }

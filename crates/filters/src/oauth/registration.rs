@@ -70,7 +70,11 @@ impl RegistrationSettings {
         for method in self.auth_methods.iter().flatten() {
             if !Method::parse(&method.value).is_some_and(is_offered) {
                 let message = format!("`{}` is no way to authenticate a client that is there yet", method.value);
-                wrong(method.span, message, "use `client_secret_basic`, `client_secret_post` or `none`");
+                wrong(
+                    method.span,
+                    message,
+                    "use `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`",
+                );
             }
         }
         if let Some(lifetime) = self.secret_lifetime.as_ref().filter(|lifetime| lifetime.value.0.as_secs() < 3_600) {

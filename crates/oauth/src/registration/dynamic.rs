@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{AUTHORIZATION_CODE, ClientMetadata, Registration, Unfit, check, check_response_types, metadata};
+use super::{
+    AUTHORIZATION_CODE, ClientMetadata, Registration, Unfit, check, check_response_types, keeps_secret, metadata,
+};
 use crate::client_auth::Method;
 use crate::error::{Error, ErrorCode};
 use crate::scope::Scopes;
@@ -60,12 +62,8 @@ pub struct Effective {
 impl Effective {
     /// Whether it proves itself with a secret.
     pub fn has_secret(&self) -> bool {
-        has_secret(self.auth_method)
+        keeps_secret(Some(self.auth_method.as_str()))
     }
-}
-
-fn has_secret(method: Method) -> bool {
-    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::ClientSecretJwt)
 }
 
 /// Reads a request to register or, with `update`, to change a registration.
@@ -108,7 +106,7 @@ pub fn settle(asked: Asked, offer: &Offer) -> Result<Effective, Unfit> {
     check(&Registration {
         grant_types: &grant_types,
         auth_method: Some(auth_method.as_str()),
-        has_secret: has_secret(auth_method),
+        has_secret: keeps_secret(Some(auth_method.as_str())),
         name: client_name.as_deref(),
         scope: &scope,
         default_scope: None,

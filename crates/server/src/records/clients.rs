@@ -5,8 +5,7 @@ mod transfer;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::oauth::client_auth::Method;
-use store::oauth::registration::{self, Unfit};
+use store::oauth::registration::{self, Unfit, keeps_secret};
 use store::oauth::{ClientId, Secret, credential};
 use store::record::ClientSecret;
 use store::{Client, access_tokens::Whose};
@@ -41,11 +40,15 @@ impl Stores {
         }
         let mut client = Client { created_at: self.now(), ..Client::new(id) };
         apply(&request.settings, &mut client)?;
-        let public = client.token_endpoint_auth_method.as_deref() == Some(Method::None.as_str());
-        check_whole(&client, !public || request.client_secret.is_some())?;
-        let secret = match public {
-            true => None,
-            false => {
+        let keeps = keeps_secret(client.token_endpoint_auth_method.as_deref());
+        check_whole(&client, keeps || request.client_secret.is_some())?;
+        if !keeps && request.client_secret.is_some() {
+            let help = "leave out the secret, or the method";
+            return Err(Refusal::invalid("a client that proves itself otherwise has no secret", help));
+        }
+        let secret = match keeps {
+            false => None,
+            true => {
                 let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
                 client.secrets.push(ClientSecret { hash, expires_at: None });
                 Some(secret)
@@ -82,10 +85,15 @@ impl Stores {
     async fn rotate(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
         let client = self.show_client(id).await?;
-        if client.settings.token_endpoint_auth_method.as_deref() == Some("none") {
+        let method = client.settings.token_endpoint_auth_method.as_deref();
+        if !keeps_secret(method) {
+            let why = match method {
+                Some("none") => "is public",
+                _ => "proves itself otherwise",
+            };
             return Err(Refusal::invalid(
-                format!("client `{id}` is public: it has no secret"),
-                "register another client",
+                format!("client `{id}` {why}: it has no secret"),
+                "register another client, or `portcullis client set` another way to authenticate",
             ));
         }
         let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;

@@ -274,7 +274,8 @@ async fn what_cannot_be_registered() {
         (AddClient { client_id: text("a b"), ..plain() }, "client id"),
         (AddClient { client_secret: text("short"), ..plain() }, "secret"),
         (said(json!({ "token_endpoint_auth_method": "basic" })), "basic"),
-        (said(json!({ "token_endpoint_auth_method": "private_key_jwt" })), "not there yet"),
+        (said(json!({ "token_endpoint_auth_method": "tls_client_auth" })), "not there yet"),
+        (said(json!({ "token_endpoint_auth_method": "private_key_jwt" })), "has `jwks`"),
         (said(json!({ "token_endpoint_auth_method": "none", "grant_types": ["client_credentials"] })), "public client"),
         (
             AddClient { client_secret: text("long enough"), ..said(json!({ "token_endpoint_auth_method": "none" })) },

@@ -10,11 +10,10 @@ use store::record::Introspects;
 use crate::admin::api::{ClientSettings, Refusal};
 
 /// The ways to authenticate that a client can be held to.
-const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
+const METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
 /// Those of later versions.
-const LATER_METHODS: [&str; 4] =
-    ["client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
+const LATER_METHODS: [&str; 3] = ["client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
 
 /// Tags of a client, and characters of each note.
 const MOST_TAGS: usize = 32;

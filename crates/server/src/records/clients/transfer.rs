@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use store::Client;
 use store::oauth::ClientId;
+use store::oauth::registration::keeps_secret;
 use store::record::ClientSecret;
 use store::seal::{Place, Sealer};
 
@@ -79,8 +80,8 @@ impl Stores {
                 client.secrets.clone_from(secrets);
                 client.registration.clone_from(registration);
             }
-            let public = client.token_endpoint_auth_method.as_deref() == Some("none");
-            check_whole(client, !public || !client.secrets.is_empty())
+            let keeps = keeps_secret(client.token_endpoint_auth_method.as_deref());
+            check_whole(client, keeps || !client.secrets.is_empty())
         };
         let mut client = Client { created_at: self.now(), ..Client::new(id.clone()) };
         let found = self.clients.read(&id).await.map_err(failed)?;

@@ -16,6 +16,7 @@ const FILES: &[File] = &[
     ("policies/oauth/server.toml", include_str!("../../policies/oauth/server.toml")),
     ("policies/oauth/token.toml", include_str!("../../policies/oauth/token.toml")),
     ("policies/oauth/tokeninfo.toml", include_str!("../../policies/oauth/tokeninfo.toml")),
+    ("policies/oauth/userinfo.toml", include_str!("../../policies/oauth/userinfo.toml")),
     ("stores/schema/cassandra.cql", include_str!("../../stores/schema/cassandra.cql")),
     ("stores/schema/mysql.sql", include_str!("../../stores/schema/mysql.sql")),
     ("stores/schema/odbc-db2.sql", include_str!("../../stores/schema/odbc-db2.sql")),

@@ -45,6 +45,9 @@ pub struct TokenResponse<'a> {
     /// What was granted, where the client must be told: see [`scope_to_tell`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<&'a Scopes>,
+    /// The ID token, where there is one (OpenID Connect Core, section 3.1.3.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<&'a str>,
 }
 
 /// The granted scopes where they are not exactly those that were asked (RFC 6749, section 3.3): fewer, or asked for
@@ -107,6 +110,7 @@ mod tests {
             expires_in: 3600,
             refresh_token: None,
             scope: None,
+            id_token: None,
         };
         let json = |answer: &TokenResponse<'_>| serde_json::to_string(answer).expect("json");
         assert_eq!(json(&answer), r#"{"access_token":"pca_x","token_type":"Bearer","expires_in":3600}"#);

@@ -132,6 +132,9 @@ pub(crate) struct Issued {
     pub refresh: Option<Token>,
 }
 
+/// The ID token that was just made, where there is one. Its text is for the answer only: no selector reads it.
+pub(crate) struct IdToken(pub Option<String>);
+
 /// The client that authenticated, or that the token was issued to.
 pub static CLIENT: Key<Client> = Key::new(
     "client",
@@ -377,6 +380,9 @@ pub static AUTHORIZE: Key<Authorization> = Key::new(
 /// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors
 /// cannot name it.
 pub(super) static ISSUED: Key<Issued> = Key::new("token (issued)", &[]);
+
+/// The ID token that was just made, from `oauth.id-token` to `oauth.token-response`. No selector names it either.
+pub(super) static ID_TOKEN: Key<IdToken> = Key::new("id_token (issued)", &[]);
 
 /// What selectors may read.
 pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &SUBJECT, &AUTHORIZE];

@@ -35,6 +35,7 @@ use super::attributes::CLIENT;
 use super::live::unix_seconds;
 use super::request::{authorization, endpoint_form};
 use super::server::Server;
+use super::signing::public_algorithms;
 use super::stop::{Stop, refused, refuses, settle};
 use crate::StoreExt;
 
@@ -96,17 +97,7 @@ impl FilterConfig for Settings {
 
 impl Settings {
     fn assertions(&self, cx: &mut BuildContext<'_>) -> Result<Assertions, Diagnostics> {
-        let public = |name: &Spanned<String>| -> Result<Algorithm, Diagnostics> {
-            let known = Algorithm::parse(&name.value).filter(|algorithm| Algorithm::PUBLIC.contains(algorithm));
-            known.ok_or_else(|| {
-                let help = "use `ES256`, `ES384`, `EdDSA`, `PS256` or `RS256`";
-                cx.error(name.span, format!("assertions are not signed with `{}`", name.value), help).into()
-            })
-        };
-        let algorithms = match &self.algorithms {
-            Some(listed) => listed.iter().map(public).collect::<Result<Vec<_>, _>>()?,
-            None => Algorithm::PUBLIC.to_vec(),
-        };
+        let algorithms = public_algorithms(&self.algorithms, cx)?;
         for algorithm in &algorithms {
             cx.publish(AUTH_ALGORITHM, Value::text(algorithm.as_str()));
         }

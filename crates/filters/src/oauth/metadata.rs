@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use ::oauth::Issuer;
 use ::oauth::metadata::Metadata as Document;
+use ::oauth::openid;
 use policy::engine::Program;
 use policy::filter::{Answers, Role};
 use policy::outcome::NOT_FOUND;
@@ -28,6 +29,7 @@ use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, O
 use super::answers::ENDPOINT;
 use super::authenticate_client::{AUTH_ALGORITHM, AUTH_METHOD};
 use super::client_credentials::GRANT_TYPE;
+use super::id_token::ID_TOKEN_ALGORITHM;
 use super::server::Server;
 
 /// The fact that a policy is an endpoint: `token_endpoint`, as the document names it.
@@ -92,6 +94,7 @@ struct Facts<'a> {
     methods: Vec<(&'a str, &'a [String], &'a str)>,
     algorithms: Vec<(&'a str, &'a [String], &'a str)>,
     grants: Vec<(&'a str, &'a [String], &'a str)>,
+    id_tokens: Vec<(&'a str, &'a [String], &'a str)>,
 }
 
 impl<'a> Facts<'a> {
@@ -106,6 +109,7 @@ impl<'a> Facts<'a> {
             methods: named(AUTH_METHOD),
             algorithms: named(AUTH_ALGORITHM),
             grants: named(GRANT_TYPE),
+            id_tokens: named(ID_TOKEN_ALGORITHM),
         }
     }
 }
@@ -134,8 +138,22 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
             document.list(&format!("{name}_auth_signing_alg_values_supported"), of_policy(&facts.algorithms, policy));
         }
     }
+    if document.has("authorization_endpoint") {
+        document.list("response_types_supported", ["code"]);
+        document.list("response_modes_supported", ["query"]);
+        document.list("code_challenge_methods_supported", ["S256"]);
+        document.list("prompt_values_supported", ["none", "login", "consent", "select_account"]);
+        // RFC 9207, section 3.
+        document.flag("authorization_response_iss_parameter_supported");
+    }
     if document.has("token_endpoint") {
         document.list("grant_types_supported", facts.grants.iter().map(|(.., grant)| *grant));
+    }
+    if !facts.id_tokens.is_empty() {
+        document
+            .list("id_token_signing_alg_values_supported", facts.id_tokens.iter().map(|(.., algorithm)| *algorithm));
+        document.list("subject_types_supported", ["public"]);
+        document.list("claims_supported", openid::claims_supported());
     }
     serde_json::to_vec(&document).expect("the document is an object with text for names").into()
 }
@@ -175,6 +193,7 @@ mod tests {
             ],
             algorithms: vec![("oauth/token", &token, "RS256"), ("oauth/token", &token, "ES256")],
             grants: vec![("oauth/token", &token, "client_credentials")],
+            id_tokens: vec![],
         };
         assert_eq!(
             written(&facts),
@@ -190,7 +209,13 @@ mod tests {
                 "introspection_endpoint_auth_methods_supported": ["client_secret_post"],
             })
         );
-        let nothing = Facts { endpoints: vec![], methods: vec![], algorithms: vec![], grants: facts.grants.clone() };
+        let nothing = Facts {
+            endpoints: vec![],
+            methods: vec![],
+            algorithms: vec![],
+            grants: facts.grants.clone(),
+            id_tokens: vec![],
+        };
         assert_eq!(
             written(&nothing),
             json!({ "issuer": "https://login.example.com/tenant", "scopes_supported": ["orders:read"] })

@@ -10,6 +10,7 @@ mod check_scope;
 mod client_credentials;
 mod consent;
 mod fail;
+mod id_token;
 mod introspect;
 mod issue_code;
 mod issue_token;
@@ -34,6 +35,7 @@ mod stop;
 mod tests;
 mod token_info;
 mod token_response;
+mod userinfo;
 mod validate_token;
 
 pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
@@ -45,7 +47,8 @@ pub(crate) use live::unix_seconds;
 pub use registration::RegistrationSettings;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
 pub use signing::SIGNING_KEYS;
-pub(crate) use stop::{Stop, settle};
+pub(crate) use signing::public_algorithms;
+pub(crate) use stop::{Stop, refused, refuses, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
 
@@ -65,7 +68,9 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     refresh_token,
     check_scope,
     issue_token,
+    id_token,
     token_response,
+    userinfo,
     validate_token,
     token_info,
     introspect,

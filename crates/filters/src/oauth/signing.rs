@@ -1,9 +1,11 @@
-//! What filters share that sign tokens or publish the keys: which keys there are to be, told to the node that keeps their schedule.
+//! What filters share that sign tokens, check them or publish the keys: which keys there are to be, told to the node that keeps their
+//! schedule; and the algorithms that a setting pins.
 
 use std::sync::Arc;
 
+use ::oauth::jose::Algorithm;
 use policy::settings::Spanned;
-use policy::{BuildContext, Value};
+use policy::{BuildContext, Diagnostics, Value};
 use store::signing_keys::schedule::Schedule;
 
 /// The fact that the keys of a store are to be kept by a schedule: its `store`, `algorithms`, `rotate` and `publish` (seconds).
@@ -23,4 +25,24 @@ pub(super) fn publish_schedule(cx: &mut BuildContext<'_>, store: &Option<Spanned
         SIGNING_KEYS,
         Value::Map(Arc::new(fact.into_iter().map(|(name, value)| (name.into(), value)).collect())),
     );
+}
+
+/// The algorithms with a public key that a setting names; all of them where it names none. No secret counts beside them: what is signed
+/// by a secret can be made by whoever checks it.
+pub(crate) fn public_algorithms(
+    named: &Option<Vec<Spanned<String>>>,
+    cx: &BuildContext<'_>,
+) -> Result<Vec<Algorithm>, Diagnostics> {
+    let Some(named) = named else { return Ok(Algorithm::PUBLIC.to_vec()) };
+    let mut algorithms = Vec::with_capacity(named.len());
+    for name in named {
+        match Algorithm::parse(&name.value).filter(|algorithm| Algorithm::PUBLIC.contains(algorithm)) {
+            Some(algorithm) => algorithms.push(algorithm),
+            None => {
+                let help = "use `ES256`, `ES384`, `EdDSA`, `PS256` or `RS256`";
+                return Err(cx.error(name.span, format!("no token is signed with `{}` here", name.value), help).into());
+            }
+        }
+    }
+    Ok(algorithms)
 }

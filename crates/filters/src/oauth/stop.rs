@@ -17,14 +17,14 @@ pub(crate) struct Redirected {
 }
 
 /// The failure that this error is; the answer style finds the error in its detail.
-pub(super) fn refused(error: Error) -> Reason {
+pub(crate) fn refused(error: Error) -> Reason {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let message = error.description.as_ref().map_or_else(String::new, |text| text.as_str().to_owned());
     Reason::new(ReasonCode::new(error.code.as_str()), message).with_status(status).with_detail(error)
 }
 
 /// States that the filter can end in these errors.
-pub(super) fn refuses(cx: &mut BuildContext<'_>, codes: &[ErrorCode]) {
+pub(crate) fn refuses(cx: &mut BuildContext<'_>, codes: &[ErrorCode]) {
     codes.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
 }
 

@@ -1,5 +1,5 @@
 //! `oauth.token-response`: answers with the token that `oauth.issue-token` made (RFC 6749, section 5.1). `scope` is
-//! told where it is not what was asked for.
+//! told where it is not what was asked for; `id_token` where `oauth.id-token` made one.
 //!
 //! ```toml
 //! [[filter]]
@@ -31,7 +31,7 @@ use policy::filter::{Answers, Role};
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Value};
 
 use super::answers::{ENDPOINT, json};
-use super::attributes::{Granted, ISSUED, Issued, SCOPES};
+use super::attributes::{Granted, ID_TOKEN, ISSUED, IdToken, Issued, SCOPES};
 use super::metadata::ENDPOINT_FACT;
 
 /// `use = "oauth.token-response"`
@@ -47,7 +47,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<TokenResponse, Diagnostics> {
         cx.answers(Answers::Always);
         cx.publish(ENDPOINT_FACT, Value::text("token_endpoint"));
-        Ok(TokenResponse { issued: cx.reads(&ISSUED), scopes: cx.reads(&SCOPES) })
+        Ok(TokenResponse { issued: cx.reads(&ISSUED), scopes: cx.reads(&SCOPES), id_token: cx.reads_if_set(&ID_TOKEN) })
     }
 }
 
@@ -55,6 +55,7 @@ impl FilterConfig for Settings {
 pub(crate) struct TokenResponse {
     issued: Slot<Issued>,
     scopes: Slot<Granted>,
+    id_token: Slot<IdToken>,
 }
 
 impl Filter for TokenResponse {
@@ -68,6 +69,7 @@ impl Filter for TokenResponse {
             expires_in: issued.expires_in,
             refresh_token: issued.refresh.as_ref().map(Token::expose),
             scope: scope_to_tell(&scopes.asked, &scopes.granted),
+            id_token: exchange.get(self.id_token).and_then(|made| made.0.as_deref()),
         };
         let answer = json(StatusCode::OK, &body);
         exchange.answer(answer)

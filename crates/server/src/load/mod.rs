@@ -8,6 +8,7 @@ mod generation;
 mod given;
 mod opening;
 mod outside;
+mod phonebook;
 mod resources;
 mod slate;
 mod world;
@@ -179,7 +180,8 @@ impl Draft {
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
             let providers = providers.iter().map(|(name, p)| (name.clone(), p.reached.clone())).collect();
             let sealer = stores.sealer().clone();
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
+            let (stores, upstreams, directories) = (named.collect(), upstreams.collect(), crate::directory::all());
+            (Things { stores, upstreams, sealer, providers, directories }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }
@@ -219,6 +221,8 @@ impl Draft {
             generation: before.number,
         });
         reading.diagnostics.extend(compiled.diagnostics);
+        let used = |store: &str| compiled.used.iter().any(|(kind, name)| kind == "store" && name == store);
+        settings.stores.refuse_local(Some(&used), &mut reading.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
         let lints = match program {

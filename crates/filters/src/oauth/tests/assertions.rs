@@ -156,5 +156,5 @@ fn algorithms_that_cannot_be_are_refused_where_they_stand() {
         .fixture
         .problems()
         .join("\n");
-    assert!(problems.contains("assertions are not signed with `HS256`"), "{problems}");
+    assert!(problems.contains("no token is signed with `HS256`"), "{problems}");
 }

@@ -10,7 +10,7 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 impl World {
     /// A code of `app` for `ann` with the scopes `a b`, good for a minute.
-    fn code(&self, change: impl FnOnce(&mut AuthzCode)) -> String {
+    pub(super) fn code(&self, change: impl FnOnce(&mut AuthzCode)) -> String {
         let environment = self.fixture.environment();
         let now = environment.clock.unix_millis() / 1000;
         let mut random = [0; 32];
@@ -36,18 +36,18 @@ impl World {
         code.expose().to_owned()
     }
 
-    fn redeem(&self, code: &str, more: &str) -> Ran {
+    pub(super) fn redeem(&self, code: &str, more: &str) -> Ran {
         let form = format!("grant_type=authorization_code&code={code}&code_verifier={VERIFIER}{more}");
         self.post(TOKEN, &[("authorization", &basic("app", "right"))], &form)
     }
 
-    fn refresh(&self, token: &str, more: &str) -> Ran {
+    pub(super) fn refresh(&self, token: &str, more: &str) -> Ran {
         let form = format!("grant_type=refresh_token&refresh_token={token}{more}");
         self.post(TOKEN, &[("authorization", &basic("app", "right"))], &form)
     }
 }
 
-fn registered() -> World {
+pub(super) fn registered() -> World {
     let grants = ["authorization_code", "refresh_token", "client_credentials"].map(str::to_owned);
     let world = World::over(Arc::new(Memory::new()));
     let world = SHIPPED.iter().fold(world, |world, (name, text)| world.policy(name, text));

@@ -11,14 +11,20 @@ fn rfc8414_2_what_is_shipped() {
     let ran = World::shipped().get(PATH, &[]);
     assert_eq!((ran.status, ran.header("content-type")), (200, "application/json"));
     let methods = json!(["client_secret_basic", "client_secret_post"]);
+    let document = ran.json();
+    assert!(document["claims_supported"].as_array().expect("a list").contains(&json!("email")), "{document}");
     assert_eq!(
-        ran.json(),
+        document,
         json!({
             "issuer": "http://127.0.0.1:8080",
             "token_endpoint": "http://127.0.0.1:8080/api/oauth/token",
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
             "jwks_uri": "http://127.0.0.1:8080/api/oauth/jwks",
+            "userinfo_endpoint": "http://127.0.0.1:8080/api/oauth/userinfo",
+            "id_token_signing_alg_values_supported": ["ES256"],
+            "subject_types_supported": ["public"],
+            "claims_supported": document["claims_supported"],
             "introspection_endpoint": "http://127.0.0.1:8080/api/oauth/introspect",
             "introspection_endpoint_auth_methods_supported": methods,
             "revocation_endpoint": "http://127.0.0.1:8080/api/oauth/revoke",

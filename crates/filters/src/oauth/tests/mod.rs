@@ -6,6 +6,7 @@ mod fail;
 mod introspection;
 mod jwks;
 mod metadata;
+mod openid;
 mod resource;
 mod revocation;
 mod settings;
@@ -35,6 +36,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("oauth/token", include_str!("../../../../../policies/oauth/token.toml")),
     ("oauth/tokeninfo", include_str!("../../../../../policies/oauth/tokeninfo.toml")),
     ("oauth/jwks", include_str!("../../../../../policies/oauth/jwks.toml")),
+    ("oauth/userinfo", include_str!("../../../../../policies/oauth/userinfo.toml")),
 ];
 
 const TOKEN: &str = "/api/oauth/token";
@@ -48,6 +50,7 @@ struct World {
     tokens: Arc<AccessTokens>,
     codes: Arc<AuthzCodes>,
     clients: Arc<Clients>,
+    users: Arc<store::Users>,
 }
 
 impl World {
@@ -70,15 +73,17 @@ impl World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
         let codes = Arc::new(AuthzCodes::new(source.clone()));
         let clients = Arc::new(Clients::new(source.clone()));
+        let users = Arc::new(store::Users::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
             .resource("store", "authz-code", StoreHandle::AuthzCode(codes.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
+            .resource("store", "users", StoreHandle::Users(users.clone()))
             .resource("store", "replay", StoreHandle::Replay(Arc::new(store::Replay::new(source.clone()))))
             .resource("store", "keys", crate::fixture::signing_keys(source))
             .resource(UPSTREAM, "orders", policy::ports::UpstreamHandle(Arc::new(crate::fixture::Echo)))
             .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()));
-        World { fixture, tokens, codes, clients }
+        World { fixture, tokens, codes, clients, users }
     }
 
     fn policy(mut self, name: &str, text: &str) -> World {

@@ -167,6 +167,31 @@ fn completion_of_key_property_stores() {
 }
 
 #[test]
+fn completion_of_providers() {
+    let folder = shop();
+    let provider = "[provider.partner]\ntoken_endpoint = \"http://127.0.0.1:9/token\"\nclient_id = \"gateway\"\nauth_method = \"none\"\n";
+    folder.append("node.toml", provider);
+    let path = "policies/orders.toml";
+    let get =
+        "use = \"oauth.validate-token\"\n\n[[filter]]\nuse = \"oauth-client.get-token\"\nprovider = \"partner\"\n";
+    let text = ORDERS.replacen("use = \"oauth.validate-token\"\n", get, 1);
+    let text = text.replace("upstream = \"orders\"", "upstream = \"orders\"\ntoken = \"partner\"");
+    folder.write(path, &text);
+    let mut editor = Editor::begin(folder.path());
+    editor.open(path, &text);
+    assert_eq!(editor.diagnostics(path, 1), [] as [&str; 0]);
+    let at = |from: &str, to: &str| text.replace(from, to);
+    has(&offered(&mut editor, path, 2, &at("provider = \"partner\"", "provider = \"|\"")), &["partner"], &["orders"]);
+    has(&offered(&mut editor, path, 3, &at("token = \"partner\"", "token = \"|\"")), &["partner"], &["orders"]);
+    has(&offered(&mut editor, path, 4, &at("provider = \"partner\"", "|")), &["provider", "scopes", "for"], &[]);
+    // From the call to the table that declares it.
+    editor.change(path, 5, &text);
+    let place = editor.at(path, &at("token = \"partner\"", "token = \"part|ner\""));
+    let found = editor.ask("textDocument/definition", place);
+    assert!(found.to_string().contains("node.toml"), "{found}");
+}
+
+#[test]
 fn completion_of_keys_and_names() {
     let folder = shop();
     folder.append("stores/stores.toml", "[store.partner-tokens]\nkind = \"access-token\"\nsource = \"local\"\n");

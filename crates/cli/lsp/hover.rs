@@ -74,6 +74,7 @@ fn named(ground: &Ground<'_>, at: usize) -> Option<(Span, String)> {
         }
         Thing::Source => declared(ground, &named, &format!("data source `{}`", named.name)),
         Thing::Upstream => declared(ground, &named, &format!("upstream `{}`", named.name)),
+        Thing::Provider => declared(ground, &named, &format!("provider `{}`", named.name)),
         Thing::Listener => declared(ground, &named, &format!("listener `{}`", named.name)),
         // As it is written: what a variable holds is nobody's to see.
         Thing::Value => declared(ground, &named, &format!("value `{}`", named.name)),

@@ -9,6 +9,8 @@ pub(super) const IN_NODE: &[Pattern] = &[
     Pattern::uses(Thing::Policy, &["listener", "[]", "after", "[]"]),
     Pattern::uses(Thing::Policy, &["listener", "[]", "on_error"]),
     Pattern::declares(Thing::Upstream, &["upstream", "*"]),
+    Pattern::declares(Thing::Provider, &["provider", "*"]),
+    Pattern::uses(Thing::Upstream, &["provider", "*", "upstream"]),
     Pattern::declares(Thing::Value, &["values", "*"]),
 ];
 

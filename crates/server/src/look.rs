@@ -28,6 +28,8 @@ pub struct Look {
     pub sources: BTreeMap<String, String>,
     /// The upstreams that are declared.
     pub upstreams: Vec<String>,
+    /// The providers that are declared.
+    pub providers: Vec<String>,
     /// The listeners there are.
     pub listeners: Vec<String>,
     /// The names of the values of `[values]`.
@@ -68,6 +70,7 @@ pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Loo
             .collect(),
         sources: settings.stores.types.clone(),
         upstreams: settings.node.upstreams.keys().cloned().collect(),
+        providers: settings.node.providers.keys().cloned().collect(),
         listeners: settings.node.listeners.iter().map(|listener| listener.name.clone()).collect(),
         values: settings.node.values.keys().cloned().collect(),
     }

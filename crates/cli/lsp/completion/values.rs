@@ -106,6 +106,9 @@ fn names(ground: &Ground<'_>, spot: &Spot, thing: Thing, text: &dyn Fn(&str) -> 
         Thing::Upstream => {
             words.extend(look.upstreams.iter().map(|name| (name.clone(), String::from("upstream of node.toml"), 0)));
         }
+        Thing::Provider => {
+            words.extend(look.providers.iter().map(|name| (name.clone(), String::from("provider of node.toml"), 0)));
+        }
         Thing::Listener => {
             words.extend(look.listeners.iter().map(|name| (name.clone(), String::from("listener of node.toml"), 0)));
         }

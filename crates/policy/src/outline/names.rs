@@ -20,6 +20,8 @@ pub enum Thing {
     Source,
     /// An upstream of `node.toml`.
     Upstream,
+    /// A provider of `node.toml`.
+    Provider,
     /// A listener of `node.toml`.
     Listener,
     /// A value of `node.toml`.
@@ -111,9 +113,10 @@ const IN_FILTER: &[Pattern] = &[
     // A filter that takes stores of two kinds calls the second by its kind.
     Pattern::uses(Thing::Store, &["clients"]),
     Pattern::uses(Thing::Upstream, &["upstream"]),
+    Pattern::uses(Thing::Provider, &["provider"]),
 ];
 
-/// Names in the flow words.
+/// Names in the flow words, and in filters whose settings are called otherwise than what they name.
 const IN_WORD: &[(&str, Pattern)] = &[
     ("switch", Pattern::uses(Thing::Chain, &["case", "*"])),
     ("switch", Pattern::uses(Thing::Policy, &["case", "*", "call"])),
@@ -124,6 +127,7 @@ const IN_WORD: &[(&str, Pattern)] = &[
     ("call", Pattern::uses(Thing::Policy, &["policy"])),
     ("call", Pattern::uses(Thing::Chain, &["chain"])),
     ("any", Pattern::uses(Thing::Chain, &["of", "[]"])),
+    ("proxy", Pattern::uses(Thing::Provider, &["token"])),
     ("set", Pattern { path: &["vars", "*"], thing: Thing::Variable, key: true, declares: true }),
 ];
 

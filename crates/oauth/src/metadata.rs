@@ -128,6 +128,11 @@ impl Metadata {
         }
     }
 
+    /// States that something is so.
+    pub fn flag(&mut self, name: &str) {
+        self.0.insert(name.to_owned(), true.into());
+    }
+
     /// Whether something of this name is stated.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -137,10 +137,12 @@ impl Mapping {
         });
         problems.extend(unknown);
         problems.extend(self.moving_problems());
+        let mut default_is_told = false;
         for (store, (kind, source)) in self.stores() {
-            // What nothing uses yet is on the default source without anybody's doing.
-            let meant = kind.table().is_some() || self.stores.contains_key(store);
-            if meant && self.sources.get(source).is_some_and(|settings| !settings.can_keep(kind)) {
+            // What the default is wrong for is mended by one line, and told once.
+            let own = self.stores.get(store).is_some_and(|store| store.source.is_some());
+            let cannot = self.sources.get(source).is_some_and(|settings| !settings.can_keep(kind));
+            if cannot && (own || !std::mem::replace(&mut default_is_told, true)) {
                 problems.push(Problem::CannotKeep { store: store.to_owned(), source: source.to_owned() });
             }
         }

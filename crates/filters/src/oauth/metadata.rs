@@ -138,6 +138,14 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
             document.list(&format!("{name}_auth_signing_alg_values_supported"), of_policy(&facts.algorithms, policy));
         }
     }
+    if document.has("authorization_endpoint") {
+        document.list("response_types_supported", ["code"]);
+        document.list("response_modes_supported", ["query"]);
+        document.list("code_challenge_methods_supported", ["S256"]);
+        document.list("prompt_values_supported", ["none", "login", "consent", "select_account"]);
+        // RFC 9207, section 3.
+        document.flag("authorization_response_iss_parameter_supported");
+    }
     if document.has("token_endpoint") {
         document.list("grant_types_supported", facts.grants.iter().map(|(.., grant)| *grant));
     }

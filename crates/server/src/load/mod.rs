@@ -215,6 +215,8 @@ impl Draft {
             generation: before.number,
         });
         reading.diagnostics.extend(compiled.diagnostics);
+        let used = |store: &str| compiled.used.iter().any(|(kind, name)| kind == "store" && name == store);
+        settings.stores.refuse_local(Some(&used), &mut reading.diagnostics);
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
         let lints = match program {

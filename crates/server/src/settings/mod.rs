@@ -62,7 +62,8 @@ pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outsi
     let mut stores = stores::read(stores.as_ref(), outside, &mut diagnostics);
     stores.mapping.encryption = node.encryption.clone();
     if node.cluster_nodes > 1 {
-        stores.refuse_local(node.cluster_nodes, node_places.cluster_nodes.as_ref(), &mut diagnostics);
+        stores.cluster = Some((node.cluster_nodes, node_places.cluster_nodes.clone()));
+        stores.refuse_local(None, &mut diagnostics);
         if document.as_ref().is_none_or(|document| document.root.get("encryption").is_none()) {
             stores.refuse_encrypted(node_places.cluster_nodes.as_ref(), &mut diagnostics);
             diagnostics.extend(document.iter().flat_map(provider::refuse_unsealed).collect());

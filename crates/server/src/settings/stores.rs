@@ -31,6 +31,8 @@ pub(crate) struct StoreSettings {
     pub(crate) types: BTreeMap<String, String>,
     /// Key property stores with an encrypted column, and where that is said.
     encrypted: Vec<(String, Place)>,
+    /// How many nodes share the stores, and where that is said, where there are several.
+    pub(super) cluster: Option<(u32, Option<Place>)>,
     source_places: BTreeMap<String, Place>,
     store_places: BTreeMap<String, Place>,
     moving_places: BTreeMap<String, Place>,
@@ -49,9 +51,27 @@ impl StoreSettings {
     }
 
     /// P0402: stores whose records only this node sees, where there are several. One problem for each line that decides.
-    pub(super) fn refuse_local(&self, nodes: u32, cluster: Option<&Place>, diagnostics: &mut Diagnostics) {
+    ///
+    /// Clients, tokens and rows are everybody's; the other kinds count where a policy uses them (`used`, once policies are compiled).
+    pub(crate) fn refuse_local(&self, used: Option<&dyn Fn(&str) -> bool>, diagnostics: &mut Diagnostics) {
+        let Some((nodes, cluster)) = &self.cluster else { return };
+        let (nodes, cluster) = (*nodes, cluster.as_ref());
+        let always = |store: &str| {
+            let kind = self.mapping.stores().get(store).map(|(kind, _)| *kind);
+            matches!(kind, Some(Kind::AccessToken | Kind::Clients | Kind::Kps))
+        };
+        let told = |store: &str| used.map_or_else(|| always(store), |used| !always(store) && used(store));
+        let local = self.mapping.node_local();
+        // The line of the default is refused once, and mended once.
+        let default_is_told = used.is_some()
+            && local.iter().any(|(store, source)| {
+                always(store) && !self.store_places.contains_key(*store) && *source == self.source_of(store)
+            });
         let mut by_line: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
-        for (store, source) in self.mapping.node_local() {
+        for (store, source) in local.into_iter().filter(|(store, _)| told(store)) {
+            if default_is_told && !self.store_places.contains_key(store) {
+                continue;
+            }
             if source != self.source_of(store) {
                 self.refuse_local_move(store, source, nodes, cluster, diagnostics);
                 continue;
@@ -212,6 +232,7 @@ pub(super) fn built_in() -> Option<Document> {
 
 pub(super) fn read(document: Option<&Document>, outside: &dyn Outside, diagnostics: &mut Diagnostics) -> StoreSettings {
     let mut stores = StoreSettings {
+        cluster: None,
         mapping: Mapping {
             default: String::new(),
             sources: BTreeMap::new(),

@@ -25,6 +25,7 @@ mod explain;
 mod file_source;
 mod fmt;
 mod introspect;
+mod keys;
 mod kps;
 mod lsp;
 mod lsp_recorded;

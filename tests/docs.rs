@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md", "docs/coming-from-oag.md"];
+const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md", "docs/coming-from-oag.md", "docs/people.md"];
 
 /// What the pages' policies name, where a page does not show it.
 const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n";
@@ -139,6 +139,7 @@ fn every_example_compiles() {
             .args(["check", "-c"])
             .arg(folder.path())
             .env("OAUTH_DB_URL", "postgres://gateway@db.example.com/oauth")
+            .env("PARTNER_SECRET", "a secret")
             .output()
             .expect("the program starts");
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

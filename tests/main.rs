@@ -33,6 +33,7 @@ mod metadata;
 mod mistakes;
 mod moving;
 mod mutants;
+mod oauth_client;
 #[cfg(feature = "odbc")]
 mod odbc;
 mod outage;

@@ -228,3 +228,181 @@ fn a_file_of_clients_has_the_same_words() {
     }
     folder.run(["client", "set", "shop", "--scope", "b"]).code(1);
 }
+
+/// The same registry, as a file: what is exported is what is there, and importing it twice is importing it once.
+#[test]
+fn a_registry_goes_into_a_file_and_comes_back() {
+    let old = Folder::shipped();
+    old.write("keys.json", r#"{ "keys": [{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }] }"#);
+    let keys = old.at("keys.json").display().to_string();
+    let client = old.client(
+        "app",
+        "a b",
+        &["--name", "Größe \"1\"", "--tag", "x.y=z", "--introspect", "https://api", "--jwks", &keys],
+    );
+    add(&old, "shop", &[&CODE[..], &["--owner", "Sales"]].concat());
+    old.run(["client", "disable", "shop"]).code(0);
+    add(&old, "public", &["--auth-method", "none"]);
+    old.write("export.key", &"ab".repeat(32));
+    let key = old.at("export.key").display().to_string();
+
+    for (name, by_node) in [("clients.json", false), ("clients.toml", false), ("clients.json", true)] {
+        let file = old.at(name).display().to_string();
+        let exported = old.run(["client", "export", "--out", &file, "--key-file", &key, "--json"]).code(0).json();
+        assert_eq!(exported["clients"], 3);
+        let text = old.read(name);
+        assert!(text.contains("sealed:1:export:") && !text.contains("sha256:"), "{text}");
+
+        let new = Folder::shipped();
+        let node = by_node.then(|| Node::start(&new));
+        let import = |more: &[&str]| {
+            portcullis(new.path(), ["client", "import", &file, "--json", "--key-file", &key].iter().chain(more))
+        };
+        // What a node seals it seals with its own keys.
+        if let Some(node) = &node {
+            node.command(&["client", "import", &file, "--key-file", &key]).code(2).says("its own keys");
+        }
+        let dry = import(&["--dry-run"]).code(0).json();
+        assert_eq!((&dry["written"], &dry["sha256"]), (&json!(false), &exported["sha256"]));
+        assert_eq!(new.run(["client", "list", "--json"]).json(), json!([]));
+        let fates = |answer: &Value| -> Vec<String> {
+            answer["clients"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|client| client["fate"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(fates(&import(&[]).code(0).json()), ["added"; 3]);
+        assert_eq!(fates(&import(&[]).code(0).json()), ["unchanged"; 3]);
+        for id in ["app", "shop", "public"] {
+            let show = |folder: &Folder| folder.run(["client", "show", id, "--json"]).code(0).json();
+            assert_eq!(show(&new), show(&old), "{id}: whether it is enabled, too");
+        }
+        // Its secret is what it was.
+        let node = node.unwrap_or_else(|| Node::start(&new));
+        node.token(&client);
+
+        // One that differs is replaced on purpose only, and then as a whole or not at all.
+        new.run(["client", "set", "app", "--scope", "z"]).code(0);
+        new.run(["client", "delete", "shop"]).code(0);
+        let refused = import(&[]).code(1);
+        assert!(
+            refused.stderr.contains("`--replace`") && refused.stderr.contains("nothing was written"),
+            "{}",
+            refused.stderr
+        );
+        new.run(["client", "show", "shop"]).code(1);
+        assert_eq!(fates(&import(&["--replace"]).code(0).json()), ["replaced", "unchanged", "added"]);
+        assert_eq!(new.run(["client", "show", "app", "--json"]).json()["scope"], "a b");
+    }
+}
+
+/// Secrets: none without being asked for; sealed for one client, by one key.
+#[test]
+fn hashes_of_secrets_leave_the_registry_sealed_or_not_at_all() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    let bare = folder.run(["client", "export"]).code(0);
+    assert!(
+        !bare.stdout.contains("sealed") && bare.stderr.contains("1 clients, sha256 "),
+        "{} {}",
+        bare.stdout,
+        bare.stderr
+    );
+    folder.write("bare.json", &bare.stdout);
+    let sealed = folder.run(["client", "export", "--with-secrets", "--json"]).code(0).json();
+    assert!(sealed[0]["sealed_secrets"].as_str().is_some_and(|text| text.starts_with("sealed:1:own-")), "{sealed}");
+    let node = Node::start(&folder);
+    let by_node = node.command(&["client", "export", "--with-secrets", "--json"]).code(0).json();
+    assert_eq!(by_node[0]["scope"], "a");
+
+    // Without secrets in the file, those that there are stay; a new client has none.
+    folder.run(["client", "set", "app", "--scope", "b"]).code(0);
+    let bare = folder.at("bare.json").display().to_string();
+    folder.run(["client", "import", &bare, "--replace"]).code(0).says("1 replaced");
+    assert_eq!(folder.run(["client", "show", "app", "--json"]).json()["secrets"], 1);
+    node.token(&client);
+
+    // Sealed for `app`: as another's it does not open; nor with another node's key.
+    let mut moved = sealed.clone();
+    moved[0]["client_id"] = json!("mallory");
+    folder.write("moved.json", &moved.to_string());
+    let moved = folder.at("moved.json").display().to_string();
+    let refused = folder.run(["client", "import", &moved]).code(1);
+    assert!(refused.stderr.contains("mallory") && refused.stderr.contains("does not open"), "{}", refused.stderr);
+    let other = Folder::shipped();
+    other.write("sealed.json", &sealed.to_string());
+    let sealed = other.at("sealed.json").display().to_string();
+    other.run(["client", "import", &sealed]).code(1);
+    other.run(["client", "show", "app"]).code(1);
+}
+
+#[test]
+fn what_cannot_be_imported_is_listed_and_nothing_is_written() {
+    let folder = Folder::shipped();
+    let import = |name: &str, text: &str| {
+        folder.write(name, text);
+        let file = folder.at(name).display().to_string();
+        portcullis(folder.path(), ["client", "import", &file])
+    };
+    let list = json!([
+        { "client_id": "good", "grant_types": ["client_credentials"] },
+        { "client_id": "bad", "redirect_uris": ["http://a.example/"] },
+        { "client_id": "worse", "grant_types": ["password "] },
+        { "client_id": "hash", "secret_hash": "hunter2hunter2" },
+        { "client_id": "a b" },
+        { "client_id": "public", "token_endpoint_auth_method": "none", "secret_hash": "$2b$04$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy" },
+        { "client_id": "good" },
+    ]);
+    let refused = import("list.json", &list.to_string()).code(1);
+    for words in
+        ["`bad`", "use `https`", "`worse`", "`hash`", "`a b`", "`public`", "client 1 of the file too", "6 of 7"]
+    {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    assert_eq!(folder.run(["client", "list", "--json"]).json(), json!([]));
+    for (name, text, said) in [
+        ("x.json", "{}", "no list of clients"),
+        ("x.json", r#"[{ "client_id": "app", "redirect_uri": "x" }]"#, "did you mean `redirect_uris`?"),
+        ("x.json", r#"[{ "scope": "a" }]"#, "`client_id` is missing"),
+        ("x.json", r#"[{ "client_id": "app", "enabled": "yes" }]"#, "`enabled`"),
+        ("x.toml", "[[client]]\nclient_id = ", "x.toml:2"),
+        ("x.toml", "[[clients]]\nclient_id = \"a\"\n", "`clients`"),
+        ("x.txt", "", "--format"),
+        ("x.csv", "", "CSV"),
+    ] {
+        import(name, text).code(2).says(said);
+    }
+}
+
+/// A hash of another system is good over every way in, and becomes one of ours when the secret is first seen.
+#[test]
+fn secrets_of_another_system_stay_what_they_are() {
+    // Of `correct horse`, by libxcrypt and Python's hashlib.
+    let hashes = [
+        "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+        "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$BBs+1+PaslLtBPULUr8/lQicvVuHiEPMz0i8MjLCbzM",
+    ];
+    let folder = Folder::shipped();
+    let clients = hashes.iter().enumerate().map(|(at, hash)| {
+        json!({ "client_id": format!("app-{at}"), "grant_types": ["client_credentials"], "scope": "a", "secret_hash": hash })
+    });
+    folder.write("clients.json", &Value::from_iter(clients).to_string());
+    let file = folder.at("clients.json").display().to_string();
+    let node = Node::start(&folder);
+    node.command(&["client", "import", &file]).code(0).says("2 clients added");
+    for at in 0..hashes.len() {
+        let client =
+            |secret: &str| crate::harness::folder::Client { id: format!("app-{at}"), secret: secret.to_owned() };
+        assert_eq!(node.ask_token(&client("wrong"), &[]).status, 401);
+        node.ask_token(&client("correct horse"), &[]).status(200);
+        node.ask_token(&client("correct horse"), &[]).status(200);
+    }
+    let kept = ["var/portcullis.db", "var/portcullis.db-wal"]
+        .map(|file| std::fs::read(folder.at(file)).unwrap_or_default())
+        .concat();
+    let kept = String::from_utf8_lossy(&kept);
+    assert!(kept.matches("$argon2id$").count() >= 2, "they are ours now");
+}

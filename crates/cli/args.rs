@@ -391,6 +391,26 @@ Examples:
     /// Delete a client for good; its tokens are refused from then on
     Delete(OneClient),
 
+    /// Write all clients as JSON or TOML, without their secrets unless asked for
+    #[command(after_help = "\
+With secrets it is their hashes, sealed: with the keys of `[encryption]`, or with that of --key-file for a registry that has others.
+
+Examples:
+  portcullis client export > clients.json
+  portcullis client export --out clients.toml
+  openssl rand -hex 32 > export.key && portcullis client export --key-file export.key --out clients.json")]
+    Export(ClientExportArgs),
+
+    /// Register all clients of a file. Where one does not fit, nothing is written and all that do not are listed
+    #[command(after_help = "\
+What `client export` writes; and of another system, `secret_hash` with hashes by Argon2, bcrypt or PBKDF2 (docs/clients.md).
+Clients that are there already, as they are, are left alone: to import twice is to import once.
+
+Examples:
+  portcullis client import clients.json --dry-run        what would become of each
+  portcullis client import clients.json --replace        those that differ are replaced; secrets that the file has not stay")]
+    Import(ClientImportArgs),
+
     /// Make a secret and its hash, for clients that are written in a file; nothing is registered
     #[command(after_help = "\
 The hash is what `secret_hash` of a `[[client]]` takes. The secret is shown this once, for whoever is to have it.
@@ -399,6 +419,48 @@ Examples:
   portcullis client hash
   pass partner | portcullis client hash --secret-stdin         the hash of a secret that there is already")]
     Hash(SecretArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientExportArgs {
+    /// The format: json or toml (default: by the end of the file's name, else json)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+
+    /// The file (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// With the hashes of their secrets, sealed
+    #[arg(long)]
+    pub(crate) with_secrets: bool,
+
+    /// The same, sealed with the key in this file: 64 hexadecimal digits
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientImportArgs {
+    /// The file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Its format: json or toml (default: by the end of its name)
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<RowFormat>,
+
+    /// Replace clients that are there already and differ
+    #[arg(long)]
+    pub(crate) replace: bool,
+
+    /// Write nothing: only say what would become of each
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// The key that the secrets were sealed with, where they were exported with one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! `portcullis client`: the client application registry.
 
+mod transfer;
+
 use std::io::Read;
 use std::path::Path;
 
@@ -34,6 +36,7 @@ enum Work {
     Show(String),
     Enable(String, bool),
     Delete(String),
+    Transfer(transfer::Work),
 }
 
 impl Work {
@@ -51,6 +54,8 @@ impl Work {
             ClientCommand::Enable(OneClient { id }) => Work::Enable(id, true),
             ClientCommand::Disable(OneClient { id }) => Work::Enable(id, false),
             ClientCommand::Delete(OneClient { id }) => Work::Delete(id),
+            ClientCommand::Export(args) => Work::Transfer(transfer::Work::export(args, output)?),
+            ClientCommand::Import(args) => Work::Transfer(transfer::Work::import(args)?),
             ClientCommand::Hash(_) => return Err(Failure::wrong("`client hash` needs no records")),
         })
     }
@@ -87,6 +92,7 @@ impl Work {
                 output.json(&done);
                 output.line(shown(&done.done));
             }
+            Work::Transfer(work) => return work.run(records, output).await,
         }
         Ok(0)
     }

@@ -13,8 +13,9 @@ use filters::LIBRARY;
 
 use super::{Explained, capital, effects, first_sentence, setting};
 
-/// What the examples of the filters name: the upstream is there, the stores are in memory.
-const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n";
+/// What the examples of the filters name: the upstream and the provider are there, the stores are in memory.
+const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n\n[provider.partner]\n\
+                    issuer = \"http://127.0.0.1:9100\"\nclient_id = \"gateway\"\nauth_method = \"none\"\n";
 const STORES: &str = "default = \"memory\"\n\n[source.memory]\ntype = \"memory\"\n";
 
 /// The categories, by the start of a filter's name: that of the table it stands in.
@@ -24,6 +25,10 @@ const CATEGORIES: &[(&str, &str)] = &[
     ("json-path", "Filters of content"),
     ("rate-limit", "Filters of traffic"),
     ("oauth.authenticate-client", "Filters of OAuth"),
+    ("oauth-client.get-token", "Filters of the gateway as a client of others"),
+    ("kps.get", "Filters of key property stores"),
+    ("auth.basic", "Filters of who calls"),
+    ("session.start", "Filters of sessions"),
 ];
 
 pub(super) fn explained(word: &str) -> Option<Explained> {

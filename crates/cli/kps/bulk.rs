@@ -298,7 +298,7 @@ fn is_device(file: &Path) -> bool {
 }
 
 /// Writes a file that only this user reads: rows may hold what nobody else is to see.
-fn write(file: &Path, text: &str, how: &mut OpenOptions) -> Result<(), Failure> {
+pub(crate) fn write(file: &Path, text: &str, how: &mut OpenOptions) -> Result<(), Failure> {
     let opened = how.write(true).mode(0o600).open(file);
     let written = opened.and_then(|mut file| {
         // One that is there may be open to others. `/dev/stdout` is no file, and stays as it is.

@@ -16,7 +16,7 @@ use crate::args::RowFormat;
 use crate::output::Failure;
 
 /// The format of a file, by its name where nobody says it.
-pub(super) fn format_of(given: Option<RowFormat>, file: &Path) -> Result<RowFormat, Failure> {
+pub(crate) fn format_of(given: Option<RowFormat>, file: &Path) -> Result<RowFormat, Failure> {
     let by_name = match file.extension().and_then(|end| end.to_str()) {
         Some("json") => Some(RowFormat::Json),
         Some("toml") => Some(RowFormat::Toml),
@@ -78,7 +78,7 @@ pub(super) fn write(store: &str, format: RowFormat, rows: &[Columns]) -> Result<
         RowFormat::Json => serde_json::to_string_pretty(rows)
             .map(|text| text + "\n")
             .map_err(|why| Failure::wrong(format!("the rows cannot be written: {why}"))),
-        RowFormat::Toml => to_toml(store, rows),
+        RowFormat::Toml => to_toml(&format!("kps.{store}"), rows),
         RowFormat::Csv => to_csv(rows),
     }
 }
@@ -94,13 +94,14 @@ fn from_toml(store: &str, name: &str, text: &str) -> Result<Vec<Columns>, Failur
     })
 }
 
-fn to_toml(store: &str, rows: &[Columns]) -> Result<String, Failure> {
+/// `[[HEADER]]`, a table an entry.
+pub(crate) fn to_toml(header: &str, rows: &[Columns]) -> Result<String, Failure> {
     let mut text = String::new();
     for row in rows {
         if !text.is_empty() {
             text.push('\n');
         }
-        let _ = writeln!(text, "[[kps.{store}]]");
+        let _ = writeln!(text, "[[{header}]]");
         for (name, value) in row {
             let value = toml_value(value).ok_or_else(|| {
                 Failure::wrong(format!("column `{name}`: TOML has no null")).with_help("--format json")

@@ -1,7 +1,7 @@
 //! `portcullis kps`: rows of key property stores. OAG: kpsadmin.
 
-mod bulk;
-mod formats;
+pub(crate) mod bulk;
+pub(crate) mod formats;
 
 use std::io::Read;
 use std::path::Path;
@@ -210,7 +210,7 @@ fn cell(value: Option<&Json>) -> String {
 }
 
 /// The text of a file; `-` is standard input.
-fn read(file: &Path) -> Result<String, Failure> {
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = match file.to_str() {
         Some("-") => std::io::stdin().read_to_string(&mut text).map(drop),

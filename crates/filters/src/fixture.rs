@@ -12,7 +12,10 @@ use ::oauth::provider::{Endpoints, Provider};
 use ::oauth::{ClientId, Scopes, Secret};
 use policy::Body;
 use policy::exchange::Request;
-use policy::ports::{Background, BoxFuture, PROVIDER, Reached, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
+use policy::ports::{
+    Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, PROVIDER, Proving, Reached,
+    UPSTREAM, Upstream, UpstreamError, UpstreamHandle,
+};
 use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
@@ -37,6 +40,7 @@ pub(crate) fn world() -> Fixture {
     Fixture::new(LIBRARY)
         .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
+        .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))
@@ -78,7 +82,7 @@ pub(crate) fn provider(upstream: Arc<dyn Upstream>, background: Arc<dyn Backgrou
         timeout: 10,
         answer_limit: 1_000,
     };
-    Reached { what: Arc::new(what), upstream, background }
+    Reached::new(Arc::new(what), upstream, background)
 }
 
 /// A background that does nothing: whoever waits does the work.
@@ -136,6 +140,15 @@ pub(crate) fn told(ran: &Ran) -> String {
     match ran.refused() {
         Some(reason) => format!("{} {reason}", ran.status),
         None => ran.status.to_string(),
+    }
+}
+
+/// Directories in which nobody is.
+struct Empty;
+
+impl Directories for Empty {
+    fn prove<'a>(&'a self, _: &'a Directory, _: &'a str, _: &'a str) -> Proving<'a> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the engine and its filters need from outside, as traits. `server` and `store` stand behind them.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::diagnostic::Problem;
 use crate::exchange::Body;
@@ -76,6 +78,51 @@ pub const UPSTREAM: &str = "upstream";
 /// What [`Resources`] gives for [`UPSTREAM`].
 pub struct UpstreamHandle(pub Arc<dyn Upstream>);
 
+/// The name under which directories of people are asked for in [`Resources`]: the thing is a [`DirectoriesHandle`].
+pub const DIRECTORIES: &str = "directories";
+
+/// What [`Resources`] gives for [`DIRECTORIES`].
+pub struct DirectoriesHandle(pub Arc<dyn Directories>);
+
+/// Directories of people that are elsewhere (LDAP).
+pub trait Directories: Send + Sync + 'static {
+    /// The one entry that the directory has under this name and lets in with this password; `None` where there is none, or there
+    /// are several, or the password is another one.
+    fn prove<'a>(&'a self, directory: &'a Directory, name: &'a str, password: &'a str) -> Proving<'a>;
+}
+
+/// What comes of a name and a password, or why that cannot be told.
+pub type Proving<'a> = BoxFuture<'a, Result<Option<DirectoryEntry>, String>>;
+
+/// A directory, and where its people are.
+pub struct Directory {
+    /// `ldap://HOST:PORT`
+    pub url: String,
+    /// Where people are looked for, and below.
+    pub base: String,
+    /// How: a filter of RFC 4515, in which `{name}` stands for the name, escaped.
+    pub filter: String,
+    /// As whom the gateway looks: a DN, and its password. None = as nobody.
+    pub bind: Option<(String, Box<dyn Exposed>)>,
+    /// What is asked of an entry.
+    pub attributes: Vec<String>,
+    /// How long all of it may take.
+    pub timeout: Duration,
+}
+
+/// A secret, for the one place that needs it.
+pub trait Exposed: Send + Sync {
+    /// Its text.
+    fn expose(&self) -> &str;
+}
+
+/// Somebody in a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// The values of the attributes that were asked for, by the names that were asked.
+    pub attributes: BTreeMap<String, Vec<String>>,
+}
+
 /// Work that goes on to its end though nobody waits for it: what an upstream has done must be written down, also where the client that
 /// asked is gone.
 pub trait Background: Send + Sync + 'static {
@@ -94,6 +141,23 @@ pub struct Reached<T> {
     pub upstream: Arc<dyn Upstream>,
     /// Who finishes what was begun with it.
     pub background: Arc<dyn Background>,
+    learned: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl<T> Reached<T> {
+    /// Reached in this way.
+    pub fn new(what: Arc<T>, upstream: Arc<dyn Upstream>, background: Arc<dyn Background>) -> Self {
+        Reached { what, upstream, background, learned: OnceLock::new() }
+    }
+
+    /// What those who use it know of it together: it lasts as long as the settings stay what they are. All of them ask for one type.
+    ///
+    /// # Panics
+    /// Where somebody asked for another type before.
+    pub fn learned<L: Any + Send + Sync + Default>(&self) -> Arc<L> {
+        let learned = self.learned.get_or_init(|| Arc::new(L::default())).clone();
+        learned.downcast().unwrap_or_else(|_| panic!("two libraries share one thing outside"))
+    }
 }
 
 /// The clock and the randomness of a run.

@@ -14,6 +14,7 @@ mod audit;
 mod clock;
 mod cluster;
 mod copying;
+mod directory;
 mod expiry;
 mod files;
 mod hop;
@@ -50,7 +51,7 @@ pub use once::{
     check, cluster_status, cluster_verify, log_settings, open_stores, store_check, store_migrate, store_purge,
 };
 pub use options::{Host, Options, StartError, Started, StartedListener};
-pub use records::{HashedPassword, HashedSecret, Records, Stores, hash_password, hash_secret};
+pub use records::{HashedPassword, HashedSecret, Records, Seal, Stores, hash_password, hash_secret};
 pub use run::run;
 pub use settings::{LogFormat, LogSettings};
 pub use testing::{TestChoice, TestOutcome, TestReport, TestWatch, test};

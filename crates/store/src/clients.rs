@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use oauth::credential::verify_generated;
 use oauth::{ClientId, Secret};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use self::verify::Verifier;
 use crate::codec::{SWAPS, decode, encode, too_busy};
+use crate::lane::{hash_chosen, is_outdated, verify_chosen};
 use crate::record::{Client, ClientSecret};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
@@ -168,7 +170,38 @@ impl Clients {
             client = enabled(self.since(id, began).await?);
         }
         let right = self.verifier.verify(id, client.as_deref(), secret, now).await?;
-        Ok(client.filter(|_| right))
+        let client = client.filter(|_| right);
+        if let Some(client) = &client {
+            self.strengthen(client, secret).await;
+        }
+        Ok(client)
+    }
+
+    /// Gives a secret whose hash is weaker than ours, of another system perhaps, one of ours. Where that cannot be, the one that it has
+    /// stays, and the client is in.
+    async fn strengthen(&self, client: &Client, secret: &Secret) {
+        let hashes = || client.secrets.iter().map(|kept| kept.hash.as_str());
+        let is_fast = hashes().any(|hash| verify_generated(hash, secret) == Some(true));
+        if is_fast || self.source.capabilities().read_only {
+            return;
+        }
+        for weak in hashes().filter(|hash| is_outdated(hash)) {
+            let strengthened = async {
+                if !verify_chosen(weak, secret).await? {
+                    return Ok(None);
+                }
+                let strong = hash_chosen(secret).await?;
+                let change = |client: &mut Client| {
+                    for kept in client.secrets.iter_mut().filter(|kept| kept.hash == weak) {
+                        kept.hash.clone_from(&strong);
+                    }
+                };
+                self.update(&client.client_id, change).await
+            };
+            if let Err(why) = strengthened.await {
+                tracing::warn!(client = %client.client_id, "the weak hash of a secret stays for now: {why}");
+            }
+        }
     }
 
     /// Registers a client; `false` where the id is taken.
@@ -252,6 +285,12 @@ impl Clients {
                 return Ok(deleted);
             }
         }
+    }
+
+    /// The client as it stands in the source now, whatever is remembered.
+    pub async fn read(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let row = self.latest().source.get(&CLIENT, id.as_str().as_bytes()).await?;
+        row.map(|row| decode(&CLIENT, &row)).transpose()
     }
 
     /// Clients in the order of their ids, after `after`, at most `limit`.

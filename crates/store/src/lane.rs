@@ -68,28 +68,70 @@ pub async fn hash_chosen(secret: &Secret) -> Result<String, StoreError> {
     hash.await?.map_err(|error| StoreError::Broken(format!("a secret cannot be hashed: {error}")))
 }
 
+/// The strongest parameters of other systems' hashes: those beyond would let whoever imports them keep the lane busy.
+const BCRYPT_COST: u32 = 15;
+const PBKDF2_ROUNDS: u32 = 2_000_000;
+
+/// The slow hashes that there are.
+enum Slow<'a> {
+    Argon2(PasswordHash),
+    /// Of another system: accepted, and replaced when its secret is next seen.
+    Bcrypt(&'a str),
+    /// The same, as a PHC string.
+    Pbkdf2(PasswordHash),
+}
+
+impl Slow<'_> {
+    fn read(hash: &str) -> Option<Slow<'_>> {
+        if ["$2a$", "$2b$", "$2y$"].iter().any(|form| hash.starts_with(form)) {
+            let parts: bcrypt::HashParts = hash.parse().ok()?;
+            return (parts.get_cost() <= BCRYPT_COST).then_some(Slow::Bcrypt(hash));
+        }
+        let phc = PasswordHash::new(hash).ok()?;
+        match phc.algorithm.as_str() {
+            "pbkdf2-sha256" | "pbkdf2-sha512" => {
+                let rounds = pbkdf2::Params::try_from(&phc).ok()?.rounds();
+                (rounds <= PBKDF2_ROUNDS).then_some(Slow::Pbkdf2(phc))
+            }
+            name => name.starts_with("argon2").then_some(Slow::Argon2(phc)),
+        }
+    }
+
+    /// Whether the secret is the one that was hashed, by the parameters that stand in the hash.
+    fn verify(&self, secret: &[u8]) -> bool {
+        match self {
+            Slow::Argon2(hash) => Argon2::default().verify_password(secret, hash).is_ok(),
+            // It reads no more than 72 bytes, nor one of them that is zero.
+            Slow::Bcrypt(hash) => bcrypt::verify(secret, hash).unwrap_or(false),
+            Slow::Pbkdf2(hash) => pbkdf2::Pbkdf2::default().verify_password(secret, hash).is_ok(),
+        }
+    }
+}
+
 /// Whether this is a hash that a secret can be held against: one of a generated secret, or of one that a person chose.
 pub fn known_hash(hash: &str) -> bool {
     // What a secret is held against does not matter: the form decides.
     let generated = oauth::credential::verify_generated(hash, &Secret::new(String::new()));
-    generated.is_some() || PasswordHash::new(hash).is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2"))
+    generated.is_some() || Slow::read(hash).is_some()
 }
 
 /// Whether this hash of what a person chose is weaker than the ones that we make.
 pub(crate) fn is_outdated(hash: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(hash) else { return false };
     let ours = Params::default();
     let weaker = |params: Params| params.m_cost() < ours.m_cost() || params.t_cost() < ours.t_cost();
-    hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || Params::try_from(&hash).is_ok_and(weaker)
+    match Slow::read(hash) {
+        None => false,
+        Some(Slow::Bcrypt(_) | Slow::Pbkdf2(_)) => true,
+        Some(Slow::Argon2(hash)) => {
+            hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || Params::try_from(&hash).is_ok_and(weaker)
+        }
+    }
 }
 
 /// Whether the secret is the one that was hashed, by the parameters that stand in the hash. One that cannot be read is wrong.
 pub(crate) async fn verify_chosen(hash: &str, secret: &Secret) -> Result<bool, StoreError> {
     let (hash, secret) = (hash.to_owned(), secret.clone());
-    let work = move || match PasswordHash::new(&hash) {
-        Ok(hash) => Argon2::default().verify_password(secret.expose().as_bytes(), &hash).is_ok(),
-        Err(_) => false,
-    };
+    let work = move || Slow::read(&hash).is_some_and(|hash| hash.verify(secret.expose().as_bytes()));
     LANE.run(work).await
 }
 
@@ -108,6 +150,21 @@ pub(crate) fn worked() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of `correct horse`, by libxcrypt and Python's hashlib.
+    const FOREIGN: [(&str, &str); 5] = [
+        ("$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", "correct horse"),
+        ("$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", "correct horse"),
+        ("$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", "correct horse"),
+        (
+            "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$BBs+1+PaslLtBPULUr8/lQicvVuHiEPMz0i8MjLCbzM",
+            "correct horse",
+        ),
+        (
+            "$pbkdf2-sha512$i=1000,l=32$c2FsdHNhbHRzYWx0c2FsdA$EHLBej+uEvxlmr0QnHnceg1vM6h1wbwSP5XErh3Smiw",
+            "correct horse",
+        ),
+    ];
 
     #[tokio::test]
     async fn only_the_right_secret_verifies() {
@@ -131,6 +188,29 @@ mod tests {
         assert!(is_outdated(&hash("argon2id", 65_536, 1)));
         assert!(is_outdated(&hash("argon2i", 65_536, 3)));
         assert!(!is_outdated("sha256:AAAA"), "nobody chose that");
+    }
+
+    /// bcrypt of OpenBSD, PHP and Spring, and PBKDF2 as a PHC string: made by other programs.
+    #[tokio::test]
+    async fn hashes_of_other_systems_verify_and_are_outdated() {
+        let secret = |text: &str| Secret::new(text.into());
+        for (hash, right) in FOREIGN {
+            assert!(known_hash(hash) && is_outdated(hash), "{hash}");
+            assert_eq!(verify_chosen(hash, &secret(right)).await, Ok(true), "{hash}");
+            assert_eq!(verify_chosen(hash, &secret("wrong")).await, Ok(false), "{hash}");
+        }
+        for unknown in [
+            "$2b$31$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+            "$2b$04$short",
+            "$2z$04$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
+            "$pbkdf2-sha256$i=2000001$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA",
+            "$pbkdf2-md5$i=1000$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA",
+            "$1$salt$hash",
+            "hunter2",
+        ] {
+            assert!(!known_hash(unknown) && !is_outdated(unknown), "{unknown}");
+            assert_eq!(verify_chosen(unknown, &secret("")).await, Ok(false), "{unknown}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,7 +96,7 @@ pub(super) const STORES: &[Key] = &[
         "Which SQL the database speaks (`odbc`).",
         &["oracle", "db2", "mssql", "postgres", "mysql", "sqlite"],
     ),
-    ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "clients"]),
+    ("store.*.kind", "Its kind, where that is not its name.", &["access-token", "client-access-token", "clients"]),
     ("store.*.source", "The data source that keeps its records.", &[]),
     (
         "store.*.next",

@@ -1,10 +1,13 @@
 //! Other ways than access tokens to prove who calls: a password, a session, a key.
 
+mod api_key;
 mod basic;
+mod header;
 mod issuer_keys;
 mod jwt;
 #[cfg(test)]
 mod jwt_tests;
+mod ldap;
 mod password;
 mod people;
 mod session;
@@ -14,4 +17,4 @@ mod tests;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, jwt];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, jwt, ldap];

@@ -7,9 +7,9 @@
 //!
 //! ```toml
 //! [[filter]]
-//! use        = "auth.password"
-//! username   = "login"              # the form's fields
-//! password   = "secret"
+//! use      = "auth.password"
+//! username = "login"                # the form's fields
+//! password = "secret"
 //!
 //! [[filter]]
 //! use = "session.start"

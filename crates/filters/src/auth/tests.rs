@@ -5,12 +5,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 
-use ::oauth::{Secret, credential};
+use ::oauth::{ClientId, Secret, credential};
 use policy::exchange::FORM;
 use policy::testing::{Fixture, Ran, block_on, request};
+use store::record::ClientSecret;
 use store::sources::memory::Memory;
 use store::users::{FAILURES, LOCKED};
-use store::{DataSource, Sessions, StoreHandle, User, Users};
+use store::{Client, Clients, DataSource, Sessions, StoreHandle, User, Users};
 
 use crate::fixture::{get, sent, told, world};
 use crate::session::cookie;
@@ -286,6 +287,62 @@ fn any_of_several_ways_leads_in() {
 }
 
 #[test]
+fn an_api_key_is_a_client_s_id_and_secret() {
+    let respond = "[[filter]]\nuse = 'respond'\ntext = '${client.id} ${subject.id} ${subject.is_client}'\n";
+    let with = |settings: &str, rest: &str| {
+        let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+        let clients = Arc::new(Clients::new(source));
+        for (id, enabled) in [("app.one", true), ("off", false)] {
+            let hash = credential::hash_generated(&Secret::new("right".into()));
+            let mut client = Client { enabled, ..Client::new(ClientId::new(id)) };
+            client.secrets.push(ClientSecret { hash, expires_at: None });
+            assert!(block_on(clients.add(&client)).expect("memory"));
+        }
+        let policy = format!("route = '/**'\n\n[[filter]]\nuse = 'auth.api-key'\n{settings}{rest}");
+        world().resource("store", "clients", StoreHandle::Clients(clients)).policy("tested", &policy)
+    };
+    let header = with("", respond);
+    let ran = header.run(get("/", &[("x-api-key", "app.one.right")]));
+    assert_eq!(ran.text(), "app.one app.one true");
+    for (headers, expected) in [
+        (&[][..], "401 no-key"),
+        (&[("x-api-key", "")], "401 no-key"),
+        (&[("x-api-key", "app.one.wrong")], "401 wrong-key"),
+        (&[("x-api-key", "app.one.")], "401 wrong-key"),
+        (&[("x-api-key", "app.one")], "401 wrong-key"),
+        (&[("x-api-key", "off.right")], "401 wrong-key"),
+        (&[("x-api-key", "other.right")], "401 wrong-key"),
+        (&[("x-api-key", "right")], "401 wrong-key"),
+        (&[("x-api-key", "app.one.right"), ("x-api-key", "app.one.right")], "401 wrong-key"),
+        (&[("authorization", "app.one.right")], "401 no-key"),
+    ] {
+        let ran = header.run(get("/", headers));
+        assert_eq!(told(&ran), expected, "{headers:?}");
+        assert_eq!(ran.header("www-authenticate"), "Key realm=\"api\"");
+    }
+    assert_eq!(
+        told(&header.run(get("/?x-api-key=app.one.right", &[]))),
+        "401 no-key",
+        "never from a URL unless asked to"
+    );
+    let long = format!("{}.right", "a".repeat(3_000));
+    assert_eq!(told(&header.run(get("/", &[("x-api-key", &long)]))), "401 wrong-key");
+
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n";
+    let sent_by =
+        |settings: &str, path: &str, headers: &[(&str, &str)]| sent(&with(settings, proxy).run(get(path, headers)));
+    let both = "query = 'api_key'\nheader = 'x-key'\n";
+    assert_eq!(sent_by(both, "/a?b=%zz1&api%5Fkey=app.one.right&c", &[])["uri"], "/a?b=%zz1&c");
+    assert_eq!(sent_by("query = 'api_key'\n", "/a?api_key=app.one.right", &[])["uri"], "/a");
+    let taken = sent_by(both, "/a?b=1", &[("x-key", "app.one.right")]);
+    assert_eq!((&taken["uri"], taken["headers"].get("x-key")), (&"/a?b=1".into(), None));
+    let kept = sent_by("keep_credential = true\n", "/a", &[("x-api-key", "app.one.right")]);
+    assert_eq!(kept["headers"]["x-api-key"], "app.one.right");
+    let twice = with(both, proxy).run(get("/a?api_key=app.one.right", &[("x-key", "app.one.right")]));
+    assert_eq!(told(&twice), "401 wrong-key", "both is one too many");
+}
+
+#[test]
 fn settings_that_cannot_be_are_told() {
     for (filters, expected) in [
         ("[[filter]]\nuse = 'auth.session'\nidle = '500ms'", "a session may be left unused for a second at least"),
@@ -294,6 +351,7 @@ fn settings_that_cannot_be_are_told() {
             "a session lasts for a second at least",
         ),
         ("[[filter]]\nuse = 'session.start'", "`subject`"),
+        ("[[filter]]\nuse = 'auth.api-key'\nheader = 'a b'", "`a b` is no name of a header"),
         (
             "[[filter]]\nuse = 'auth.basic'\nstore = 'clients'",
             "store `clients` is of the kind `clients`, and this filter needs `users`",

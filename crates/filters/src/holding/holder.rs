@@ -66,10 +66,11 @@ pub(crate) struct Holder {
     kept: Arc<Kept>,
 }
 
-/// What outlives a reload.
+/// What all filters of a provider share.
 #[derive(Default)]
 struct Kept {
-    flights: Arc<Flights<HoldingKey, Result<Tokens, Stop>>>,
+    /// By store, and holding.
+    flights: Arc<Flights<(usize, HoldingKey), Result<Tokens, Stop>>>,
     found: Arc<Found>,
     /// Until when nothing is renewed behind requests, Unix seconds.
     rests: Mutex<HashMap<HoldingKey, u64>>,
@@ -105,9 +106,7 @@ impl Holder {
         let reached: Arc<Reached<Provider>> = cx.resource(PROVIDER, provider)?;
         cx.aborts(&[PROVIDER_UNAVAILABLE, PROVIDER_REFUSES]);
         cx.aborts_rarely(&[PROVIDER_MALFORMED]);
-        let what = &reached.what;
-        let issuer = what.issuer.as_ref().map(|issuer| issuer.as_str().to_owned());
-        let kept = cx.keep((what.name.clone(), issuer, what.client_id.clone()), Kept::default);
+        let kept: Arc<Kept> = reached.learned();
         let store = cx.client_access_tokens(store)?;
         Ok(Arc::new(Holder { calls: Calls::new(reached.clone(), kept.found.clone()), store, reached, kept }))
     }
@@ -188,7 +187,8 @@ impl Holder {
             let (holder, asked, environment) = (self.clone(), asked.clone(), environment.clone());
             async move { holder.claimed(&asked, &environment, oldest).await }.boxed()
         };
-        self.kept.flights.join(asked.holding.key(), &*self.reached.background, work)
+        let store = Arc::as_ptr(&self.store).addr();
+        self.kept.flights.join((store, asked.holding.key()), &*self.reached.background, work)
     }
 
     /// Claims the holding and gets a token; where another node is at it, waits for that.

@@ -12,6 +12,8 @@
 //! | `POST /clients/ID/rotate` | [`RotateClient`] | [`ClientAdded`] |
 //! | `POST /clients/ID/enable`, `/disable` | | [`ClientView`] |
 //! | `DELETE /clients/ID` | | [`Done`] |
+//! | `GET /transfer/clients?after=ID&limit=N`, `/transfer/with-secrets` | | [`ExportedClients`]; with their secrets' hashes, sealed |
+//! | `POST /transfer/clients` | [`ImportClients`] | list of [`ImportedClient`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
 //! | `/users...` | | see [`users`] |
@@ -33,7 +35,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 
-pub use self::clients::{AddClient, ClientAdded, ClientList, ClientSettings, ClientView, RotateClient};
+pub use self::clients::{
+    AddClient, ClientAdded, ClientList, ClientSettings, ClientView, ExportedClients, ImportClients, ImportFate,
+    ImportedClient, KeptClient, RotateClient,
+};
 
 /// Why something was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -415,6 +420,7 @@ mod tests {
         assert!(Probe::<ClientView>(PhantomData).prints() && Probe::<ClientSettings>(PhantomData).prints());
         assert!(!Probe::<AddClient>(PhantomData).prints());
         assert!(!Probe::<RotateClient>(PhantomData).prints());
+        assert!(!Probe::<KeptClient>(PhantomData).prints() && !Probe::<ImportClients>(PhantomData).prints());
         assert!(!Probe::<ClientAdded>(PhantomData).prints());
         assert!(!Probe::<InspectToken>(PhantomData).prints());
         assert!(!Probe::<RevokeTokens>(PhantomData).prints());

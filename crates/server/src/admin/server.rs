@@ -111,8 +111,11 @@ impl Admin {
             return refuse(RefusalKind::Unauthorized, "the admin address asks for its token", Some(help));
         }
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let largest =
-            if matches!(segments.as_slice(), ["kps", ..] | ["api", "kps", ..]) { LARGEST_ROWS } else { LARGEST };
+        let largest = if matches!(segments.as_slice(), ["kps" | "transfer", ..] | ["api", "kps", ..]) {
+            LARGEST_ROWS
+        } else {
+            LARGEST
+        };
         // Nobody waits for what is refused anyway.
         if body.size_hint().lower() > largest as u64 {
             return refuse(RefusalKind::Invalid, &format!("the body is larger than {largest} bytes"), None);
@@ -192,7 +195,7 @@ impl Admin {
                 let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
                 outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
-            (_, ["clients" | "users" | "keys" | "kps", ..] | ["tokens", _]) => {
+            (_, ["clients" | "users" | "keys" | "kps" | "transfer", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
@@ -283,6 +286,17 @@ async fn on_records(
             Ok(request) => outcome(stores.retire_key(&work::decoded(kid), &request).await),
             Err(refusal) => refused(&refusal),
         },
+        ("GET", ["transfer", what @ ("clients" | "with-secrets")]) => match work::page(query) {
+            Ok((after, limit)) => {
+                let sealer = (*what == "with-secrets").then(|| stores.sealer());
+                outcome(stores.export_clients(after.as_deref(), limit, sealer).await)
+            }
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["transfer", "clients"]) => match read(body) {
+            Ok(request) => outcome(stores.import_clients(&request, stores.sealer()).await),
+            Err(refusal) => refused(&refusal),
+        },
         (_, ["kps", path @ ..]) => on_rows(stores, method, path, query, body).await,
         (
             _,
@@ -292,7 +306,8 @@ async fn on_records(
             | ["keys"]
             | ["keys", "rotate" | "reencrypt"]
             | ["keys", _, "retire"]
-            | ["tokens", "inspect" | "revoke"],
+            | ["tokens", "inspect" | "revoke"]
+            | ["transfer", "clients" | "with-secrets"],
         ) => wrong_method(),
         _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
     }

@@ -8,10 +8,9 @@ use policy::Diagnostics;
 use policy::engine::Program;
 use policy::reader::Files;
 use store::mapping::Opened;
-use store::oauth::provider::Provider;
 
 use super::outside::Recorder;
-use super::{Draft, Reading};
+use super::{Draft, LoadedProvider, Reading};
 use crate::admin::api::Change;
 use crate::cluster::common_files;
 use crate::metrics::{Metrics, PolicyMetrics};
@@ -77,7 +76,7 @@ pub(crate) struct Generation {
     /// Upstreams.
     pub(crate) upstreams: BTreeMap<String, Arc<HttpUpstream>>,
     /// Providers, and what each is reached through.
-    pub(crate) providers: BTreeMap<String, (Arc<Provider>, Arc<HttpUpstream>)>,
+    pub(crate) providers: BTreeMap<String, LoadedProvider>,
     /// The header that names it, where `[debug]` asks for it.
     pub(crate) header: Option<HeaderValue>,
     /// The names of its listeners, by the listener's own number.

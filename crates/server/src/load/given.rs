@@ -18,6 +18,7 @@ use store::{AccessToken, Client, Session, User};
 
 use self::grants::{GivenCode, GivenRefreshToken};
 use super::canned::GivenAnswers;
+use super::phonebook::GivenDirectory;
 use crate::admin::api::Refusal;
 use crate::records::{check_grant, check_known_method, check_user_name};
 
@@ -57,6 +58,8 @@ pub struct GivenTable {
     /// Rows of key property stores, by the names of the stores: `[[given.kps.partners]]`.
     #[serde(default)]
     pub(super) kps: Named<Vec<Spanned<Columns>>>,
+    /// The people of directories (`auth.ldap`), whichever is asked; without it nobody is in one. `"down"`: no directory answers.
+    pub(super) directory: Option<GivenDirectory>,
     /// What upstreams answer, by their names; one that is not named cannot be reached. A list is one answer for each request, in order.
     #[serde(default)]
     pub(super) upstreams: Named<GivenAnswers>,

@@ -8,6 +8,7 @@ mod generation;
 mod given;
 mod opening;
 mod outside;
+mod phonebook;
 mod resources;
 mod slate;
 mod world;
@@ -56,8 +57,15 @@ pub(crate) struct Reading {
 
 type Upstreams = BTreeMap<String, Arc<HttpUpstream>>;
 
-/// What providers are reached through, by their names: upstreams of their own, and those of `[upstream.NAME]`.
-type Providers = BTreeMap<String, (Arc<Provider>, Arc<HttpUpstream>)>;
+type Providers = BTreeMap<String, LoadedProvider>;
+
+/// A provider of one generation.
+pub(crate) struct LoadedProvider {
+    settings: ProviderSettings,
+    /// What it is reached through: its own connections, or those of `[upstream.NAME]`.
+    pub(crate) upstream: Arc<HttpUpstream>,
+    reached: Arc<Reached<Provider>>,
+}
 
 /// A generation to be: everything is compiled, nothing is opened.
 pub(crate) struct Draft {
@@ -170,12 +178,10 @@ impl Draft {
         let things = |stores: &Opened, upstreams: &Upstreams, providers: &Providers| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
-            let providers = providers
-                .iter()
-                .map(|(name, (provider, upstream))| (name.clone(), Arc::new(reached(provider, upstream.clone()))));
-            let providers = providers.collect();
+            let providers = providers.iter().map(|(name, p)| (name.clone(), p.reached.clone())).collect();
             let sealer = stores.sealer().clone();
-            (Things { stores: named.collect(), upstreams: upstreams.collect(), sealer, providers }, None)
+            let (stores, upstreams, directories) = (named.collect(), upstreams.collect(), crate::directory::all());
+            (Things { stores, upstreams, sealer, providers, directories }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }
@@ -262,29 +268,32 @@ fn upstreams(settings: &Settings, before: &Before<'_>) -> Upstreams {
         .collect()
 }
 
-/// The providers: those with connections of their own keep them as long as their way stays the same.
+/// The providers: those whose settings and way stayed the same with what is known of them.
 fn providers(settings: &Settings, upstreams: &Upstreams, before: &Before<'_>) -> Providers {
-    let own = |name: &str, settings: UpstreamSettings| {
-        let kept = before.generation.and_then(|generation| Some(&generation.providers.get(name)?.1));
-        let kept = kept.filter(|upstream| *upstream.settings() == settings).cloned();
-        kept.unwrap_or_else(|| Arc::new(HttpUpstream::new(settings, before.clock.clone())))
+    let before_of = |name: &str| before.generation.and_then(|generation| generation.providers.get(name));
+    let own = |name: &str, settings: &UpstreamSettings| {
+        let kept = before_of(name).map(|provider| &provider.upstream).filter(|kept| kept.settings() == settings);
+        kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
     };
     let provider = |(name, settings): (&String, &Option<ProviderSettings>)| {
         let settings = settings.clone().unwrap_or_else(|| ProviderSettings::nowhere(name));
-        let upstream = match settings.way {
-            Way::Upstream(through) => upstreams.get(&through)?.clone(),
+        let upstream = match &settings.way {
+            Way::Upstream(through) => upstreams.get(through)?.clone(),
             Way::Own(settings) => own(name, settings),
         };
-        Some((name.clone(), (settings.provider, upstream)))
+        let same = |kept: &&LoadedProvider| kept.settings == settings && Arc::ptr_eq(&kept.upstream, &upstream);
+        let reached = before_of(name).filter(same).map(|kept| kept.reached.clone());
+        let reached = reached.unwrap_or_else(|| Arc::new(reach(&settings.provider, upstream.clone())));
+        Some((name.clone(), LoadedProvider { settings, upstream, reached }))
     };
     settings.node.providers.iter().filter_map(provider).collect()
 }
 
 /// A provider as filters get it.
-fn reached(provider: &Arc<Provider>, upstream: Arc<dyn Upstream>) -> Reached<Provider> {
+fn reach(provider: &Arc<Provider>, upstream: Arc<dyn Upstream>) -> Reached<Provider> {
     let timeout = std::time::Duration::from_secs(provider.timeout);
     let upstream = Arc::new(Whole::new(upstream, timeout, provider.answer_limit));
-    Reached { what: provider.clone(), upstream, background: Arc::new(Tasks) }
+    Reached::new(provider.clone(), upstream, Arc::new(Tasks))
 }
 
 fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::diagnostic::{Problem, codes};
-use policy::ports::{PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle};
+use policy::ports::{
+    DIRECTORIES, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
+};
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
@@ -22,6 +24,7 @@ pub(crate) struct Things {
     pub(crate) stores: BTreeMap<String, StoreHandle>,
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) directories: Arc<dyn Directories>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
 }
 
@@ -37,6 +40,7 @@ impl Resources for Things {
                 Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
+            DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
             SEALER => Ok(self.sealer.clone()),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),

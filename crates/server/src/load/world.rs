@@ -27,6 +27,7 @@ use store::{
 use super::canned::Canned;
 use super::given::grants::{self, GivenCode, GivenRefreshToken};
 use super::given::{GivenSession, GivenStore, GivenTable, GivenToken, at, begun, client, minted, problem, user};
+use super::phonebook::Phonebook;
 use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
@@ -79,6 +80,8 @@ pub(crate) struct TestWorld {
     kps: BTreeMap<String, Arc<Kps>>,
     /// Seals with a key that goes with the world.
     sealer: Arc<Sealer>,
+    /// The people of every directory.
+    directory: Arc<Phonebook>,
     upstreams: BTreeMap<String, Arc<Canned>>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
@@ -103,6 +106,7 @@ impl TestWorld {
             keys: Vec::new(),
             kps: BTreeMap::new(),
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
+            directory: Arc::default(),
             upstreams: all.map(canned).collect(),
             clock: Arc::default(),
             random: Arc::default(),
@@ -116,11 +120,12 @@ impl TestWorld {
         let reached = |(provider, through): &(Arc<Provider>, String)| {
             let (_, upstream) = at(through)?;
             let background = Arc::new(Tasks);
-            Some((provider.name.clone(), Arc::new(Reached { what: provider.clone(), upstream, background })))
+            Some((provider.name.clone(), Arc::new(Reached::new(provider.clone(), upstream, background))))
         };
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
-        (world, Things { stores, upstreams, sealer, providers })
+        let directories = world.directory.clone();
+        (world, Things { stores, upstreams, sealer, providers, directories })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -194,6 +199,7 @@ impl TestWorld {
             }
         }
         self.upstreams.values().for_each(|upstream| upstream.forget());
+        self.directory.write(None);
         lock(&self.words).clear();
         Ok(())
     }
@@ -352,6 +358,9 @@ impl TestWorld {
 
     /// What upstreams answer, and which stores are down.
     fn put_faults(&self, given: &Given, table: GivenTable) -> Result<(), Diagnostics> {
+        if let Some(people) = table.directory {
+            self.directory.write(Some(people));
+        }
         for (name, answers) in table.upstreams.into_entries() {
             match self.upstreams.get(&name.value) {
                 Some(upstream) => upstream.will_answer(given, answers)?,

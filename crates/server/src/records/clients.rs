@@ -1,6 +1,7 @@
 //! The client application registry.
 
 mod settings;
+mod transfer;
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use policy::ports::Environment;
 use serde_json::{Map, Value};
 use store::mapping::Opened;
+use store::seal::Sealer;
 use store::{AccessTokens, Clients, Sessions, StoreError, StoreHandle, Users};
 
 pub use self::clients::{HashedSecret, hash_secret};
@@ -18,7 +19,8 @@ pub(crate) use self::clients::{check_client, check_grant, check_hash, check_id, 
 pub use self::users::{HashedPassword, hash_password};
 pub(crate) use self::users::{check_claims, check_user_name};
 use crate::admin::api::{
-    AddClient, ClientAdded, ClientList, ClientView, Done, InspectToken, Refusal, RevokeTokens, RotateClient, TokenView,
+    AddClient, ClientAdded, ClientList, ClientView, Done, ExportedClients, ImportClients, ImportedClient, InspectToken,
+    Refusal, RevokeTokens, RotateClient, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
 use crate::audit::Audit;
@@ -38,6 +40,7 @@ pub struct Stores {
     keys: keys::KeyStores,
     /// Key property stores.
     kps: kps::KpsStores,
+    sealer: Arc<Sealer>,
     environment: Environment,
     audit: Audit,
 }
@@ -50,7 +53,30 @@ pub enum Records {
     Node(AdminClient),
 }
 
+/// With which keys hashes of secrets leave a registry and come in.
+pub enum Seal {
+    /// They stay where they are.
+    Nothing,
+    /// With those of the node, `[encryption]`.
+    Own,
+    /// With another one.
+    With(Arc<Sealer>),
+}
+
+impl Seal {
+    /// A key that the command has stays with the command.
+    fn refused() -> Refusal {
+        let help = "leave `--admin` out: the command then opens the stores itself";
+        Refusal::invalid("a running node seals with its own keys", help)
+    }
+}
+
 impl Stores {
+    /// The keys of `[encryption]`.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// Those of this mapping.
     pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, Vec::new());
@@ -76,7 +102,8 @@ impl Stores {
         }
         match (clients, users) {
             (Some(clients), Some(users)) if !access_tokens.is_empty() => {
-                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, environment, audit })
+                let sealer = opened.sealer().clone();
+                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, sealer, environment, audit })
             }
             _ => Err(Refusal::invalid(
                 "no store of clients, of users or of access tokens is mapped",
@@ -149,6 +176,48 @@ impl Records {
         match self {
             Records::Stores(stores) => stores.set_client(id, changes).await.map_err(ClientError::Refused),
             Records::Node(node) => node.patch(&format!("/clients/{}", AdminClient::encoded(id)), changes).await,
+        }
+    }
+
+    /// Clients as a file has them, in the order of their ids, after `after`, at most `limit`.
+    pub async fn export_clients(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        seal: &Seal,
+    ) -> Result<ExportedClients, ClientError> {
+        match (self, seal) {
+            (Records::Stores(stores), seal) => {
+                let sealer = match seal {
+                    Seal::Nothing => None,
+                    Seal::Own => Some(&stores.sealer),
+                    Seal::With(sealer) => Some(sealer),
+                };
+                let exported = stores.export_clients(after, limit, sealer.map(Arc::as_ref)).await;
+                exported.map_err(ClientError::Refused)
+            }
+            (Records::Node(_), Seal::With(_)) => Err(ClientError::Refused(Seal::refused())),
+            (Records::Node(node), seal) => {
+                let after = after.map_or_else(String::new, |id| format!("&after={}", AdminClient::encoded(id)));
+                let path = if matches!(seal, Seal::Own) { "with-secrets" } else { "clients" };
+                node.get(&format!("/transfer/{path}?limit={limit}{after}")).await
+            }
+        }
+    }
+
+    /// Puts clients of a file; what became of each.
+    pub async fn import_clients(
+        &self,
+        request: &ImportClients,
+        seal: &Seal,
+    ) -> Result<Vec<ImportedClient>, ClientError> {
+        match (self, seal) {
+            (Records::Stores(stores), seal) => {
+                let sealer = if let Seal::With(sealer) = seal { sealer } else { &stores.sealer };
+                stores.import_clients(request, sealer).await.map_err(ClientError::Refused)
+            }
+            (Records::Node(_), Seal::With(_)) => Err(ClientError::Refused(Seal::refused())),
+            (Records::Node(node), _) => node.post("/transfer/clients", request).await,
         }
     }
 

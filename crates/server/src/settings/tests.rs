@@ -265,7 +265,8 @@ fn several_nodes_need_a_source_that_all_can_reach() {
     assert_eq!(
         problems,
         [
-            "stores/stores.toml:1:11 P0402 stores `access-token`, `clients`, `sessions`, `users` keep their records on this node alone: \
+            "stores/stores.toml:1:11 P0402 stores `access-token`, `authz-code`, `client-access-token`, `clients`, `consents`, `keys`, \
+          `replay`, `sessions`, `users` keep their records on this node alone: \
           source `local` is local to a node, and `[cluster] nodes` is 2"
         ]
     );
@@ -316,6 +317,7 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[admin]", &node, "AdminTable"),
         ("node.toml", "[upstream.a]", &node, "UpstreamTable"),
         ("node.toml", "[upstream.a.timeouts]", &node, "TimeoutsTable"),
+        ("node.toml", "[provider.a]", &node, "ProviderTable"),
         ("node.toml", "[limits]", &node, "LimitsTable"),
         ("node.toml", "[log]", &node, "LogTable"),
         ("node.toml", "[debug]", &node, "DebugTable"),

@@ -10,7 +10,7 @@ pub(crate) async fn sweep_pools(node: Arc<Node>) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let generation = node.generation.load_full();
-        let of_providers = generation.providers.values().map(|(_, upstream)| upstream);
+        let of_providers = generation.providers.values().map(|provider| &provider.upstream);
         generation.upstreams.values().chain(of_providers).for_each(|upstream| upstream.sweep());
     }
 }

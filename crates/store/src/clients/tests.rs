@@ -383,3 +383,29 @@ async fn a_record_of_another_client_is_refused() {
     clients.update(&id("two"), |_| {}).await.unwrap();
     assert_eq!(clients.get(&id("two")).await.unwrap().unwrap().client_id, id("two"));
 }
+
+/// A hash of another system is good, and is replaced by one of ours when the secret is first seen; the secret stays what it is.
+#[tokio::test]
+async fn a_weak_hash_is_replaced_when_its_secret_is_seen() {
+    let (here, there) = nodes();
+    let foreign = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e";
+    let other = "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ";
+    let mut app = client("app", &[foreign, other]);
+    app.secrets[0].expires_at = Some(NOW + 60);
+    here.add(&app).await.unwrap();
+    assert_eq!(here.authenticate(&id("app"), &chosen("wrong"), NOW).await, Ok(None));
+    assert_eq!(here.read(&id("app")).await.unwrap().as_ref(), Some(&app), "nothing is changed for a wrong one");
+    assert!(here.authenticate(&id("app"), &chosen("correct horse"), NOW).await.unwrap().is_some());
+    let kept = there.read(&id("app")).await.unwrap().unwrap();
+    assert!(kept.secrets[0].hash.starts_with("$argon2id$"), "{:?}", kept.secrets);
+    assert_eq!((kept.secrets[0].expires_at, &kept.secrets[1]), (Some(NOW + 60), &app.secrets[1]));
+    for node in [&here, &there] {
+        assert!(node.authenticate(&id("app"), &chosen("correct horse"), NOW).await.unwrap().is_some());
+        assert_eq!(node.authenticate(&id("app"), &chosen("correct horsf"), NOW).await, Ok(None));
+    }
+    assert_eq!(
+        there.authenticate(&id("app"), &chosen("correct horse"), NOW + 60).await,
+        Ok(None),
+        "it ends when it was to end"
+    );
+}

@@ -160,6 +160,111 @@ pub struct ClientList {
     pub next: Option<String>,
 }
 
+/// A client as a file has it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct KeptClient {
+    /// Its identifier.
+    pub client_id: String,
+    /// Whether it may do anything.
+    pub enabled: bool,
+    /// Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id_issued_at: Option<u64>,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub settings: ClientSettings,
+    /// Hashes of its secrets, of another system perhaps; never exported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret_hash: Vec<String>,
+    /// Hashes of its secrets, sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed_secrets: Option<String>,
+}
+
+impl TryFrom<Map<String, Value>> for KeptClient {
+    type Error = String;
+
+    fn try_from(mut members: Map<String, Value>) -> Result<Self, String> {
+        fn take<T: serde::de::DeserializeOwned>(
+            members: &mut Map<String, Value>,
+            name: &str,
+        ) -> Result<Option<T>, String> {
+            let value = members.remove(name).filter(|value| !value.is_null());
+            value
+                .map(|value| serde_json::from_value(value).map_err(|_| format!("`{name}` is of another type")))
+                .transpose()
+        }
+        let secret_hash = match members.get_mut("secret_hash").map(Value::take) {
+            Some(Value::String(one)) => vec![one],
+            Some(other) => {
+                members.insert(String::from("secret_hash"), other);
+                take(&mut members, "secret_hash")?.unwrap_or_default()
+            }
+            None => Vec::new(),
+        };
+        members.remove("secret_hash");
+        Ok(KeptClient {
+            client_id: take(&mut members, "client_id")?.ok_or("`client_id` is missing")?,
+            enabled: take(&mut members, "enabled")?.unwrap_or(true),
+            client_id_issued_at: take(&mut members, "client_id_issued_at")?,
+            secret_hash,
+            sealed_secrets: take(&mut members, "sealed_secrets")?,
+            settings: ClientSettings::exactly(members)?,
+        })
+    }
+}
+
+/// Clients in the order of their ids.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportedClients {
+    /// The clients.
+    pub clients: Vec<KeptClient>,
+    /// Where to go on: `after` of the next request; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Puts clients of a file.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportClients {
+    /// The clients.
+    pub clients: Vec<KeptClient>,
+    /// Whether one takes the place of another of its id.
+    #[serde(default)]
+    pub replace: bool,
+    /// Write nothing: only say whether they fit.
+    #[serde(default)]
+    pub check_only: bool,
+}
+
+/// What became of one, or would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedClient {
+    /// The client.
+    pub client_id: String,
+    /// What.
+    pub fate: ImportFate,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What becomes of a client of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImportFate {
+    /// It is registered.
+    Added,
+    /// It takes the place of another of its id.
+    Replaced,
+    /// It is there already, as it is.
+    Unchanged,
+    /// It does not fit.
+    Refused,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! The filters over a provider that answers what a test says.
 
+mod journeys;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +14,6 @@ use serde_json::{Value as Json, json};
 use ::oauth::provider::Provider;
 use ::oauth::{Issuer, Scopes};
 use policy::Body;
-use policy::engine::Program;
 use policy::ports::{Background, BoxFuture, PROVIDER, Reached, UPSTREAM, Upstream, UpstreamError, UpstreamHandle};
 use policy::testing::{Fixture, Ran, request};
 use store::client_access_tokens::Holding;
@@ -117,8 +118,6 @@ struct World {
     api: Arc<Api>,
     later: Arc<Later>,
     store: Arc<ClientAccessTokens>,
-    /// The generation that serves: what outlives a reload is kept by it.
-    _program: Option<Arc<Program>>,
 }
 
 impl World {
@@ -148,7 +147,7 @@ fn changed(filters: &str, change: impl FnOnce(&mut Provider)) -> World {
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(store.clone()))
         .resource(UPSTREAM, "api", UpstreamHandle(api.clone()))
         .policy("tested", &format!("route = '/**'\n{filters}"));
-    World { _program: fixture.compile().program, fixture, partner, api, later, store }
+    World { fixture, partner, api, later, store }
 }
 
 fn named(name: &str) -> Reached<Provider> {

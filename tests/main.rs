@@ -26,6 +26,7 @@ mod explain;
 mod file_source;
 mod fmt;
 mod introspect;
+mod keys;
 mod kps;
 mod ldap;
 mod lsp;

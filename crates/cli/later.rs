@@ -22,3 +22,23 @@ pub(crate) fn refuse(args: &[OsString]) -> Option<Failure> {
     let (name, help) = LATER.iter().find(|(later, _)| *later == word(0) || *later == two)?;
     Some(Failure::usage(format!("`{name}` is not there yet")).with_help(*help))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn what_is_there_is_not_refused() {
+        let commands = Cli::command();
+        for (later, _) in LATER {
+            let mut at = Some(&commands);
+            for word in later.split(' ') {
+                at = at.and_then(|command| command.get_subcommands().find(|sub| sub.get_name() == word));
+            }
+            assert!(at.is_none(), "`{later}` is a command");
+        }
+    }
+}

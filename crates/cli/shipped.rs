@@ -7,6 +7,7 @@ pub(crate) type File = (&'static str, &'static str);
 /// What every template has.
 const FILES: &[File] = &[
     ("node.toml", include_str!("node.toml")),
+    ("policies/oauth/authorize.toml", include_str!("../../policies/oauth/authorize.toml")),
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
     ("policies/oauth/jwks.toml", include_str!("../../policies/oauth/jwks.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),

@@ -46,7 +46,6 @@ pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub use registration::RegistrationSettings;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
-pub use signing::SIGNING_KEYS;
 pub(crate) use signing::public_algorithms;
 pub(crate) use stop::{Stop, refused, refuses, settle};
 

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use ::oauth::jose::Algorithm;
 use policy::settings::Spanned;
 use policy::{BuildContext, Diagnostics, Value};
-use store::signing_keys::schedule::Schedule;
-
-/// The fact that the keys of a store are to be kept by a schedule: its `store`, `algorithms`, `rotate` and `publish` (seconds).
-pub const SIGNING_KEYS: &str = "signing-keys";
+use store::signing_keys::schedule::{FACT, Schedule};
 
 /// Tells the node which keys there are to be.
 pub(super) fn publish_schedule(cx: &mut BuildContext<'_>, store: &Option<Spanned<String>>, schedule: &Schedule) {
@@ -21,10 +18,7 @@ pub(super) fn publish_schedule(cx: &mut BuildContext<'_>, store: &Option<Spanned
         ("rotate", seconds(schedule.rotate)),
         ("publish", seconds(schedule.publish)),
     ];
-    cx.publish(
-        SIGNING_KEYS,
-        Value::Map(Arc::new(fact.into_iter().map(|(name, value)| (name.into(), value)).collect())),
-    );
+    cx.publish(FACT, Value::Map(Arc::new(fact.into_iter().map(|(name, value)| (name.into(), value)).collect())));
 }
 
 /// The algorithms with a public key that a setting names; all of them where it names none. No secret counts beside them: what is signed

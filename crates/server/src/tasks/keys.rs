@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use policy::Value;
 use store::oauth::jose::Algorithm;
-use store::signing_keys::schedule::{Schedule, Step};
+use store::signing_keys::schedule::{FACT, Schedule, Step};
 use store::{StoreError, StoreHandle};
 
 use crate::load::Generation;
 use crate::node::Node;
 
 /// How often it is looked whether something is due.
-const EVERY: Duration = Duration::from_secs(30);
-/// The fact that filters publish of the keys that they sign with: see `filters::oauth`.
-const SIGNING_KEYS: &str = "signing-keys";
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the schedules of the generation in force, for as long as the node lives.
 pub(crate) async fn keep_keys(node: Arc<Node>) {
@@ -52,7 +50,7 @@ fn tell(store: &str, step: &Step) {
 /// The schedules by store. The settings are one file, so filters ask for the same.
 fn schedules(generation: &Generation) -> Vec<(String, Schedule)> {
     let mut found: Vec<(String, Schedule)> = Vec::new();
-    for (.., fact) in generation.program.facts(SIGNING_KEYS) {
+    for (.., fact) in generation.program.facts(FACT) {
         if let Some(schedule) = read(fact)
             && !found.iter().any(|(store, _)| *store == schedule.0)
         {

@@ -12,6 +12,10 @@ use oauth::jose::Algorithm;
 
 use crate::record::SigningKey;
 
+/// Under this name the policies in force say which keys of which store there are to be, and a node keeps that schedule: `store`,
+/// `algorithms`, `rotate` and `publish` (seconds).
+pub const FACT: &str = "signing-keys";
+
 /// `[keys]` of `policies/oauth/server.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -73,8 +77,9 @@ pub fn due(keys: &[SigningKey], schedule: &Schedule, now: u64) -> Vec<Step> {
         let ends = current.active_from.saturating_add(schedule.rotate);
         let follows = keys.iter().filter(of).any(|key| key.active_from > now && key.retired_at.is_none());
         if !follows && now.saturating_add(schedule.publish) >= ends {
-            // One that is late is published for as long as any other.
-            let late = minute(now.saturating_add(schedule.publish).saturating_add(59));
+            // One that is late is published for as long as any other, and begins when the others would let it begin too.
+            let step = schedule.publish.clamp(1, 60);
+            let late = now.saturating_add(schedule.publish).div_ceil(step).saturating_mul(step);
             steps.push(Step::Make { algorithm: *algorithm, active_from: ends.max(late) });
         }
         let replaced = keys.iter().filter(of).filter(|key| key.signs(now) && key.kid != current.kid);

@@ -11,7 +11,6 @@ const LATER: &[(&str, &str)] = &[
     ("diff", "`portcullis reload` prints what changed"),
     ("plan", "`portcullis check` says what is wrong, `portcullis reload` what changed"),
     ("top", "`portcullis status`, and /metrics on the admin address"),
-    ("key", "this version signs nothing"),
     ("store verify", "`portcullis cluster verify`"),
 ];
 

@@ -21,8 +21,8 @@ use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, Kps, Replay, Sessions, SigningKeys,
-    StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, DeviceCodes, Kps, Replay, Sessions,
+    SigningKeys, StoreHandle, Users,
 };
 
 use crate::LIBRARY;
@@ -46,6 +46,7 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))
         .resource(PROVIDER, "partner", provider(always(|| Ok(answer(503, &[], String::new()))).0, Arc::new(Nobody)))
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
+        .resource("store", "device-code", StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(source.clone()))))
         .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
         .resource(crate::stores::SEALER, "node", sealer())
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))

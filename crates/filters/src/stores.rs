@@ -9,8 +9,8 @@ use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
 use store::seal::Sealer;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
-    StoreError, StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DeviceCodes, Kind, Kps, Replay, Sessions,
+    SigningKeys, StoreError, StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -36,6 +36,8 @@ pub trait StoreExt {
     fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
     /// A store of the kind `consents`.
     fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics>;
+    /// A store of the kind `device-code`.
+    fn device_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<DeviceCodes>, Diagnostics>;
     /// A store of the kind `users`.
     fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
     /// A store of the kind `sessions`.
@@ -82,6 +84,13 @@ impl StoreExt for BuildContext<'_> {
     fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics> {
         typed(self, name, Kind::Consents, |handle| match handle {
             StoreHandle::Consents(store) => Some(store.clone()),
+            _ => None,
+        })
+    }
+
+    fn device_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<DeviceCodes>, Diagnostics> {
+        typed(self, name, Kind::DeviceCode, |handle| match handle {
+            StoreHandle::DeviceCode(store) => Some(store.clone()),
             _ => None,
         })
     }
@@ -157,6 +166,7 @@ fn kind_of(handle: &StoreHandle) -> Kind {
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
         StoreHandle::Consents(_) => Kind::Consents,
+        StoreHandle::DeviceCode(_) => Kind::DeviceCode,
         StoreHandle::Users(_) => Kind::Users,
         StoreHandle::Sessions(_) => Kind::Sessions,
         StoreHandle::Keys(_) => Kind::Keys,

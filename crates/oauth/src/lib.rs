@@ -17,6 +17,7 @@ pub mod client_assertion;
 pub mod client_auth;
 pub mod code;
 pub mod credential;
+pub mod device;
 pub mod error;
 pub mod id;
 pub mod introspection;

@@ -18,7 +18,7 @@ pub enum Extent {
 pub fn extent(kind: TokenKind) -> Extent {
     match kind {
         // A browser's session, or one to manage a registration, is none of these: it is as unknown.
-        TokenKind::Access | TokenKind::Session | TokenKind::Management => Extent::Token,
+        TokenKind::Access | TokenKind::Device | TokenKind::Session | TokenKind::Management => Extent::Token,
         TokenKind::Refresh | TokenKind::Code => Extent::Grant,
     }
 }

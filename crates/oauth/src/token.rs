@@ -34,6 +34,8 @@ pub enum TokenKind {
     Refresh,
     /// `pcc_`
     Code,
+    /// `pcd_`: a device code (RFC 8628).
+    Device,
     /// `pcw_`, in the cookie of a browser that somebody logged in with.
     Session,
     /// `pcm_`: by it a client manages its own registration (RFC 7592).
@@ -59,8 +61,14 @@ pub struct Token {
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 5] =
-        [TokenKind::Access, TokenKind::Refresh, TokenKind::Code, TokenKind::Session, TokenKind::Management];
+    pub const ALL: [TokenKind; 6] = [
+        TokenKind::Access,
+        TokenKind::Refresh,
+        TokenKind::Code,
+        TokenKind::Session,
+        TokenKind::Management,
+        TokenKind::Device,
+    ];
 
     /// The first four characters of its tokens.
     pub const fn prefix(self) -> &'static str {
@@ -68,6 +76,7 @@ impl TokenKind {
             TokenKind::Access => "pca_",
             TokenKind::Refresh => "pcr_",
             TokenKind::Code => "pcc_",
+            TokenKind::Device => "pcd_",
             TokenKind::Session => "pcw_",
             TokenKind::Management => "pcm_",
         }

@@ -7,6 +7,7 @@ use crate::authz_codes::AuthzCodes;
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::consents::Consents;
+use crate::device_codes::DeviceCodes;
 use crate::kps::Kps;
 use crate::replay::Replay;
 use crate::sessions::Sessions;
@@ -70,12 +71,12 @@ impl Kind {
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Consents => Some(tables::CONSENT.name),
+            Kind::DeviceCode => Some(tables::DEVICE_CODE.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
             Kind::Keys => Some(tables::SIGNING_KEY.name),
             Kind::Replay => Some(tables::REPLAY.name),
             Kind::Kps => Some(tables::KPS.name),
-            _ => None,
         }
     }
 
@@ -89,12 +90,12 @@ impl Kind {
             Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Consents => const { &[&tables::CONSENT] },
+            Kind::DeviceCode => const { &[&tables::DEVICE_CODE] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
             Kind::Keys => const { &[&tables::SIGNING_KEY] },
             Kind::Replay => const { &[&tables::REPLAY] },
             Kind::Kps => const { &[&tables::KPS] },
-            _ => &[],
         }
     }
 }
@@ -112,6 +113,8 @@ pub enum StoreHandle {
     Clients(Arc<Clients>),
     /// What users have agreed to.
     Consents(Arc<Consents>),
+    /// Codes of devices.
+    DeviceCode(Arc<DeviceCodes>),
     /// The people who may log in.
     Users(Arc<Users>),
     /// Sessions of browsers.

@@ -20,6 +20,7 @@ mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod consents;
+pub mod device_codes;
 mod epochs;
 pub mod foreign;
 pub mod guard;
@@ -52,6 +53,7 @@ pub use authz_codes::AuthzCodes;
 pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
 pub use consents::Consents;
+pub use device_codes::DeviceCodes;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;
 pub use kps::Kps;

@@ -9,10 +9,11 @@ use policy::attribute::{Attribute, Field, Key};
 use policy::value::{Type, Value};
 use store::access_tokens::Presented;
 use store::authz_codes::FoundCode;
+use store::device_codes::{Decision, FoundDevice};
 use store::record::Authentication;
-use store::{AccessToken, AuthzCodes, Client};
+use store::{AccessToken, AuthzCodes, Client, DeviceCodes};
 
-use super::resume::Step;
+use super::resume::{Resume, Step};
 
 /// A grant that was proved: what a token may be made from.
 pub struct Grant {
@@ -47,6 +48,13 @@ pub(crate) enum Proof {
         /// The code as it was found.
         found: Box<FoundCode>,
     },
+    /// A code of a device.
+    Device {
+        /// The store it is in.
+        codes: Arc<DeviceCodes>,
+        /// The code as it was found.
+        found: Box<FoundDevice>,
+    },
     /// A refresh token.
     Refresh {
         /// The token as it was presented.
@@ -75,6 +83,10 @@ impl Proof {
         match self {
             Proof::Client => None,
             Proof::Code { found, .. } => Some(&found.record.grant_id),
+            Proof::Device { found, .. } => match &found.record.decision {
+                Decision::Allowed(allowed) => Some(&allowed.grant_id),
+                Decision::Pending | Decision::Denied | Decision::Used(_) => None,
+            },
             Proof::Refresh { presented, .. } => Some(&presented.record.grant_id),
         }
     }
@@ -82,17 +94,28 @@ impl Proof {
 
 /// An authorization request that was read: where its answer goes, and what it asks for.
 pub struct Authorization {
-    pub(super) parameters: Parameters,
     pub(super) target: Target,
     pub(super) asked: Asked,
     pub(super) issuer: Arc<Issuer>,
-    /// Unix seconds.
+}
+
+/// A user's visit to one of our pages, from the first request to the last form.
+pub(crate) struct Visit {
+    /// The parameters of the first request.
+    pub(super) parameters: Parameters,
+    /// When it began, Unix seconds.
     pub(super) began: u64,
-    /// The form that came with it, where one of ours did.
+    /// What the form of ours is for that came with the request, where one did.
     pub(super) form: Option<Step>,
 }
 
-impl Authorization {
+impl Visit {
+    /// The visit that a form carries.
+    pub(super) fn of(resume: Resume) -> Visit {
+        let parameters = resume.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Visit { parameters: Parameters::of(parameters), began: resume.began, form: Some(resume.step) }
+    }
+
     /// The parameters, to be carried by a form.
     pub(super) fn kept(&self) -> Vec<(String, String)> {
         self.parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -377,6 +400,9 @@ pub static AUTHORIZE: Key<Authorization> = Key::new(
     ],
 );
 
+/// The user's visit. Not in [`ATTRIBUTES`]: selectors cannot name it.
+pub(super) static VISIT: Key<Visit> = Key::new("visit", &[]);
+
 /// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors
 /// cannot name it.
 pub(super) static ISSUED: Key<Issued> = Key::new("token (issued)", &[]);
@@ -388,6 +414,12 @@ pub(super) static ID_TOKEN: Key<IdToken> = Key::new("id_token (issued)", &[]);
 pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &SUBJECT, &AUTHORIZE];
 
 impl Subject {
+    /// How it was authenticated, where that is known.
+    pub(super) fn authentication(&self) -> Option<Authentication> {
+        let (methods, acr) = (self.methods.clone(), None);
+        self.authenticated_at.map(|at| Authentication { at, methods, acr })
+    }
+
     /// The subject of this token.
     pub fn of(token: &AccessToken) -> Subject {
         let (id, is_client) = match &token.subject {

@@ -56,16 +56,13 @@ use store::seal::Sealer;
 use store::{Client, Clients};
 
 use super::answers::AUTHORIZATION;
-use super::attributes::{AUTHORIZE, Authorization, CLIENT};
+use super::attributes::{AUTHORIZE, Authorization, CLIENT, VISIT, Visit};
 use super::live::unix_seconds;
 use super::metadata::ENDPOINT_FACT;
-use super::resume::{self, Resume};
+use super::resume::{self, FORM_EXPIRED};
 use super::server::Server;
 use super::stop::{Redirected, Stop, refused, settle};
 use crate::StoreExt;
-
-/// A form that is not ours, was open for too long, or came without its cookie.
-const FORM_EXPIRED: ReasonCode = ReasonCode::new("form-expired");
 
 /// `use = "oauth.authorize"`
 #[derive(Deserialize, JsonSchema)]
@@ -102,6 +99,7 @@ impl FilterConfig for Settings {
             sealer: cx.sealer()?,
             client: cx.writes(&CLIENT),
             authorization: cx.writes(&AUTHORIZE),
+            visit: cx.writes(&VISIT),
         })
     }
 }
@@ -114,6 +112,7 @@ pub(crate) struct Authorize {
     sealer: Arc<Sealer>,
     client: Slot<Client>,
     authorization: Slot<Authorization>,
+    visit: Slot<Visit>,
 }
 
 impl Filter for Authorize {
@@ -125,38 +124,33 @@ impl Filter for Authorize {
 impl Authorize {
     async fn read(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let now = unix_seconds(exchange);
-        let (parameters, form) = self.parameters(exchange, now)?;
+        let visit = self.visit(exchange, now)?;
+        let parameters = &visit.parameters;
         let id = ClientId::new(parameters.client_id()?);
         let known = self.clients.get(&id).await?.filter(|client| client.enabled);
         // Unknown and disabled look alike.
         let client =
             known.ok_or_else(|| Error::invalid_request("`client_id` is none of a client that is registered here"))?;
         let target = parameters.target(&client.metadata.redirect_uris)?;
-        let asked = self.asked(&parameters, &client).map_err(|error| redirected(&target, error, &self.issuer))?;
-        let (began, form) = form.map_or((now, None), |form| (form.began, Some(form.step)));
+        let asked = self.asked(parameters, &client).map_err(|error| redirected(&target, error, &self.issuer))?;
         let issuer = self.issuer.clone();
         exchange.set(self.client, client);
-        exchange.set(self.authorization, Authorization { parameters, target, asked, issuer, began, form });
+        exchange.set(self.authorization, Authorization { target, asked, issuer });
+        exchange.set(self.visit, visit);
         Ok(Outcome::Success)
     }
 
-    /// The parameters of the request, or those that a form of ours carries.
-    fn parameters(&self, exchange: &Exchange, now: u64) -> Result<(Parameters, Option<Resume>), Stop> {
+    /// The request, or the one that a form of ours carries.
+    fn visit(&self, exchange: &Exchange, now: u64) -> Result<Visit, Stop> {
+        if let Some(resume) = resume::carried(exchange, &self.sealer, now)? {
+            return Ok(Visit::of(resume));
+        }
         let request = &exchange.request;
         let form = match request.method {
             http::Method::POST => request.form()?,
             _ => request.query_form()?,
         };
-        let Some(sealed) = form.get(resume::FIELD).filter(|_| request.method == http::Method::POST) else {
-            return Ok((Parameters::of(form.iter()), None));
-        };
-        let expired = || {
-            let told = "The form was open for too long, or your browser keeps no cookies: go back and begin again";
-            Reason { code: FORM_EXPIRED, ..refused(Error::invalid_request(told)) }
-        };
-        let resume = resume::open(exchange, &self.sealer, sealed, now).ok_or_else(expired)?;
-        let parameters = Parameters::of(resume.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        Ok((parameters, Some(resume)))
+        Ok(Visit { parameters: Parameters::of(form.iter()), began: now, form: None })
     }
 
     fn asked(&self, parameters: &Parameters, client: &Client) -> Result<Asked, Error> {

@@ -36,7 +36,7 @@ use ::oauth::authorization::login_is_fresh;
 use policy::attribute::Slot;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
 
-use super::attributes::{AUTHORIZE, Authorization, SUBJECT, Subject};
+use super::attributes::{AUTHORIZE, Authorization, SUBJECT, Subject, VISIT, Visit};
 use super::live::unix_seconds;
 
 /// The request asks for a log-in that is younger.
@@ -54,13 +54,14 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<CheckLogin, Diagnostics> {
         cx.authorizes();
         cx.fails(&[LOGIN_TOO_OLD]);
-        Ok(CheckLogin { authorization: cx.reads(&AUTHORIZE), subject: cx.reads(&SUBJECT) })
+        Ok(CheckLogin { authorization: cx.reads(&AUTHORIZE), visit: cx.reads(&VISIT), subject: cx.reads(&SUBJECT) })
     }
 }
 
 /// The compiled filter.
 pub(crate) struct CheckLogin {
     authorization: Slot<Authorization>,
+    visit: Slot<Visit>,
     subject: Slot<Subject>,
 }
 
@@ -72,8 +73,11 @@ impl Filter for CheckLogin {
         let Some(subject) = exchange.get(self.subject) else {
             return Ok(Outcome::Failure(Reason::missing(SUBJECT.name())));
         };
+        let Some(visit) = exchange.get(self.visit) else {
+            return Ok(Outcome::Failure(Reason::missing(VISIT.name())));
+        };
         let authenticated_at = subject.authenticated_at.unwrap_or(0);
-        if login_is_fresh(&authorization.asked, authenticated_at, authorization.began, unix_seconds(exchange)) {
+        if login_is_fresh(&authorization.asked, authenticated_at, visit.began, unix_seconds(exchange)) {
             return Ok(Outcome::Success);
         }
         Ok(Outcome::Failure(Reason::new(LOGIN_TOO_OLD, "the request asks for a younger log-in").with_absent()))

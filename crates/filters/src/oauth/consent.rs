@@ -37,7 +37,7 @@ use store::seal::Sealer;
 use store::{Client, Consents};
 
 use super::answers::AUTHORIZATION;
-use super::attributes::{AUTHORIZE, Authorization, CLIENT, Granted, SCOPES, SUBJECT, Subject};
+use super::attributes::{AUTHORIZE, Authorization, CLIENT, Granted, SCOPES, SUBJECT, Subject, VISIT, Visit};
 use super::authorize::redirected;
 use super::live::unix_seconds;
 use super::pages::{ClientShown, Page};
@@ -81,6 +81,7 @@ impl FilterConfig for Settings {
             sealer: cx.sealer()?,
             client: cx.reads(&CLIENT),
             authorization: cx.reads(&AUTHORIZE),
+            visit: cx.reads(&VISIT),
             subject: cx.reads(&SUBJECT),
             scopes: cx.writes(&SCOPES),
         })
@@ -98,6 +99,7 @@ pub(crate) struct Consent {
     sealer: Arc<Sealer>,
     client: Slot<Client>,
     authorization: Slot<Authorization>,
+    visit: Slot<Visit>,
     subject: Slot<Subject>,
     scopes: Slot<Granted>,
 }
@@ -119,6 +121,7 @@ impl Filter for Consent {
 impl Consent {
     async fn decide(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let authorization = exchange.share(self.authorization).ok_or_else(|| Reason::missing(AUTHORIZE.name()))?;
+        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
         let client = exchange.share(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
         let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
         let asked = &authorization.asked.scope;
@@ -130,7 +133,7 @@ impl Consent {
         let before = before.unwrap_or_default().common(asked);
         let refuse =
             |code, why| Stop::from(redirected(&authorization.target, Error::new(code, why), &authorization.issuer));
-        let granted = match self.decision(exchange, &authorization, &subject) {
+        let granted = match decision(exchange, &visit, &subject) {
             Some(false) => return Err(refuse(ErrorCode::AccessDenied, "The user does not allow it")),
             Some(true) => {
                 let granted = chosen(exchange, asked, &before, authorization.asked.prompt.consent);
@@ -147,27 +150,17 @@ impl Consent {
             None if authorization.asked.prompt.none => {
                 return Err(refuse(ErrorCode::ConsentRequired, "The user must agree first"));
             }
-            None => return self.ask(exchange, &authorization, &client, &subject, &before),
+            None => return self.ask(exchange, &authorization, &visit, &client, &subject, &before),
         };
         exchange.set(self.scopes, Granted { asked: asked.clone(), granted });
         Ok(Outcome::Success)
-    }
-
-    /// What the user decided, where this is the form that this very user was shown.
-    fn decision(&self, exchange: &Exchange, authorization: &Authorization, subject: &Subject) -> Option<bool> {
-        let Some(Step::Consent(asked)) = &authorization.form else { return None };
-        let form = exchange.request.form().ok().filter(|_| **asked == *subject.id)?;
-        match form.get("decision") {
-            Some("allow") => Some(true),
-            Some("deny") => Some(false),
-            _ => None,
-        }
     }
 
     fn ask(
         &self,
         exchange: &mut Exchange,
         authorization: &Authorization,
+        visit: &Visit,
         client: &Client,
         subject: &Subject,
         before: &Scopes,
@@ -182,7 +175,7 @@ impl Consent {
             .collect();
         let step = Step::Consent(subject.id.to_string());
         let now = unix_seconds(exchange);
-        let resume = resume::seal(exchange, &self.sealer, authorization.kept(), authorization.began, step, now)?;
+        let resume = resume::seal(exchange, &self.sealer, visit.kept(), visit.began, step, now)?;
         let values = json!({
             "client": ClientShown::of(client),
             "action": exchange.request.path,
@@ -207,6 +200,17 @@ impl Consent {
             "offline_access" => "Stay allowed while you are away",
             other => other,
         })
+    }
+}
+
+/// What the user decided, where this is the form that this very user was shown.
+fn decision(exchange: &Exchange, visit: &Visit, subject: &Subject) -> Option<bool> {
+    let Some(Step::Consent(asked)) = &visit.form else { return None };
+    let form = exchange.request.form().ok().filter(|_| **asked == *subject.id)?;
+    match form.get("decision") {
+        Some("allow") => Some(true),
+        Some("deny") => Some(false),
+        _ => None,
     }
 }
 

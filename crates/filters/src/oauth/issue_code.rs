@@ -32,7 +32,7 @@ use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::{Duration, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response};
-use store::record::{Authentication, AuthzCode};
+use store::record::AuthzCode;
 use store::{AccessTokens, AuthzCodes, Client};
 
 use super::answers::AUTHORIZATION;
@@ -123,11 +123,7 @@ impl IssueCode {
             grant_id: GrantId::mint(exchange.now_millis(), exchange.random()),
             redirect_uri: target.was_named.then(|| target.redirect_uri.clone()),
             challenge: authorization.asked.challenge.clone(),
-            authentication: subject.authenticated_at.map(|at| Authentication {
-                at,
-                methods: subject.methods.clone(),
-                acr: None,
-            }),
+            authentication: subject.authentication(),
             nonce: authorization.asked.nonce.clone(),
             claims: authorization.asked.claims.clone(),
             epochs: self.tokens.epochs(&client.client_id, Some(&subject.id)).await?,

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::device::{self, State};
 use ::oauth::refresh::{self, Lifetimes};
 use ::oauth::token::{Token, TokenKind};
 use ::oauth::{ErrorCode, GrantId, code};
@@ -43,6 +44,7 @@ use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
 };
 use store::access_tokens::{Presented, Rotated, Tokens};
+use store::device_codes::Decision;
 use store::record::{RefreshToken, TokenGrant};
 use store::{AccessToken, AccessTokens, Client};
 
@@ -159,6 +161,18 @@ impl IssueToken {
                 }
                 tokens
             }
+            Proof::Device { codes, found } => {
+                let tokens = self.tokens(exchange, &grant, None, now)?;
+                let Decision::Allowed(allowed) = &found.record.decision else {
+                    return Err(device::refused(State::Unknown).into());
+                };
+                let begun = self.begun(&grant, &tokens, allowed.granted_at);
+                let used = codes.redeem(found).await?;
+                if !used || !self.tokens.begin(&allowed.grant_id, &begun, allowed.epochs, &tokens).await? {
+                    return Err(device::refused(State::Unknown).into());
+                }
+                tokens
+            }
             Proof::Refresh { presented, rotation, grace } => {
                 self.refreshed(exchange, &grant, presented, *rotation, *grace, now).await?
             }
@@ -212,6 +226,9 @@ impl IssueToken {
         let refresh = match (&self.refresh, &grant.proof) {
             (Some(refresh), Proof::Code { found, .. }) if refresh.when.holds(exchange)? => {
                 Some(refresh.lifetimes.expiry(found.record.issued_at, now, None))
+            }
+            (Some(refresh), Proof::Device { .. }) if refresh.when.holds(exchange)? => {
+                Some(refresh.lifetimes.expiry(now, now, None))
             }
             // Rotated is what there was: `when` was for the grant.
             (Some(refresh), Proof::Refresh { presented, rotation: Rotation::Rotate, .. }) => {

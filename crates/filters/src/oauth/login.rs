@@ -38,7 +38,7 @@ use store::Client;
 use store::seal::Sealer;
 
 use super::answers::AUTHORIZATION;
-use super::attributes::{AUTHORIZE, Authorization, CLIENT};
+use super::attributes::{AUTHORIZE, Authorization, CLIENT, VISIT, Visit};
 use super::authorize::redirected;
 use super::live::unix_seconds;
 use super::pages::{ClientShown, Page};
@@ -65,8 +65,9 @@ impl FilterConfig for Settings {
         Ok(Login {
             page: Page::build("login.html", &self.template, cx)?,
             sealer: cx.sealer()?,
-            client: cx.reads(&CLIENT),
-            authorization: cx.reads(&AUTHORIZE),
+            visit: cx.reads(&VISIT),
+            client: cx.reads_if_set(&CLIENT),
+            authorization: cx.reads_if_set(&AUTHORIZE),
         })
     }
 }
@@ -75,6 +76,7 @@ impl FilterConfig for Settings {
 pub(crate) struct Login {
     page: Page,
     sealer: Arc<Sealer>,
+    visit: Slot<Visit>,
     client: Slot<Client>,
     authorization: Slot<Authorization>,
 }
@@ -87,30 +89,34 @@ impl Filter for Login {
 
 impl Login {
     fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let authorization = exchange.share(self.authorization).ok_or_else(|| Reason::missing(AUTHORIZE.name()))?;
-        let client = exchange.share(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
-        if authorization.asked.prompt.none {
-            let error = Error::new(ErrorCode::LoginRequired, "The user must log in");
-            return Err(redirected(&authorization.target, error, &authorization.issuer).into());
+        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
+        // Other pages of ours have none.
+        let authorization = exchange.share(self.authorization);
+        let client = exchange.share(self.client).filter(|_| authorization.is_some());
+        if let Some(Authorization { target, asked, issuer }) = authorization.as_deref()
+            && asked.prompt.none
+        {
+            return Err(redirected(target, Error::new(ErrorCode::LoginRequired, "The user must log in"), issuer).into());
         }
         // Whatever was wrong, the user hears the same: not whether there is such a user.
-        let tried = authorization.form == Some(Step::Login)
-            && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
+        let tried =
+            visit.form == Some(Step::Login) && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
         let username = match exchange.request.form().ok().and_then(|form| form.get("username")) {
             Some(typed) if tried => Some(typed.to_owned()),
-            _ => authorization.asked.login_hint.clone(),
+            _ => authorization.as_ref().and_then(|authorization| authorization.asked.login_hint.clone()),
         };
         let now = unix_seconds(exchange);
-        let resume = resume::seal(exchange, &self.sealer, authorization.kept(), authorization.began, Step::Login, now)?;
+        let resume = resume::seal(exchange, &self.sealer, visit.kept(), visit.began, Step::Login, now)?;
         let values = json!({
-            "client": ClientShown::of(&client),
+            "client": client.as_deref().map(ClientShown::of),
             "action": exchange.request.path,
             "resume": resume,
             "username": username,
             "error": tried.then_some("User name or password is wrong, or too many were tried: then wait a while"),
         });
         let status = if tried { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-        let page = self.page.show(status, values, Some(&authorization.target.redirect_uri))?;
+        let target = authorization.as_ref().map(|authorization| authorization.target.redirect_uri.as_str());
+        let page = self.page.show(status, values, target)?;
         Ok(exchange.answer(page)?)
     }
 }

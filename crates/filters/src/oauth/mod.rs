@@ -9,7 +9,10 @@ mod check_login;
 mod check_scope;
 mod client_credentials;
 mod consent;
+mod device_authorize;
+mod device_verify;
 mod fail;
+mod granted;
 mod id_token;
 mod introspect;
 mod issue_code;
@@ -20,8 +23,10 @@ mod live;
 mod login;
 mod manage_client;
 mod metadata;
+mod open_form;
 mod pages;
 mod redeem_code;
+mod redeem_device;
 mod refresh_token;
 mod register_client;
 mod registration;
@@ -64,6 +69,11 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     issue_code,
     client_credentials,
     redeem_code,
+    redeem_device,
+    device_authorize,
+    device_verify,
+    open_form,
+    granted,
     refresh_token,
     check_scope,
     issue_token,

@@ -29,11 +29,13 @@ const PAGE_BROKEN: ReasonCode = ReasonCode::new("page-broken");
 const STYLE: &str = include_str!("pages/style.css");
 
 /// What ships, by name.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("layout.html", include_str!("pages/layout.html")),
     ("login.html", include_str!("pages/login.html")),
     ("consent.html", include_str!("pages/consent.html")),
     ("code.html", include_str!("pages/code.html")),
+    ("device.html", include_str!("pages/device.html")),
+    ("granted.html", include_str!("pages/granted.html")),
     ("error.html", include_str!("pages/error.html")),
 ];
 

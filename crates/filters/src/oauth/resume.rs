@@ -11,13 +11,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use policy::Exchange;
+use ::oauth::Error;
 use policy::exchange::HeaderEdit;
+use policy::{Exchange, Reason, ReasonCode};
 use store::seal::{Place, Sealer};
 use store::{StoreError, hex};
 
+use super::stop::refused;
+
+/// A form that is not ours, was open for too long, or came without its cookie.
+pub(super) const FORM_EXPIRED: ReasonCode = ReasonCode::new("form-expired");
+
 /// The form's field.
-pub(super) const FIELD: &str = "resume";
+const FIELD: &str = "resume";
 
 /// `__Host-`: no neighbour under the same domain can set it.
 const COOKIE: &str = "__Host-portcullis-form";
@@ -33,6 +39,12 @@ pub(super) enum Step {
     Login,
     /// This user is to agree.
     Consent(String),
+    /// A user is to type the code of a device.
+    UserCode,
+    /// Whether the device with this code may act for this user.
+    Decide(String, String),
+    /// This user may take back what was granted.
+    Withdraw(String),
 }
 
 /// What is sealed.
@@ -81,8 +93,19 @@ pub(super) fn seal(
     sealer.seal(&plain, &place())
 }
 
+/// What the form of ours carries that came with a request, where one did.
+pub(super) fn carried(exchange: &Exchange, sealer: &Sealer, now: u64) -> Result<Option<Resume>, Reason> {
+    if exchange.request.method != http::Method::POST {
+        return Ok(None);
+    }
+    let Some(sealed) = exchange.request.form()?.get(FIELD) else { return Ok(None) };
+    let told = "The form was open for too long, or your browser keeps no cookies: go back and begin again";
+    let expired = || Reason { code: FORM_EXPIRED, ..refused(Error::invalid_request(told)) };
+    open(exchange, sealer, sealed, now).map(Some).ok_or_else(expired)
+}
+
 /// What stands in a form that came back; none where it is not ours, was open for too long, or came without its cookie.
-pub(super) fn open(exchange: &Exchange, sealer: &Sealer, sealed: &str, now: u64) -> Option<Resume> {
+fn open(exchange: &Exchange, sealer: &Sealer, sealed: &str, now: u64) -> Option<Resume> {
     let plain = sealer.open(sealed, &place()).ok()?;
     let resume: Resume = serde_json::from_slice(&plain).ok()?;
     let cookie = hash(exchange.request.cookie(COOKIE)?);

@@ -20,8 +20,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Kind, Kps, Replay, Sessions, SigningKeys,
-    StoreError, StoreHandle, Users, kps, tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DeviceCodes, Kind, Kps, Replay, Sessions,
+    SigningKeys, StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -142,6 +142,7 @@ impl TestWorld {
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
             }
+            Kind::DeviceCode => StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(slate))),
             Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(slate))),
             Kind::ClientAccessToken => {
                 StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(slate, self.sealer.clone())))
@@ -390,6 +391,7 @@ impl TestWorld {
             Kind::AuthzCode => &tables::AUTHZ_CODE,
             Kind::Clients => &tables::CLIENT,
             Kind::Consents => &tables::CONSENT,
+            Kind::DeviceCode => &tables::DEVICE_CODE,
             Kind::ClientAccessToken => &tables::CLIENT_ACCESS_TOKEN,
             Kind::Users => &tables::USER_ACCOUNT,
             Kind::Sessions => &tables::USER_SESSION,

@@ -173,17 +173,19 @@ impl AccessTokens {
         Err(too_busy(&TOKEN_GRANT))
     }
 
-    /// The grants of a subject, those that are revoked or expired left out, `limit` of them after this one.
-    pub async fn grants_of(
+    /// The grants of a subject, those that are revoked or expired left out: of `limit` that are looked at after this one; and where to go
+    /// on, where there may be more.
+    pub async fn grants_page(
         &self,
         subject: &str,
         after: Option<&GrantId>,
         limit: usize,
         now: u64,
-    ) -> Result<Vec<(GrantId, TokenGrant)>, StoreError> {
+    ) -> Result<(Vec<(GrantId, TokenGrant)>, Option<GrantId>), StoreError> {
         let after = after.and_then(key);
         let store = self.latest();
         let rows = store.source.find(&TOKEN_GRANT, 1, subject, after.as_ref().map(|key| &key[..]), limit).await?;
+        let last = rows.last().filter(|_| rows.len() == limit).map(|row| GrantId::new(crate::hex(&row.key)));
         let mut grants = Vec::with_capacity(rows.len());
         for row in rows {
             let grant: TokenGrant = decode(&TOKEN_GRANT, &row)?;
@@ -191,7 +193,7 @@ impl AccessTokens {
                 grants.push((GrantId::new(crate::hex(&row.key)), grant));
             }
         }
-        Ok(grants)
+        Ok((grants, last))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::cached::{CacheSettings, Cached};
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::consents::Consents;
+use crate::device_codes::DeviceCodes;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
 use crate::kps::Kps;
@@ -179,6 +180,7 @@ impl Opened {
                 (StoreHandle::AccessToken(was), Some(StoreHandle::AccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::ClientAccessToken(was), Some(StoreHandle::ClientAccessToken(is))) => was.succeeded_by(is),
                 (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
+                (StoreHandle::DeviceCode(was), Some(StoreHandle::DeviceCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Consents(was), Some(StoreHandle::Consents(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
                 (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
@@ -342,6 +344,7 @@ fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Seal
             StoreHandle::ClientAccessToken(Arc::new(ClientAccessTokens::new(source, sealer.clone())))
         }
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
+        Kind::DeviceCode => StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(source))),
         Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
         Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),

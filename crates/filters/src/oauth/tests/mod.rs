@@ -26,7 +26,7 @@ use policy::testing::{Fixture, Ran, block_on, request};
 use store::record::ClientSecret;
 use store::source::{Capabilities, Health, Row, Table, Verb};
 use store::sources::memory::Memory;
-use store::{AccessToken, AccessTokens, AuthzCodes, Client, Clients, DataSource, StoreError, StoreHandle};
+use store::{AccessToken, AccessTokens, AuthzCodes, Client, Clients, DataSource, DeviceCodes, StoreError, StoreHandle};
 
 /// The shipped policies, by name.
 const SHIPPED: &[(&str, &str)] = &[
@@ -72,10 +72,12 @@ impl World {
     fn over(source: Arc<dyn DataSource>) -> World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
         let codes = Arc::new(AuthzCodes::new(source.clone()));
+        let devices = Arc::new(DeviceCodes::new(source.clone()));
         let clients = Arc::new(Clients::new(source.clone()));
         let users = Arc::new(store::Users::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
+            .resource("store", "device-code", StoreHandle::DeviceCode(devices))
             .resource("store", "authz-code", StoreHandle::AuthzCode(codes.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
             .resource("store", "users", StoreHandle::Users(users.clone()))

@@ -115,7 +115,7 @@ fn settings_of_filters() {
             "4:9: error[P0103]",
         ),
         ("use = \"oauth.metadata\"\nissuer = \"x\"", "4:1: error[P0101]"),
-        ("use = \"oauth.redeem-device\"", "3:7: error[P0004]"),
+        ("use = \"oauth.verify-saml\"", "3:7: error[P0004]"),
     ] {
         let problems = filter(text);
         assert!(

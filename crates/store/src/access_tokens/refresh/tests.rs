@@ -104,11 +104,12 @@ async fn begun() -> (Arc<dyn DataSource>, AccessTokens, AccessTokens, Tokens) {
 async fn rfc7009_2_1_a_revoked_grant_takes_its_tokens_along() {
     let (_, store, other, first) = begun().await;
     assert!(is_good(&other, &first).await && present(&other, &first, 0, NOW).await.is_some());
-    assert_eq!(store.grants_of("ann", None, 9, NOW).await, Ok(vec![(id(), grant())]));
+    assert_eq!(store.grants_page("ann", None, 9, NOW).await, Ok((vec![(id(), grant())], None)));
+    assert_eq!(store.grants_page("ann", None, 1, NOW).await.unwrap().1, Some(id()), "there may be more");
     assert_eq!(store.revoke_grant(&id(), NOW).await, Ok(true));
     assert_eq!(store.revoke_grant(&id(), NOW).await, Ok(false));
     assert!(!is_good(&other, &first).await && present(&other, &first, 0, NOW).await.is_none());
-    assert_eq!(store.grants_of("ann", None, 9, NOW).await, Ok(vec![]));
+    assert_eq!(store.grants_page("ann", None, 9, NOW).await, Ok((vec![], None)));
     let told = store.inspect(first.access.0.expose()).await.unwrap().unwrap();
     assert_eq!(told.revoked_at, Some(NOW));
 }

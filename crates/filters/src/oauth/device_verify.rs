@@ -1,0 +1,190 @@
+//! `oauth.device-verify`: the page on which a user types the code that a device shows, sees what it asks for, and decides (RFC 8628, section
+//! 3.3). It comes after the log-in. Guessing is limited by `rate-limit` before it: with five tries in ten minutes nobody finds a code.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "oauth.open-form"
+//!
+//! [[filter]]
+//! use = "auth.session"
+//!
+//! [[filter]]
+//! use   = "rate-limit"
+//! when  = 'request.method == "POST"'
+//! key   = "${subject.id}"
+//! limit = "10/10m"
+//!
+//! [[filter]]
+//! use = "oauth.device-verify"
+//! ```
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use ::oauth::{GrantId, device};
+use policy::attribute::Slot;
+use policy::filter::{Answers, Role};
+use policy::settings::Spanned;
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response};
+use store::device_codes::{Allowed, Decision, FoundDevice};
+use store::seal::Sealer;
+use store::{AccessTokens, Clients, DeviceCodes};
+
+use super::answers::AUTHORIZATION;
+use super::attributes::{SUBJECT, Subject, VISIT, Visit};
+use super::live::unix_seconds;
+use super::pages::{ClientShown, Page};
+use super::resume::{self, Step};
+use super::server::Server;
+use super::stop::{Stop, settle};
+use crate::StoreExt;
+
+/// The parameter, in the address that a picture leads to and in the form.
+const USER_CODE: &str = "user_code";
+
+/// `use = "oauth.device-verify"`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// A template of your own, relative to the configuration folder. Default: the page that ships.
+    template: Option<Spanned<String>>,
+    /// The store of the kind `device-code`. Default: the one of that name.
+    store: Option<Spanned<String>>,
+    /// The store of the kind `clients`. Default: the one of that name.
+    clients: Option<Spanned<String>>,
+    /// The store of the kind `access-token`, whose epochs end what was granted before. Default: the one of that name.
+    tokens: Option<Spanned<String>>,
+}
+
+impl FilterConfig for Settings {
+    const TYPE: &'static str = "oauth.device-verify";
+    const ROLE: Role = Role::Endpoint(&AUTHORIZATION);
+    type Filter = DeviceVerify;
+
+    fn build(&self, cx: &mut BuildContext<'_>) -> Result<DeviceVerify, Diagnostics> {
+        cx.reads_request_body();
+        cx.authorizes();
+        cx.answers(Answers::Always);
+        Ok(DeviceVerify {
+            page: Page::build("device.html", &self.template, cx)?,
+            descriptions: Server::read(cx)?.descriptions(),
+            codes: cx.device_codes(&self.store)?,
+            clients: cx.clients(&self.clients)?,
+            tokens: cx.access_tokens(&self.tokens)?,
+            sealer: cx.sealer()?,
+            visit: cx.reads(&VISIT),
+            subject: cx.reads(&SUBJECT),
+        })
+    }
+}
+
+/// The compiled filter.
+pub(crate) struct DeviceVerify {
+    page: Page,
+    descriptions: Vec<(String, String)>,
+    codes: Arc<DeviceCodes>,
+    clients: Arc<Clients>,
+    tokens: Arc<AccessTokens>,
+    sealer: Arc<Sealer>,
+    visit: Slot<Visit>,
+    subject: Slot<Subject>,
+}
+
+impl Filter for DeviceVerify {
+    async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
+        settle(self.show(exchange).await)
+    }
+}
+
+impl DeviceVerify {
+    async fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
+        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
+        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let answer = match &visit.form {
+            Some(Step::Decide(user_code, of)) if **of == *subject.id => {
+                self.decided(exchange, user_code, &subject).await?
+            }
+            Some(Step::UserCode) => self.typed(exchange, &subject).await?,
+            _ => {
+                let code = visit.parameters.iter().find(|(name, _)| *name == USER_CODE);
+                let code = code.and_then(|(_, code)| device::typed(code)).map(|code| device::shown(&code));
+                self.ask(exchange, code, false)?
+            }
+        };
+        Ok(exchange.answer(answer)?)
+    }
+
+    /// The form for the code. One that stood in the address is shown in it, and never taken as typed: whoever sent the link may want
+    /// the user to let the wrong device in (section 5.4).
+    fn ask(&self, exchange: &mut Exchange, user_code: Option<String>, wrong: bool) -> Result<Response, Stop> {
+        let now = unix_seconds(exchange);
+        let resume = resume::seal(exchange, &self.sealer, Vec::new(), now, Step::UserCode, now)?;
+        let values = json!({
+            "step": "code",
+            "action": exchange.request.path,
+            "resume": resume,
+            "user_code": user_code,
+            "error": wrong.then_some("No device waits with this code: look at the device again"),
+        });
+        let status = if wrong { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        Ok(self.page.show(status, values, None)?)
+    }
+
+    async fn typed(&self, exchange: &mut Exchange, subject: &Subject) -> Result<Response, Stop> {
+        let now = unix_seconds(exchange);
+        let typed =
+            exchange.request.form().ok().and_then(|form| form.get(USER_CODE)).map(str::to_owned).unwrap_or_default();
+        let found = match device::typed(&typed) {
+            Some(code) => self.codes.find(&code, now).await?.filter(|found| found.record.decision == Decision::Pending),
+            None => None,
+        };
+        let Some(found) = found else { return self.ask(exchange, Some(typed), true) };
+        self.confirm(exchange, &found, subject).await
+    }
+
+    async fn confirm(&self, exchange: &mut Exchange, found: &FoundDevice, subject: &Subject) -> Result<Response, Stop> {
+        let record = &found.record;
+        let client = self.clients.get(&record.client_id).await?.filter(|client| client.enabled);
+        let Some(client) = client else { return self.ask(exchange, None, true) };
+        let now = unix_seconds(exchange);
+        let step = Step::Decide(record.user_code.clone(), subject.id.to_string());
+        let resume = resume::seal(exchange, &self.sealer, Vec::new(), now, step, now)?;
+        let declared =
+            |scope: &str| self.descriptions.iter().find(|(name, _)| name == scope).map(|(_, permits)| permits.clone());
+        let values = json!({
+            "step": "decide",
+            "action": exchange.request.path,
+            "resume": resume,
+            "client": ClientShown::of(&client),
+            "subject": &*subject.id,
+            "user_code": device::shown(&record.user_code),
+            "scopes": record.scope.iter().map(|scope| declared(scope).unwrap_or_else(|| scope.to_string())).collect::<Vec<_>>(),
+        });
+        Ok(self.page.show(StatusCode::OK, values, None)?)
+    }
+
+    async fn decided(&self, exchange: &mut Exchange, user_code: &str, subject: &Subject) -> Result<Response, Stop> {
+        let now = unix_seconds(exchange);
+        let allows = exchange.request.form().is_ok_and(|form| form.get("decision") == Some("allow"));
+        let Some(found) = self.codes.find(user_code, now).await? else { return self.ask(exchange, None, true) };
+        let decision = match allows {
+            false => Decision::Denied,
+            true => Decision::Allowed(Allowed {
+                subject: subject.id.to_string(),
+                scope: found.record.scope.clone(),
+                grant_id: GrantId::mint(exchange.now_millis(), exchange.random()),
+                granted_at: now,
+                authentication: subject.authentication(),
+                epochs: self.tokens.epochs(&found.record.client_id, Some(&subject.id)).await?,
+            }),
+        };
+        if !self.codes.decide(user_code, &decision, now).await? {
+            return self.ask(exchange, None, true);
+        }
+        Ok(self.page.show(StatusCode::OK, json!({ "step": "done", "allowed": allows }), None)?)
+    }
+}

@@ -8,6 +8,8 @@ pub(crate) type File = (&'static str, &'static str);
 const FILES: &[File] = &[
     ("node.toml", include_str!("node.toml")),
     ("policies/oauth/authorize.toml", include_str!("../../policies/oauth/authorize.toml")),
+    ("policies/oauth/device.toml", include_str!("../../policies/oauth/device.toml")),
+    ("policies/oauth/granted.toml", include_str!("../../policies/oauth/granted.toml")),
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
     ("policies/oauth/jwks.toml", include_str!("../../policies/oauth/jwks.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
@@ -18,6 +20,7 @@ const FILES: &[File] = &[
     ("policies/oauth/token.toml", include_str!("../../policies/oauth/token.toml")),
     ("policies/oauth/tokeninfo.toml", include_str!("../../policies/oauth/tokeninfo.toml")),
     ("policies/oauth/userinfo.toml", include_str!("../../policies/oauth/userinfo.toml")),
+    ("policies/oauth/verify.toml", include_str!("../../policies/oauth/verify.toml")),
     ("stores/schema/cassandra.cql", include_str!("../../stores/schema/cassandra.cql")),
     ("stores/schema/mysql.sql", include_str!("../../stores/schema/mysql.sql")),
     ("stores/schema/odbc-db2.sql", include_str!("../../stores/schema/odbc-db2.sql")),

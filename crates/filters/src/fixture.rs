@@ -48,7 +48,7 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "authz-code", StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source.clone()))))
         .resource("store", "device-code", StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(source.clone()))))
         .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
-        .resource(crate::stores::SEALER, "node", sealer())
+        .resource(crate::stores::SEALER, "", sealer())
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
         .resource("store", "keys", signing_keys(source.clone()))
         .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))

@@ -124,9 +124,8 @@ impl StoreExt for BuildContext<'_> {
     }
 
     fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics> {
-        let of_node = Spanned { span: self.own_place().span, value: String::from("node") };
         self.aborts_rarely(&[STORE_BROKEN]);
-        self.resource::<Sealer>(SEALER, &of_node)
+        self.of_node::<Sealer>(SEALER)
     }
 
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics> {

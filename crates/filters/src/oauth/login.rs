@@ -61,7 +61,8 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Login, Diagnostics> {
         cx.answers(Answers::Always);
-        cx.fails(&[ReasonCode::new(ErrorCode::LoginRequired.as_str())]);
+        // Only where an authorization request forbids to ask.
+        cx.fails_rarely(&[ReasonCode::new(ErrorCode::LoginRequired.as_str())]);
         Ok(Login {
             page: Page::build("login.html", &self.template, cx)?,
             sealer: cx.sealer()?,

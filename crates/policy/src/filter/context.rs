@@ -207,6 +207,13 @@ impl BuildContext<'_> {
         })
     }
 
+    /// What the node itself gives to filters, under this word: nothing that an operator names, or that could be down.
+    pub fn of_node<T: Any + Send + Sync>(&self, kind: &str) -> Result<Arc<T>, Diagnostics> {
+        let thing = self.shared.resources.get(kind, "").map_err(|problem| problem.at(self.own_place()))?;
+        let unusable = || Problem::error(codes::BAD_VALUE, format!("{kind} cannot be used here")).at(self.own_place());
+        thing.downcast::<T>().map_err(|_| unusable().into())
+    }
+
     /// The settings of one of the library's own files (`oauth/server.toml`), parsed once a load; `None` where there is no such file.
     pub fn settings_file<T: DeserializeOwned + Send + Sync + 'static>(
         &mut self,

@@ -64,8 +64,21 @@ fn registered(folder: &Folder) -> Client {
     let password = folder.at("secrets/password");
     folder.run(["user", "add", "ann", "--password-file", password.to_str().unwrap()]).code(0);
     let added = folder.run([
-        "client", "add", "--id", "app", "--json", "--scope", "a b", "--redirect-uri", CALLBACK, "--grant", "authorization_code",
-        "--grant", "refresh_token", "--grant", "urn:ietf:params:oauth:grant-type:device_code",
+        "client",
+        "add",
+        "--id",
+        "app",
+        "--json",
+        "--scope",
+        "a b",
+        "--redirect-uri",
+        CALLBACK,
+        "--grant",
+        "authorization_code",
+        "--grant",
+        "refresh_token",
+        "--grant",
+        "urn:ietf:params:oauth:grant-type:device_code",
     ]);
     Client { id: "app".into(), secret: text(&added.code(0).json(), "client_secret") }
 }
@@ -97,12 +110,8 @@ fn another_code(browser: &mut Browser, node: &Node) -> String {
 }
 
 fn redeem(node: &Node, client: &Client, code: &str) -> Response {
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ];
+    let form =
+        [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
     node.post("/api/oauth/token").basic(&client.id, &client.secret).form(&form).send()
 }
 
@@ -178,13 +187,22 @@ fn is_one_server(first: &Folder, second: &Folder) {
 
 fn device(nodes: &[&Node], client: &Client, browser: &mut Browser) {
     let [one, two] = nodes else { panic!("two nodes") };
-    let begun = one.post("/api/oauth/device").basic(&client.id, &client.secret).form(&[("scope", "a")]).send().status(200).json();
+    let begun = one
+        .post("/api/oauth/device")
+        .basic(&client.id, &client.secret)
+        .form(&[("scope", "a")])
+        .send()
+        .status(200)
+        .json();
     let (device, user_code) = (text(&begun, "device_code"), text(&begun, "user_code"));
     let page = browser.send(two.get("/api/oauth/verify")).status(200);
     let (resumed, typed) = (resume(&page), user_code.to_lowercase());
-    let page = browser.send(one.post("/api/oauth/verify").form(&[("resume", &resumed), ("user_code", &typed)])).status(200);
+    let page =
+        browser.send(one.post("/api/oauth/verify").form(&[("resume", &resumed), ("user_code", &typed)])).status(200);
     let resumed = resume(&page);
-    browser.send(two.post("/api/oauth/verify").form(&[("resume", resumed.as_str()), ("decision", "allow")])).status(200);
+    browser
+        .send(two.post("/api/oauth/verify").form(&[("resume", resumed.as_str()), ("decision", "allow")]))
+        .status(200);
     let grant = "urn:ietf:params:oauth:grant-type:device_code";
     let answers = at_once(nodes, |node| {
         let form = [("grant_type", grant), ("device_code", device.as_str())];
@@ -253,7 +271,8 @@ fn on_sqlite() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("shared.db");
     let folders = ["node-1", "node-2"].map(|name| {
-        let folder = Folder::of_two(name, &format!("default = \"db\"\n[source.db]\ntype = \"sqlite\"\npath = {path:?}\n"));
+        let folder =
+            Folder::of_two(name, &format!("default = \"db\"\n[source.db]\ntype = \"sqlite\"\npath = {path:?}\n"));
         // Two nodes on one machine: SQLite's file is no source that several machines share.
         folder.edit("node.toml", "[cluster]\nnodes = 2\n", "");
         folder

@@ -1,5 +1,6 @@
 //! The authorization code flow and its kin through real nodes: begun on one node and ended on the other, and eight at once who want the same.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 
 use serde_json::Value;
@@ -57,9 +58,7 @@ fn asked(more: &str) -> String {
 
 /// The client `app`, and the user `ann`.
 fn registered(folder: &Folder) -> Client {
-    let key = "0123456789abcdef".repeat(4);
-    folder.write("secrets/shared.key", &key);
-    folder.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
+    shares_the_key(folder);
     folder.write("secrets/password", PASSWORD);
     let password = folder.at("secrets/password");
     folder.run(["user", "add", "ann", "--password-file", password.to_str().unwrap()]).code(0);
@@ -83,9 +82,10 @@ fn registered(folder: &Folder) -> Client {
     Client { id: "app".into(), secret: text(&added.code(0).json(), "client_secret") }
 }
 
-/// The other node's folder has the same key.
+/// The key that both nodes have: a form that one sealed the other opens.
 fn shares_the_key(folder: &Folder) {
     folder.write("secrets/shared.key", &"0123456789abcdef".repeat(4));
+    std::fs::set_permissions(folder.at("secrets/shared.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
     folder.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
 }
 

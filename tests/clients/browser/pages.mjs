@@ -63,6 +63,15 @@ function has(nodes, role, name) {
   return found
 }
 
+/// Waits until the focus is on that node (a page gives it when it is drawn), and returns it.
+async function focused(page, role, name) {
+  for (const deadline = Date.now() + 20_000; ; ) {
+    const node = has(await told(page), role, name)
+    if (node.focused) return node
+    assert.ok(Date.now() < deadline, `the focus is not on ${role} "${name}"`)
+  }
+}
+
 /// Within the page: how wide it is, and the text that has too little contrast (WCAG 2.2, 1.4.3), with its ratio.
 function measure() {
   const luminance = (colour) => {
@@ -128,8 +137,7 @@ assert.equal((await page.goto(asks())).status(), 200)
 let nodes = await told(page)
 has(nodes, 'heading', 'Log in')
 assert.ok(has(nodes, 'main', ''))
-let field = has(nodes, 'textbox', 'User name')
-assert.ok(field.focused && field.required)
+assert.ok((await focused(page, 'textbox', 'User name')).required)
 assert.equal(await page.inputValue('#username'), '')
 assert.ok(has(nodes, 'textbox', 'Password').required)
 has(nodes, 'button', 'Log in')
@@ -143,9 +151,9 @@ await send(page, 'Enter')
 nodes = await told(page)
 const alert = nodes.find(({ role }) => role === 'alert')
 assert.ok(alert, 'role alert')
-field = has(nodes, 'textbox', 'Password')
-assert.ok(field.focused, 'the name is there, so the password is typed next')
+let field = await focused(page, 'textbox', 'Password') // the name is there
 assert.ok(field.description, 'the field is described by what was wrong')
+assert.equal(field.invalid, 'true')
 assert.equal(await page.inputValue('#username'), 'ann')
 await look(page, 'login-wrong')
 
@@ -196,14 +204,15 @@ const device = await (await fetch(`${issuer}/api/oauth/device`, { method: 'POST'
 await page.goto(device.verification_uri)
 nodes = await told(page)
 has(nodes, 'heading', 'Connect a device')
-field = has(nodes, 'textbox', 'Code')
-assert.ok(field.focused && field.required)
+assert.ok((await focused(page, 'textbox', 'Code')).required)
 await look(page, 'device')
 await page.keyboard.type('BBBB-BBBB')
 await send(page, 'Enter')
 nodes = await told(page)
 assert.ok(nodes.some(({ role }) => role === 'alert'), 'role alert')
-assert.ok(has(nodes, 'textbox', 'Code').focused)
+field = await focused(page, 'textbox', 'Code')
+assert.ok(field.description)
+assert.equal(field.invalid, 'true')
 await look(page, 'device-wrong')
 await page.keyboard.press('Control+A')
 await page.keyboard.type(device.user_code.toLowerCase())
@@ -214,6 +223,9 @@ await tabTo(page, 'button', 'Allow')
 await send(page, 'Space')
 has(await told(page), 'heading', 'The device is connected')
 await look(page, 'device-done')
+const grant_type = 'urn:ietf:params:oauth:grant-type:device_code'
+const redeemed = await fetch(`${issuer}/api/oauth/token`, { method: 'POST', body: new URLSearchParams({ grant_type, client_id: 'tv', device_code: device.device_code }) })
+assert.equal(redeemed.status, 200)
 
 say('What was granted, and taken back')
 await page.goto(`${issuer}/api/oauth/granted`)
@@ -224,6 +236,7 @@ await send(page, 'Enter')
 nodes = await told(page)
 assert.ok(nodes.some(({ role }) => role === 'status'), 'role status')
 assert.ok(!nodes.some(({ name }) => name === 'Take it back from The Shop'))
+has(nodes, 'button', 'Take it back from The TV')
 await look(page, 'granted-withdrawn')
 
 say('An error that must not leave')

@@ -1,0 +1,17 @@
+# What the scripts here share: a node with the policies that `portcullis init` writes, one who may log in, and clients. Sourced, not run.
+source "$(dirname "${BASH_SOURCE[0]}")/../../examples/lib.sh"
+
+password="correct horse battery"
+issuer=
+
+# node_with_ann: the node answers at $issuer, and knows ann.
+node_with_ann() {
+  local port admin
+  port=$(free_port) admin=$(free_port) issuer=http://127.0.0.1:$port
+  portcullis init "$work/node" >/dev/null
+  start_node node "$work/node" "$port" "$admin"
+  portcullis -c "$work/node" user add ann --name "Ann Example" --email ann@example.com --password-stdin <<<"$password" >/dev/null
+}
+
+# client ID ARGUMENTS...: registers it, and prints its secret where it has one.
+client() { portcullis -c "$work/node" client add -q --id "$@"; }

@@ -9,6 +9,9 @@ node_with_ann() {
   local port admin
   port=$(free_port) admin=$(free_port) issuer=http://127.0.0.1:$port
   portcullis init "$work/node" >/dev/null
+  # As it ships, public clients are let in nowhere.
+  sed -i 's/^methods = \["client_secret_basic", "client_secret_post"\]/methods = ["client_secret_basic", "client_secret_post", "none"]/' \
+    "$work"/node/policies/oauth/{token,device,revoke}.toml
   start_node node "$work/node" "$port" "$admin"
   portcullis -c "$work/node" user add ann --name "Ann Example" --email ann@example.com --password-stdin <<<"$password" >/dev/null
 }

@@ -10,8 +10,11 @@ node_with_ann() {
   port=$(free_port) admin=$(free_port) issuer=http://127.0.0.1:$port
   portcullis init "$work/node" >/dev/null
   start_node node "$work/node" "$port" "$admin"
-  portcullis -c "$work/node" user add ann --name "Ann Example" --email ann@example.com --password-stdin <<<"$password" >/dev/null
+  user ann --name "Ann Example" --email ann@example.com
 }
+
+# user NAME ARGUMENTS...: adds one who may log in, with $password.
+user() { portcullis -c "$work/node" user add "$@" --password-stdin <<<"$password" >/dev/null; }
 
 # client ID ARGUMENTS...: registers it, and prints its secret where it has one.
 client() { portcullis -c "$work/node" client add -q --id "$@"; }

@@ -13,8 +13,11 @@ node_with_ann() {
   sed -i 's/^methods = \["client_secret_basic", "client_secret_post"\]/methods = ["client_secret_basic", "client_secret_post", "none"]/' \
     "$work"/node/policies/oauth/{token,device,revoke}.toml
   start_node node "$work/node" "$port" "$admin"
-  portcullis -c "$work/node" user add ann --name "Ann Example" --email ann@example.com --password-stdin <<<"$password" >/dev/null
+  user ann --name "Ann Example" --email ann@example.com
 }
+
+# user NAME ARGUMENTS...: adds one who may log in, with $password.
+user() { portcullis -c "$work/node" user add "$@" --password-stdin <<<"$password" >/dev/null; }
 
 # client ID ARGUMENTS...: registers it, and prints its secret where it has one.
 client() { portcullis -c "$work/node" client add -q --id "$@"; }

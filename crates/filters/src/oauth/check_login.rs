@@ -1,6 +1,6 @@
 //! `oauth.check-login`: whether the log-in of a session does for an authorization request: not where it asks for a new one (`prompt=login`),
-//! for one that is younger (`max_age`), or for another user's (`id_token_hint`) (OpenID Connect Core, section 3.1.2.1). Where it does not, it fails as if there were no session, so
-//! that `any` goes on to the log-in. In Oracle API Gateway: part of Authorization Code Flow.
+//! for one that is younger (`max_age`), or for another user's (`id_token_hint`; OpenID Connect Core, section 3.1.2.1). Where it does not, it
+//! fails as if there were no session, so that `any` goes on to the log-in. In Oracle API Gateway: part of Authorization Code Flow.
 //!
 //! ```toml
 //! [[filter]]

@@ -19,6 +19,7 @@ mod check_formats;
 mod cli;
 mod cli_records;
 mod cluster;
+mod code_flow;
 mod coverage;
 mod drain;
 mod durability;

@@ -39,7 +39,7 @@ mod traffic;
 mod upstreams;
 
 pub use answer::{Detail, PlainAnswers};
-pub use stores::{SEALER, STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
+pub use stores::{SEALER, SEALS, STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
 
 use policy::attribute::Attribute;
 use policy::filter::{FilterKind, Library};

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use policy::diagnostic::{Problem, codes};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, ReasonCode};
+use policy::{Abort, BuildContext, Diagnostics, ReasonCode, Value};
 use store::seal::Sealer;
 use store::{
     AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DeviceCodes, Kind, Kps, Replay, Sessions,
@@ -23,6 +23,9 @@ const STORE: &str = "store";
 
 /// The word under which [`policy::ports::Resources`] gives the node's [`Sealer`].
 pub const SEALER: &str = "sealer";
+
+/// The fact that a policy seals something, for which several nodes need a key in common.
+pub const SEALS: &str = "seals";
 
 /// Typed stores for filters. Without a name it is the store that is named after its kind.
 pub trait StoreExt {
@@ -103,6 +106,7 @@ impl StoreExt for BuildContext<'_> {
     }
 
     fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics> {
+        self.publish(SEALS, Value::Bool(true));
         typed(self, name, Kind::Keys, |handle| match handle {
             StoreHandle::Keys(store) => Some(store.clone()),
             _ => None,
@@ -125,6 +129,7 @@ impl StoreExt for BuildContext<'_> {
 
     fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics> {
         self.aborts_rarely(&[STORE_BROKEN]);
+        self.publish(SEALS, Value::Bool(true));
         self.of_node::<Sealer>(SEALER)
     }
 

@@ -29,6 +29,7 @@ use policy::ports::{Clock, Reached, Upstream};
 use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
 use store::oauth::provider::Provider;
+use store::seal::Encryption;
 
 pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
@@ -44,6 +45,9 @@ use crate::lint;
 use crate::options::Options;
 use crate::settings::{self, ListenerSettings, ProviderSettings, Settings, Way};
 use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings, Whole};
+
+/// The fact that a policy seals something.
+const SEALS: &str = "seals";
 
 /// The files at one instant, with the settings in them. Policies are not looked at yet.
 pub(crate) struct Reading {
@@ -223,6 +227,10 @@ impl Draft {
         reading.diagnostics.extend(compiled.diagnostics);
         let used = |store: &str| compiled.used.iter().any(|(kind, name)| kind == "store" && name == store);
         settings.stores.refuse_local(Some(&used), &mut reading.diagnostics);
+        let seals = compiled.program.as_ref().is_some_and(|program| !program.facts(SEALS).is_empty());
+        if seals && settings.node.encryption == Encryption::Missing {
+            reading.diagnostics.push(settings.stores.no_key_in_common());
+        }
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();
         let program = compiled.program.filter(|_| !reading.diagnostics.has_errors());
         let lints = match program {

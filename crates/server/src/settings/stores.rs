@@ -138,6 +138,19 @@ impl StoreSettings {
         }
     }
 
+    /// Pages and signing keys are sealed by policies, and several nodes have no key for it in common: those policies fail where they seal.
+    pub(crate) fn no_key_in_common(&self) -> Diagnostic {
+        let message =
+            "log-in pages and signing keys are sealed, and several nodes have no key in common: what seals will fail";
+        let help = "add to node.toml: `[encryption]`, `keys = [{ id = \"2026\", file = \"secrets/2026.key\" }]`, the same file on \
+                    all nodes; or leave out the policies with `oauth.authorize`, `oauth.open-form` and `oauth.jwks`";
+        let problem = Problem::warning(codes::MISSING_KEY, message).with_help(help);
+        match self.cluster.as_ref().and_then(|(_, place)| place.clone()) {
+            Some(place) => problem.at(place),
+            None => problem.nowhere(),
+        }
+    }
+
     /// Whether the source can keep the store's records.
     fn fits(&self, store: &str, source: &SourceSettings) -> bool {
         self.mapping.stores().get(store).is_none_or(|(kind, _)| source.can_keep(*kind))

@@ -19,7 +19,12 @@ fn rfc8414_2_what_is_shipped() {
             "issuer": "http://127.0.0.1:8080",
             "token_endpoint": "http://127.0.0.1:8080/api/oauth/token",
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "grant_types_supported": [
+                "authorization_code",
+                "client_credentials",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code",
+            ],
             "jwks_uri": "http://127.0.0.1:8080/api/oauth/jwks",
             "userinfo_endpoint": "http://127.0.0.1:8080/api/oauth/userinfo",
             "id_token_signing_alg_values_supported": ["ES256"],

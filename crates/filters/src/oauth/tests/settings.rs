@@ -33,9 +33,9 @@ fn server_toml() {
         ("issuer = \"http://login.example.com\"", "policies/oauth/server.toml:1:10: error[P0501]"),
         ("issuer = \"https://login.example.com?x\"", "policies/oauth/server.toml:1:10: error[P0501]"),
         ("profile = \"oauth-2.1\"", "policies/oauth/server.toml:1:11: error[P0004]"),
-        ("[maximum_lifetime]\nrefresh_token = \"1h\"", "policies/oauth/token.toml:28:49: error[P0103]"),
+        ("[maximum_lifetime]\nrefresh_token = \"1h\"", "policies/oauth/token.toml:29:49: error[P0103]"),
         ("isuer = \"https://x.example\"", "policies/oauth/server.toml:1:1: error[P0101]"),
-        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:27:12: error[P0103]"),
+        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:28:12: error[P0103]"),
     ] {
         let problems = server(text);
         assert!(problems.iter().any(|problem| problem.starts_with(told)), "{text}: {problems:?}");

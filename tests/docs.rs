@@ -212,3 +212,29 @@ fn pages_below(folder: &Path, pages: &mut Vec<PathBuf>) {
         }
     }
 }
+
+/// The tests that the page on standards names are there: in each row's last cell, names and then the file that has them.
+#[test]
+fn conformance_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/conformance.md")).expect("the page is there");
+    let mut found = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let shown = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
+        let mut names: Vec<&str> = Vec::new();
+        for word in shown.split('`').skip(1).step_by(2) {
+            let Ok(file) = fs::read_to_string(root.join(word)) else {
+                names.push(word);
+                continue;
+            };
+            assert!(!names.is_empty(), "no test before the file in: {row}");
+            for name in names.drain(..) {
+                let stands = if name.starts_with('"') { format!("= {name}") } else { format!("fn {name}(") };
+                assert!(file.contains(&stands), "{word} has no test {name}");
+                found += 1;
+            }
+        }
+        assert!(names.is_empty(), "no file after the test in: {row}");
+    }
+    assert!(found > 150, "only {found} tests were found");
+}

@@ -3,6 +3,7 @@
 use super::codes::registered;
 use super::*;
 use ::oauth::redirect_uri::OUT_OF_BAND;
+use serde_json::json;
 use store::Session;
 
 const AUTHORIZE: &str = "/api/oauth/authorize";
@@ -234,4 +235,19 @@ fn a_code_to_copy_is_shown_on_a_page() {
     assert_eq!(redeemed(&world, code, &uri).status, 200);
     let page = of("&scope=c");
     assert_eq!((page.status, page.header("location"), page.refused()), (400, "", Some("invalid_scope")));
+}
+
+/// D41, D37: the flag, and what the endpoint takes.
+#[test]
+fn rfc9207_3_the_metadata_says_what_the_endpoint_takes() {
+    let document = with("", "").get("/.well-known/oauth-authorization-server", &[]).json();
+    for (name, value) in [
+        ("authorization_endpoint", json!("http://127.0.0.1:8080/api/oauth/authorize")),
+        ("authorization_response_iss_parameter_supported", json!(true)),
+        ("response_types_supported", json!(["code"])),
+        ("response_modes_supported", json!(["query"])),
+        ("code_challenge_methods_supported", json!(["S256"])),
+    ] {
+        assert_eq!(document[name], value, "{name}");
+    }
 }

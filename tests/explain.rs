@@ -15,7 +15,11 @@ fn every_kind_of_word() {
         ("cors", "filter", &["not there yet", "Until then"]),
         ("oauth.check-scope.match", "setting", &["one is enough", "`all`, `any`"]),
         ("rate-limit.when", "setting", &["CEL"]),
-        ("token", "attribute", &["Set by `oauth.issue-token` and `oauth.validate-token`", "| `token.scopes`"]),
+        (
+            "token",
+            "attribute",
+            &["Set by `oauth.issue-token`, `oauth.validate-token` and `auth.jwt`", "| `token.scopes`"],
+        ),
         ("token.scopes", "attribute", &["What it grants", "a list"]),
         ("request.header", "attribute", &["header field"]),
         ("listener.address", "setting", &["An IP address and a port", "Required", "node.toml"]),
@@ -61,7 +65,8 @@ fn a_policy_in_plain_words() {
     let token = folder.run(["explain", "policies/oauth/token.toml"]).code(0).stdout;
     for part in [
         "It takes `POST /api/oauth/token`.",
-        "`client_credentials` runs the chain `client-credentials`; anything else runs the chain `unsupported`",
+        "`client_credentials` runs the chain `client-credentials`",
+        "anything else runs the chain `unsupported`",
         "uses the store `access-token`",
         "can fail with `unauthorized_client`",
         "as an OAuth endpoint answers",

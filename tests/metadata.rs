@@ -29,11 +29,17 @@ fn it_states_what_the_policies_do() {
         ("token_endpoint", "/api/oauth/token"),
         ("introspection_endpoint", "/api/oauth/introspect"),
         ("revocation_endpoint", "/api/oauth/revoke"),
+        ("authorization_endpoint", "/api/oauth/authorize"),
+        ("device_authorization_endpoint", "/api/oauth/device"),
+        ("userinfo_endpoint", "/api/oauth/userinfo"),
+        ("jwks_uri", "/api/oauth/jwks"),
     ] {
         assert_eq!(json[name], format!("{issuer}{path}"));
         assert_ne!(node.post(path).form(&[]).send().status, 404, "{name} is there");
     }
-    assert_eq!(list(&json, "grant_types_supported"), ["client_credentials"]);
+    let grants =
+        ["authorization_code", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"];
+    assert_eq!(list(&json, "grant_types_supported"), grants);
     for name in ["token_endpoint", "introspection_endpoint", "revocation_endpoint"] {
         let mut methods = list(&json, &format!("{name}_auth_methods_supported"));
         methods.sort();
@@ -42,9 +48,9 @@ fn it_states_what_the_policies_do() {
     for (name, value) in json.as_object().unwrap() {
         assert_ne!(value, &serde_json::json!([]), "{name}: empty lists are left out");
     }
-    for absent in ["authorization_endpoint", "jwks_uri", "registration_endpoint", "code_challenge_methods_supported"] {
-        assert!(json.get(absent).is_none(), "{absent} is not there yet");
-    }
+    assert_eq!(list(&json, "code_challenge_methods_supported"), ["S256"]);
+    assert_eq!(json["authorization_response_iss_parameter_supported"], true);
+    assert!(json.get("registration_endpoint").is_none(), "it has no route as it ships");
     let refused = node.post(METADATA).send().status(405);
     assert_eq!(refused.header("allow").map(|allow| allow.contains("GET")), Some(true));
 }

@@ -18,7 +18,7 @@ fn rfc8414_2_what_is_shipped() {
         json!({
             "issuer": "http://127.0.0.1:8080",
             "token_endpoint": "http://127.0.0.1:8080/api/oauth/token",
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "token_endpoint_auth_methods_supported": methods,
             "grant_types_supported": [
                 "authorization_code",
                 "client_credentials",

@@ -7,7 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: &[&str] = &["README.md", "docs/policies.md", "docs/node.md", "docs/coming-from-oag.md", "docs/people.md"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "docs/policies.md",
+    "docs/node.md",
+    "docs/coming-from-oag.md",
+    "docs/people.md",
+    "docs/authorization.md",
+    "docs/pages.md",
+];
 
 /// What the pages' policies name, where a page does not show it.
 const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n";
@@ -122,6 +130,7 @@ fn every_example_compiles() {
             fs::write(path, text).expect("a file");
         };
         put("pages/help.html", "<h1>Help</h1>\n");
+        put("pages/login.html", &own_login());
         put("node.toml", NODE);
         let text = fs::read_to_string(root.join(page)).expect("the page is there");
         let blocks = blocks(&text);
@@ -177,6 +186,14 @@ fn coming_from_oag_tells_what_is_there_and_what_is_not() {
     assert!(rows > 20, "only {rows} rows were found");
 }
 
+/// The template that the page on templates shows.
+fn own_login() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/pages.md")).expect("the page is there");
+    let after = page.split("```html\n").nth(1).expect("a template");
+    after.split("```").next().unwrap_or_default().to_owned()
+}
+
 /// What we show is in the style that we ask for: `portcullis fmt` changes no example.
 #[test]
 fn every_example_is_in_the_style() {
@@ -211,4 +228,30 @@ fn pages_below(folder: &Path, pages: &mut Vec<PathBuf>) {
             pages.push(path);
         }
     }
+}
+
+/// The tests that the page on standards names are there: in each row's last cell, names and then the file that has them.
+#[test]
+fn conformance_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/conformance.md")).expect("the page is there");
+    let mut found = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let shown = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
+        let mut names: Vec<&str> = Vec::new();
+        for word in shown.split('`').skip(1).step_by(2) {
+            let Ok(file) = fs::read_to_string(root.join(word)) else {
+                names.push(word);
+                continue;
+            };
+            assert!(!names.is_empty(), "no test before the file in: {row}");
+            for name in names.drain(..) {
+                let stands = if name.starts_with('"') { format!("= {name}") } else { format!("fn {name}(") };
+                assert!(file.contains(&stands), "{word} has no test {name}");
+                found += 1;
+            }
+        }
+        assert!(names.is_empty(), "no file after the test in: {row}");
+    }
+    assert!(found > 150, "only {found} tests were found");
 }

@@ -83,7 +83,14 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Authorize, Diagnostics> {
         cx.reads_request_body();
         cx.fails(&[FORM_EXPIRED, ReasonCode::new(ErrorCode::InvalidRequest.as_str())]);
-        let others = [ErrorCode::UnsupportedResponseType, ErrorCode::UnauthorizedClient, ErrorCode::InvalidScope];
+        let others = [
+            ErrorCode::UnsupportedResponseType,
+            ErrorCode::UnauthorizedClient,
+            ErrorCode::InvalidScope,
+            ErrorCode::RequestNotSupported,
+            ErrorCode::RequestUriNotSupported,
+            ErrorCode::RegistrationNotSupported,
+        ];
         others.iter().for_each(|code| cx.fails_rarely(&[ReasonCode::new(code.as_str())]));
         for client in &self.without_pkce {
             let message = format!("client `{}` may come without PKCE", client.value);

@@ -1,6 +1,7 @@
 //! The endpoints as they ship and protected resources, over stores in memory. Each test says which rule it holds.
 
 mod assertions;
+mod authorize;
 mod codes;
 mod fail;
 mod introspection;
@@ -51,6 +52,7 @@ struct World {
     codes: Arc<AuthzCodes>,
     clients: Arc<Clients>,
     users: Arc<store::Users>,
+    sessions: Arc<store::Sessions>,
 }
 
 impl World {
@@ -75,17 +77,21 @@ impl World {
         let devices = Arc::new(DeviceCodes::new(source.clone()));
         let clients = Arc::new(Clients::new(source.clone()));
         let users = Arc::new(store::Users::new(source.clone()));
+        let sessions = Arc::new(store::Sessions::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
             .resource("store", "access-token", StoreHandle::AccessToken(tokens.clone()))
             .resource("store", "device-code", StoreHandle::DeviceCode(devices))
             .resource("store", "authz-code", StoreHandle::AuthzCode(codes.clone()))
             .resource("store", "clients", StoreHandle::Clients(clients.clone()))
             .resource("store", "users", StoreHandle::Users(users.clone()))
+            .resource("store", "sessions", StoreHandle::Sessions(sessions.clone()))
+            .resource("store", "consents", StoreHandle::Consents(Arc::new(store::Consents::new(source.clone()))))
+            .resource(crate::SEALER, "", crate::fixture::sealer())
             .resource("store", "replay", StoreHandle::Replay(Arc::new(store::Replay::new(source.clone()))))
             .resource("store", "keys", crate::fixture::signing_keys(source))
             .resource(UPSTREAM, "orders", policy::ports::UpstreamHandle(Arc::new(crate::fixture::Echo)))
             .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()));
-        World { fixture, tokens, codes, clients, users }
+        World { fixture, tokens, codes, clients, users, sessions }
     }
 
     fn policy(mut self, name: &str, text: &str) -> World {

@@ -105,6 +105,8 @@ fn settings_of_filters() {
         ("use = \"oauth.refresh-token\"\ngrace = \"soon\"", "4:9: error[P0103]"),
         ("use = \"oauth.refresh-token\"\ngrace = \"10m\"", "4:9: error[P0103]"),
         ("use = \"oauth.issue-token\"\nlifetime = \"500ms\"", "4:12: error[P0103]"),
+        ("use = \"oauth.issue-code\"\nlifetime = \"11m\"", "4:12: error[P0103]"),
+        ("use = \"oauth.device-authorize\"\nverification = \"/v\"\nlifetime = \"2h\"", "5:12: error[P0103]"),
         ("use = \"oauth.validate-token\"\nfrom = [\"cookie\"]", "4:9: error[P0103]"),
         ("use = \"oauth.token-info\"\nshow = [\"user_id\"]", "4:9: error[P0103]"),
         ("use = \"oauth.fail\"\nerror = \"invalid_thing\"", "4:9: error[P0103]"),

@@ -425,7 +425,11 @@ mod tests {
             ("prompt=login", 1_000, false, 1_000, false),
             ("prompt=login", 1_002, true, 1_003, true),
         ] {
-            assert_eq!(login_is_fresh(&of(query), authenticated_at, 1_000, resumed, now), fresh, "{query} {authenticated_at}");
+            assert_eq!(
+                login_is_fresh(&of(query), authenticated_at, 1_000, resumed, now),
+                fresh,
+                "{query} {authenticated_at}"
+            );
         }
     }
 

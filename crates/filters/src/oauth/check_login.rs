@@ -85,7 +85,13 @@ impl Filter for CheckLogin {
             return Ok(Outcome::Failure(reason.with_absent()));
         }
         let authenticated_at = subject.authenticated_at.unwrap_or(0);
-        if login_is_fresh(&authorization.asked, authenticated_at, visit.began, visit.form.is_some(), unix_seconds(exchange)) {
+        if login_is_fresh(
+            &authorization.asked,
+            authenticated_at,
+            visit.began,
+            visit.form.is_some(),
+            unix_seconds(exchange),
+        ) {
             return Ok(Outcome::Success);
         }
         Ok(Outcome::Failure(Reason::new(LOGIN_TOO_OLD, "the request asks for a younger log-in").with_absent()))

@@ -176,7 +176,11 @@ impl Consent {
             .scope
             .iter()
             .filter(|scope| again || !before.contains(scope))
-            .map(|scope| ScopeShown { name: scope, description: pages::permits(&self.descriptions, scope), required: **scope == *OPENID })
+            .map(|scope| ScopeShown {
+                name: scope,
+                description: pages::permits(&self.descriptions, scope),
+                required: **scope == *OPENID,
+            })
             .collect();
         let step = Step::Consent(subject.id.to_string());
         let now = unix_seconds(exchange);

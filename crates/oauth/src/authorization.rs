@@ -3,6 +3,8 @@
 //! It is read in two steps. What is wrong before the client and its redirect URI are proven is told to the user, on a page: an answer that
 //! went where the request says would make us an open redirector (RFC 6749, section 4.1.2.1). Everything after that goes to the redirect URI.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::code::AUTHORIZATION_CODE;
@@ -58,6 +60,8 @@ pub struct Asked {
     pub max_age: Option<u64>,
     /// Who the client thinks it is.
     pub login_hint: Option<String>,
+    /// Who it must be, by `id_token_hint`. Its signature is not looked at: what it says is only ever used to refuse.
+    pub hinted_subject: Option<String>,
     /// Authentication context classes, the most wanted first.
     pub acr_values: Vec<String>,
     /// `claims`, as it was sent (OpenID Connect Core, section 5.5).
@@ -157,6 +161,7 @@ impl Parameters {
             prompt: self.prompt()?,
             max_age: self.max_age()?,
             login_hint: self.one("login_hint")?.filter(|hint| hint.len() <= 256).map(str::to_owned),
+            hinted_subject: self.hinted_subject()?,
             acr_values: self
                 .one("acr_values")?
                 .map(|all| all.split(' ').map(str::to_owned).collect())
@@ -219,6 +224,15 @@ impl Parameters {
         Ok(prompt)
     }
 
+    fn hinted_subject(&self) -> Result<Option<String>, Error> {
+        let subject = |token: &str| -> Option<String> {
+            let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+            Some(serde_json::from_slice::<Value>(&payload).ok()?.get("sub")?.as_str()?.to_owned())
+        };
+        let refused = || Error::invalid_request("`id_token_hint` is no ID token");
+        self.one("id_token_hint")?.map(|token| subject(token).ok_or_else(refused)).transpose()
+    }
+
     fn max_age(&self) -> Result<Option<u64>, Error> {
         let seconds =
             |text: &str| text.parse().map_err(|_| Error::invalid_request("`max_age` is no number of seconds"));
@@ -252,12 +266,13 @@ impl Target {
     }
 }
 
-/// Whether a log-in at `authenticated_at` does for a request that began at `began` (Unix seconds).
-pub fn login_is_fresh(asked: &Asked, authenticated_at: u64, began: u64, now: u64) -> bool {
-    let old =
-        asked.max_age.is_some_and(|max_age| now.saturating_sub(authenticated_at) > max_age && authenticated_at < began);
-    let before = asked.prompt.login && authenticated_at < began;
-    !old && !before
+/// Whether a log-in at `authenticated_at` does for a request that began at `began` (Unix seconds). One that has only begun (`resumed` by no
+/// form of ours yet) has had no log-in of its own, in whatever second another one was.
+pub fn login_is_fresh(asked: &Asked, authenticated_at: u64, began: u64, resumed: bool, now: u64) -> bool {
+    let earlier = !resumed || authenticated_at < began;
+    let age = now.saturating_sub(authenticated_at);
+    let old = asked.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
+    !(earlier && (old || asked.prompt.login))
 }
 
 #[cfg(test)]
@@ -361,6 +376,8 @@ mod tests {
             ("prompt=none+login", ErrorCode::InvalidRequest),
             ("max_age=soon", ErrorCode::InvalidRequest),
             ("max_age=-1", ErrorCode::InvalidRequest),
+            ("id_token_hint=garbage", ErrorCode::InvalidRequest),
+            ("id_token_hint=e30.e30.", ErrorCode::InvalidRequest),
             ("claims=1", ErrorCode::InvalidRequest),
             ("claims={", ErrorCode::InvalidRequest),
         ] {
@@ -385,6 +402,8 @@ mod tests {
         assert!(of("prompt=login+consent").prompt.login && of("prompt=login+consent").prompt.consent);
         assert!(of("prompt=select_account").prompt.login);
         assert_eq!(of("prompt=create").prompt, Prompt::default());
+        // {"sub":"ann"}
+        assert_eq!(of("id_token_hint=e30.eyJzdWIiOiJhbm4ifQ.x").hinted_subject.as_deref(), Some("ann"));
         let request = of("max_age=60&nonce=n&login_hint=ann&acr_values=a+b&claims=%7B%7D");
         assert_eq!(
             (request.max_age, request.nonce.as_deref(), request.login_hint.as_deref()),
@@ -395,16 +414,18 @@ mod tests {
             (vec!["a".to_owned(), "b".to_owned()], Some(Value::Object(Default::default())))
         );
         // A request that began at 1000.
-        for (query, authenticated_at, now, fresh) in [
-            ("", 1, 1_000, true),
-            ("max_age=60", 940, 1_000, true),
-            ("max_age=60", 939, 1_000, false),
-            ("max_age=0", 999, 1_000, false),
-            ("max_age=0", 1_000, 1_005, true),
-            ("prompt=login", 999, 1_000, false),
-            ("prompt=login", 1_002, 1_003, true),
+        for (query, authenticated_at, resumed, now, fresh) in [
+            ("", 1, false, 1_000, true),
+            ("max_age=60", 940, false, 1_000, true),
+            ("max_age=60", 939, false, 1_000, false),
+            ("max_age=0", 999, false, 1_000, false),
+            ("max_age=0", 1_000, false, 1_000, false),
+            ("max_age=0", 1_000, true, 1_005, true),
+            ("prompt=login", 999, true, 1_000, false),
+            ("prompt=login", 1_000, false, 1_000, false),
+            ("prompt=login", 1_002, true, 1_003, true),
         ] {
-            assert_eq!(login_is_fresh(&of(query), authenticated_at, 1_000, now), fresh, "{query} {authenticated_at}");
+            assert_eq!(login_is_fresh(&of(query), authenticated_at, 1_000, resumed, now), fresh, "{query} {authenticated_at}");
         }
     }
 

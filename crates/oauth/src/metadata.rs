@@ -128,9 +128,9 @@ impl Metadata {
         }
     }
 
-    /// States that something is so.
-    pub fn flag(&mut self, name: &str) {
-        self.0.insert(name.to_owned(), true.into());
+    /// States that something is so, or not, where leaving it out would say the other.
+    pub fn flag(&mut self, name: &str, is_so: bool) {
+        self.0.insert(name.to_owned(), is_so.into());
     }
 
     /// Whether something of this name is stated.

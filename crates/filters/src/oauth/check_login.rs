@@ -1,6 +1,6 @@
 //! `oauth.check-login`: whether the log-in of a session does for an authorization request: not where it asks for a new one (`prompt=login`),
-//! or for one that is younger (`max_age`) (OpenID Connect Core, section 3.1.2.1). Where it does not, it fails as if there were no session, so
-//! that `any` goes on to the log-in. In Oracle API Gateway: part of Authorization Code Flow.
+//! for one that is younger (`max_age`), or for another user's (`id_token_hint`; OpenID Connect Core, section 3.1.2.1). Where it does not, it
+//! fails as if there were no session, so that `any` goes on to the log-in. In Oracle API Gateway: part of Authorization Code Flow.
 //!
 //! ```toml
 //! [[filter]]
@@ -42,6 +42,9 @@ use super::live::unix_seconds;
 /// The request asks for a log-in that is younger.
 const LOGIN_TOO_OLD: ReasonCode = ReasonCode::new("login-too-old");
 
+/// The request names another user (`id_token_hint`).
+const ANOTHER_USER: ReasonCode = ReasonCode::new("another-user");
+
 /// `use = "oauth.check-login"`
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +57,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<CheckLogin, Diagnostics> {
         cx.authorizes();
         cx.fails(&[LOGIN_TOO_OLD]);
+        cx.fails_rarely(&[ANOTHER_USER]);
         Ok(CheckLogin { authorization: cx.reads(&AUTHORIZE), visit: cx.reads(&VISIT), subject: cx.reads(&SUBJECT) })
     }
 }
@@ -76,8 +80,12 @@ impl Filter for CheckLogin {
         let Some(visit) = exchange.get(self.visit) else {
             return Ok(Outcome::Failure(Reason::missing(VISIT.name())));
         };
+        if authorization.asked.hinted_subject.as_deref().is_some_and(|hinted| *hinted != *subject.id) {
+            let reason = Reason::new(ANOTHER_USER, "the request is for another user than is logged in");
+            return Ok(Outcome::Failure(reason.with_absent()));
+        }
         let authenticated_at = subject.authenticated_at.unwrap_or(0);
-        if login_is_fresh(&authorization.asked, authenticated_at, visit.began, unix_seconds(exchange)) {
+        if login_is_fresh(&authorization.asked, authenticated_at, visit.began, visit.form.is_some(), unix_seconds(exchange)) {
             return Ok(Outcome::Success);
         }
         Ok(Outcome::Failure(Reason::new(LOGIN_TOO_OLD, "the request asks for a younger log-in").with_absent()))

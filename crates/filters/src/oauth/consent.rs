@@ -40,7 +40,7 @@ use super::answers::AUTHORIZATION;
 use super::attributes::{AUTHORIZE, Authorization, CLIENT, Granted, SCOPES, SUBJECT, Subject, VISIT, Visit};
 use super::authorize::redirected;
 use super::live::unix_seconds;
-use super::pages::{ClientShown, Page};
+use super::pages::{self, ClientShown, Page};
 use super::resume::{self, Step};
 use super::server::Server;
 use super::stop::{Stop, settle};
@@ -71,6 +71,7 @@ impl FilterConfig for Settings {
         cx.reads_request_body();
         cx.answers(Answers::Sometimes);
         let refusals = [ErrorCode::ConsentRequired, ErrorCode::AccessDenied];
+        cx.fails_rarely(&[ReasonCode::new(ErrorCode::LoginRequired.as_str())]);
         refusals.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
         Ok(Consent {
             without: self.without.clone(),
@@ -133,6 +134,10 @@ impl Consent {
         let before = before.unwrap_or_default().common(asked);
         let refuse =
             |code, why| Stop::from(redirected(&authorization.target, Error::new(code, why), &authorization.issuer));
+        // OpenID Connect Core, section 3.1.2.2: never an answer about another user.
+        if authorization.asked.hinted_subject.as_deref().is_some_and(|hinted| *hinted != *subject.id) {
+            return Err(refuse(ErrorCode::LoginRequired, "Another user is logged in than `id_token_hint` names"));
+        }
         let granted = match decision(exchange, &visit, &subject) {
             Some(false) => return Err(refuse(ErrorCode::AccessDenied, "The user does not allow it")),
             Some(true) => {
@@ -171,7 +176,7 @@ impl Consent {
             .scope
             .iter()
             .filter(|scope| again || !before.contains(scope))
-            .map(|scope| ScopeShown { name: scope, description: self.description(scope), required: **scope == *OPENID })
+            .map(|scope| ScopeShown { name: scope, description: pages::permits(&self.descriptions, scope), required: **scope == *OPENID })
             .collect();
         let step = Step::Consent(subject.id.to_string());
         let now = unix_seconds(exchange);
@@ -186,20 +191,6 @@ impl Consent {
         });
         let page = self.page.show(StatusCode::OK, values, Some(&authorization.target.redirect_uri))?;
         Ok(exchange.answer(page)?)
-    }
-
-    fn description<'a>(&'a self, scope: &'a str) -> &'a str {
-        let declared =
-            self.descriptions.iter().find(|(name, _)| name == scope).map(|(_, description)| description.as_str());
-        declared.unwrap_or(match scope {
-            "openid" => "Know who you are",
-            "profile" => "Your name and profile",
-            "email" => "Your e-mail address",
-            "address" => "Your postal address",
-            "phone" => "Your telephone number",
-            "offline_access" => "Stay allowed while you are away",
-            other => other,
-        })
     }
 }
 

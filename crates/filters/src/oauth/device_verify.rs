@@ -37,7 +37,7 @@ use store::{AccessTokens, Clients, DeviceCodes};
 use super::answers::AUTHORIZATION;
 use super::attributes::{SUBJECT, Subject, VISIT, Visit};
 use super::live::unix_seconds;
-use super::pages::{ClientShown, Page};
+use super::pages::{self, ClientShown, Page};
 use super::resume::{self, Step};
 use super::server::Server;
 use super::stop::{Stop, settle};
@@ -153,8 +153,7 @@ impl DeviceVerify {
         let now = unix_seconds(exchange);
         let step = Step::Decide(record.user_code.clone(), subject.id.to_string());
         let resume = resume::seal(exchange, &self.sealer, Vec::new(), now, step, now)?;
-        let declared =
-            |scope: &str| self.descriptions.iter().find(|(name, _)| name == scope).map(|(_, permits)| permits.clone());
+        let permits = |scope: &Arc<str>| pages::permits(&self.descriptions, scope).to_owned();
         let values = json!({
             "step": "decide",
             "action": exchange.request.path,
@@ -162,7 +161,7 @@ impl DeviceVerify {
             "client": ClientShown::of(&client),
             "subject": &*subject.id,
             "user_code": device::shown(&record.user_code),
-            "scopes": record.scope.iter().map(|scope| declared(scope).unwrap_or_else(|| scope.to_string())).collect::<Vec<_>>(),
+            "scopes": record.scope.iter().map(permits).collect::<Vec<_>>(),
         });
         Ok(self.page.show(StatusCode::OK, values, None)?)
     }

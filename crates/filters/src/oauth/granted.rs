@@ -31,7 +31,7 @@ use store::{AccessTokens, Clients, Consents};
 use super::answers::AUTHORIZATION;
 use super::attributes::{SUBJECT, Subject, VISIT, Visit};
 use super::live::unix_seconds;
-use super::pages::Page;
+use super::pages::{self, Page};
 use super::resume::{self, Step};
 use super::server::Server;
 use super::stop::{Stop, settle};
@@ -159,10 +159,7 @@ impl GrantedPage {
         }
         let mut applications = Vec::with_capacity(scopes.len());
         for (client, scopes) in scopes {
-            let described = |scope: &Arc<str>| {
-                let declared = self.descriptions.iter().find(|(name, _)| **name == **scope);
-                declared.map_or_else(|| scope.to_string(), |(_, permits)| permits.clone())
-            };
+            let described = |scope: &Arc<str>| pages::permits(&self.descriptions, scope).to_owned();
             let name = self.name(&client).await?;
             applications.push(Application {
                 id: client.to_string(),

@@ -144,7 +144,9 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
         document.list("code_challenge_methods_supported", ["S256"]);
         document.list("prompt_values_supported", ["none", "login", "consent", "select_account"]);
         // RFC 9207, section 3.
-        document.flag("authorization_response_iss_parameter_supported");
+        document.flag("authorization_response_iss_parameter_supported", true);
+        // OpenID Connect Discovery, section 3: left out, it would be true.
+        document.flag("request_uri_parameter_supported", false);
     }
     if document.has("token_endpoint") {
         document.list("grant_types_supported", facts.grants.iter().map(|(.., grant)| *grant));

@@ -113,6 +113,20 @@ pub(super) fn error(status: StatusCode, message: &str, code: &str) -> Response {
     page(status, rendered.unwrap_or_else(|_| message.to_owned()), None)
 }
 
+/// What a scope permits: as it is declared, or as everybody knows it.
+pub(super) fn permits<'a>(declared: &'a [(String, String)], scope: &'a str) -> &'a str {
+    let declared = declared.iter().find(|(name, _)| name == scope).map(|(_, permits)| permits.as_str());
+    declared.unwrap_or(match scope {
+        "openid" => "Know who you are",
+        "profile" => "Your name and profile",
+        "email" => "Your e-mail address",
+        "address" => "Your postal address",
+        "phone" => "Your telephone number",
+        "offline_access" => "Stay allowed while you are away",
+        other => other,
+    })
+}
+
 /// What pages show of a client.
 #[derive(Serialize)]
 pub(super) struct ClientShown<'a> {

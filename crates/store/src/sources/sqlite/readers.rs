@@ -154,20 +154,27 @@ impl Shared {
             return Err(self.place.displaced());
         }
         let opened = self.place.opened();
-        let pool = {
+        let (pool, fresh) = {
             let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
             match &*pool {
-                Some((of, pool)) if *of == opened => pool.clone(),
-                _ => pool.insert((opened, self.make_pool())).1.clone(),
+                Some((of, pool)) if *of == opened => (pool.clone(), false),
+                _ => (pool.insert((opened, self.make_pool())).1.clone(), true),
             }
         };
-        pool.get().map_err(|error| {
+        let connection = pool.get().map_err(|error| {
             let explained = self.refused.0.lock().unwrap_or_else(PoisonError::into_inner).take();
             explained.map_or_else(
                 || StoreError::Unavailable(format!("no connection to {}: {error}", self.place)),
                 |error| self.place.explain(&error),
             )
-        })
+        })?;
+        if fresh {
+            // All of them now: one that is opened later, after somebody removed the log, would make another in its place, and what the
+            // writer alone still has of the first could not be saved any more.
+            let rest: Vec<_> = (1..self.readers).map_while(|_| pool.get().ok()).collect();
+            drop(rest);
+        }
+        Ok(connection)
     }
 
     fn make_pool(&self) -> Pool<SqliteConnectionManager> {

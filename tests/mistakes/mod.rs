@@ -19,7 +19,7 @@ Each of these mistakes is made in a fresh copy of a template (`portcullis init -
 page says. `check` reads the files and follows every path; `test` runs the tests that stand in them, and so do `check` and a reload; `test --mutants`
 finds what the tests themselves would not notice. Written from `tests/mistakes` by `BLESS=1 cargo test --test node mistakes`.
 
-PKCE cannot be left out by mistake in this version: there is no authorization code yet.
+PKCE cannot be left out by mistake: `oauth.authorize` asks every client for it, and `check` tells of each that a policy excepts (P0715).
 
 ";
 

@@ -247,7 +247,22 @@ fn rfc9207_3_the_metadata_says_what_the_endpoint_takes() {
         ("response_types_supported", json!(["code"])),
         ("response_modes_supported", json!(["query"])),
         ("code_challenge_methods_supported", json!(["S256"])),
+        ("request_uri_parameter_supported", json!(false)),
     ] {
         assert_eq!(document[name], value, "{name}");
     }
+}
+
+/// OpenID Connect Core, section 3.1.2.2: an answer is never about another user than the hint's, also where nobody is asked to agree.
+#[test]
+fn openid_core_3_1_2_2_an_id_token_hint_refuses_another_user() {
+    let world = with("", "without = [\"web\"]");
+    // {"sub":"ann"}
+    let hint = format!("{PKCE}&id_token_hint=e30.eyJzdWIiOiJhbm4ifQ.x");
+    assert!(told(&world.authorize(&world.browser("ann"), &hint), "code").is_some());
+    let bob = world.browser("bob");
+    let ran = world.authorize(&bob, &hint);
+    assert_eq!((ran.status, ran.path().last().map(String::as_str)), (200, Some("oauth.login:answered")));
+    let ran = world.authorize(&bob, &format!("{hint}&prompt=none"));
+    assert_eq!((told(&ran, "error").as_deref(), told(&ran, "code")), (Some("login_required"), None));
 }

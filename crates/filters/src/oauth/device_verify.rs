@@ -12,7 +12,7 @@
 //! use   = "rate-limit"
 //! when  = 'request.method == "POST"'
 //! key   = "${subject.id}"
-//! limit = "10/10m"
+//! limit = "5/10m"
 //!
 //! [[filter]]
 //! use = "oauth.device-verify"

@@ -98,8 +98,8 @@ const anew = await shopAsks('openid offline_access orders', { prompt: 'login', m
 page = await ann.logIn(await ann.go(anew.url), 'ann', password)
 const fresh = await client.authorizationCodeGrant(shop, page.url, anew.checks)
 assert.ok(fresh.claims().auth_time >= claims.auth_time)
-const newcomer = new Person(issuer)
 for (const parameters of [{ prompt: 'login' }, { max_age: 0 }]) {
+  const newcomer = new Person(issuer)
   const twice = await shopAsks('openid', { prompt: 'consent' })
   await newcomer.logIn(await newcomer.go(twice.url), 'ann', password)
   page = await newcomer.go((await shopAsks('openid', parameters)).url)

@@ -228,7 +228,7 @@ impl Draft {
         let used = |store: &str| compiled.used.iter().any(|(kind, name)| kind == "store" && name == store);
         settings.stores.refuse_local(Some(&used), &mut reading.diagnostics);
         let seals = compiled.program.as_ref().is_some_and(|program| !program.facts(SEALS).is_empty());
-        if seals && settings.node.encryption == Encryption::Missing {
+        if seals && settings.node.encryption == Encryption::Missing && !reading.diagnostics.has_errors() {
             reading.diagnostics.push(settings.stores.no_key_in_common());
         }
         reading.diagnostics = std::mem::take(&mut reading.diagnostics).sorted();

@@ -24,6 +24,7 @@ mod examples;
 mod fixture;
 mod flow;
 mod holding;
+mod host_cookie;
 mod http;
 mod kps;
 mod not_yet;

@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::hex;
+use crate::hex::unhex;
 use crate::source::StoreError;
 
 /// What every sealed text begins with: the form, and its version.
@@ -42,15 +43,7 @@ pub struct Key {
 impl Key {
     /// A key from the text of its file: 64 hexadecimal digits, white space around them aside. `None` where it is something else.
     pub fn parse(id: &str, text: &str) -> Option<Key> {
-        let text = text.trim();
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return None;
-        }
-        let mut bytes = Zeroizing::new([0; 32]);
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(Key { id: id.into(), bytes })
+        unhex(text.trim()).map(|bytes| Key { id: id.into(), bytes: Zeroizing::new(bytes) })
     }
 
     /// A key that whoever holds this secret can make again. The secret must have the strength of a key: 256 random bits.

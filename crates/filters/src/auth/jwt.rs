@@ -21,12 +21,12 @@
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use ::oauth::bearer::{self, Attempt, Challenge, Missing, Place};
+use ::oauth::bearer::{self, Attempt, Missing, Place};
 use ::oauth::jose::{Algorithm, Rejected};
 use ::oauth::jwt_access_token::{self, Accepted, Expected};
 use ::oauth::metadata::ISSUER_RULE;
@@ -35,20 +35,17 @@ use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::ports::UpstreamHandle;
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Value};
 use store::AccessToken;
 
 use super::issuer_keys::{Ages, IssuerKeys, KEYS_UNAVAILABLE, Location};
 use crate::oauth::{
-    RESOURCE, SUBJECT, Stop, Subject, TOKEN, public_algorithms, refused, refuses, settle, unix_seconds,
+    NO_TOKEN, RESOURCE, Realm, SUBJECT, Stop, Subject, TOKEN, public_algorithms, refuses, settle, unix_seconds,
 };
 use crate::upstreams::UpstreamExt;
 
-/// The request has no token of this issuer.
-const NO_TOKEN: ReasonCode = ReasonCode::new("no-token");
 /// What the grant of a token is called that was issued elsewhere.
 const GRANT_TYPE: &str = "jwt";
-const DEFAULT_REALM: &str = "api";
 const RENEW: StdDuration = StdDuration::from_secs(300);
 const KEEP: StdDuration = StdDuration::from_secs(3_600);
 const LEEWAY: StdDuration = StdDuration::from_secs(10);
@@ -132,7 +129,7 @@ impl FilterConfig for Settings {
             ages: Ages { renew: nanos(renew), keep: nanos(keep) },
             upstream: cx.upstream(&self.upstream)?,
             keep_credential: self.keep_credential,
-            realm: self.realm.clone().unwrap_or_else(|| DEFAULT_REALM.to_owned()),
+            realm: Realm::new(&self.realm),
             token: cx.writes(&TOKEN),
             subject: cx.writes(&SUBJECT),
             into: self.into.as_ref().map(|name| cx.writes_var(&name.value)),
@@ -176,7 +173,7 @@ pub(crate) struct Jwt {
     ages: Ages,
     upstream: Arc<UpstreamHandle>,
     keep_credential: bool,
-    realm: String,
+    realm: Realm,
     token: Slot<AccessToken>,
     subject: Slot<Subject>,
     into: Option<Slot<Value>>,
@@ -192,13 +189,14 @@ impl Jwt {
     async fn validate(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let text = self.find(exchange)?;
         if jwt_access_token::is_of_another(&text, &self.issuer) {
-            return Err(self.absent("the request has no token of this issuer").into());
+            return Err(self.realm.absent("the request has no token of this issuer").into());
         }
         let accepted = match self.check(&text, exchange).await? {
             Ok(accepted) => accepted,
             // What is wrong in detail is for the log.
             Err(why) => {
-                let mut reason = self.refuse(Error::new(ErrorCode::InvalidToken, "The access token is not good here"));
+                let mut reason =
+                    self.realm.refuse(Error::new(ErrorCode::InvalidToken, "The access token is not good here"));
                 reason.message = why.to_string().into();
                 return Err(reason.into());
             }
@@ -222,8 +220,8 @@ impl Jwt {
         let attempt = Attempt { authorization: &values, ..Attempt::default() };
         match bearer::find(attempt, &[Place::Header]) {
             Ok((token, _)) => Ok(token.to_owned()),
-            Err(Missing::Absent) => Err(self.absent("the request has no access token")),
-            Err(Missing::Refused(error)) => Err(self.refuse(error)),
+            Err(Missing::Absent) => Err(self.realm.absent("the request has no access token")),
+            Err(Missing::Refused(error)) => Err(self.realm.refuse(error)),
         }
     }
 
@@ -247,22 +245,6 @@ impl Jwt {
             Some(keys) => jwt_access_token::check(text, &keys, &expected, unix_seconds(exchange)),
             None => checked,
         })
-    }
-
-    fn absent(&self, message: &'static str) -> Reason {
-        let reason = Reason::new(NO_TOKEN, message).with_status(StatusCode::UNAUTHORIZED).with_absent();
-        reason.with_challenge(self.challenge(None))
-    }
-
-    fn refuse(&self, error: Error) -> Reason {
-        let challenge = self.challenge(Some(&error));
-        refused(error).with_challenge(challenge)
-    }
-
-    fn challenge(&self, error: Option<&Error>) -> HeaderValue {
-        let challenge = Challenge { realm: Some(&self.realm), error, scope: None };
-        // Quoting leaves only what a header may hold.
-        HeaderValue::from_str(&challenge.to_string()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
     }
 }
 

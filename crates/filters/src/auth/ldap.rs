@@ -160,14 +160,7 @@ impl Filter for ByLdap {
 
 impl ByLdap {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let form = exchange.request.form()?;
-        let field = |name: &String| match form.repeated(name) {
-            true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
-            false => Ok(form.get(name)),
-        };
-        let (Some(name), Some(password)) = (field(&self.username)?, field(&self.password)?) else {
-            return Err(people::absent("the form has no name and password").into());
-        };
+        let (name, password) = people::typed(&exchange.request, &self.username, &self.password)?;
         let wrong = || Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's");
         if !Users::is_name(name) || password.len() > LONGEST {
             return Err(wrong().into());

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use ::oauth::Secret;
 use policy::attribute::Slot;
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 use store::Users;
 
 use super::people;
@@ -77,14 +77,7 @@ impl Filter for Password {
 
 impl Password {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let form = exchange.request.form()?;
-        let field = |name: &String| match form.repeated(name) {
-            true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
-            false => Ok(form.get(name)),
-        };
-        let (Some(name), Some(password)) = (field(&self.username)?, field(&self.password)?) else {
-            return Err(people::absent("the form has no name and password").into());
-        };
+        let (name, password) = people::typed(&exchange.request, &self.username, &self.password)?;
         let password = Secret::new(password.to_owned());
         let subject = people::prove(&self.users, name, &password, exchange).await??;
         exchange.set(self.subject, subject);

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use ::oauth::Secret;
-use policy::{BuildContext, Exchange, Reason, ReasonCode};
+use policy::{BuildContext, Exchange, Reason, ReasonCode, Request};
 use store::{Proof, StoreError, Users};
 
 use crate::oauth::{Subject, unix_seconds};
@@ -24,6 +24,19 @@ pub(super) fn fails(cx: &mut BuildContext<'_>) {
     cx.fails(&[NO_CREDENTIALS, WRONG_CREDENTIALS]);
     // It takes many wrong ones.
     cx.fails_rarely(&[LOCKED]);
+}
+
+/// The name and the password that stand in the fields of these names of the request's form.
+pub(super) fn typed<'a>(request: &'a Request, name: &str, password: &str) -> Result<(&'a str, &'a str), Reason> {
+    let form = request.form()?;
+    let field = |name: &str| match form.repeated(name) {
+        true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
+        false => Ok(form.get(name)),
+    };
+    match (field(name)?, field(password)?) {
+        (Some(name), Some(password)) => Ok((name, password)),
+        _ => Err(absent("the form has no name and password")),
+    }
 }
 
 /// The user whose name and password these are; else why not. What is answered says only that they are nobody's.

@@ -25,6 +25,7 @@ mod manage_client;
 mod metadata;
 mod open_form;
 mod pages;
+mod realm;
 mod redeem_code;
 mod redeem_device;
 mod refresh_token;
@@ -49,10 +50,11 @@ pub use attributes::{
 };
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
+pub(crate) use realm::{NO_TOKEN, Realm};
 pub use registration::RegistrationSettings;
 pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
 pub(crate) use signing::public_algorithms;
-pub(crate) use stop::{Stop, refused, refuses, settle};
+pub(crate) use stop::{Stop, refuses, settle};
 
 use policy::filter::{FilterKind, SettingsCheck};
 

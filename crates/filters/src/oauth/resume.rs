@@ -18,6 +18,7 @@ use store::seal::{Place, Sealer};
 use store::{StoreError, hex};
 
 use super::stop::refused;
+use crate::host_cookie;
 
 /// A form that is not ours, was open for too long, or came without its cookie.
 pub(super) const FORM_EXPIRED: ReasonCode = ReasonCode::new("form-expired");
@@ -80,9 +81,7 @@ pub(super) fn seal(
         Some(cookie) => cookie.to_owned(),
         None => {
             let cookie = URL_SAFE_NO_PAD.encode(exchange.random::<32>());
-            let mut set = HeaderValue::from_str(&format!("{COOKIE}={cookie}; Path=/; Secure; HttpOnly; SameSite=Lax"))
-                .unwrap_or_else(|_| HeaderValue::from_static(""));
-            set.set_sensitive(true);
+            let set = host_cookie::set(COOKIE, &cookie, None).unwrap_or_else(|_| HeaderValue::from_static(""));
             exchange.edit_response_header(HeaderEdit::Append(SET_COOKIE, set));
             cookie
         }

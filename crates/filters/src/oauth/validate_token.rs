@@ -10,30 +10,27 @@
 //! use = "oauth.validate-token"
 //! ```
 
+use http::HeaderValue;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH};
-use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use ::oauth::bearer::{self, Attempt, Challenge, Missing, Place};
+use ::oauth::bearer::{self, Attempt, Missing, Place};
 use ::oauth::{Error, ErrorCode};
 use policy::attribute::Slot;
 use policy::diagnostic::codes;
 use policy::exchange::{HeaderEdit, RequestBody};
 use policy::filter::Role;
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Request};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Request};
 use store::{AccessToken, Client};
 
 use super::answers::RESOURCE;
 use super::attributes::{CLIENT, SUBJECT, Subject, TOKEN};
 use super::live::{Live, unix_seconds};
+use super::realm::{NO_TOKEN, Realm};
 use super::request::{access_token, authorization, one_content_type, without_access_token};
-use super::stop::{Stop, refused, refuses, settle};
-
-/// The request has no token. Not an OAuth code: RFC 6750, section 3.1, has none for it.
-const NO_TOKEN: ReasonCode = ReasonCode::new("no-token");
-const DEFAULT_REALM: &str = "api";
+use super::stop::{Stop, refuses, settle};
 
 /// `use = "oauth.validate-token"`
 #[derive(Deserialize, JsonSchema)]
@@ -82,7 +79,7 @@ impl FilterConfig for Settings {
             audience: self.audience.clone(),
             spare: Vec::new(),
             keep_credential: self.keep_credential,
-            realm: self.realm.clone().unwrap_or_else(|| DEFAULT_REALM.to_owned()),
+            realm: Realm::new(&self.realm),
             live: Live::build(&self.store, &self.clients, cx)?,
             token: cx.writes(&TOKEN),
             client: cx.writes(&CLIENT),
@@ -98,7 +95,7 @@ pub(crate) struct ValidateToken {
     /// None: what a mutant puts in the place of the audience.
     spare: Vec<String>,
     keep_credential: bool,
-    realm: String,
+    realm: Realm,
     live: Live,
     token: Slot<AccessToken>,
     client: Slot<Client>,
@@ -125,6 +122,7 @@ impl ValidateToken {
         let (found, place) = self.find(&exchange.request, now).await?;
         let Some((token, client)) = found.filter(|(token, _)| self.is_for_us(token)) else {
             return Err(self
+                .realm
                 .refuse(Error::new(ErrorCode::InvalidToken, "The access token is unknown, expired or revoked"))
                 .into());
         };
@@ -143,7 +141,7 @@ impl ValidateToken {
 
     async fn find(&self, request: &Request, now: u64) -> Result<(Option<Good>, Place), Stop> {
         let in_query = access_token(request.query.as_deref().unwrap_or_default().as_bytes())
-            .map_err(|error| self.refuse(error))?;
+            .map_err(|error| self.realm.refuse(error))?;
         let in_form = self.in_form(request)?;
         let mut room = [&[][..]; 2];
         let attempt = Attempt {
@@ -159,10 +157,10 @@ impl ValidateToken {
         if !self.places.contains(&Place::Form) {
             return Ok(None);
         }
-        let content_type = one_content_type(request).map_err(|error| self.refuse(error))?;
+        let content_type = one_content_type(request).map_err(|error| self.realm.refuse(error))?;
         match request.body_bytes() {
             Some(body) if bearer::form_counts(request.method.as_str(), content_type.as_deref()) => {
-                access_token(body).map_err(|error| self.refuse(error))
+                access_token(body).map_err(|error| self.realm.refuse(error))
             }
             _ => Ok(None),
         }
@@ -174,23 +172,9 @@ impl ValidateToken {
 
     fn missing(&self, missing: Missing) -> Reason {
         match missing {
-            Missing::Refused(error) => self.refuse(error),
-            Missing::Absent => Reason::new(NO_TOKEN, "the request has no access token")
-                .with_status(StatusCode::UNAUTHORIZED)
-                .with_absent()
-                .with_challenge(self.challenge(None)),
+            Missing::Refused(error) => self.realm.refuse(error),
+            Missing::Absent => self.realm.absent("the request has no access token"),
         }
-    }
-
-    fn refuse(&self, error: Error) -> Reason {
-        let challenge = self.challenge(Some(&error));
-        refused(error).with_challenge(challenge)
-    }
-
-    fn challenge(&self, error: Option<&Error>) -> HeaderValue {
-        let challenge = Challenge { realm: Some(&self.realm), error, scope: None };
-        // Quoting leaves only what a header may hold.
-        HeaderValue::from_str(&challenge.to_string()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
     }
 }
 

@@ -17,13 +17,14 @@ use policy::attribute::{Field, Key};
 use policy::value::{Type, Value};
 use store::{ClientAccessTokens, StoreError};
 
+use crate::host_cookie;
+
 /// Seconds that a journey may take: a log-in, perhaps with a second factor.
 pub(super) const LONGEST: u64 = 600;
 /// What the names of the cookies begin with.
 const NAME: &str = "__Host-portcullis-journey-";
 /// Characters of the state that are in the name of its cookie.
 const NAMED: usize = 8;
-const ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
 
 /// A journey, as it is sealed.
 #[derive(Serialize, Deserialize)]
@@ -88,7 +89,7 @@ impl Journey {
     /// One that begins now.
     pub(super) fn new(exchange: &Exchange, scopes: Scopes, redirect_uri: String) -> Journey {
         let random = || URL_SAFE_NO_PAD.encode(exchange.random::<32>());
-        let is_login = scopes.contains(::oauth::provider::authorization::OPENID);
+        let is_login = scopes.contains(::oauth::refresh::OPENID);
         Journey {
             state: random(),
             verifier: random(),
@@ -110,11 +111,8 @@ impl Journey {
         let plain = serde_json::to_vec(self)
             .map_err(|why| StoreError::Broken(format!("a journey cannot be written: {why}")))?;
         let sealed = store.seal_journey(provider, &plain)?;
-        let cookie = format!("{}={sealed}; Max-Age={LONGEST}{ATTRIBUTES}", name(&self.state));
-        let mut value = HeaderValue::from_str(&cookie)
-            .map_err(|_| StoreError::Broken(String::from("a sealed value cannot stand in a cookie")))?;
-        value.set_sensitive(true);
-        Ok(value)
+        host_cookie::set(&name(&self.state), &sealed, Some(LONGEST))
+            .map_err(|_| StoreError::Broken(String::from("a sealed value cannot stand in a cookie")))
     }
 
     /// The journey of this browser with this `state`; none where it has begun none, or that is too long ago.
@@ -145,7 +143,7 @@ fn name(state: &str) -> String {
 
 /// `Set-Cookie` that takes the journey with this `state` off the browser.
 pub(super) fn clear(state: &str) -> Option<HeaderValue> {
-    is_state(state).then(|| HeaderValue::from_str(&format!("{}=; Max-Age=0{ATTRIBUTES}", name(state))).ok())?
+    is_state(state).then(|| host_cookie::set(&name(state), "", Some(0)).ok())?
 }
 
 /// Whether a browser that is sent here stays here: a path, and no other host behind two slashes.

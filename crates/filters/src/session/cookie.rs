@@ -1,27 +1,23 @@
-//! The cookie of a session.
-//!
-//! `__Host-`: a browser takes it over TLS alone (and from its own machine), for this host alone and all its paths, so that no
-//! neighbour under the same domain can set one. No script reads it (`HttpOnly`), and no other site's form carries it along
-//! (`SameSite=Lax`). It goes when the browser is closed; when the session ends decides the store.
+//! The cookie of a session. It goes when the browser is closed; when the session ends decides the store.
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use ::oauth::token::Token;
 
+use crate::host_cookie;
+
 /// Its name.
 pub const NAME: &str = "__Host-portcullis-session";
 
-const ATTRIBUTES: &str = "; Path=/; Secure; HttpOnly; SameSite=Lax";
-
 /// `Set-Cookie` for this session.
 pub fn set(token: &Token) -> HeaderValue {
-    value(&format!("{NAME}={}{ATTRIBUTES}", token.expose()))
+    header(token.expose(), None)
 }
 
 /// `Set-Cookie` that takes it off the browser.
 pub fn clear() -> HeaderValue {
-    value(&format!("{NAME}=; Max-Age=0{ATTRIBUTES}"))
+    header("", Some(0))
 }
 
 /// Takes it off a request, and leaves the others.
@@ -43,10 +39,8 @@ pub fn take_off(headers: &mut HeaderMap) {
 }
 
 /// No character of a token or of ours is one that a header may not hold.
-fn value(text: &str) -> HeaderValue {
-    let mut value = HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
+fn header(value: &str, max_age: Option<u64>) -> HeaderValue {
+    host_cookie::set(NAME, value, max_age).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

@@ -10,9 +10,6 @@ use super::{Endpoints, Provider};
 use crate::scope::Scopes;
 use crate::secret::Secret;
 
-/// The scope that asks who the user is (OpenID Connect Core, section 3.1.2.1).
-pub const OPENID: &str = "openid";
-
 /// What a person is sent to a provider with.
 pub struct Request<'a> {
     /// Where they are to come back to.

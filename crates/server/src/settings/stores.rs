@@ -56,10 +56,8 @@ impl StoreSettings {
     pub(crate) fn refuse_local(&self, used: Option<&dyn Fn(&str) -> bool>, diagnostics: &mut Diagnostics) {
         let Some((nodes, cluster)) = &self.cluster else { return };
         let (nodes, cluster) = (*nodes, cluster.as_ref());
-        let always = |store: &str| {
-            let kind = self.mapping.stores().get(store).map(|(kind, _)| *kind);
-            matches!(kind, Some(Kind::AccessToken | Kind::Clients | Kind::Kps))
-        };
+        let kinds = self.mapping.stores();
+        let always = |store: &str| matches!(kinds.get(store), Some((Kind::AccessToken | Kind::Clients | Kind::Kps, _)));
         let told = |store: &str| used.map_or_else(|| always(store), |used| !always(store) && used(store));
         let local = self.mapping.node_local();
         // The line of the default is refused once, and mended once.

@@ -66,7 +66,7 @@ impl AccessTokens {
             return Ok(false);
         }
         let row = Row {
-            key: key(id).ok_or_else(no_grant)?.to_vec(),
+            key: id.key().ok_or_else(no_grant)?.to_vec(),
             version: 1,
             expires_at: Some(seconds(grant.expires_at)),
             indexes: vec![Some(grant.client_id.to_string()), Some(grant.subject.clone())],
@@ -92,16 +92,6 @@ impl AccessTokens {
     }
 
     /// The grant, where it is good: not revoked, nor expired at `now` (Unix seconds), no epoch of its client or subject raised since.
-    pub async fn grant(&self, id: &GrantId, now: u64) -> Result<Option<TokenGrant>, StoreError> {
-        loop {
-            let store = self.latest();
-            let found = store.live_grant(id, now).await?;
-            if std::ptr::eq(store, self.latest()) {
-                return Ok(found);
-            }
-        }
-    }
-
     pub(super) async fn live_grant(&self, id: &GrantId, now: u64) -> Result<Option<TokenGrant>, StoreError> {
         let Some((row, grant)) = self.grant_here(id, now).await? else { return Ok(None) };
         let epochs = self.epochs_here(&grant.client_id, Some(&grant.subject)).await?;
@@ -111,7 +101,7 @@ impl AccessTokens {
 
     /// The grant, where it is neither revoked nor expired. Its tokens have epochs of their own.
     pub(super) async fn grant_here(&self, id: &GrantId, now: u64) -> Result<Option<(Row, TokenGrant)>, StoreError> {
-        let Some(key) = key(id) else { return Ok(None) };
+        let Some(key) = id.key() else { return Ok(None) };
         let Some(row) = self.source.get(&TOKEN_GRANT, &key).await? else { return Ok(None) };
         if decode::<Revoked>(&TOKEN_GRANT, &row)?.revoked_at.is_some() {
             return Ok(None);
@@ -122,7 +112,7 @@ impl AccessTokens {
 
     /// When a grant was revoked, Unix seconds; one that is gone was, for its tokens.
     pub(super) async fn grant_revoked_here(&self, id: &GrantId) -> Result<Option<u64>, StoreError> {
-        let row = match key(id) {
+        let row = match id.key() {
             Some(key) => self.source.get(&TOKEN_GRANT, &key).await?,
             None => None,
         };
@@ -141,7 +131,7 @@ impl AccessTokens {
     }
 
     async fn revoke_grant_here(&self, id: &GrantId, now: u64) -> Result<bool, StoreError> {
-        let key = key(id).ok_or_else(no_grant)?;
+        let key = id.key().ok_or_else(no_grant)?;
         for _ in 0..SWAPS {
             let done = match self.source.get(&TOKEN_GRANT, &key).await? {
                 None => {
@@ -182,7 +172,7 @@ impl AccessTokens {
         limit: usize,
         now: u64,
     ) -> Result<(Vec<(GrantId, TokenGrant)>, Option<GrantId>), StoreError> {
-        let after = after.and_then(key);
+        let after = after.and_then(GrantId::key);
         let store = self.latest();
         let rows = store.source.find(&TOKEN_GRANT, 1, subject, after.as_ref().map(|key| &key[..]), limit).await?;
         let last = rows.last().filter(|_| rows.len() == limit).map(|row| GrantId::new(crate::hex(&row.key)));
@@ -195,10 +185,6 @@ impl AccessTokens {
         }
         Ok((grants, last))
     }
-}
-
-fn key(id: &GrantId) -> Option<[u8; 24]> {
-    id.key()
 }
 
 fn no_grant() -> StoreError {

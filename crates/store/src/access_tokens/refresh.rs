@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{AccessTokens, Tokens};
 use crate::codec::{decode, encode, seconds};
 use crate::hex;
+use crate::hex::unhex;
 use crate::record::{AccessToken, RefreshToken, TokenGrant, Used};
 use crate::seal::{Encryption, Key, Place, Sealer};
 use crate::source::{Row, StoreError};
@@ -126,8 +127,8 @@ impl AccessTokens {
     /// Whether the token that took the place of a used one was used itself. One that is not kept yet was not.
     async fn next_is_used(&self, used: &Used) -> Result<bool, StoreError> {
         let Some(next) = &used.next else { return Ok(false) };
-        let key =
-            bytes(next).ok_or_else(|| StoreError::Broken("a refresh token names no key of another one".into()))?;
+        let key: [u8; 40] =
+            unhex(next).ok_or_else(|| StoreError::Broken("a refresh token names no key of another one".into()))?;
         let Some(row) = self.source.get(&REFRESH_TOKEN, &key).await? else { return Ok(false) };
         Ok(decode::<RefreshToken>(&REFRESH_TOKEN, &row)?.used.is_some())
     }
@@ -238,12 +239,6 @@ fn open(token: &Token, row: &Row, used: &Used) -> Result<Tokens, StoreError> {
         _ => None,
     };
     Ok(Tokens { access, refresh })
-}
-
-/// The bytes of hexadecimal digits.
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ async fn a_grant_that_was_revoked_before_it_began_does_not_begin() {
     let first = tokens(1);
     assert_eq!(store.begin(&id(), &grant(), EpochsThen::default(), &first).await, Ok(false));
     assert!(!is_good(&store, &first).await);
-    assert_eq!(store.grant(&id(), NOW).await, Ok(None));
+    assert_eq!(store.live_grant(&id(), NOW).await, Ok(None));
     // And goes by itself.
     assert!(source.list(&TOKEN_GRANT, None, 9).await.unwrap()[0].expires_at.is_some());
 }
@@ -219,7 +219,7 @@ async fn an_epoch_ends_grants_and_codes_from_before_it() {
         let (source, store, _, first) = begun().await;
         store.revoke_all(&whose, NOW).await.unwrap();
         assert!(!is_good(&store, &first).await && present(&store, &first, 0, NOW).await.is_none());
-        assert_eq!(store.grant(&id(), NOW).await, Ok(None));
+        assert_eq!(store.live_grant(&id(), NOW).await, Ok(None));
         // A code from before begins nothing; one from after does.
         let codes = AuthzCodes::new(source.clone());
         let found = codes.find(code(&codes).await.expose(), NOW).await.unwrap().unwrap();

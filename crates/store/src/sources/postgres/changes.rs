@@ -21,6 +21,7 @@ use super::error::explain;
 use super::pool::{Pool, is_pooled};
 use super::statement::CHANNEL;
 use super::url::{self, Url};
+use crate::hex::unhex;
 use crate::source::StoreError;
 use crate::watch::{Change, KeyHash, Watcher, Watchers};
 
@@ -138,15 +139,7 @@ impl Drop for Ends {
 /// What a notice tells: `TABLE:HASH`, `TABLE:*`. What cannot be read, somebody else's or a later version's, may mean anything.
 fn change(payload: &str) -> Option<Change<'_>> {
     let (table, hash) = payload.split_once(':')?;
-    let mut bytes: KeyHash = [0; 32];
-    if hash.len() != 64 || !hash.is_ascii() {
-        return Some(Change::Any);
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        let Ok(read) = u8::from_str_radix(&hash[2 * at..2 * at + 2], 16) else { return Some(Change::Any) };
-        *byte = read;
-    }
-    Some(Change::Row(table, bytes))
+    Some(unhex(hash).map_or(Change::Any, |hash: KeyHash| Change::Row(table, hash)))
 }
 
 #[cfg(test)]

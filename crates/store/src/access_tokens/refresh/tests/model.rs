@@ -59,6 +59,21 @@ async fn refresh(source: Arc<dyn DataSource>, first: Tokens, number: u8, grace: 
     }
 }
 
+/// A grant that has begun, and so many who use its refresh token at once, with tokens of these numbers: the source, and the answers.
+async fn refreshed(numbers: std::ops::RangeInclusive<u8>, grace: u64) -> (Arc<dyn DataSource>, Vec<Tokens>) {
+    let source = source();
+    let first = tokens(1);
+    node(&source).begin(&id(), &grant(), EpochsThen::default(), &first).await.unwrap();
+    let answers = Answers::default();
+    let all: Vec<_> =
+        numbers.map(|n| spawn(refresh(source.clone(), first.clone(), n, grace, answers.clone()))).collect();
+    for one in all {
+        one.await.unwrap();
+    }
+    let answers = answers.lock().unwrap().clone();
+    (source, answers)
+}
+
 /// D8: of three who come with one code at most one is answered, and once a second one came nothing that was given lives.
 #[test]
 fn a_code_gives_once_and_a_replay_takes_it_back() {
@@ -89,16 +104,8 @@ fn a_code_gives_once_and_a_replay_takes_it_back() {
 fn a_refresh_token_that_is_used_twice_ends_the_family() {
     let model = || {
         block_on(async {
-            let source = source();
-            let first = tokens(1);
-            node(&source).begin(&id(), &grant(), EpochsThen::default(), &first).await.unwrap();
-            let answers = Answers::default();
-            let all: Vec<_> =
-                (2..=3).map(|n| spawn(refresh(source.clone(), first.clone(), n, 0, answers.clone()))).collect();
-            for one in all {
-                one.await.unwrap();
-            }
-            assert!(answers.lock().unwrap().len() <= 1, "a refresh token was answered twice");
+            let (source, answers) = refreshed(2..=3, 0).await;
+            assert!(answers.len() <= 1, "a refresh token was answered twice");
             for number in 1..=3 {
                 assert!(!is_good(&node(&source), &tokens(number)).await, "the family lives on");
             }
@@ -112,16 +119,7 @@ fn a_refresh_token_that_is_used_twice_ends_the_family() {
 fn within_the_grace_all_who_ask_at_once_get_the_same() {
     let model = || {
         block_on(async {
-            let source = source();
-            let first = tokens(1);
-            node(&source).begin(&id(), &grant(), EpochsThen::default(), &first).await.unwrap();
-            let answers = Answers::default();
-            let all: Vec<_> =
-                (2..=4).map(|n| spawn(refresh(source.clone(), first.clone(), n, 30, answers.clone()))).collect();
-            for one in all {
-                one.await.unwrap();
-            }
-            let answers = answers.lock().unwrap().clone();
+            let (source, answers) = refreshed(2..=4, 30).await;
             assert_eq!(answers.len(), 3);
             assert!(answers.iter().all(|tokens| text(tokens) == text(&answers[0])), "two families live");
             assert!(is_good(&node(&source), &answers[0]).await);

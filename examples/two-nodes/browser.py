@@ -24,10 +24,13 @@ class Browser:
         self.process = subprocess.Popen(["bash", "-c", start, program, *options], pass_fds=given, stderr=subprocess.DEVNULL)
         for end in (from_us, to_us, *given):
             os.close(end)
-        self.unread, self.number, self.session = b"", 0, None
+        self.unread, self.number, self.session, self.events = b"", 0, None, []
         target = self.do("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.do("Page.enable")
+        while self.evaluate("document.readyState") != "complete":
+            pass
+        self.events.clear()             # what came was about the empty page
 
     def message(self):
         while b"\0" not in self.unread:
@@ -45,7 +48,7 @@ class Browser:
             asked["sessionId"] = self.session
         os.write(self.to, json.dumps(asked).encode() + b"\0")
         while (answer := self.message()).get("id") != self.number:
-            pass
+            self.events.append(answer.get("method"))
         if "error" in answer:
             sys.exit(f"{method}: {answer['error']['message']}")
         return answer["result"]
@@ -58,8 +61,9 @@ class Browser:
 
     def page(self):
         """Waits for the page that is on its way, and says which it is."""
-        while self.message().get("method") != "Page.loadEventFired":
-            pass
+        while "Page.loadEventFired" not in self.events:
+            self.events.append(self.message().get("method"))
+        self.events.clear()
         print(self.evaluate("location.origin + location.pathname + ': ' + document.querySelector('h1').innerText"), flush=True)
 
     def type(self, field, text):

@@ -65,4 +65,6 @@ assert id_token(url, verifier)["auth_time"] == first["auth_time"]
 assert not url.startswith((gateway, CALLBACK)) and 'name="password"' in page, (url, page)
 _, url, page = logged_in(page)
 assert url.startswith(CALLBACK), (url, page)
-assert id_token(url, verifier)["auth_time"] >= first["auth_time"]
+again = id_token(url, verifier)
+assert again["auth_time"] >= first["auth_time"], again
+print(again)

@@ -19,6 +19,8 @@ const pages = {
     deny: (person, at) => person.send(at, { decision: 'deny' }),
     connect: (person, at) => person.allow(at),
     disconnect: (person, at) => person.send(at, { decision: 'deny' }),
+    stay: (person, at) => person.send(at, { decision: 'stay' }),
+    logOut: (person, at) => person.send(at, { decision: 'log-out' }),
   },
   [theirs]: {
     logIn: (person, at, name) => person.send(at, { prompt: 'login', login: name, password }),
@@ -26,6 +28,8 @@ const pages = {
     deny: (person, at) => person.go(new URL(at.page.match(/href="([^"]*abort)"/)[1], at.url)),
     connect: (person, at) => person.send(at, {}), // nothing is asked that was agreed to
     disconnect: (person, at) => person.send(at, { abort: 'yes' }),
+    stay: (person, at) => person.send(at, {}),
+    logOut: (person, at) => person.send(at, { logout: 'yes' }),
   },
 }
 
@@ -85,8 +89,8 @@ async function story(server) {
     if (ended.page === undefined) {
       const fragment = ended.url.hash.slice(1)
       const told = new URLSearchParams(fragment || ended.url.search)
-      const where = Object.entries(callback).find(([, uri]) => ended.url.href.startsWith(uri))?.[0] ?? ended.url.origin
-      answer = `to the ${where}: ${told.get('error') ?? [...told.keys()].join(' ')}`
+      const where = Object.keys(callback).find((client) => new URL(callback[client]).origin === ended.url.origin) ?? ended.url.origin
+      answer = `to the ${where}: ${(told.get('error') ?? [...told.keys()].join(' ')) || 'nothing more'}`
       if (told.has('error')) note(server, request, 'members', [...told.keys()].filter((name) => name !== 'error_description').sort().join(' '))
       if (fragment) answer += ', in the fragment'
     } else if (/type="password"/.test(ended.page)) answer = `${ended.status} log-in`
@@ -186,7 +190,7 @@ async function story(server) {
   note(server, 'code', 'algorithm of the ID token', head.alg)
   await goes('logged in: prompt none, hint of the same user', ann, { prompt: 'none', id_token_hint: tokens.id_token })
   const bob = new Person(server)
-  await act.allow(bob, await act.logIn(bob, await bob.go(asks()), 'bob'))
+  const bobs = (await act.allow(bob, await act.logIn(bob, await bob.go(asks()), 'bob'))).url.searchParams.get('code')
   await goes('logged in: prompt none, hint of another user', bob, { prompt: 'none', id_token_hint: tokens.id_token })
   await token('code of another client', 'other', redeems(await code()))
   await token('code: another verifier', 'shop', redeems(await code(), { code_verifier: 'x'.repeat(43) }))
@@ -312,6 +316,26 @@ async function story(server) {
   const denied = await begins(null, 'shop', { scope: 'openid' })
   looked('device: its user does not agree', await act.disconnect(ann, await ann.send(await ann.go(denied.verification_uri), { user_code: denied.user_code })))
   await polls('device: asks once it is denied', denied.device_code)
+
+  // --- log-out ------------------------------------------------------------------------------------------------------------
+  const hint = (await token(null, 'shop', redeems(bobs))).id_token
+  const bye = 'https://shop.example/bye'
+  const leaves = (more) => bob.go(`${at('end_session')}?${new URLSearchParams(more)}`)
+  looked('log-out', await leaves({}))
+  looked('log-out: unknown redirect URI', await leaves({ id_token_hint: hint, post_logout_redirect_uri: 'https://evil.example/bye' }))
+  looked('log-out: redirect URI of nobody', await leaves({ post_logout_redirect_uri: bye }))
+  looked('log-out: a hint that is no token', await leaves({ id_token_hint: 'x', post_logout_redirect_uri: bye }))
+  looked('log-out: a hint of another client', await leaves({ id_token_hint: hint, client_id: 'other' }))
+  looked('log-out: unknown client', await leaves({ client_id: 'nobody', post_logout_redirect_uri: bye }))
+  const question = await leaves({ client_id: 'shop', post_logout_redirect_uri: bye })
+  looked('log-out: without a hint', question)
+  looked('log-out: the user stays', await act.stay(bob, question))
+  await goes('logged in still: prompt none', bob, { prompt: 'none' })
+  let ended = await leaves({ id_token_hint: hint, post_logout_redirect_uri: bye, state: 's 1' })
+  looked('log-out: with a hint', ended)
+  if (ended.page) ended = await act.logOut(bob, ended)
+  looked('logged out', ended)
+  await goes('logged out: prompt none', bob, { prompt: 'none' })
 
   // --- metadata and keys --------------------------------------------------------------------------------------------------
   await ask('metadata', `${server}/.well-known/openid-configuration`)

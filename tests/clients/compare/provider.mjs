@@ -6,7 +6,7 @@ const client = (client_id, secret, more) => ({ client_id, client_secret: process
 const flows = { grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'], response_types: ['code'] }
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [
-    client('shop', 'SHOP_SECRET', { ...flows, redirect_uris: ['https://shop.example/cb'] }),
+    client('shop', 'SHOP_SECRET', { ...flows, redirect_uris: ['https://shop.example/cb'], post_logout_redirect_uris: ['https://shop.example/bye'] }),
     client('other', 'OTHER_SECRET', { ...flows, redirect_uris: ['https://other.example/cb'] }),
     client('job', 'JOB_SECRET', { grant_types: ['client_credentials'], response_types: [], redirect_uris: [], scope: 'orders' }),
   ],

@@ -8,23 +8,26 @@ use oauth2::basic::{BasicClient, BasicErrorResponseType, BasicTokenType};
 use oauth2::url::Url;
 use oauth2::{RequestTokenError, StandardErrorResponse, StandardRevocableToken, TokenIntrospectionResponse};
 use openidconnect::core::{
-    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
-    CoreDeviceAuthorizationResponse, CoreGrantType, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreUserInfoClaims,
+    CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
+    CoreClientAuthMethod, CoreDeviceAuthorizationResponse, CoreGrantType, CoreJsonWebKey,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
+    CoreSubjectIdentifierType, CoreUserInfoClaims,
 };
 use openidconnect::{
     AccessTokenHash, AdditionalProviderMetadata, AuthUrl, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, DeviceAuthorizationUrl, IntrospectionUrl, IssuerUrl, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, ProviderMetadata, RedirectUrl, RevocationUrl, Scope, TokenResponse, TokenUrl,
+    ClientSecret, CsrfToken, DeviceAuthorizationUrl, IntrospectionUrl, IssuerUrl, LogoutRequest, Nonce,
+    OAuth2TokenResponse, PkceCodeChallenge, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RevocationUrl, Scope,
+    TokenResponse, TokenUrl,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::person::{Page, Person, http};
 
-/// What our metadata says beyond OpenID Connect Discovery (RFC 8414).
+/// What our metadata says beyond OpenID Connect Discovery (RFC 8414; OpenID Connect RP-Initiated Logout).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Endpoints {
     device_authorization_endpoint: DeviceAuthorizationUrl,
+    end_session_endpoint: EndSessionUrl,
     introspection_endpoint: IntrospectionUrl,
     revocation_endpoint: RevocationUrl,
 }
@@ -45,6 +48,7 @@ type Metadata = ProviderMetadata<
 >;
 
 const CALLBACK: &str = "http://127.0.0.1:9/cb";
+const BYE: &str = "http://127.0.0.1:9/bye";
 
 fn say(text: &str) {
     println!("\n== {text}");
@@ -119,7 +123,7 @@ fn main() {
     say(
         "Its ID token: signature, issuer, audience, nonce, the access token's hash; and with another nonce or for another client it is refused",
     );
-    let id_token = tokens.id_token().expect("an ID token");
+    let id_token = tokens.id_token().expect("an ID token").clone();
     let checks = shop.id_token_verifier();
     let claims = id_token.claims(&checks, &nonce).expect("an ID token that holds");
     assert_eq!(claims.subject().as_str(), "ann");
@@ -240,4 +244,22 @@ fn main() {
         "invalid_scope"
     );
     assert_eq!(refused(plain("job", "wrong").exchange_client_credentials().request(&http)), "invalid_client");
+
+    say("Log-out: who comes with her ID token is believed; then nobody is logged in");
+    let state = CsrfToken::new_random();
+    let url = LogoutRequest::from(endpoints.end_session_endpoint.clone())
+        .set_id_token_hint(&id_token)
+        .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(BYE.into()).expect("a URL"))
+        .set_state(state.clone())
+        .http_get_url();
+    let back = ann.go(url);
+    assert_eq!(back.url.as_str(), format!("{BYE}?state={}", state.secret()));
+    let (challenge, _) = PkceCodeChallenge::new_random_sha256();
+    let shop = openid("shop", Some(&shop_secret));
+    let (url, ..) = shop
+        .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
+        .add_prompt(CoreAuthPrompt::None)
+        .set_pkce_challenge(challenge)
+        .url();
+    assert_eq!(told(&ann.go(url), "error").as_deref(), Some("login_required"));
 }

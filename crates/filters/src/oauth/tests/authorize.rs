@@ -315,3 +315,28 @@ fn openid_core_5_5_1_1_classes_of_log_ins() {
         (&json!(["gold"]), &json!(true))
     );
 }
+
+#[test]
+fn rfc8252_8_6_a_public_native_client_is_asked_about_each_time() {
+    const NATIVE: &str = "http://127.0.0.1/cb";
+    let world = |consent: &str| {
+        with("", consent).client("native", |client| {
+            client.grant_types = vec!["authorization_code".into()];
+            client.secrets.clear();
+            client.token_endpoint_auth_method = Some("none".into());
+            client.metadata.redirect_uris = vec![NATIVE.into(), CALLBACK.into()];
+        })
+    };
+    let asked_again = |world: &World, uri: &str| {
+        let path = format!("{AUTHORIZE}?response_type=code&client_id=native&redirect_uri={uri}{PKCE}&scope=a");
+        let ann = world.browser("ann");
+        let page = world.get(&path, &[("cookie", &ann)]);
+        let browser = format!("{}; {ann}", given(&page));
+        assert!(told(&world.answer(&browser, &filled(&page, "&decision=allow&scope.0=a")), "code").is_some());
+        told(&world.get(&path, &[("cookie", &ann)]), "code").is_none()
+    };
+    assert!(asked_again(&world(""), "http://127.0.0.1:4711/cb"));
+    assert!(!asked_again(&world(""), CALLBACK));
+    assert!(!asked_again(&world("remember = true"), "http://127.0.0.1:4711/cb"));
+    assert!(asked_again(&world("remember = false"), CALLBACK));
+}

@@ -64,7 +64,11 @@ impl FilterConfig for Settings {
         cx.authorizes();
         cx.fails(&[LOGIN_TOO_OLD]);
         cx.fails_rarely(&[ANOTHER_USER, LOGIN_TOO_WEAK]);
-        Ok(CheckLogin { authorization: cx.reads(&AUTHORIZE), visit: cx.reads(&VISIT), subject: cx.reads(&SUBJECT) })
+        Ok(CheckLogin {
+            authorization: cx.reads_if_set(&AUTHORIZE),
+            visit: cx.reads(&VISIT),
+            subject: cx.reads(&SUBJECT),
+        })
     }
 }
 
@@ -77,9 +81,8 @@ pub(crate) struct CheckLogin {
 
 impl Filter for CheckLogin {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
-        let Some(authorization) = exchange.get(self.authorization) else {
-            return Ok(Outcome::Failure(Reason::missing(AUTHORIZE.name())));
-        };
+        // A page of ours that no client asked for: any log-in does.
+        let Some(authorization) = exchange.get(self.authorization) else { return Ok(Outcome::Success) };
         let Some(subject) = exchange.get(self.subject) else {
             return Ok(Outcome::Failure(Reason::missing(SUBJECT.name())));
         };

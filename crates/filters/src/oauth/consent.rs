@@ -27,6 +27,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use ::oauth::client_auth::Method as ClientMethod;
+use ::oauth::redirect_uri;
 use ::oauth::refresh::OPENID;
 use ::oauth::{Error, ErrorCode, Scopes};
 use policy::attribute::Slot;
@@ -53,7 +55,8 @@ pub(crate) struct Settings {
     /// Clients about which nobody is asked, by their ids. Default: none.
     #[serde(default)]
     without: Vec<String>,
-    /// Whether what was agreed to is remembered. Default: true.
+    /// Whether what was agreed to is remembered. Default: yes, but for public clients whose redirect URI is a loopback address or a scheme of an
+    /// application, where any other application may wait (RFC 8252, section 8.6); `true`: for them too.
     remember: Option<bool>,
     /// A template of your own, relative to the configuration folder. Default: the page that ships.
     template: Option<Spanned<String>>,
@@ -76,7 +79,7 @@ impl FilterConfig for Settings {
         refusals.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
         Ok(Consent {
             without: self.without.clone(),
-            remember: self.remember.unwrap_or(true),
+            remember: self.remember,
             page: Page::build("consent.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
             consents: cx.consents(&self.store)?,
@@ -93,7 +96,7 @@ impl FilterConfig for Settings {
 /// The compiled filter.
 pub(crate) struct Consent {
     without: Vec<String>,
-    remember: bool,
+    remember: Option<bool>,
     page: Page,
     /// What scopes permit.
     descriptions: Vec<(String, String)>,
@@ -128,7 +131,9 @@ impl Consent {
         let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
         let asked = &authorization.asked.scope;
         let excepted = self.without.iter().any(|id| id == client.client_id.as_str());
-        let before = match self.remember && !excepted {
+        let public = client.token_endpoint_auth_method.as_deref() == Some(ClientMethod::None.as_str());
+        let remember = self.remember.unwrap_or(redirect_uri::is_assured(public, &authorization.target.redirect_uri));
+        let before = match remember && !excepted {
             true => self.consents.get(&client.client_id, &subject.id).await?.map(|consent| consent.scope),
             false => None,
         };
@@ -145,7 +150,7 @@ impl Consent {
                 if granted.is_empty() {
                     return Err(refuse(ErrorCode::AccessDenied, "The user allows nothing of it"));
                 }
-                if self.remember {
+                if remember {
                     self.consents.add(&client.client_id, &subject.id, &granted, unix_seconds(exchange)).await?;
                 }
                 granted

@@ -11,6 +11,7 @@ const CALLBACK: &str = "https://app.example/cb";
 const PKCE: &str = "&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const POLICY: &str = include_str!("../../../../../policies/oauth/authorize.toml");
+const LOG_IN: &str = include_str!("../../../../../policies/oauth/log-in.toml");
 
 /// The shipped policy with these settings, and the client `web` beside `app`.
 fn with(authorize: &str, consent: &str) -> World {
@@ -20,7 +21,7 @@ fn with(authorize: &str, consent: &str) -> World {
         text.replace(&stands, &format!("{stands}{settings}\n"))
     };
     let text = set(set(POLICY.to_owned(), "oauth.authorize", authorize), "oauth.consent", consent);
-    registered().policy("oauth/authorize", &text).client("web", |client| {
+    registered().policy("oauth/authorize", &text).policy("oauth/log-in", LOG_IN).client("web", |client| {
         client.grant_types = vec!["authorization_code".into()];
         client.metadata.redirect_uris = vec![CALLBACK.into(), OUT_OF_BAND.into()];
     })
@@ -272,12 +273,10 @@ fn openid_core_3_1_2_2_an_id_token_hint_refuses_another_user() {
 #[test]
 fn openid_core_5_5_1_1_classes_of_log_ins() {
     let world = with("", "without = [\"web\"]");
-    let text = POLICY.replace("use = \"session.start\"\n", "use = \"session.start\"\nacr = \"gold\"\n");
-    let text = text.replace("use = \"oauth.consent\"\n", "use = \"oauth.consent\"\nwithout = [\"web\"]\n");
-    let classed = registered().policy("oauth/authorize", &text).client("web", |client| {
-        client.grant_types = vec!["authorization_code".into()];
-        client.metadata.redirect_uris = vec![CALLBACK.into()];
-    });
+    let classed = with("", "without = [\"web\"]").policy(
+        "oauth/log-in",
+        &LOG_IN.replace("use = \"session.start\"\n", "use = \"session.start\"\nacr = \"gold\"\n"),
+    );
     let user = store::User {
         name: "ann".into(),
         enabled: true,
@@ -315,4 +314,29 @@ fn openid_core_5_5_1_1_classes_of_log_ins() {
         (&document["acr_values_supported"], &document["claims_parameter_supported"]),
         (&json!(["gold"]), &json!(true))
     );
+}
+
+#[test]
+fn rfc8252_8_6_a_public_native_client_is_asked_about_each_time() {
+    const NATIVE: &str = "http://127.0.0.1/cb";
+    let world = |consent: &str| {
+        with("", consent).client("native", |client| {
+            client.grant_types = vec!["authorization_code".into()];
+            client.secrets.clear();
+            client.token_endpoint_auth_method = Some("none".into());
+            client.metadata.redirect_uris = vec![NATIVE.into(), CALLBACK.into()];
+        })
+    };
+    let asked_again = |world: &World, uri: &str| {
+        let path = format!("{AUTHORIZE}?response_type=code&client_id=native&redirect_uri={uri}{PKCE}&scope=a");
+        let ann = world.browser("ann");
+        let page = world.get(&path, &[("cookie", &ann)]);
+        let browser = format!("{}; {ann}", given(&page));
+        assert!(told(&world.answer(&browser, &filled(&page, "&decision=allow&scope.0=a")), "code").is_some());
+        told(&world.get(&path, &[("cookie", &ann)]), "code").is_none()
+    };
+    assert!(asked_again(&world(""), "http://127.0.0.1:4711/cb"));
+    assert!(!asked_again(&world(""), CALLBACK));
+    assert!(!asked_again(&world("remember = true"), "http://127.0.0.1:4711/cb"));
+    assert!(asked_again(&world("remember = false"), CALLBACK));
 }

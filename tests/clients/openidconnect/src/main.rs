@@ -15,7 +15,7 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AccessTokenHash, AdditionalProviderMetadata, AuthUrl, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, DeviceAuthorizationUrl, IntrospectionUrl, IssuerUrl, LogoutRequest, Nonce,
+    ClientSecret, CsrfToken, DeviceAuthorizationUrl, EndSessionUrl, IntrospectionUrl, IssuerUrl, LogoutRequest, Nonce,
     OAuth2TokenResponse, PkceCodeChallenge, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl, RevocationUrl, Scope,
     TokenResponse, TokenUrl,
 };

@@ -4,6 +4,7 @@
 //! revokes everything that came of an authorization, and what is still to be written as well. A grant that is revoked before it began (its
 //! code was used twice at once) is inserted as revoked: whoever begins it then finds that it cannot.
 
+use futures_util::future::join;
 use oauth::GrantId;
 use oauth::token::{Token, TokenKind};
 
@@ -72,23 +73,28 @@ impl AccessTokens {
             indexes: vec![Some(grant.client_id.to_string()), Some(grant.subject.clone())],
             record: encode(&TOKEN_GRANT, &Written { record: grant, epochs: then })?,
         };
-        if !store.source.insert(&TOKEN_GRANT, row).await? {
+        // At once, so that a source can commit them together. Where the grant does not begin, its tokens are good for nothing.
+        let (begun, kept) = join(store.source.insert(&TOKEN_GRANT, row), store.keep(tokens)).await;
+        if !begun? {
             return Ok(false);
         }
-        store.keep(tokens).await?;
-        Ok(true)
+        kept.map(|()| true)
     }
 
     /// Keeps tokens that are issued together; those that are kept already are left alone, since a retry may keep them as well.
     pub(super) async fn keep(&self, tokens: &Tokens) -> Result<(), StoreError> {
-        if let Some((token, record)) = &tokens.refresh {
-            self.insert_refresh(token, record).await?;
-        }
         let (token, record) = &tokens.access;
         if token.kind() != TokenKind::Access || token.expires_at() != record.expires_at {
             return Err(StoreError::Broken("a token and its record say different things of it".into()));
         }
-        self.insert_here(token, record).await.map(drop)
+        let refresh = async {
+            match &tokens.refresh {
+                Some((token, record)) => self.insert_refresh(token, record).await,
+                None => Ok(false),
+            }
+        };
+        let (refresh, access) = join(refresh, self.insert_here(token, record)).await;
+        refresh.and(access).map(drop)
     }
 
     /// The grant, where it is good: not revoked, nor expired at `now` (Unix seconds), no epoch of its client or subject raised since.

@@ -25,6 +25,13 @@ struct Revoked {
     revoked_at: Option<u64>,
 }
 
+/// What decides whether a token's grant is good; one that was revoked before it began has no expiry.
+#[derive(serde::Deserialize)]
+struct Standing {
+    revoked_at: Option<u64>,
+    expires_at: Option<u64>,
+}
+
 /// Tokens that are issued together.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -105,8 +112,16 @@ impl AccessTokens {
         Ok(Some(grant).filter(|_| !old))
     }
 
-    /// The grant, where it is neither revoked nor expired. Its tokens have epochs of their own.
-    pub(super) async fn grant_here(&self, id: &GrantId, now: u64) -> Result<Option<(Row, TokenGrant)>, StoreError> {
+    /// Whether the grant is neither revoked nor expired: asked for each check of a token, which has epochs of its own.
+    pub(super) async fn grant_is_good(&self, id: &GrantId, now: u64) -> Result<bool, StoreError> {
+        let Some(key) = id.key() else { return Ok(false) };
+        let Some(row) = self.source.get(&TOKEN_GRANT, &key).await? else { return Ok(false) };
+        let grant: Standing = decode(&TOKEN_GRANT, &row)?;
+        Ok(grant.revoked_at.is_none() && grant.expires_at.is_some_and(|expires_at| expires_at > now))
+    }
+
+    /// The grant, where it is neither revoked nor expired.
+    async fn grant_here(&self, id: &GrantId, now: u64) -> Result<Option<(Row, TokenGrant)>, StoreError> {
         let Some(key) = id.key() else { return Ok(None) };
         let Some(row) = self.source.get(&TOKEN_GRANT, &key).await? else { return Ok(None) };
         if decode::<Revoked>(&TOKEN_GRANT, &row)?.revoked_at.is_some() {

@@ -9,7 +9,7 @@ import urllib.parse
 from pathlib import Path
 
 from bench import Programs, basic, free_port, load, machine, measure, medians, run, tokens, two_cores, write_requests
-from people import OPENID, SCOPE, Shop, register
+from people import ID_TOKEN, OPENID, SCOPE, Shop, register
 
 # What a target's CPU time for a request may be, as a multiple of another one's.
 MARKS = [("proxy", "bare proxy", 1.4), ("tokeninfo", "bare server", 1.8), ("token", "bare server", 5.0)]
@@ -116,6 +116,8 @@ def start_node(programs, options, cores, work, upstream, name, access_log):
         "held": write_requests(folder / "held.txt", [["GET", "/held/1", "-", "-"]]),
     }
     if shop:
+        # In each answer there is an ID token, or this ends here.
+        shop.exchanged(OPENID, 1, ID_TOKEN)
         # As many as of the client's, of all the people.
         some = shop.exchanged(OPENID, 1)[:200]
         found["look, user"] = write_requests(folder / "look-user.txt", [
@@ -164,8 +166,6 @@ def main():
         quiet = start_node(programs, options, cores, work, upstream, "quiet", access_log=False)
         logged = start_node(programs, options, cores, work, upstream, "logged", access_log=True)
         node_pid, shop = quiet["pid"], quiet["shop"]
-        # Twice as many as are measured, should one be faster than the other.
-        ahead = 2 * options.seconds
         targets = [
             target("bare server", server_pid, server, quiet["look"]),
             target("tokeninfo", quiet["pid"], quiet["port"], quiet["look"]),
@@ -174,9 +174,9 @@ def main():
             target("proxy", quiet["pid"], quiet["port"], quiet["call"]),
             target("nginx proxy", nginx_pid, nginx, quiet["call"]),
             target("authorize", quiet["pid"], quiet["port"], shop.asks(SCOPE)),
-            once("code", lambda: shop.codes(SCOPE, ahead)),
-            once("code, openid", lambda: shop.codes(OPENID, ahead)),
-            once("refresh", lambda: shop.refreshes(SCOPE, ahead)),
+            once("code", lambda: shop.codes(SCOPE, options.seconds)),
+            once("code, openid", lambda: shop.codes(OPENID, options.seconds)),
+            once("refresh", lambda: shop.refreshes(SCOPE, options.seconds)),
             target("tokeninfo, user", quiet["pid"], quiet["port"], quiet["look, user"]),
             target("userinfo", quiet["pid"], quiet["port"], quiet["info"]),
             target("proxy, user", quiet["pid"], quiet["port"], quiet["call, user"]),

@@ -19,7 +19,8 @@ CLIENT, CALLBACK = "shop", "https://shop.example/callback"
 VERIFIER, CHALLENGE = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 SCOPE = "bench:read offline_access"
 OPENID = f"openid profile email {SCOPE}"
-CODE, REFRESH = "[?&]code=([^&]+)", '"refresh_token":%s*"([^"]+)"'
+# Where it stands in an answer, as Lua looks for it.
+CODE, REFRESH, ID_TOKEN = "[?&]code=([^&]+)", '"refresh_token":%s*"([^"]+)"', '"id_token":%s*"([^"]+)"'
 AUTHORIZE, TOKEN = "/api/oauth/authorize", "/api/oauth/token"
 
 
@@ -92,19 +93,20 @@ class Shop:
         return write_requests(self.folder / f"authorize-{len(scope.split())}.txt", [["GET", ask(scope), "-", "-", cookie] for cookie in self.cookies])
 
     def codes(self, scope, seconds):
-        """Requests that exchange a code, as many as were given in so long, and how many. Codes live for a minute."""
-        codes = self.found(self.asks(scope), seconds, CODE)
+        """Requests that exchange a code, enough for so long, and how many. A code is given sooner than it is exchanged; it lives for a
+        minute."""
+        codes = self.found(self.asks(scope), seconds * 3 // 2, CODE)
         return self.to_token("code.txt", [{
             "grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER} for code in codes])
 
     def refreshes(self, scope, seconds):
-        """Requests that use a refresh token, and how many."""
-        tokens = self.exchanged(scope, seconds, REFRESH)
+        """Requests that use a refresh token, enough for so long, and how many."""
+        tokens = self.exchanged(scope, 2 * seconds, REFRESH)
         return self.to_token("refresh.txt", [{"grant_type": "refresh_token", "refresh_token": token} for token in tokens])
 
     def exchanged(self, scope, seconds, find=None):
-        """Tokens that exchanged codes gave. Codes are got for twice as long as they are exchanged."""
-        requests, ready = self.codes(scope, 2 * seconds)
+        """Tokens that codes were exchanged for in so long."""
+        requests, ready = self.codes(scope, seconds)
         return self.found(requests, seconds, find, ready)
 
     def found(self, requests, seconds, find, ready=None):

@@ -141,7 +141,7 @@ def why_it_failed(test, output):
     path, line = place[1], int(place[2])
     text = (TREE / path).read_text().splitlines() if (TREE / path).is_file() else []
     begins = next((number for number, text in enumerate(text, 1) if text.strip() == "#[cfg(test)]"), None)
-    is_test = "tests" in Path(path).with_suffix("").parts or (begins is not None and line > begins)
+    is_test = any(part.endswith("tests") for part in Path(path).with_suffix("").parts) or (begins and line > begins)
     return "asserted" if is_test else f"panicked outside of tests, at {path}:{line}:\n{report[1][:2000]}"
 
 

@@ -68,7 +68,8 @@ use crate::StoreExt;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The clients that may come without PKCE, by their ids: a code of theirs that leaks is whoever's finds it. Default: none.
+    /// The clients that may come without PKCE, by their ids: a code of theirs that leaks is whoever's finds it. Nobody may with the
+    /// profile `oauth-2.1`. Default: none.
     #[serde(default)]
     without_pkce: Vec<Spanned<String>>,
     /// The store of the kind `clients`. Default: the one of that name.

@@ -56,7 +56,7 @@ pub struct ServerSettings {
     /// Default: the URL of the listener, where the node has one only and that is on loopback.
     issuer: Option<Spanned<FromOutside>>,
     /// `oauth-2.1`: what OAuth 2.1 has no more is an error in whatever policy it stands: `without_pkce` of `oauth.authorize`, `query` in
-    /// `from` of `oauth.validate-token`. All else of it holds with `default` too.
+    /// `from` of `oauth.validate-token`. All else of it holds with `default` too, which is the default.
     #[schemars(extend("enum" = ["default", "oauth-2.1"]))]
     profile: Option<Spanned<String>>,
     /// Upper bounds of lifetimes, whatever a policy says.

@@ -38,7 +38,7 @@ use super::stop::{Stop, refuses, settle};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Where the token may stand: `header`, `form` (in the body, which is then read into memory), `query` (where logs
-    /// and histories keep it). Default: `["header"]`.
+    /// and histories keep it; not with the profile `oauth-2.1`). Default: `["header"]`.
     #[schemars(extend("items" = { "type": "string", "enum": ["header", "form", "query"] }))]
     from: Option<Vec<Spanned<String>>>,
     /// The token must be for one of these; one that is for anybody does not do. Default: any.

@@ -1,5 +1,6 @@
 """What tests/mutants/run does. See there."""
 
+import fcntl
 import json
 import os
 import re
@@ -204,6 +205,9 @@ def main(words):
         return 0
     tried = sorted(chosen(every, words), key=lambda mutant: (crate_of(mutant.test.file), crate_of_source(mutant), mutant.name))
     started = time.monotonic()
+    WORK.mkdir(parents=True, exist_ok=True)
+    lock = open(WORK / "lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # two of us would see each other's mutants
     copy_tree()
     unmutated(tried)
     unnoticed = []

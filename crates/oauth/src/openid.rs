@@ -118,10 +118,11 @@ pub fn told_in_id_token(asked: Option<&Value>, granted: &Scopes, known: &Map<Str
     told(granted, known).into_iter().filter(|(name, _)| asked.contains_key(name)).collect()
 }
 
-/// The scopes that stand for claims, and the claims, for metadata.
-pub fn claims_supported() -> impl Iterator<Item = &'static str> {
-    let ours = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash"];
-    ours.into_iter().chain(CLAIMS.iter().flat_map(|(_, names)| names.iter().copied()))
+/// The claims that clients may be told, for metadata; `acr` where log-ins are of classes.
+pub fn claims_supported(acr: bool) -> impl Iterator<Item = &'static str> {
+    let ours = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "azp", "at_hash"];
+    let acr = acr.then_some("acr");
+    ours.into_iter().chain(acr).chain(CLAIMS.iter().flat_map(|(_, names)| names.iter().copied()))
 }
 
 /// `sub` with what the client is told: the answer of the UserInfo endpoint (section 5.3.2).

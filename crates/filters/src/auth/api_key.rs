@@ -117,8 +117,13 @@ impl ApiKey {
         if !self.keep_credential {
             self.take_off(&mut exchange.request);
         }
-        let subject =
-            Subject { id: client.client_id.shared(), is_client: true, authenticated_at: None, methods: Vec::new() };
+        let subject = Subject {
+            id: client.client_id.shared(),
+            is_client: true,
+            authenticated_at: None,
+            methods: Vec::new(),
+            acr: None,
+        };
         exchange.set(self.subject, subject);
         exchange.set(self.client, client);
         Ok(Outcome::Success)

@@ -134,7 +134,7 @@ impl Filter for Authorize {
 impl Authorize {
     async fn read(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let now = unix_seconds(exchange);
-        let visit = self.visit(exchange, now)?;
+        let visit = resume::visit(exchange, &self.sealer, now)?;
         let parameters = &visit.parameters;
         let id = ClientId::new(parameters.client_id()?);
         let known = self.clients.get(&id).await?.filter(|client| client.enabled);
@@ -148,19 +148,6 @@ impl Authorize {
         exchange.set(self.authorization, Authorization { target, asked, issuer });
         exchange.set(self.visit, visit);
         Ok(Outcome::Success)
-    }
-
-    /// The request, or the one that a form of ours carries.
-    fn visit(&self, exchange: &Exchange, now: u64) -> Result<Visit, Stop> {
-        if let Some(resume) = resume::carried(exchange, &self.sealer, now)? {
-            return Ok(Visit::of(resume));
-        }
-        let request = &exchange.request;
-        let form = match request.method {
-            http::Method::POST => request.form()?,
-            _ => request.query_form()?,
-        };
-        Ok(Visit { parameters: Parameters::of(form.iter()), began: now, form: None })
     }
 
     fn asked(&self, parameters: &Parameters, client: &Client) -> Result<Asked, Error> {

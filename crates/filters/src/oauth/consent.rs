@@ -71,7 +71,8 @@ impl FilterConfig for Settings {
         cx.reads_request_body();
         cx.answers(Answers::Sometimes);
         let refusals = [ErrorCode::ConsentRequired, ErrorCode::AccessDenied];
-        cx.fails_rarely(&[ReasonCode::new(ErrorCode::LoginRequired.as_str())]);
+        let rare = [ErrorCode::LoginRequired, ErrorCode::UnmetAuthenticationRequirements];
+        rare.iter().for_each(|code| cx.fails_rarely(&[ReasonCode::new(code.as_str())]));
         refusals.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
         Ok(Consent {
             without: self.without.clone(),
@@ -134,9 +135,8 @@ impl Consent {
         let before = before.unwrap_or_default().common(asked);
         let refuse =
             |code, why| Stop::from(redirected(&authorization.target, Error::new(code, why), &authorization.issuer));
-        // OpenID Connect Core, section 3.1.2.2: never an answer about another user.
-        if authorization.asked.hinted_subject.as_deref().is_some_and(|hinted| *hinted != *subject.id) {
-            return Err(refuse(ErrorCode::LoginRequired, "Another user is logged in than `id_token_hint` names"));
+        if let Err(unmet) = authorization.asked.is_met_by(&subject.id, subject.acr.as_deref()) {
+            return Err(redirected(&authorization.target, unmet, &authorization.issuer).into());
         }
         let granted = match decision(exchange, &visit, &subject) {
             Some(false) => return Err(refuse(ErrorCode::AccessDenied, "The user does not allow it")),

@@ -5,12 +5,14 @@ mod answers;
 mod attributes;
 mod authenticate_client;
 mod authorize;
+mod away;
 mod check_login;
 mod check_scope;
 mod client_credentials;
 mod consent;
 mod device_authorize;
 mod device_verify;
+mod end_session;
 mod fail;
 mod granted;
 mod id_token;
@@ -48,6 +50,8 @@ pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
 pub use attributes::{
     ATTRIBUTES, AUTHORIZE, Authorization, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN,
 };
+pub(crate) use away::Away;
+pub(crate) use check_login::ACR;
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub(crate) use realm::{NO_TOKEN, Realm};
@@ -82,6 +86,7 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     id_token,
     token_response,
     userinfo,
+    end_session,
     validate_token,
     token_info,
     introspect,

@@ -266,3 +266,53 @@ fn openid_core_3_1_2_2_an_id_token_hint_refuses_another_user() {
     let ran = world.authorize(&bob, &format!("{hint}&prompt=none"));
     assert_eq!((told(&ran, "error").as_deref(), told(&ran, "code")), (Some("login_required"), None));
 }
+
+/// OpenID Connect Core, sections 3.1.2.1 and 5.5.1.1: who wishes for a class of log-in that there is gets it, by a log-in; who demands one that
+/// nobody reaches gets nothing. What the log-in was is in the code.
+#[test]
+fn openid_core_5_5_1_1_classes_of_log_ins() {
+    let world = with("", "without = [\"web\"]");
+    let text = POLICY.replace("use = \"session.start\"\n", "use = \"session.start\"\nacr = \"gold\"\n");
+    let text = text.replace("use = \"oauth.consent\"\n", "use = \"oauth.consent\"\nwithout = [\"web\"]\n");
+    let classed = registered().policy("oauth/authorize", &text).client("web", |client| {
+        client.grant_types = vec!["authorization_code".into()];
+        client.metadata.redirect_uris = vec![CALLBACK.into()];
+    });
+    let user = store::User {
+        name: "ann".into(),
+        enabled: true,
+        password: Some(::oauth::credential::hash_generated(&::oauth::Secret::new("right horse".into()))),
+        claims: Default::default(),
+        created_at: 0,
+    };
+    assert!(block_on(classed.users.add(&user)).expect("memory"));
+    let demand = |class: &str| {
+        let claims = json!({ "id_token": { "acr": { "essential": true, "value": class } } }).to_string();
+        format!("{PKCE}&claims={}", form_urlencoded::byte_serialize(claims.as_bytes()).collect::<String>())
+    };
+    let logs_in = |ran: &Ran| ran.path().last().map(String::as_str) == Some("oauth.login:answered");
+    // No log-in is of a class: a wish is nothing, and a demand is refused.
+    let (weak, known) = (world.browser("ann"), classed.browser("ann"));
+    assert!(told(&world.authorize(&weak, &format!("{PKCE}&acr_values=gold")), "code").is_some());
+    let unmet = Some("unmet_authentication_requirements".to_owned());
+    assert_eq!(told(&world.authorize(&weak, &demand("gold")), "error"), unmet);
+    // A log-in is.
+    assert_eq!(told(&classed.authorize(&known, &demand("platinum")), "error"), unmet);
+    assert!(told(&classed.authorize(&known, &format!("{PKCE}&acr_values=gold&prompt=none")), "code").is_some());
+    assert!(logs_in(&classed.authorize(&known, &demand("gold"))));
+    classed.fixture.clock().advance(std::time::Duration::from_secs(1));
+    let page = classed.authorize(&known, &format!("{PKCE}&acr_values=platinum+gold"));
+    assert!(logs_in(&page));
+    let browser = format!("{}; {known}", given(&page));
+    let ran = classed.answer(&browser, &filled(&page, "&username=ann&password=right+horse"));
+    let code = told(&ran, "code").unwrap_or_else(|| panic!("no code in {}", ran.header("location")));
+    let found = block_on(classed.codes.find(&code, 0)).expect("memory").expect("a code");
+    assert_eq!(found.record.authentication.and_then(|proved| proved.acr).as_deref(), Some("gold"));
+    let strong = ran.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    assert!(told(&classed.authorize(&strong, &demand("gold")), "code").is_some());
+    let document = classed.get("/.well-known/openid-configuration", &[]).json();
+    assert_eq!(
+        (&document["acr_values_supported"], &document["claims_parameter_supported"]),
+        (&json!(["gold"]), &json!(true))
+    );
+}

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! A page of another site can send a form too, though not one with the right password of somebody else: a log-in that was not meant is
-//! an attacker's own account. A page that shows the form keeps that out with a value of its own in it.
+//! an attacker's own account. Behind `oauth.authorize` and `oauth.open-form` a name and a password count only in the form of our log-in
+//! page, which keeps that out with a value of its own in it; a page that you make for another policy should do so too.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 use store::Users;
 
-use super::people;
+use super::people::{self, LoginForm};
 use crate::StoreExt;
 use crate::oauth::{SUBJECT, Stop, Subject, settle};
 
@@ -50,11 +51,9 @@ impl FilterConfig for Settings {
     type Filter = Password;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Password, Diagnostics> {
-        cx.reads_request_body();
         people::fails(cx);
         Ok(Password {
-            username: self.username.clone().unwrap_or_else(|| "username".to_owned()),
-            password: self.password.clone().unwrap_or_else(|| "password".to_owned()),
+            form: LoginForm::build(&self.username, &self.password, cx),
             users: cx.users(&self.store)?,
             subject: cx.writes(&SUBJECT),
         })
@@ -63,8 +62,7 @@ impl FilterConfig for Settings {
 
 /// The compiled filter.
 pub(crate) struct Password {
-    username: String,
-    password: String,
+    form: LoginForm,
     users: Arc<Users>,
     subject: Slot<Subject>,
 }
@@ -77,7 +75,7 @@ impl Filter for Password {
 
 impl Password {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let (name, password) = people::typed(&exchange.request, &self.username, &self.password)?;
+        let (name, password) = self.form.typed(exchange)?;
         let password = Secret::new(password.to_owned());
         let subject = people::prove(&self.users, name, &password, exchange).await??;
         exchange.set(self.subject, subject);

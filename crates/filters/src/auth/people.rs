@@ -3,10 +3,11 @@
 use http::StatusCode;
 
 use ::oauth::Secret;
-use policy::{BuildContext, Exchange, Reason, ReasonCode, Request};
+use policy::attribute::Slot;
+use policy::{BuildContext, Exchange, Reason, ReasonCode};
 use store::{Proof, StoreError, Users};
 
-use crate::oauth::{Subject, unix_seconds};
+use crate::oauth::{Subject, VISIT, Visit, unix_seconds};
 
 /// The request has no name and password.
 pub(super) const NO_CREDENTIALS: ReasonCode = ReasonCode::new("no-credentials");
@@ -26,16 +27,41 @@ pub(super) fn fails(cx: &mut BuildContext<'_>) {
     cx.fails_rarely(&[LOCKED]);
 }
 
-/// The name and the password that stand in the fields of these names of the request's form.
-pub(super) fn typed<'a>(request: &'a Request, name: &str, password: &str) -> Result<(&'a str, &'a str), Reason> {
-    let form = request.form()?;
-    let field = |name: &str| match form.repeated(name) {
-        true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
-        false => Ok(form.get(name)),
-    };
-    match (field(name)?, field(password)?) {
-        (Some(name), Some(password)) => Ok((name, password)),
-        _ => Err(absent("the form has no name and password")),
+/// Where a form has a name and a password.
+pub(super) struct LoginForm {
+    username: String,
+    password: String,
+    /// Set on pages of ours.
+    visit: Slot<Visit>,
+}
+
+impl LoginForm {
+    /// With these fields, where the policy says so.
+    pub(super) fn build(username: &Option<String>, password: &Option<String>, cx: &mut BuildContext<'_>) -> LoginForm {
+        cx.reads_request_body();
+        LoginForm {
+            username: username.clone().unwrap_or_else(|| "username".to_owned()),
+            password: password.clone().unwrap_or_else(|| "password".to_owned()),
+            visit: cx.reads_if_set(&VISIT),
+        }
+    }
+
+    /// The name and the password. On pages of ours they come with the form of the log-in page: a page of another site could log its visitor
+    /// in as somebody else (login cross-site request forgery).
+    pub(super) fn typed<'a>(&self, exchange: &'a Exchange) -> Result<(&'a str, &'a str), Reason> {
+        let form = exchange.request.form()?;
+        let field = |name: &str| match form.repeated(name) {
+            true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
+            false => Ok(form.get(name)),
+        };
+        let ours = exchange.get(self.visit).is_none_or(Visit::is_log_in);
+        match (field(&self.username)?, field(&self.password)?) {
+            (Some(name), Some(password)) if ours => Ok((name, password)),
+            (Some(_), Some(_)) => {
+                Err(absent("the name and the password did not come with the form of the log-in page"))
+            }
+            _ => Err(absent("the form has no name and password")),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
 pub use attributes::{
     ATTRIBUTES, AUTHORIZE, Authorization, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN,
 };
+pub(crate) use attributes::{VISIT, Visit};
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub(crate) use realm::{NO_TOKEN, Realm};

@@ -203,8 +203,8 @@ fn value(dice: &mut Dice, noise: &Noise<'_>, name: &str) -> String {
 /// A text with one thing about it another.
 fn near(dice: &mut Dice, text: &str) -> String {
     match dice.roll(6) {
-        0 => altered(text),
-        1 => text[..dice.roll(text.len())].to_owned(),
+        0 if !text.is_empty() => altered(text),
+        1 => text[..dice.roll(text.len() + 1)].to_owned(),
         2 => format!("{text}{text}"),
         3 => text.to_uppercase(),
         4 => format!(" {text} "),

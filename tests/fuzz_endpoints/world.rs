@@ -75,7 +75,7 @@ impl World {
     pub fn start() -> World {
         let folder = Folder::shipped();
         // How many may come is for other tests.
-        folder.edit("policies/oauth/verify.toml", "limit = \"5/10m\"", "limit = \"100000/1s\"\nburst = 100000");
+        folder.edit("policies/oauth/verify.toml", "limit = \"5/10m\"", "limit = \"100000/1s\"");
         folder.edit("policies/oauth/register.toml", "limit = \"30/1m\"", "limit = \"100000/1s\"\nburst = 100000");
         folder.edit("policies/oauth/register.toml", "routes      = []", "route = \"POST /api/oauth/register\"");
         let routes = ["GET", "PUT", "DELETE"].map(|method| format!("\"{method} {REGISTER}/{{client}}\"")).join(", ");

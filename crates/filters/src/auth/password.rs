@@ -2,7 +2,7 @@
 //! Attribute Authentication, HTML Form based Authentication.
 //!
 //! After ten wrong passwords within a quarter of an hour nobody gets in under that name for a quarter of an hour, on any node and
-//! with the right password neither; `portcullis user unlock` ends it. An unknown or disabled user, a wrong password and a locked
+//! with the right password neither; `portcullis user unlock` ends it, and `[lockout]` of `oauth/server.toml` has other numbers. An unknown or disabled user, a wrong password and a locked
 //! name are answered alike; the decision record tells them apart. Behind it, `session.start` lets the browser stay logged in.
 //!
 //! ```toml
@@ -19,8 +19,6 @@
 //! an attacker's own account. Behind `oauth.authorize` and `oauth.open-form` a name and a password count only in the form of our log-in
 //! page, which keeps that out with a value of its own in it; a page that you make for another policy should do so too.
 
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,10 +26,8 @@ use ::oauth::Secret;
 use policy::attribute::Slot;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
-use store::Users;
 
-use super::people::{self, LoginForm};
-use crate::StoreExt;
+use super::people::{self, LoginForm, People};
 use crate::oauth::{SUBJECT, Stop, Subject, settle};
 
 /// `use = "auth.password"`
@@ -54,7 +50,7 @@ impl FilterConfig for Settings {
         people::fails(cx);
         Ok(Password {
             form: LoginForm::build(&self.username, &self.password, cx),
-            users: cx.users(&self.store)?,
+            people: People::build(&self.store, cx)?,
             subject: cx.writes(&SUBJECT),
         })
     }
@@ -63,7 +59,7 @@ impl FilterConfig for Settings {
 /// The compiled filter.
 pub(crate) struct Password {
     form: LoginForm,
-    users: Arc<Users>,
+    people: People,
     subject: Slot<Subject>,
 }
 
@@ -77,7 +73,7 @@ impl Password {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let (name, password) = self.form.typed(exchange)?;
         let password = Secret::new(password.to_owned());
-        let subject = people::prove(&self.users, name, &password, exchange).await??;
+        let subject = self.people.prove(name, &password, exchange).await??;
         exchange.set(self.subject, subject);
         Ok(Outcome::Success)
     }

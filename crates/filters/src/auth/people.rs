@@ -1,13 +1,18 @@
 //! What the filters share that hold a name and a password against the store of users.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use ::oauth::Secret;
 use policy::attribute::Slot;
-use policy::{BuildContext, Exchange, Reason, ReasonCode};
+use policy::settings::Spanned;
+use policy::{BuildContext, Diagnostics, Exchange, Reason, ReasonCode};
+use store::users::Lockout;
 use store::{Proof, StoreError, Users};
 
-use crate::oauth::{Subject, VISIT, Visit, unix_seconds};
+use crate::StoreExt;
+use crate::oauth::{Subject, VISIT, Visit, lockout, unix_seconds};
 
 /// The request has no name and password.
 pub(super) const NO_CREDENTIALS: ReasonCode = ReasonCode::new("no-credentials");
@@ -65,19 +70,32 @@ impl LoginForm {
     }
 }
 
-/// The user whose name and password these are; else why not. What is answered says only that they are nobody's.
-pub(super) async fn prove(
-    users: &Users,
-    name: &str,
-    password: &Secret,
-    exchange: &Exchange,
-) -> Result<Result<Subject, Reason>, StoreError> {
-    let now = unix_seconds(exchange);
-    Ok(match users.authenticate(name, password, now).await? {
-        Proof::Right(user) => Ok(Subject::proved(&user.name, now, PASSWORD)),
-        Proof::Wrong => Err(Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's")),
-        Proof::Locked(_) => Err(Reason::new(LOCKED, "too many passwords were wrong under this name")),
-    })
+/// The users, and how wrong passwords lock their names.
+pub(super) struct People {
+    users: Arc<Users>,
+    lockout: Lockout,
+}
+
+impl People {
+    /// Those of the store of this name.
+    pub(super) fn build(store: &Option<Spanned<String>>, cx: &mut BuildContext<'_>) -> Result<People, Diagnostics> {
+        Ok(People { users: cx.users(store)?, lockout: lockout(cx)? })
+    }
+
+    /// The user whose name and password these are; else why not. What is answered says only that they are nobody's.
+    pub(super) async fn prove(
+        &self,
+        name: &str,
+        password: &Secret,
+        exchange: &Exchange,
+    ) -> Result<Result<Subject, Reason>, StoreError> {
+        let now = unix_seconds(exchange);
+        Ok(match self.users.authenticate(name, password, self.lockout, now).await? {
+            Proof::Right(user) => Ok(Subject::proved(&user.name, now, PASSWORD)),
+            Proof::Wrong => Err(Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's")),
+            Proof::Locked(_) => Err(Reason::new(LOCKED, "too many passwords were wrong under this name")),
+        })
+    }
 }
 
 /// There is nothing that could be held against the store.

@@ -53,7 +53,8 @@ pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub(crate) use realm::{NO_TOKEN, Realm};
 pub use registration::RegistrationSettings;
-pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
+pub(crate) use server::lockout;
+pub use server::{FILE as SERVER_FILE, KeysSettings, LockoutSettings, MaximumLifetime, ServerSettings};
 pub(crate) use signing::public_algorithms;
 pub(crate) use stop::{Stop, refuses, settle};
 

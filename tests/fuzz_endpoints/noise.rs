@@ -340,7 +340,8 @@ fn write_proof(dice: &mut Dice, proof: &Proof, head: &mut Head) -> Option<String
     head.add("Authorization", value.as_bytes());
     if dice.once_in(20) {
         let others: [&[u8]; 5] = [value.as_bytes(), b"Basic YTpi", b"Bearer \xff", b"", b"DPoP x"];
-        head.add("Authorization", *dice.pick(&others));
+        let other = *dice.pick(&others);
+        head.add("Authorization", other);
     }
     Some(secret.clone())
 }

@@ -72,8 +72,8 @@ impl Filter for Password {
 impl Password {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let (name, password) = self.form.typed(exchange)?;
-        let password = Secret::new(password.to_owned());
-        let subject = self.people.prove(name, &password, exchange).await??;
+        let (name, password) = (name.to_owned(), Secret::new(password.to_owned()));
+        let subject = self.people.prove(&name, &password, exchange).await??;
         exchange.set(self.subject, subject);
         Ok(Outcome::Success)
     }

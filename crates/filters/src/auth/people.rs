@@ -82,19 +82,21 @@ impl People {
         Ok(People { users: cx.users(store)?, lockout: lockout(cx)? })
     }
 
-    /// The user whose name and password these are; else why not. What is answered says only that they are nobody's.
+    /// The user whose name and password these are; else why not. What is answered says only that they are nobody's, and so does its time.
     pub(super) async fn prove(
         &self,
         name: &str,
         password: &Secret,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
     ) -> Result<Result<Subject, Reason>, StoreError> {
-        let now = unix_seconds(exchange);
-        Ok(match self.users.authenticate(name, password, self.lockout, now).await? {
-            Proof::Right(user) => Ok(Subject::proved(&user.name, now, PASSWORD)),
-            Proof::Wrong => Err(Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's")),
-            Proof::Locked(_) => Err(Reason::new(LOCKED, "too many passwords were wrong under this name")),
-        })
+        let (now, began) = (unix_seconds(exchange), exchange.environment().clock.monotonic_nanos());
+        let refused = match self.users.authenticate(name, password, self.lockout, now).await? {
+            Proof::Right(user) => return Ok(Ok(Subject::proved(&user.name, now, PASSWORD))),
+            Proof::Wrong => Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's"),
+            Proof::Locked(_) => Reason::new(LOCKED, "too many passwords were wrong under this name"),
+        };
+        exchange.hold_since(began);
+        Ok(Err(refused))
     }
 }
 

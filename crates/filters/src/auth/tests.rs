@@ -119,8 +119,10 @@ fn refusals_are_answered_alike_locked_names_included() {
     let locked = world.form("username=ann&password=right");
     assert_eq!(told(&locked), "403 locked");
     assert_eq!(locked.text(), wrong.text());
+    assert!(wrong.is_held && unknown.is_held && locked.is_held, "their times tell nothing");
     world.fixture.clock().advance(Duration::from_secs(Lockout::DEFAULT.lasts));
-    assert_eq!(world.form("username=ann&password=right").status, 200);
+    let right = world.form("username=ann&password=right");
+    assert_eq!((right.status, right.is_held), (200, false));
 }
 
 /// `[lockout]` of oauth/server.toml is for whatever proves a password of a user.
@@ -344,6 +346,10 @@ fn an_api_key_is_a_client_s_id_and_secret() {
         told(&header.run(get("/?x-api-key=app.one.right", &[]))),
         "401 no-key",
         "never from a URL unless asked to"
+    );
+    assert!(
+        header.run(get("/", &[("x-api-key", "off.right")])).is_held
+            && header.run(get("/", &[("x-api-key", "no.right")])).is_held
     );
     let long = format!("{}.right", "a".repeat(3_000));
     assert_eq!(told(&header.run(get("/", &[("x-api-key", &long)]))), "401 wrong-key");

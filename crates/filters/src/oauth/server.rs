@@ -43,6 +43,11 @@ const PUBLISH: u64 = 86_400;
 /// The issuer of nobody (RFC 2606, section 2).
 const STAND_IN: &str = "https://issuer.invalid";
 
+/// The profile that refuses what OAuth 2.1 has no more (D96).
+const OAUTH_2_1: &str = "oauth-2.1";
+
+const PROFILES: [&str; 2] = ["default", OAUTH_2_1];
+
 /// The settings in it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,8 +55,9 @@ pub struct ServerSettings {
     /// Who this authorization server is (RFC 8414): an https URL without query and fragment; http on loopback only.
     /// Default: the URL of the listener, where the node has one only and that is on loopback.
     issuer: Option<Spanned<FromOutside>>,
-    /// A set of stricter rules. There is only `default` yet.
-    #[schemars(extend("enum" = ["default"]))]
+    /// `oauth-2.1`: what OAuth 2.1 has no more is an error in whatever policy it stands: `without_pkce` of `oauth.authorize`, `query` in
+    /// `from` of `oauth.validate-token`. All else of it holds with `default` too, which is the default.
+    #[schemars(extend("enum" = ["default", "oauth-2.1"]))]
     profile: Option<Spanned<String>>,
     /// Upper bounds of lifetimes, whatever a policy says.
     #[serde(default)]
@@ -162,9 +168,9 @@ impl ServerSettings {
         {
             problems.push(no_issuer().at(place(issuer.span)));
         }
-        if let Some(profile) = self.profile.as_ref().filter(|profile| profile.value != "default") {
-            let problem = Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value));
-            problems.push(problem.with_help("leave `profile` out").at(place(profile.span)));
+        if let Some(profile) = self.profile.as_ref().filter(|profile| !PROFILES.contains(&profile.value.as_str())) {
+            let problem = Problem::error(codes::BAD_VALUE, format!("there is no profile `{}`", profile.value));
+            problems.push(problem.with_help("use `oauth-2.1`, or leave `profile` out").at(place(profile.span)));
         }
         for (span, problem) in self.keys.problems() {
             problems.push(problem.at(place(span)));
@@ -237,6 +243,24 @@ impl Server {
     /// The same of authorization codes.
     pub(super) fn bound_code(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
         bound(lifetime, self.0.maximum_lifetime.code, "code", cx)
+    }
+
+    /// What is wrong with settings that OAuth 2.1 has no more, each where it stands with what it would let pass: nothing, without
+    /// that profile.
+    pub(super) fn refuse_lax<'a>(
+        &self,
+        lax: impl Iterator<Item = (&'a Spanned<String>, String)>,
+        cx: &BuildContext<'_>,
+    ) -> Result<(), Diagnostics> {
+        if self.0.profile.as_ref().is_none_or(|profile| profile.value != OAUTH_2_1) {
+            return Ok(());
+        }
+        let help = format!("take it out; or take `profile = \"{OAUTH_2_1}\"` out of `policies/{FILE}`");
+        let refused = |(setting, what): (&Spanned<String>, String)| {
+            cx.error(setting.span, format!("{what}, which OAuth 2.1 does not have"), &help)
+        };
+        let refused: Diagnostics = lax.map(refused).collect();
+        if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
     /// The issuer: that of the file, else that of a node with one loopback listener. Never the `Host` of a request.

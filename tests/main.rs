@@ -26,6 +26,7 @@ mod durability;
 mod explain;
 mod file_source;
 mod fmt;
+mod fuzz_endpoints;
 mod introspect;
 mod keys;
 mod kps;

@@ -11,6 +11,9 @@
 //! algorithms = ["ES256"]
 //! rotate     = "30d"
 //!
+//! [lockout]
+//! tries = 5
+//!
 //! [scopes]
 //! "orders:read" = "Read your orders"
 //! ```
@@ -29,6 +32,7 @@ use policy::lint::AllowTable;
 use policy::settings::{Duration, FromOutside, Spanned};
 use policy::{BuildContext, Diagnostics};
 use store::signing_keys::schedule::Schedule;
+use store::users::Lockout;
 
 use super::registration::RegistrationSettings;
 use crate::entries::Entries;
@@ -39,6 +43,9 @@ pub const FILE: &str = "oauth/server.toml";
 /// How long a key signs, and how long it is published before, seconds.
 const ROTATE: u64 = 30 * 86_400;
 const PUBLISH: u64 = 86_400;
+/// The bounds of `[lockout]`: NIST SP 800-63B, section 5.2.2, has no more than 100 tries.
+const MOST_TRIES: u32 = 100;
+const DAY: u64 = 86_400;
 
 /// The issuer of nobody (RFC 2606, section 2).
 const STAND_IN: &str = "https://issuer.invalid";
@@ -65,6 +72,9 @@ pub struct ServerSettings {
     /// The keys that sign tokens.
     #[serde(default)]
     keys: KeysSettings,
+    /// When wrong passwords of users lock a name.
+    #[serde(default)]
+    lockout: LockoutSettings,
     /// The scopes there are, each with what it permits, for people. They are published (`scopes_supported`), and `check` tells of a
     /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
     #[serde(default)]
@@ -100,6 +110,47 @@ pub struct KeysSettings {
     rotate: Option<Spanned<Duration>>,
     /// How long a key is published before it signs: longer than anybody keeps the key set without reading it anew. Default: `1d`.
     publish: Option<Spanned<Duration>>,
+}
+
+/// `[lockout]`: after so many wrong passwords nobody gets in under a name for a while, on any node (`auth.password`, `auth.basic`).
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockoutSettings {
+    /// Wrong passwords after which nobody gets in: 1 to 100. Default: 10.
+    #[schemars(range(min = 1, max = 100))]
+    tries: Option<Spanned<u32>>,
+    /// For how long a wrong password counts, from the first one on: a second to a day. Default: `15m`.
+    within: Option<Spanned<Duration>>,
+    /// For how long nobody gets in: a second to a day. Default: `15m`.
+    lasts: Option<Spanned<Duration>>,
+}
+
+impl LockoutSettings {
+    /// What is wrong, and where.
+    fn problems(&self) -> Vec<(Span, Problem)> {
+        let mut problems = Vec::new();
+        let mut wrong = |span, message: &str, help: &str| {
+            problems.push((span, Problem::error(codes::BAD_VALUE, message).with_help(help)));
+        };
+        if let Some(tries) = self.tries.as_ref().filter(|tries| !(1..=MOST_TRIES).contains(&tries.value)) {
+            wrong(tries.span, "so many tries lock nobody out in time, or everybody at once", "from 1 to 100");
+        }
+        let times = [&self.within, &self.lasts].into_iter().flatten();
+        for time in times.filter(|time| !(1..=DAY).contains(&time.value.0.as_secs())) {
+            wrong(time.span, "that is no time to lock a name for", "a second to a day: `15m`");
+        }
+        problems
+    }
+
+    fn lockout(&self) -> Lockout {
+        let seconds =
+            |time: &Option<Spanned<Duration>>, default| time.as_ref().map_or(default, |time| time.value.0.as_secs());
+        Lockout {
+            tries: self.tries.as_ref().map_or(Lockout::DEFAULT.tries, |tries| tries.value),
+            within: seconds(&self.within, Lockout::DEFAULT.within),
+            lasts: seconds(&self.lasts, Lockout::DEFAULT.lasts),
+        }
+    }
 }
 
 impl KeysSettings {
@@ -172,7 +223,7 @@ impl ServerSettings {
             let problem = Problem::error(codes::BAD_VALUE, format!("there is no profile `{}`", profile.value));
             problems.push(problem.with_help("use `oauth-2.1`, or leave `profile` out").at(place(profile.span)));
         }
-        for (span, problem) in self.keys.problems() {
+        for (span, problem) in self.keys.problems().into_iter().chain(self.lockout.problems()) {
             problems.push(problem.at(place(span)));
         }
         for scope in self.scopes().filter(|scope| Scopes::of([Arc::from(scope.value.as_str())]).is_none()) {
@@ -278,6 +329,11 @@ impl Server {
             problem.with_help(help).at(cx.own_place()).into()
         })
     }
+}
+
+/// When wrong passwords lock a name.
+pub(crate) fn lockout(cx: &mut BuildContext<'_>) -> Result<Lockout, Diagnostics> {
+    Ok(Server::read(cx)?.0.lockout.lockout())
 }
 
 fn bound(

@@ -36,6 +36,10 @@ fn server_toml() {
         ("profile = \"fapi\"", "policies/oauth/server.toml:1:11: error[P0103]"),
         ("[maximum_lifetime]\nrefresh_token = \"1h\"", "policies/oauth/token.toml:29:49: error[P0103]"),
         ("isuer = \"https://x.example\"", "policies/oauth/server.toml:1:1: error[P0101]"),
+        ("[lockout]\ntries = 0", "policies/oauth/server.toml:2:9: error[P0103]"),
+        ("[lockout]\ntries = 101", "policies/oauth/server.toml:2:9: error[P0103]"),
+        ("[lockout]\nwithin = \"0s\"", "policies/oauth/server.toml:2:10: error[P0103]"),
+        ("[lockout]\nlasts = \"25h\"", "policies/oauth/server.toml:2:9: error[P0103]"),
         ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:28:12: error[P0103]"),
     ] {
         let problems = server(text);

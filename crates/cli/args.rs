@@ -379,7 +379,8 @@ Example:
     #[command(after_help = "\
 Examples:
   portcullis client rotate partner                 the old secret is good for 24 hours more
-  portcullis client rotate partner --keep 0s       it is dead at once: a secret that leaked")]
+  portcullis client rotate partner --keep 0s       it is dead at once: a secret that leaked
+  portcullis client rotate partner --auth-method client_secret_jwt    it signs by the new one from now on")]
     Rotate(RotateArgs),
 
     /// Let a disabled client in again
@@ -400,6 +401,11 @@ Examples:
   portcullis client export --out clients.toml
   openssl rand -hex 32 > export.key && portcullis client export --key-file export.key --out clients.json")]
     Export(ClientExportArgs),
+
+    /// Seal anew, with the first of `[encryption] keys`, the secrets of clients that sign by them (`client_secret_jwt`)
+    #[command(after_help = "\
+After the first of `[encryption] keys` in node.toml has changed; then the old one can be taken away.")]
+    Reencrypt,
 
     /// Register all clients of a file. Where one does not fit, nothing is written and all that do not are listed
     #[command(after_help = "\
@@ -521,8 +527,8 @@ pub(crate) struct ClientArgs {
     pub(crate) name: Option<String>,
 
     /// How it must authenticate (default: any way with a secret that the policy lists); `none` is a public client, and that and
-    /// `private_key_jwt`, which needs --jwks, have no secret
-    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])]
+    /// `private_key_jwt`, which needs --jwks, have no secret; with `client_secret_jwt` it signs by its secret, which is kept sealed
+    #[arg(long, value_name = "METHOD", value_parser = AUTH_METHODS)]
     pub(crate) auth_method: Option<String>,
 
     /// Whose tokens it may introspect beside its own: `any`, or an audience; audiences may be repeated
@@ -616,6 +622,11 @@ pub(crate) enum ClientField {
     Tags,
 }
 
+/// The ways to authenticate, and those with a secret.
+const AUTH_METHODS: [&str; 5] =
+    ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"];
+const SECRET_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "client_secret_jwt"];
+
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
     /// The client's id
@@ -625,6 +636,11 @@ pub(crate) struct RotateArgs {
     /// How long the secret it has now stays valid: `24h`, `7d`; `0s` for not at all
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
     pub(crate) keep: std::time::Duration,
+
+    /// How it must authenticate from now on. Of a secret that was given before only a hash is kept, and a hash signs nothing: so a client
+    /// gets the method `client_secret_jwt` together with a new secret
+    #[arg(long, value_name = "METHOD", value_parser = SECRET_METHODS)]
+    pub(crate) auth_method: Option<String>,
 
     #[command(flatten)]
     pub(crate) secret: SecretArgs,

@@ -23,6 +23,7 @@ mod permute;
 mod reload;
 mod run;
 mod schema;
+mod sealed;
 mod shipped;
 mod status;
 mod store_admin;

@@ -94,6 +94,8 @@ pub struct Registration<'a> {
     pub auth_method: Option<&'a str>,
     /// Whether it has a secret.
     pub has_secret: bool,
+    /// Whether of a secret of it only a hash is kept.
+    pub only_hash: bool,
     /// Its name, for people.
     pub name: Option<&'a str>,
     /// Scopes it may ask for.
@@ -129,6 +131,11 @@ pub fn keeps_secret(auth_method: Option<&str>) -> bool {
         None | Some(Method::ClientSecretBasic | Method::ClientSecretPost | Method::ClientSecretJwt) => true,
         Some(Method::PrivateKeyJwt | Method::TlsClientAuth | Method::SelfSignedTlsClientAuth | Method::None) => false,
     }
+}
+
+/// Whether a client that is held to this method signs by its secret, which must therefore be kept so that it can be read.
+pub fn signs_by_secret(auth_method: Option<&str>) -> bool {
+    auth_method.and_then(Method::parse) == Some(Method::ClientSecretJwt)
 }
 
 /// The response types that go with these grants (RFC 7591, section 2.1).
@@ -217,6 +224,13 @@ fn check_kind(client: &Registration<'_>) -> Result<(), Unfit> {
                 "client credentials are for clients that can keep a secret (RFC 6749, section 4.4)",
             ));
         }
+    }
+    if signs_by_secret(client.auth_method) && client.only_hash {
+        return Err(metadata(
+            "token_endpoint_auth_method",
+            "of a secret of this client only a hash is kept: no signature can be held against that",
+            "give it a new secret together with the method: `portcullis client rotate ID --auth-method client_secret_jwt`",
+        ));
     }
     match client.metadata.application_type.as_deref() {
         None | Some("web") => {}
@@ -382,6 +396,7 @@ mod tests {
             grant_types: &grants,
             auth_method,
             has_secret: method.starts_with('+'),
+            only_hash: method.starts_with('+') && told["only_hash"] == true,
             name: told["client_name"].as_str(),
             scope: &scope,
             default_scope: default_scope.as_ref(),
@@ -527,6 +542,25 @@ mod tests {
         assert!(keeps_secret(None), "as the policy lists");
     }
 
+    /// OpenID Connect Core, section 9: whoever signs by a secret has one that can be read here.
+    #[test]
+    fn rfc7591_2_a_hash_signs_nothing() {
+        for (method, only_hash, good) in [
+            ("+client_secret_jwt", true, false),
+            ("+client_secret_jwt", false, true),
+            ("client_secret_jwt", false, true),
+            ("+client_secret_basic", true, true),
+            ("+", true, true),
+        ] {
+            let got = found(&["client_credentials"], method, json!({ "only_hash": only_hash }));
+            assert_eq!(got, if good { None } else { wrong("token_endpoint_auth_method") }, "{method} {only_hash}");
+        }
+        for method in Method::ALL {
+            assert_eq!(signs_by_secret(Some(method.as_str())), method == Method::ClientSecretJwt);
+        }
+        assert!(!signs_by_secret(None), "as the policy lists");
+    }
+
     /// D90
     #[test]
     fn rfc7591_2_1_response_types_go_with_grants() {
@@ -559,6 +593,7 @@ mod tests {
             grant_types: &[],
             auth_method: None,
             has_secret: false,
+            only_hash: false,
             name: None,
             scope: &scope,
             default_scope: None,

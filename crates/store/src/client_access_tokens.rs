@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
+use crate::reseal::{Resealed, Sealed, reseal};
 use crate::seal::{Place, Sealer};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
@@ -25,6 +26,8 @@ use crate::tables::CLIENT_ACCESS_TOKEN;
 
 /// What sealed values are bound to, beside their row.
 const STORE: &str = "client-access-token";
+/// See [`STORE`].
+const COLUMN: &str = "tokens";
 /// Seconds that a row outlives what is in it: nodes whose clocks differ, and who is just using it.
 const SLACK: u64 = 60;
 /// How long it is waited before a row is looked at again: at first, and at most.
@@ -307,6 +310,12 @@ impl ClientAccessTokens {
         }
     }
 
+    /// Seals what an older key sealed anew. What does not open stays as it is, and is told.
+    pub async fn reencrypt(&self) -> Result<Resealed, StoreError> {
+        let store = self.latest();
+        reseal::<Record>(&*store.source, &CLIENT_ACCESS_TOKEN, &store.sealer, STORE, COLUMN).await
+    }
+
     /// Seals what a browser carries from a redirection to the callback.
     pub fn seal_journey(&self, provider: &str, plain: &[u8]) -> Result<String, StoreError> {
         self.latest().sealer.seal(plain, &Place { store: STORE, key: provider.as_bytes(), column: "journey" })
@@ -367,8 +376,19 @@ impl Record {
     }
 }
 
+impl Sealed for Record {
+    fn name(&self) -> String {
+        let of = self.subject.as_deref().unwrap_or("the gateway itself");
+        format!("{} at {} for {of}", self.client_id, self.provider)
+    }
+
+    fn sealed(&mut self) -> Vec<&mut String> {
+        self.held.iter_mut().map(|held| &mut held.sealed).collect()
+    }
+}
+
 fn place(key: &HoldingKey) -> Place<'_> {
-    Place { store: STORE, key: &key.0, column: "tokens" }
+    Place { store: STORE, key: &key.0, column: COLUMN }
 }
 
 fn row_of(key: &HoldingKey, record: &Record, version: i64) -> Result<Row, StoreError> {

@@ -6,7 +6,8 @@
 //!
 //! With `private_key_jwt` (RFC 7523, RFC 10070) a client signs an assertion with a key whose public half it registered (`jwks`): it is from
 //! the client and about it (`iss`, `sub`), for the issuer of this server and nobody else (`aud`), has a `jti` that is used once in the
-//! cluster, and expires within five minutes.
+//! cluster, and expires within five minutes. With `client_secret_jwt` it is the same assertion, with an HMAC under the client's secret
+//! (OpenID Connect Core, section 9), which is therefore kept sealed and not as a hash only.
 //!
 //! ```toml
 //! [[filter]]
@@ -20,6 +21,7 @@ use http::HeaderValue;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use ::oauth::client_assertion::Against;
 use ::oauth::client_auth::{self, Attempt, Method, Presented};
 use ::oauth::jose::{Algorithm, KeySet};
 use ::oauth::{ClientId, Error, ErrorCode, Issuer, Secret, client_assertion};
@@ -35,9 +37,10 @@ use super::attributes::CLIENT;
 use super::live::unix_seconds;
 use super::request::{authorization, endpoint_form};
 use super::server::Server;
-use super::signing::public_algorithms;
+use super::signing::pinned;
 use super::stop::{Stop, refused, refuses, settle};
 use crate::StoreExt;
+use crate::stores::SEALS;
 
 /// The fact that a policy takes this client authentication method.
 pub(super) const AUTH_METHOD: &str = "auth_method";
@@ -50,18 +53,25 @@ const DEFAULT_REALM: &str = "oauth";
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The methods that are taken: `client_secret_basic`, `client_secret_post`, `private_key_jwt`, and `none` for public clients; who uses
-    /// one of the last two must be registered with it. Default: the first two.
-    #[schemars(extend("items" = { "type": "string", "enum": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"] }))]
+    /// The methods that are taken: `client_secret_basic`, `client_secret_post`, `client_secret_jwt`, `private_key_jwt`, and `none` for
+    /// public clients; who uses one of the last three must be registered with it. Default: the first two.
+    #[schemars(extend("items" = {
+        "type": "string",
+        "enum": ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"]
+    }))]
     methods: Option<Vec<Spanned<String>>>,
     /// The realm of the `WWW-Authenticate: Basic` challenge. Default: `oauth`.
     realm: Option<Spanned<String>>,
-    /// The algorithms that an assertion may be signed with. Default: `ES256`, `ES384`, `EdDSA`, `PS256` and `RS256`.
-    #[schemars(extend("items" = { "type": "string", "enum": ["ES256", "ES384", "EdDSA", "PS256", "RS256"] }))]
+    /// The algorithms that an assertion may be signed with. Default: all that go with the methods: `ES256`, `ES384`, `EdDSA`, `PS256` and
+    /// `RS256` with `private_key_jwt`, `HS256`, `HS384` and `HS512` with `client_secret_jwt`.
+    #[schemars(extend("items" = {
+        "type": "string",
+        "enum": ["ES256", "ES384", "EdDSA", "PS256", "RS256", "HS256", "HS384", "HS512"]
+    }))]
     algorithms: Option<Vec<Spanned<String>>>,
     /// The store of the kind `clients`. Default: the one of that name.
     store: Option<Spanned<String>>,
-    /// The store of the kind `replay`, for `private_key_jwt`. Default: the one of that name.
+    /// The store of the kind `replay`, for assertions. Default: the one of that name.
     replay: Option<Spanned<String>>,
 }
 
@@ -81,10 +91,14 @@ impl FilterConfig for Settings {
         for method in &methods {
             cx.publish(AUTH_METHOD, Value::text(method.as_str()));
         }
-        let assertions = match methods.contains(&Method::PrivateKeyJwt) {
-            true => Some(self.assertions(cx)?),
+        let assertions = match methods.iter().any(|method| !signed_with(*method).is_empty()) {
+            true => Some(self.assertions(&methods, cx)?),
             false => None,
         };
+        if methods.contains(&Method::ClientSecretJwt) {
+            // Several nodes need a key in common to open what one of them sealed.
+            cx.publish(SEALS, Value::Bool(true));
+        }
         Ok(AuthenticateClient {
             methods,
             assertions,
@@ -96,8 +110,17 @@ impl FilterConfig for Settings {
 }
 
 impl Settings {
-    fn assertions(&self, cx: &mut BuildContext<'_>) -> Result<Assertions, Diagnostics> {
-        let algorithms = public_algorithms(&self.algorithms, cx)?;
+    fn assertions(&self, methods: &[Method], cx: &mut BuildContext<'_>) -> Result<Assertions, Diagnostics> {
+        let all: Vec<Algorithm> = methods.iter().flat_map(|method| signed_with(*method)).copied().collect();
+        let algorithms = pinned(&self.algorithms, &all, cx)?;
+        let left_out = |method: &&Method| {
+            let own = signed_with(**method);
+            !own.is_empty() && !own.iter().any(|algorithm| algorithms.contains(algorithm))
+        };
+        if let (Some(method), Some(first)) = (methods.iter().find(left_out), self.algorithms.iter().flatten().next()) {
+            let message = format!("`{}` is taken, and no algorithm that it signs with", method.as_str());
+            return Err(cx.error(first.span, message, "name one too, or take the method off").into());
+        }
         for algorithm in &algorithms {
             cx.publish(AUTH_ALGORITHM, Value::text(algorithm.as_str()));
         }
@@ -169,14 +192,21 @@ impl AuthenticateClient {
             return Ok(self.clients.authenticate(id, secret, now).await?);
         }
         let client = self.clients.get(id).await?.filter(|client| client.enabled);
-        match (&presented.assertion, &self.assertions) {
-            (Some(assertion), Some(assertions)) => {
-                let proved = assertions.prove(id, client.as_deref(), assertion, now).await?;
-                Ok(client.filter(|_| proved))
-            }
+        let (Some(assertion), Some(assertions)) = (&presented.assertion, &self.assertions) else {
             // A public client only says its name.
-            _ => Ok(client),
-        }
+            return Ok(client);
+        };
+        // One that is unknown, or held to another method, has nothing to prove it by: it is refused after the same work.
+        let method = presented.method;
+        let own = client.as_deref().filter(|own| own.token_endpoint_auth_method.as_deref() == Some(method.as_str()));
+        let proved = if method == Method::ClientSecretJwt {
+            let secrets = own.map(|own| self.clients.signing_secrets(own, now)).transpose()?.unwrap_or_default();
+            assertions.prove(id, Against::Secrets(&secrets), assertion, now).await?
+        } else {
+            let keys = own.and_then(|own| KeySet::parse(own.metadata.jwks.as_ref()?)).unwrap_or_default();
+            assertions.prove(id, Against::Keys(&keys), assertion, now).await?
+        };
+        Ok(client.filter(|_| proved))
     }
 
     /// The refusal; `absent` where nothing was there that could be proved. A 401 carries the challenge (RFC 6749,
@@ -192,10 +222,8 @@ impl AuthenticateClient {
 
 impl Assertions {
     /// Whether the assertion is the client's, and is used for the first time.
-    async fn prove(&self, id: &ClientId, client: Option<&Client>, assertion: &Secret, now: u64) -> Result<bool, Stop> {
-        // A client that is unknown has no keys: it is refused after the same work.
-        let keys = client.and_then(|client| KeySet::parse(client.metadata.jwks.as_ref()?)).unwrap_or_default();
-        match client_assertion::prove(assertion.expose(), &keys, &self.algorithms, id, &self.issuer, now) {
+    async fn prove(&self, id: &ClientId, against: Against<'_>, assertion: &Secret, now: u64) -> Result<bool, Stop> {
+        match client_assertion::prove(assertion.expose(), against, &self.algorithms, id, &self.issuer, now) {
             Ok(once) => Ok(self.replay.is_first(id.as_str(), &once.id, once.until).await?),
             Err(_) => Ok(false),
         }
@@ -210,7 +238,16 @@ pub(super) fn basic_challenge(realm: &str) -> HeaderValue {
 
 /// Whether this version has the method.
 pub(super) fn is_offered(method: Method) -> bool {
-    matches!(method, Method::ClientSecretBasic | Method::ClientSecretPost | Method::PrivateKeyJwt | Method::None)
+    !matches!(method, Method::TlsClientAuth | Method::SelfSignedTlsClientAuth)
+}
+
+/// What assertions of this method are signed with; nothing where it has none.
+fn signed_with(method: Method) -> &'static [Algorithm] {
+    match method {
+        Method::ClientSecretJwt => &Algorithm::SECRET,
+        Method::PrivateKeyJwt => &Algorithm::PUBLIC,
+        _ => &[],
+    }
 }
 
 fn known(method: &Spanned<String>, cx: &BuildContext<'_>) -> Result<Method, Diagnostics> {
@@ -221,7 +258,8 @@ fn known(method: &Spanned<String>, cx: &BuildContext<'_>) -> Result<Method, Diag
             .at(cx.place(method.span))
             .into()),
         None => {
-            let help = "use `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`";
+            let help =
+                "use `client_secret_basic`, `client_secret_post`, `client_secret_jwt`, `private_key_jwt` or `none`";
             Err(cx.error(method.span, format!("`{}` is no client authentication method", method.value), help).into())
         }
     }

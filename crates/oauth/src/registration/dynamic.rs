@@ -107,6 +107,8 @@ pub fn settle(asked: Asked, offer: &Offer) -> Result<Effective, Unfit> {
         grant_types: &grant_types,
         auth_method: Some(auth_method.as_str()),
         has_secret: keeps_secret(Some(auth_method.as_str())),
+        // It gets another one where it needs that.
+        only_hash: false,
         name: client_name.as_deref(),
         scope: &scope,
         default_scope: None,

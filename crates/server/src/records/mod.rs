@@ -20,7 +20,7 @@ pub use self::users::{HashedPassword, hash_password};
 pub(crate) use self::users::{check_claims, check_user_name};
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, ExportedClients, ImportClients, ImportedClient, InspectToken,
-    Refusal, RevokeTokens, RotateClient, TokenView,
+    Refusal, RevokeTokens, RotateClient, Sealed, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
 use crate::audit::Audit;
@@ -218,6 +218,14 @@ impl Records {
             }
             (Records::Node(_), Seal::With(_)) => Err(ClientError::Refused(Seal::refused())),
             (Records::Node(node), _) => node.post("/transfer/clients", request).await,
+        }
+    }
+
+    /// Seals anew what is kept of clients' secrets.
+    pub async fn reencrypt_clients(&self) -> Result<Sealed, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.reencrypt_clients().await.map_err(ClientError::Refused),
+            Records::Node(node) => node.post("/reencrypt/clients", &()).await,
         }
     }
 

@@ -210,3 +210,29 @@ async fn a_journey_opens_for_its_provider_alone() {
     assert_eq!(&**store.open_journey("partner", &sealed).unwrap(), b"state");
     assert!(store.open_journey("other", &sealed).is_none() && store.open_journey("partner", "x").is_none());
 }
+
+#[tokio::test]
+async fn what_is_held_is_sealed_anew() {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    let keys = |digits: &[char]| {
+        let key = |digit: &char| Key::parse(&format!("key-{digit}"), &digit.to_string().repeat(64)).unwrap();
+        let encryption = Encryption::Keys(digits.iter().map(key).collect());
+        ClientAccessTokens::new(source.clone(), Arc::new(Sealer::new(&encryption, Path::new(""))))
+    };
+    let old = keys(&['a']);
+    for subject in [None, Some("alice")] {
+        old.save(&holding(subject, "a"), &tokens("geheim")).await.unwrap();
+    }
+    // Claimed, and nothing in it yet.
+    let claim = old.claim(&holding(Some("bob"), "a"), lease("x", NOW + 10), NOW * 1_000, |_| true).await.unwrap();
+    assert!(matches!(claim, Claim::Mine(_)));
+    let done = keys(&['b', 'a']).reencrypt().await.unwrap();
+    assert_eq!((done.records, done.sealed, done.refused.len()), (2, 2, 0));
+    let last = keys(&['b']);
+    let found = last.find(&holding(Some("alice"), "a")).await.unwrap().unwrap();
+    assert_eq!(found.access.expose(), "geheim");
+    let refused = keys(&['c']).reencrypt().await.unwrap().refused;
+    assert_eq!(refused.len(), 2);
+    let told = format!("{refused:?}");
+    assert!(told.contains("gateway at partner for alice") && !told.contains("geheim"), "{told}");
+}

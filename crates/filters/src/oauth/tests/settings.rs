@@ -98,7 +98,15 @@ fn endpoints_without_authentication_are_refused() {
 fn settings_of_filters() {
     for (text, told) in [
         ("use = \"oauth.authenticate-client\"\nmethods = [\"tls_client_auth\"]", "4:12: error[P0004]"),
-        ("use = \"oauth.authenticate-client\"\nmethods = [\"client_secret_jwt\"]", "4:12: error[P0004]"),
+        (
+            "use = \"oauth.authenticate-client\"\nmethods = [\"client_secret_jwt\"]\nalgorithms = [\"ES256\"]",
+            "5:15: error[P0103]",
+        ),
+        (
+            "use = \"oauth.authenticate-client\"\nmethods = [\"client_secret_jwt\", \"private_key_jwt\"]\n\
+             algorithms = [\"ES256\"]",
+            "5:15: error[P0103]",
+        ),
         ("use = \"oauth.authenticate-client\"\nmethods = [\"basic\"]", "4:12: error[P0103]"),
         ("use = \"oauth.authenticate-client\"\nstore = \"access-token\"", "4:9: error[P0108]"),
         ("use = \"oauth.issue-token\"\nrefresh = { lifetime = \"500ms\" }", "4:24: error[P0103]"),

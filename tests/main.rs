@@ -18,6 +18,7 @@ mod cache;
 mod check_formats;
 mod cli;
 mod cli_records;
+mod client_keys;
 mod client_secret_jwt;
 mod cluster;
 mod code_flow;

@@ -527,7 +527,7 @@ pub(crate) struct ClientArgs {
     pub(crate) name: Option<String>,
 
     /// How it must authenticate (default: any way with a secret that the policy lists); `none` is a public client, and that and
-    /// `private_key_jwt`, which needs --jwks, have no secret; with `client_secret_jwt` it signs by its secret, which is kept sealed
+    /// `private_key_jwt`, which needs --jwks or --jwks-uri, have no secret; with `client_secret_jwt` it signs by its secret, which is kept sealed
     #[arg(long, value_name = "METHOD", value_parser = AUTH_METHODS)]
     pub(crate) auth_method: Option<String>,
 
@@ -571,7 +571,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) jwks: Option<PathBuf>,
 
-    /// Where its public keys are, instead
+    /// Where its public keys are, instead: fetched only where `[client_keys]` in policies/oauth/server.toml names the host
     #[arg(long, value_name = "URL", conflicts_with = "jwks")]
     pub(crate) jwks_uri: Option<String>,
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::client_auth::Method;
 use crate::error::{Error, ErrorCode};
+use crate::keys_uri::{self, KeysUri};
 use crate::redirect_uri;
 use crate::scope::Scopes;
 use crate::token_endpoint::CLIENT_CREDENTIALS;
@@ -270,12 +271,17 @@ fn check_keys(client: &Registration<'_>) -> Result<(), Unfit> {
         client.auth_method.and_then(Method::parse),
         Some(Method::PrivateKeyJwt | Method::SelfSignedTlsClientAuth)
     );
-    if by_key && jwks.is_none() {
+    if by_key && jwks.is_none() && jwks_uri.is_none() {
         return Err(metadata(
             "jwks",
-            "a client that proves itself with a key has `jwks`",
-            "give its public keys; `jwks_uri` is not fetched",
+            "a client that proves itself with a key has `jwks`, or `jwks_uri`",
+            "give its public keys, or where they are",
         ));
+    }
+    if let Some(uri) = jwks_uri
+        && KeysUri::parse(uri).is_none()
+    {
+        return Err(metadata("jwks_uri", format!("`{}` is no place of keys", start(uri)), keys_uri::RULE));
     }
     jwks.as_ref().map_or(Ok(()), check_jwks)
 }
@@ -309,7 +315,7 @@ fn check_scope(client: &Registration<'_>) -> Result<(), Unfit> {
     }
 }
 
-/// Links that people are shown, and texts. None is ever fetched (D92).
+/// Links that people are shown, and texts. None of these is ever fetched (D92).
 fn check_texts(client: &Registration<'_>) -> Result<(), Unfit> {
     let told = client.metadata;
     let links = [
@@ -317,7 +323,6 @@ fn check_texts(client: &Registration<'_>) -> Result<(), Unfit> {
         ("logo_uri", &told.logo_uri),
         ("tos_uri", &told.tos_uri),
         ("policy_uri", &told.policy_uri),
-        ("jwks_uri", &told.jwks_uri),
     ];
     for (field, uri) in links {
         let Some(uri) = uri else { continue };
@@ -479,7 +484,10 @@ mod tests {
             ("private_key_jwt", json!({}), wrong("jwks")),
             ("self_signed_tls_client_auth", json!({}), wrong("jwks")),
             ("private_key_jwt", json!({ "jwks": { "keys": [ec] } }), None),
-            ("private_key_jwt", json!({ "jwks_uri": "https://a.example/keys" }), wrong("jwks")),
+            ("private_key_jwt", json!({ "jwks_uri": "https://a.example/keys" }), None),
+            ("private_key_jwt", json!({ "jwks_uri": "http://127.0.0.1:9001/keys" }), None),
+            ("private_key_jwt", json!({ "jwks_uri": "http://a.example/keys" }), wrong("jwks_uri")),
+            ("", json!({ "jwks_uri": "https://user@a.example/keys" }), wrong("jwks_uri")),
             ("tls_client_auth", json!({}), None),
         ] {
             assert_eq!(found(&[], method, told.clone()), expected, "{method} {told}");
@@ -493,7 +501,7 @@ mod tests {
     /// D92: nothing is fetched, and what a person may follow is https.
     #[test]
     fn rfc7591_2_links_and_texts() {
-        for field in ["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"] {
+        for field in ["client_uri", "logo_uri", "tos_uri", "policy_uri"] {
             for (uri, good) in [
                 ("https://a.example/", true),
                 ("https://a.example/logo.png?x=1", true),

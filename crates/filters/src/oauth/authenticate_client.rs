@@ -4,7 +4,8 @@
 //! A request that uses more than one method is refused. An unknown client, a disabled one, a wrong secret and a method
 //! that the client may not use are the same `invalid_client`.
 //!
-//! With `private_key_jwt` (RFC 7523, RFC 10070) a client signs an assertion with a key whose public half it registered (`jwks`): it is from
+//! With `private_key_jwt` (RFC 7523, RFC 10070) a client signs an assertion with a key whose public half it registered (`jwks`), or
+//! published where the operator lets keys be fetched from (`jwks_uri`, `[client_keys]` in `policies/oauth/server.toml`): it is from
 //! the client and about it (`iss`, `sub`), for the issuer of this server and nobody else (`aud`), has a `jti` that is used once in the
 //! cluster, and expires within five minutes. With `client_secret_jwt` it is the same assertion, with an HMAC under the client's secret
 //! (OpenID Connect Core, section 9), which is therefore kept sealed and not as a hash only.
@@ -23,7 +24,7 @@ use serde::Deserialize;
 
 use ::oauth::client_assertion::Against;
 use ::oauth::client_auth::{self, Attempt, Method, Presented};
-use ::oauth::jose::{Algorithm, KeySet};
+use ::oauth::jose::{Algorithm, KeySet, Rejected};
 use ::oauth::{ClientId, Error, ErrorCode, Issuer, Secret, client_assertion};
 use policy::attribute::Slot;
 use policy::diagnostic::{Problem, codes};
@@ -34,6 +35,7 @@ use store::{Client, Clients, Replay};
 
 use super::answers::ENDPOINT;
 use super::attributes::CLIENT;
+use super::client_keys::ClientKeys;
 use super::live::unix_seconds;
 use super::request::{authorization, endpoint_form};
 use super::server::Server;
@@ -124,7 +126,13 @@ impl Settings {
         for algorithm in &algorithms {
             cx.publish(AUTH_ALGORITHM, Value::text(algorithm.as_str()));
         }
-        Ok(Assertions { algorithms, issuer: Server::read(cx)?.issuer(cx)?, replay: cx.replay(&self.replay)? })
+        let server = Server::read(cx)?;
+        Ok(Assertions {
+            algorithms,
+            issuer: server.issuer(cx)?,
+            keys: ClientKeys::build(&server, cx)?,
+            replay: cx.replay(&self.replay)?,
+        })
     }
 }
 
@@ -141,6 +149,7 @@ pub(crate) struct AuthenticateClient {
 struct Assertions {
     algorithms: Vec<Algorithm>,
     issuer: Issuer,
+    keys: ClientKeys,
     replay: Arc<Replay>,
 }
 
@@ -153,7 +162,7 @@ impl Filter for AuthenticateClient {
 impl AuthenticateClient {
     async fn authenticate(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let presented = self.presented(exchange)?;
-        let client = self.prove(&presented, unix_seconds(exchange)).await?;
+        let client = self.prove(&presented, exchange).await?;
         let registered = client.as_ref().and_then(|client| client.token_endpoint_auth_method.as_deref());
         let has_secret = client.as_ref().is_some_and(|client| !client.secrets.is_empty());
         match client {
@@ -186,7 +195,8 @@ impl AuthenticateClient {
         Ok(presented)
     }
 
-    async fn prove(&self, presented: &Presented, now: u64) -> Result<Option<Arc<Client>>, Stop> {
+    async fn prove(&self, presented: &Presented, exchange: &Exchange) -> Result<Option<Arc<Client>>, Stop> {
+        let now = unix_seconds(exchange);
         let id = &presented.client_id;
         if let Some(secret) = &presented.secret {
             return Ok(self.clients.authenticate(id, secret, now).await?);
@@ -201,12 +211,15 @@ impl AuthenticateClient {
         let own = client.as_deref().filter(|own| own.token_endpoint_auth_method.as_deref() == Some(method.as_str()));
         let proved = if method == Method::ClientSecretJwt {
             let secrets = own.map(|own| self.clients.signing_secrets(own, now)).transpose()?.unwrap_or_default();
-            assertions.prove(id, Against::Secrets(&secrets), assertion, now).await?
+            assertions.check(id, Against::Secrets(&secrets), assertion, now)
         } else {
-            let keys = own.and_then(|own| KeySet::parse(own.metadata.jwks.as_ref()?)).unwrap_or_default();
-            assertions.prove(id, Against::Keys(&keys), assertion, now).await?
+            assertions.check_by_key(id, own, assertion, exchange).await?
         };
-        Ok(client.filter(|_| proved))
+        let is_first = match proved {
+            Ok(once) => assertions.replay.is_first(id.as_str(), &once.id, once.until).await?,
+            Err(_) => false,
+        };
+        Ok(client.filter(|_| is_first))
     }
 
     /// The refusal; `absent` where nothing was there that could be proved. A 401 carries the challenge (RFC 6749,
@@ -221,12 +234,36 @@ impl AuthenticateClient {
 }
 
 impl Assertions {
-    /// Whether the assertion is the client's, and is used for the first time.
-    async fn prove(&self, id: &ClientId, against: Against<'_>, assertion: &Secret, now: u64) -> Result<bool, Stop> {
-        match client_assertion::prove(assertion.expose(), against, &self.algorithms, id, &self.issuer, now) {
-            Ok(once) => Ok(self.replay.is_first(id.as_str(), &once.id, once.until).await?),
-            Err(_) => Ok(false),
+    fn check(
+        &self,
+        id: &ClientId,
+        against: Against<'_>,
+        assertion: &Secret,
+        now: u64,
+    ) -> Result<client_assertion::Once, Rejected> {
+        client_assertion::prove(assertion.expose(), against, &self.algorithms, id, &self.issuer, now)
+    }
+
+    /// By the client's keys; by newer ones where the assertion names one that is not among them.
+    async fn check_by_key(
+        &self,
+        id: &ClientId,
+        client: Option<&Client>,
+        assertion: &Secret,
+        exchange: &Exchange,
+    ) -> Result<Result<client_assertion::Once, Rejected>, Stop> {
+        let (clock, now) = (&*exchange.environment().clock, unix_seconds(exchange));
+        let by = |keys: &KeySet| self.check(id, Against::Keys(keys), assertion, now);
+        let keys = match client {
+            Some(client) => self.keys.of(client, clock).await.map_err(Stop::Broken)?,
+            None => None,
+        };
+        let Some(keys) = keys else { return Ok(by(&KeySet::default())) };
+        let checked = by(&keys.set);
+        if !matches!(checked, Err(Rejected::UnknownKey)) {
+            return Ok(checked);
         }
+        Ok(keys.newer(clock).await.map_or(checked, |newer| by(&newer)))
     }
 }
 

@@ -8,6 +8,7 @@ mod authorize;
 mod check_login;
 mod check_scope;
 mod client_credentials;
+mod client_keys;
 mod consent;
 mod device_authorize;
 mod device_verify;

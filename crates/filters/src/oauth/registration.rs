@@ -84,12 +84,13 @@ impl RegistrationSettings {
         problems
     }
 
-    fn offer(&self) -> Offer {
+    fn offer(&self, key_origins: Vec<String>) -> Offer {
         let texts = |list: &[Spanned<String>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
         let methods = |list: &[Spanned<String>]| list.iter().filter_map(|text| Method::parse(&text.value)).collect();
         Offer {
             grant_types: self.grant_types.as_deref().map_or_else(|| DEFAULT_GRANTS.map(String::from).into(), texts),
             auth_methods: self.auth_methods.as_deref().map_or_else(|| DEFAULT_METHODS.into(), methods),
+            key_origins,
             // What is none is told.
             scopes: Scopes::of(self.scopes.iter().map(|scope| Arc::from(scope.value.as_str()))).unwrap_or_default(),
         }
@@ -111,7 +112,7 @@ impl Desk {
         let server = Server::read(cx)?;
         let none = RegistrationSettings::default();
         let settings = server.registration().unwrap_or(&none);
-        let offer = settings.offer();
+        let offer = settings.offer(server.key_origins());
         if offer.auth_methods.contains(&Method::ClientSecretJwt) {
             cx.publish(SEALS, Value::Bool(true));
         }

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod authorize;
+mod client_keys;
 mod codes;
 mod fail;
 mod introspection;

@@ -28,6 +28,7 @@ mod durability;
 mod explain;
 mod file_source;
 mod fmt;
+mod held;
 mod introspect;
 mod keys;
 mod kps;

@@ -179,7 +179,7 @@ Example:
     #[command(subcommand)]
     User(UserCommand),
 
-    /// Tokens: look at one, revoke one or all of a client
+    /// Tokens: look at one, revoke one or all of a client; those that the gateway holds for its own calls
     #[command(subcommand)]
     Token(TokenCommand),
 
@@ -824,6 +824,64 @@ Examples:
   portcullis token revoke - < token.txt
   portcullis token revoke --client partner")]
     Revoke(RevokeArgs),
+
+    /// Tokens that the gateway holds as a client of others: list, delete, seal anew
+    #[command(subcommand)]
+    Held(HeldCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HeldCommand {
+    /// What is held: from which provider, for whom, for what, until when; never the tokens themselves
+    #[command(after_help = "\
+Examples:
+  portcullis token held list
+  portcullis token held list --provider partner --subject ann --json")]
+    List(HeldArgs),
+
+    /// Delete what is held; the next call gets a new token, or sends its user to the provider
+    #[command(after_help = "\
+Every node goes by it at once. The provider is not told: `oauth-client.delete-token` in a policy gives tokens back.
+
+Examples:
+  portcullis token held delete --provider partner --subject ann
+  portcullis token held delete --provider partner --own      the gateway's own, not those for users
+  portcullis token held delete --all")]
+    Delete(DeleteHeldArgs),
+
+    /// Seal what is held anew with the first of `[encryption] keys`
+    #[command(after_help = "\
+After the first of `[encryption] keys` in node.toml has changed; then the old one can be taken away.")]
+    Reencrypt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeldArgs {
+    /// From this provider, by its name in node.toml
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+
+    /// As this client there: the application that the gateway is registered as
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<String>,
+
+    /// For this user
+    #[arg(long, value_name = "SUBJECT", conflicts_with = "own")]
+    pub(crate) subject: Option<String>,
+
+    /// For the gateway itself, and no user
+    #[arg(long)]
+    pub(crate) own: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteHeldArgs {
+    #[command(flatten)]
+    pub(crate) which: HeldArgs,
+
+    /// All that is held
+    #[arg(long, conflicts_with_all = ["provider", "client", "subject", "own"])]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

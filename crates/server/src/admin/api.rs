@@ -19,6 +19,7 @@
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
 //! | `/users...` | | see [`users`] |
 //! | `/keys...` | | see [`keys`] |
+//! | `/held...` | | see [`held`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -27,6 +28,7 @@
 //! log.
 
 mod clients;
+pub mod held;
 pub mod keys;
 pub mod kps;
 pub mod users;

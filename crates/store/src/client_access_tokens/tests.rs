@@ -236,3 +236,76 @@ async fn what_is_held_is_sealed_anew() {
     let told = format!("{refused:?}");
     assert!(told.contains("gateway at partner for alice") && !told.contains("geheim"), "{told}");
 }
+
+fn which(provider: Option<&str>, client: Option<&str>, subject: Option<Option<&str>>) -> Which {
+    Which {
+        provider: provider.map(str::to_owned),
+        client_id: client.map(ClientId::new),
+        subject: subject.map(|subject| subject.map(str::to_owned)),
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_is_listed_and_deleted_by_what_is_named() {
+    let store = store();
+    let others = Holding { provider: "other".into(), ..holding(Some("alice"), "a") };
+    let kept = [
+        holding(None, "a"),
+        holding(Some("alice"), "a"),
+        holding(Some("alice"), "b"),
+        holding(Some("bob"), "a"),
+        others,
+    ];
+    for holding in &kept {
+        store.save(holding, &tokens("geheim")).await.unwrap();
+    }
+    // Claimed, and nothing in it yet.
+    assert!(matches!(
+        store.claim(&holding(Some("eve"), "a"), lease("x", NOW + 10), NOW * 1_000, |_| true).await,
+        Ok(Claim::Mine(_))
+    ));
+    let count = async |which: &Which| store.list(which, None, 100).await.unwrap().held.len();
+    for (which, expected) in [
+        (which(None, None, None), 5),
+        (which(Some("partner"), None, None), 4),
+        (which(None, Some("gateway"), None), 5),
+        (which(None, Some("other"), None), 0),
+        (which(None, None, Some(Some("alice"))), 3),
+        (which(Some("partner"), Some("gateway"), Some(Some("alice"))), 2),
+        (which(None, None, Some(None)), 1),
+        (which(Some("nobody"), None, None), 0),
+    ] {
+        assert_eq!(count(&which).await, expected, "{which:?}");
+    }
+    // A row at a time.
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list(&Which::default(), after, 1).await.unwrap();
+        assert!(!format!("{page:?}").contains("geheim"), "{page:?}");
+        seen.extend(page.held);
+        match page.next {
+            Some(next) => after = HoldingKey::parse(&next.to_text()),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 5);
+    assert!(seen.iter().all(|held| kept.contains(&held.holding) && held.key == held.holding.key()));
+    assert_eq!((seen[0].expires_at, seen[0].refresh_until), (NOW + 60, Some(NOW + 3_600)));
+
+    assert_eq!(store.delete_all(&which(Some("partner"), None, Some(Some("alice")))).await, Ok(2));
+    assert_eq!(count(&Which::default()).await, 3);
+    assert_eq!(store.delete_all(&which(None, None, Some(None))).await, Ok(1));
+    assert_eq!(store.delete_all(&Which::default()).await, Ok(2));
+    assert_eq!(store.source.list(&CLIENT_ACCESS_TOKEN, None, 10).await.unwrap(), [], "and no claim is left");
+}
+
+/// Whoever was renewing what is deleted keeps nothing by that.
+#[tokio::test]
+async fn what_is_deleted_while_it_is_renewed_stays_deleted() {
+    let store = store();
+    store.save(&holding(None, "a"), &tokens("old")).await.unwrap();
+    let mine = mine(&store, "x", NOW + 100).await;
+    assert_eq!(store.delete_all(&Which::default()).await, Ok(1));
+    assert!(!store.finish(&mine, &tokens("new")).await.unwrap());
+    assert_eq!(store.find(&holding(None, "a")).await.unwrap().map(|found| found.obtained_at), None);
+}

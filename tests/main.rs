@@ -28,6 +28,7 @@ mod durability;
 mod explain;
 mod file_source;
 mod fmt;
+mod fuzz_endpoints;
 mod held;
 mod introspect;
 mod keys;

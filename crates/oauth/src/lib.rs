@@ -13,11 +13,13 @@
 pub mod authorization;
 pub mod basic;
 pub mod bearer;
+pub mod claims_request;
 pub mod client_assertion;
 pub mod client_auth;
 pub mod code;
 pub mod credential;
 pub mod device;
+pub mod end_session;
 pub mod error;
 pub mod id;
 pub mod introspection;

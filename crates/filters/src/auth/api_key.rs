@@ -112,13 +112,21 @@ impl Filter for ApiKey {
 impl ApiKey {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let (id, secret) = self.key(&exchange.request)?;
-        let client = self.clients.authenticate(&id, &secret, unix_seconds(exchange)).await?;
-        let client = client.ok_or_else(|| self.refuse(WRONG_KEY, "the key is nobody's"))?;
+        let began = exchange.environment().clock.monotonic_nanos();
+        let Some(client) = self.clients.authenticate(&id, &secret, unix_seconds(exchange)).await? else {
+            exchange.hold_since(began);
+            return Err(self.refuse(WRONG_KEY, "the key is nobody's").into());
+        };
         if !self.keep_credential {
             self.take_off(&mut exchange.request);
         }
-        let subject =
-            Subject { id: client.client_id.shared(), is_client: true, authenticated_at: None, methods: Vec::new() };
+        let subject = Subject {
+            id: client.client_id.shared(),
+            is_client: true,
+            authenticated_at: None,
+            methods: Vec::new(),
+            acr: None,
+        };
         exchange.set(self.subject, subject);
         exchange.set(self.client, client);
         Ok(Outcome::Success)

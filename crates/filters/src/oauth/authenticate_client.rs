@@ -2,7 +2,7 @@
 //! this is a part of each "Access Token using ..." filter.
 //!
 //! A request that uses more than one method is refused. An unknown client, a disabled one, a wrong secret and a method
-//! that the client may not use are the same `invalid_client`.
+//! that the client may not use are the same `invalid_client`, in the same time: it is sent after two milliseconds, or four, and so on.
 //!
 //! With `private_key_jwt` (RFC 7523, RFC 10070) a client signs an assertion with a key whose public half it registered (`jwks`), or
 //! published where the operator lets keys be fetched from (`jwks_uri`, `[client_keys]` in `policies/oauth/server.toml`): it is from
@@ -162,6 +162,7 @@ impl Filter for AuthenticateClient {
 impl AuthenticateClient {
     async fn authenticate(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let presented = self.presented(exchange)?;
+        let began = exchange.environment().clock.monotonic_nanos();
         let client = self.prove(&presented, exchange).await?;
         let registered = client.as_ref().and_then(|client| client.token_endpoint_auth_method.as_deref());
         let has_secret = client.as_ref().is_some_and(|client| !client.secrets.is_empty());
@@ -170,7 +171,10 @@ impl AuthenticateClient {
                 exchange.set(self.client, client.clone());
                 Ok(Outcome::Success)
             }
-            _ => Err(self.refuse(Error::invalid_client(), false)),
+            _ => {
+                exchange.hold_since(began);
+                Err(self.refuse(Error::invalid_client(), false))
+            }
         }
     }
 

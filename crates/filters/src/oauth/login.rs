@@ -100,8 +100,7 @@ impl Login {
             return Err(redirected(target, Error::new(ErrorCode::LoginRequired, "The user must log in"), issuer).into());
         }
         // Whatever was wrong, the user hears the same: not whether there is such a user.
-        let tried =
-            visit.form == Some(Step::Login) && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
+        let tried = visit.is_log_in() && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
         let username = match exchange.request.form().ok().and_then(|form| form.get("username")) {
             Some(typed) if tried => Some(typed.to_owned()),
             _ => authorization.as_ref().and_then(|authorization| authorization.asked.login_hint.clone()),

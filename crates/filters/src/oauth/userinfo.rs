@@ -1,5 +1,6 @@
 //! `oauth.userinfo`: tells a client about the user who gave it its access token (OpenID Connect Core, section 5.3): `sub`, and what the
-//! token's scopes stand for: `profile`, `email`, `address`, `phone`. What is known of a user stands in the `users` store.
+//! token's scopes stand for: `profile`, `email`, `address`, `phone`. What is known of a user stands in the `users` store; of somebody whom a
+//! directory or another provider knows, `sub` alone is told.
 //!
 //! It stands after `oauth.validate-token`, and asks for the scope `openid`.
 //!
@@ -71,15 +72,17 @@ impl UserInfo {
         if !token.scope.contains(OPENID) {
             return Err(refuse(Error::new(ErrorCode::InsufficientScope, "The token was not given for `openid`")).into());
         }
-        // A client that acts for itself is no user.
-        let user = match &token.subject {
-            Some(subject) => self.users.get(subject).await?.filter(|user| user.enabled),
-            None => None,
+        // A client that acts for itself is no user. Whoever was deleted has no tokens left: who is unknown here is known elsewhere.
+        let Some(subject) = token.subject.as_deref() else {
+            return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token is no user's")).into());
         };
-        let Some(user) = user else {
-            return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token's user is unknown or disabled")).into());
+        let claims = match self.users.get(subject).await? {
+            Some(user) if !user.enabled => {
+                return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token's user is disabled")).into());
+            }
+            known => known.map(|user| user.claims).unwrap_or_default(),
         };
-        let answer = json(StatusCode::OK, &openid::user_info(&user.name, &token.scope, &user.claims));
+        let answer = json(StatusCode::OK, &openid::user_info(subject, &token.scope, &claims));
         Ok(exchange.answer(answer)?)
     }
 }

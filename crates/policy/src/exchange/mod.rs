@@ -33,6 +33,8 @@ pub struct Exchange {
     pub(crate) decision: Decision,
     /// When the last step ended, by the monotonic clock: one reading a step.
     pub(crate) stamp: u64,
+    /// See [`Exchange::hold_since`].
+    pub(crate) held_since: Option<u64>,
     body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
@@ -70,6 +72,7 @@ impl Exchange {
             input: Vec::new(),
             decision: Decision::new(program.generation()),
             stamp: 0,
+            held_since: None,
             body_limit: program.body_limit(),
             program,
             environment,
@@ -130,6 +133,12 @@ impl Exchange {
             Some(response) => edit.apply(&mut response.headers),
             None => self.response_edits.push(edit),
         }
+    }
+
+    /// The time of the answer is to tell nothing of the work that began at this reading of the monotonic clock: what was looked up, and
+    /// whether it was there. Whoever sends the answer holds it until a time that does not depend on how long that took.
+    pub fn hold_since(&mut self, began: u64) {
+        self.held_since = Some(began);
     }
 
     /// Sets the response and ends the run: what an answering filter returns.

@@ -173,7 +173,9 @@ fn basic(id: &str, secret: &str) -> String {
 }
 
 fn error(ran: &Ran) -> (u16, String) {
-    (ran.status, ran.json()["error"].as_str().unwrap_or_default().to_owned())
+    // An answer that is no error at all may have no JSON.
+    let json: serde_json::Value = serde_json::from_slice(&ran.body).unwrap_or_default();
+    (ran.status, json["error"].as_str().unwrap_or_default().to_owned())
 }
 
 fn refused(status: u16, error: &str) -> (u16, String) {

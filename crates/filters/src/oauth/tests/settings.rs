@@ -22,6 +22,7 @@ fn what_ships_is_right_with_and_without_server_toml() {
         "",
         include_str!("../../../../../policies/oauth/server.toml"),
         "profile = \"default\"\n[maximum_lifetime]\naccess_token = \"1h\"",
+        "profile = \"oauth-2.1\"",
     ] {
         assert_eq!(server(text), Vec::<String>::new(), "{text}");
     }
@@ -32,9 +33,13 @@ fn server_toml() {
     for (text, told) in [
         ("issuer = \"http://login.example.com\"", "policies/oauth/server.toml:1:10: error[P0501]"),
         ("issuer = \"https://login.example.com?x\"", "policies/oauth/server.toml:1:10: error[P0501]"),
-        ("profile = \"oauth-2.1\"", "policies/oauth/server.toml:1:11: error[P0004]"),
+        ("profile = \"fapi\"", "policies/oauth/server.toml:1:11: error[P0103]"),
         ("[maximum_lifetime]\nrefresh_token = \"1h\"", "policies/oauth/token.toml:29:49: error[P0103]"),
         ("isuer = \"https://x.example\"", "policies/oauth/server.toml:1:1: error[P0101]"),
+        ("[lockout]\ntries = 0", "policies/oauth/server.toml:2:9: error[P0103]"),
+        ("[lockout]\ntries = 101", "policies/oauth/server.toml:2:9: error[P0103]"),
+        ("[lockout]\nwithin = \"0s\"", "policies/oauth/server.toml:2:10: error[P0103]"),
+        ("[lockout]\nlasts = \"25h\"", "policies/oauth/server.toml:2:9: error[P0103]"),
         ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:28:12: error[P0103]"),
     ] {
         let problems = server(text);
@@ -49,7 +54,7 @@ fn server_toml_is_checked_whoever_reads_it_and_all_at_once() {
         "issuer = \"ftp://x\"\nprofile = \"fapi\"\n[maximum_lifetime]\ncode = \"1m\"\n[scopes]\n\"a b\" = \"two\"\n";
     let expected = [
         "policies/oauth/server.toml:1:10: error[P0501]",
-        "policies/oauth/server.toml:2:11: error[P0004]",
+        "policies/oauth/server.toml:2:11: error[P0103]",
         "policies/oauth/server.toml:6:1: error[P0103]",
     ];
     let alone = World::over(Arc::new(Memory::new())).fixture.file("policies/oauth/server.toml", text).problems();
@@ -59,6 +64,31 @@ fn server_toml_is_checked_whoever_reads_it_and_all_at_once() {
     assert_eq!(used.collect::<Vec<_>>(), alone, "once, however many filters read it");
     let misspelt = World::over(Arc::new(Memory::new())).fixture.file("policies/oauth/server.toml", "isuer = 'x'");
     assert!(misspelt.problems()[0].starts_with("policies/oauth/server.toml:1:1: error[P0101]"));
+}
+
+/// D96: what OAuth 2.1 has no more is an error with its profile, all of it at once. What is not mentioned here has no setting: neither
+/// profile has the implicit flow, passwords as a grant, `plain`, or a public client that keeps its refresh token.
+#[test]
+fn oauth_2_1_one_switch_for_all_that_is_lax() {
+    let shipped = include_str!("../../../../../policies/oauth/authorize.toml");
+    let lax = "use = \"oauth.authorize\"\nwithout_pkce = [\"old\", \"older\"]\n";
+    let authorize = shipped.replacen("use = \"oauth.authorize\"\n", lax, 1);
+    let api = "route = \"/x\"\n[[filter]]\nuse = \"oauth.validate-token\"\nfrom = [\"header\", \"query\"]\n[[filter]]\nuse = \"respond\"\n";
+    let told = |authorize: &str, api: &str, server: &str| {
+        let log_in = include_str!("../../../../../policies/oauth/log-in.toml");
+        let world = World::shipped().policy("oauth/log-in", log_in).policy("oauth/authorize", authorize);
+        let world = world.policy("api", api);
+        world.fixture.file("policies/oauth/server.toml", server).problems()
+    };
+    let strict = "profile = \"oauth-2.1\"";
+    assert_eq!(told(&authorize, api, "profile = \"default\""), Vec::<String>::new());
+    assert_eq!(told(shipped, &api.replace(", \"query\"", ", \"form\""), strict), Vec::<String>::new());
+    let refused = told(&authorize, api, strict);
+    let at = ["policies/api.toml:4:19", "policies/oauth/authorize.toml:8:17", "policies/oauth/authorize.toml:8:24"];
+    assert_eq!(refused.len(), at.len(), "{refused:?}");
+    for (told, at) in refused.iter().zip(at) {
+        assert!(told.starts_with(&format!("{at}: error[P0103]")) && told.contains("OAuth 2.1"), "{told}");
+    }
 }
 
 /// The default lifetime is bounded too.

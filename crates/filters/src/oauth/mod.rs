@@ -9,6 +9,7 @@ mod away;
 mod check_login;
 mod check_scope;
 mod client_credentials;
+mod client_keys;
 mod consent;
 mod device_authorize;
 mod device_verify;

@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::jose::Algorithm;
+use ::oauth::keys_uri::KeysUri;
 use ::oauth::metadata::ISSUER_RULE;
 use ::oauth::{Issuer, Scopes};
 use policy::compile::Shared;
@@ -79,6 +80,10 @@ pub struct ServerSettings {
     /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
     #[serde(default)]
     scopes: Entries<Spanned<String>>,
+    /// From where the keys of clients are fetched that have a `jwks_uri`: the origin of that, such as `https://keys.example.com`, and the
+    /// upstream through which it is reached. Nothing is fetched from anywhere else. Default: nothing is fetched.
+    #[serde(default)]
+    client_keys: Entries<Spanned<String>>,
     /// What clients that register themselves may have, where that is open (`oauth/register`).
     registration: Option<RegistrationSettings>,
     /// Lints that are silent in this file, each with the reason.
@@ -231,6 +236,13 @@ impl ServerSettings {
             let help = "a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)";
             problems.push(problem.with_help(help).at(place(scope.span)));
         }
+        for (origin, _) in &self.client_keys.0 {
+            if !KeysUri::is_origin(&origin.value) {
+                let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no origin of keys", origin.value));
+                let help = "scheme, host and perhaps port, in small letters, and no path: `https://keys.example.com`";
+                problems.push(problem.with_help(help).at(place(origin.span)));
+            }
+        }
         if let Some(registration) = &self.registration {
             problems.extend(registration.problems(&place));
         }
@@ -274,6 +286,17 @@ impl Server {
     /// Which keys there are to be, and when they change.
     pub(super) fn keys(&self) -> Schedule {
         self.0.keys.schedule()
+    }
+
+    /// From where keys of clients are fetched: the origin, the upstream, and where that is named.
+    pub(super) fn client_keys(&self, cx: &BuildContext<'_>) -> Vec<(String, String, Place)> {
+        let entries = self.0.client_keys.0.iter();
+        entries.map(|(origin, way)| (origin.value.clone(), way.value.clone(), in_file(way.span, cx))).collect()
+    }
+
+    /// The origins from which keys of clients are fetched.
+    pub(super) fn key_origins(&self) -> Vec<String> {
+        self.0.client_keys.0.iter().map(|(origin, _)| origin.value.clone()).collect()
     }
 
     /// What clients that register themselves may have.

@@ -75,7 +75,9 @@ fn oauth_2_1_one_switch_for_all_that_is_lax() {
     let authorize = shipped.replacen("use = \"oauth.authorize\"\n", lax, 1);
     let api = "route = \"/x\"\n[[filter]]\nuse = \"oauth.validate-token\"\nfrom = [\"header\", \"query\"]\n[[filter]]\nuse = \"respond\"\n";
     let told = |authorize: &str, api: &str, server: &str| {
-        let world = World::shipped().policy("oauth/authorize", authorize).policy("api", api);
+        let log_in = include_str!("../../../../../policies/oauth/log-in.toml");
+        let world = World::shipped().policy("oauth/log-in", log_in).policy("oauth/authorize", authorize);
+        let world = world.policy("api", api);
         world.fixture.file("policies/oauth/server.toml", server).problems()
     };
     let strict = "profile = \"oauth-2.1\"";
@@ -126,7 +128,15 @@ fn endpoints_without_authentication_are_refused() {
 fn settings_of_filters() {
     for (text, told) in [
         ("use = \"oauth.authenticate-client\"\nmethods = [\"tls_client_auth\"]", "4:12: error[P0004]"),
-        ("use = \"oauth.authenticate-client\"\nmethods = [\"client_secret_jwt\"]", "4:12: error[P0004]"),
+        (
+            "use = \"oauth.authenticate-client\"\nmethods = [\"client_secret_jwt\"]\nalgorithms = [\"ES256\"]",
+            "5:15: error[P0103]",
+        ),
+        (
+            "use = \"oauth.authenticate-client\"\nmethods = [\"client_secret_jwt\", \"private_key_jwt\"]\n\
+             algorithms = [\"ES256\"]",
+            "5:15: error[P0103]",
+        ),
         ("use = \"oauth.authenticate-client\"\nmethods = [\"basic\"]", "4:12: error[P0103]"),
         ("use = \"oauth.authenticate-client\"\nstore = \"access-token\"", "4:9: error[P0108]"),
         ("use = \"oauth.issue-token\"\nrefresh = { lifetime = \"500ms\" }", "4:24: error[P0103]"),

@@ -89,7 +89,7 @@ impl FilterConfig for Settings {
             methods,
             assertions,
             challenge: basic_challenge(self.realm.as_ref().map_or(DEFAULT_REALM, |realm| &realm.value)),
-            clients: cx.clients(&self.store)?,
+            clients: cx.store(&self.store)?,
             client: cx.writes(&CLIENT),
         })
     }
@@ -101,7 +101,7 @@ impl Settings {
         for algorithm in &algorithms {
             cx.publish(AUTH_ALGORITHM, Value::text(algorithm.as_str()));
         }
-        Ok(Assertions { algorithms, issuer: Server::read(cx)?.issuer(cx)?, replay: cx.replay(&self.replay)? })
+        Ok(Assertions { algorithms, issuer: Server::read(cx)?.issuer(cx)?, replay: cx.store(&self.replay)? })
     }
 }
 

@@ -59,6 +59,16 @@ const WILD: [&str; 44] = [
     "native",
 ];
 
+/// Texts that are something else than text where they are not escaped.
+const MARKUP: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' autofocus onfocus='alert(1)",
+    "</title></style><b>",
+    "{{31337*3}}",
+    "javascript:alert(1)//\"",
+];
+
 /// Names of parameters, of this endpoint or another.
 const NAMES: [&str; 40] = [
     "client_id",
@@ -149,9 +159,10 @@ impl Sent {
 pub fn spoil(dice: &mut Dice, noise: &Noise<'_>, shape: &Shape) -> Sent {
     let mut shape = shape.clone();
     for _ in 0..[0, 1, 1, 1, 2, 3][dice.roll(6)] {
-        match dice.roll(8) {
+        match dice.roll(9) {
             0 => spoil_proof(dice, noise, &mut shape),
             1 => spoil_cookies(dice, &mut shape),
+            3 => mark_up(dice, if shape.form.is_empty() { &mut shape.query } else { &mut shape.form }),
             2 => shape.query.push((dice.pick(&NAMES).to_string(), value(dice, noise, ""))),
             _ if shape.form.is_empty() && shape.query.is_empty() => {
                 shape.form.push(("x".into(), value(dice, noise, "")))
@@ -184,6 +195,16 @@ fn spoil_pairs(dice: &mut Dice, noise: &Noise<'_>, pairs: &mut Vec<(String, Stri
             let name = pairs[at].0.clone();
             pairs[at].1 = value(dice, noise, &name);
         }
+    }
+}
+
+/// Puts markup where something is shown.
+fn mark_up(dice: &mut Dice, pairs: &mut Vec<(String, String)>) {
+    let shown = |name: &str| ECHOED.contains(&name) || name == "client_id";
+    let text = (*dice.pick(&MARKUP)).to_owned();
+    match pairs.iter_mut().find(|(name, _)| shown(name)) {
+        Some((_, value)) if !dice.once_in(3) => *value = text,
+        _ => pairs.push(((*dice.pick(&ECHOED)).to_owned(), text)),
     }
 }
 

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::noise::Sent;
 use super::world::{
-    AUTHORIZE, CALLBACKS, DEVICE, EVES, GRANTED, Good, INTROSPECT, JWKS, METADATA, OPENID, REGISTER, REVOKE, TOKEN,
-    TOKENINFO, USERINFO, VERIFY, World,
+    AUTHORIZE, CALLBACKS, DEVICE, DEVICE_GRANT, EVES, GRANTED, Good, INTROSPECT, JWKS, METADATA, OPENID, REGISTER,
+    REVOKE, TOKEN, TOKENINFO, USERINFO, VERIFY, World,
 };
 use crate::harness::Response;
 
@@ -87,12 +87,13 @@ pub fn judge(world: &World, good: &Good, sent: &Sent, answer: &Response, secrets
             not_kept(answer)?;
             success(world, good, sent, answer)
         }
-        (path, _) => error(path, answer),
+        (_, _) => error(sent, answer),
     }
 }
 
 /// An error as the endpoint's RFC has it.
-fn error(path: &str, answer: &Response) -> Result<(), String> {
+fn error(sent: &Sent, answer: &Response) -> Result<(), String> {
+    let path = sent.path.as_str();
     not_kept(answer)?;
     let challenge = answer.header("www-authenticate");
     if answer.status == 401 && challenge.is_none() {
@@ -110,7 +111,8 @@ fn error(path: &str, answer: &Response) -> Result<(), String> {
     let told = is_json(answer)?;
     let word = told["error"].as_str().unwrap_or_default();
     let known = errors(path).contains(&(answer.status, word)) || (answer.status, word) == (413, "invalid_request");
-    if !known {
+    let of_device = ["authorization_pending", "slow_down", "access_denied", "expired_token"].contains(&word);
+    if !known || (of_device && !sent.read("grant_type").any(|grant| grant == DEVICE_GRANT)) {
         return Err(format!("`{word}` with {} is no error of this endpoint", answer.status));
     }
     well_described(&told)

@@ -96,6 +96,7 @@ pub fn of_browsers(_: &World, good: &Good) -> Vec<Shape> {
     let form = |path: &str, resume: &str| Shape::new("POST", path).with(&[("resume", resume)]).in_browser(good);
     vec![
         Shape::new("GET", AUTHORIZE).with(&asked).with(&more),
+        Shape::new("GET", AUTHORIZE).with(&[("login_hint", "ann")]).with(&asked).with(&more),
         Shape::new("GET", AUTHORIZE).with(&native).with(&more[1..]),
         Shape::new("GET", AUTHORIZE).with(&other).with(&more[1..]).in_browser(good),
         Shape::new("GET", AUTHORIZE).with(&asked).with(&more).with(&openid).in_browser(good),

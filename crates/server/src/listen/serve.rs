@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName};
@@ -14,6 +13,7 @@ use policy::{Body, Response};
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
+use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
 use crate::load::Generation;
@@ -82,19 +82,9 @@ pub(super) async fn serve(
     }
     if let Some(since) = held_since {
         let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
-        tokio::time::sleep(Duration::from_nanos(until_a_step(took))).await;
+        hold(took).await;
     }
     answer
-}
-
-/// An answer whose time is to tell nothing is sent after so many nanoseconds, or twice as many, and so on: longer than it takes to read one
-/// row or another, so that what differs by some microseconds takes the same time. It is the work that is counted, not the request, whose
-/// body could be sent so that a step ends while the work is done.
-const STEP: u64 = 2_000_000;
-
-/// What is left of a step.
-fn until_a_step(took: u64) -> u64 {
-    took.max(1).next_multiple_of(STEP) - took
 }
 
 /// A request while it is served. hyper drops it where the client goes away, and nothing else would tell of it then.
@@ -174,18 +164,4 @@ fn refuse(
     let mut answer = answer(refused.response(), false, generation);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_is_held_is_sent_after_whole_steps() {
-        for (took, left) in
-            [(0, STEP), (1, STEP - 1), (57_000, STEP - 57_000), (STEP - 1, 1), (STEP, 0), (STEP + 1, STEP - 1)]
-        {
-            assert_eq!(until_a_step(took), left, "{took}");
-        }
-    }
 }

@@ -85,7 +85,7 @@ impl FilterConfig for Settings {
             // Quoting leaves only what a header may hold.
             challenge: HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Key")),
             keep_credential: self.keep_credential,
-            clients: cx.clients(&self.store)?,
+            clients: cx.store(&self.store)?,
             client: cx.writes(&CLIENT),
             subject: cx.writes(&SUBJECT),
         })

@@ -105,7 +105,7 @@ impl FilterConfig for Settings {
             methods,
             assertions,
             challenge: basic_challenge(self.realm.as_ref().map_or(DEFAULT_REALM, |realm| &realm.value)),
-            clients: cx.clients(&self.store)?,
+            clients: cx.store(&self.store)?,
             client: cx.writes(&CLIENT),
         })
     }
@@ -131,7 +131,7 @@ impl Settings {
             algorithms,
             issuer: server.issuer(cx)?,
             keys: ClientKeys::build(&server, cx)?,
-            replay: cx.replay(&self.replay)?,
+            replay: cx.store(&self.replay)?,
         })
     }
 }

@@ -105,7 +105,7 @@ impl FilterConfig for Settings {
         Ok(Authorize {
             without_pkce: self.without_pkce.iter().map(|client| client.value.clone()).collect(),
             issuer: Arc::new(server.issuer(cx)?),
-            clients: cx.clients(&self.store)?,
+            clients: cx.store(&self.store)?,
             sealer: cx.sealer()?,
             client: cx.writes(&CLIENT),
             authorization: cx.writes(&AUTHORIZE),

@@ -82,7 +82,7 @@ impl FilterConfig for Settings {
             remember: self.remember,
             page: Page::build("consent.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            consents: cx.consents(&self.store)?,
+            consents: cx.store(&self.store)?,
             sealer: cx.sealer()?,
             client: cx.reads(&CLIENT),
             authorization: cx.reads(&AUTHORIZE),

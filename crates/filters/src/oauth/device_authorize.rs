@@ -79,7 +79,7 @@ impl FilterConfig for Settings {
             verification: self.verification.value.clone(),
             lifetime,
             issuer: Server::read(cx)?.issuer(cx)?,
-            codes: cx.device_codes(&self.store)?,
+            codes: cx.store(&self.store)?,
             client: cx.reads(&CLIENT),
         })
     }

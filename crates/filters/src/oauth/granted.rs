@@ -65,9 +65,9 @@ impl FilterConfig for Settings {
         Ok(GrantedPage {
             page: Page::build("granted.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            consents: cx.consents(&self.store)?,
-            tokens: cx.access_tokens(&self.tokens)?,
-            clients: cx.clients(&self.clients)?,
+            consents: cx.store(&self.store)?,
+            tokens: cx.store(&self.tokens)?,
+            clients: cx.store(&self.clients)?,
             sealer: cx.sealer()?,
             visit: cx.reads(&VISIT),
             subject: cx.reads(&SUBJECT),

@@ -79,8 +79,8 @@ impl FilterConfig for Settings {
         Ok(IssueCode {
             lifetime: seconds,
             page: Page::build("code.html", &self.template, cx)?,
-            codes: cx.authz_codes(&self.store)?,
-            tokens: cx.access_tokens(&self.tokens)?,
+            codes: cx.store(&self.store)?,
+            tokens: cx.store(&self.tokens)?,
             client: cx.reads(&CLIENT),
             authorization: cx.reads(&AUTHORIZE),
             subject: cx.reads(&SUBJECT),

@@ -111,7 +111,7 @@ impl FilterConfig for Settings {
                 .map(|(name, value)| Ok((name.value.clone(), cx.dynamic(value)?)))
                 .collect::<Result<_, Diagnostics>>()?,
             refresh: self.refresh.as_ref().map(|refresh| Refresh::compile(refresh, cx)).transpose()?,
-            tokens: cx.access_tokens(&self.store)?,
+            tokens: cx.store(&self.store)?,
             client: cx.reads(&CLIENT),
             grant: cx.reads(&GRANT),
             scopes: cx.reads(&SCOPES),

@@ -63,7 +63,7 @@ impl FilterConfig for Settings {
         // A route names the methods.
         cx.fails_rarely(&[METHOD_NOT_ALLOWED]);
         publish_managing(cx);
-        Ok(ManageClient { desk: Desk::build(&self.store, cx)?, tokens: cx.access_tokens(&self.tokens)? })
+        Ok(ManageClient { desk: Desk::build(&self.store, cx)?, tokens: cx.store(&self.tokens)? })
     }
 }
 

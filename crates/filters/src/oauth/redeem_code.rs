@@ -53,8 +53,8 @@ impl FilterConfig for Settings {
         refuses(cx, &[ErrorCode::UnauthorizedClient, ErrorCode::InvalidRequest, ErrorCode::InvalidGrant]);
         cx.publish(GRANT_TYPE, Value::text(AUTHORIZATION_CODE));
         Ok(RedeemCode {
-            codes: cx.authz_codes(&self.store)?,
-            tokens: cx.access_tokens(&self.tokens)?,
+            codes: cx.store(&self.store)?,
+            tokens: cx.store(&self.tokens)?,
             client: cx.reads(&CLIENT),
             grant: cx.writes(&GRANT),
         })

@@ -53,7 +53,7 @@ impl FilterConfig for Settings {
             [ErrorCode::AuthorizationPending, ErrorCode::SlowDown, ErrorCode::AccessDenied, ErrorCode::ExpiredToken];
         states.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
         cx.publish(GRANT_TYPE, Value::text(DEVICE_CODE));
-        Ok(RedeemDevice { codes: cx.device_codes(&self.store)?, client: cx.reads(&CLIENT), grant: cx.writes(&GRANT) })
+        Ok(RedeemDevice { codes: cx.store(&self.store)?, client: cx.reads(&CLIENT), grant: cx.writes(&GRANT) })
     }
 }
 

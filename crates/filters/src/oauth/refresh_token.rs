@@ -70,7 +70,7 @@ impl FilterConfig for Settings {
         Ok(RefreshToken {
             rotation: rotation(&self.rotation, cx)?,
             grace: grace(&self.grace, cx)?,
-            tokens: cx.access_tokens(&self.store)?,
+            tokens: cx.store(&self.store)?,
             client: cx.reads(&CLIENT),
             grant: cx.writes(&GRANT),
         })

@@ -120,7 +120,7 @@ impl Desk {
             offer,
             secret_lifetime: settings.secret_lifetime.as_ref().map(|lifetime| lifetime.value.0.as_secs()),
             issuer: server.issuer(cx)?,
-            clients: cx.clients(store)?,
+            clients: cx.store(store)?,
         })
     }
 

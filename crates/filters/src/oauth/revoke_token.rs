@@ -52,7 +52,7 @@ impl FilterConfig for Settings {
         cx.answers(Answers::Always);
         refuses(cx, &[ErrorCode::InvalidRequest, ErrorCode::UnauthorizedClient]);
         cx.publish(ENDPOINT_FACT, Value::text("revocation_endpoint"));
-        Ok(RevokeToken { tokens: cx.access_tokens(&self.store)?, client: cx.reads(&CLIENT) })
+        Ok(RevokeToken { tokens: cx.store(&self.store)?, client: cx.reads(&CLIENT) })
     }
 }
 

@@ -50,7 +50,7 @@ impl FilterConfig for Settings {
         cx.answers(Answers::Always);
         refuses(cx, &[ErrorCode::InvalidToken, ErrorCode::InsufficientScope]);
         cx.publish(ENDPOINT_FACT, Value::text("userinfo_endpoint"));
-        Ok(UserInfo { users: cx.users(&self.store)?, token: cx.reads(&TOKEN) })
+        Ok(UserInfo { users: cx.store(&self.store)?, token: cx.reads(&TOKEN) })
     }
 }
 

@@ -78,7 +78,7 @@ impl FilterConfig for Settings {
         if self.acr.is_some() {
             cx.writes(&SUBJECT);
         }
-        Ok(Start { lifetime, acr: self.acr.clone(), sessions: cx.sessions(&self.store)?, subject })
+        Ok(Start { lifetime, acr: self.acr.clone(), sessions: cx.store(&self.store)?, subject })
     }
 }
 

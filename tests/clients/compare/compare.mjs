@@ -81,7 +81,7 @@ async function story(server) {
     }
     return json ?? {}
   }
-  const token = (request, id, form, more = {}) => ask(request, at('token'), { form, headers: id ? basic(id) : {}, ...more })
+  const token = (request, id, form, more = {}, query = '') => ask(request, at('token') + query, { form, headers: id ? basic(id) : {}, ...more })
 
   /// A request by a browser; returns where that is then.
   function looked(request, ended) {
@@ -189,6 +189,16 @@ async function story(server) {
   note(server, 'code', 'members of its header', Object.keys(head).sort().join(' '))
   note(server, 'code', 'algorithm of the ID token', head.alg)
   await goes('logged in: prompt none, hint of the same user', ann, { prompt: 'none', id_token_hint: tokens.id_token })
+  const [h, c, s] = tokens.id_token.split('.')
+  await goes('logged in: prompt none, hint with another signature', ann, { prompt: 'none', id_token_hint: [h, c, s.split('').reverse().join('')].join('.') })
+  const wanting = (claims) => ({ prompt: 'none', claims: JSON.stringify(claims) })
+  await goes('logged in: claims of the same user', ann, wanting({ id_token: { sub: { value: 'ann' } } }))
+  await goes('logged in: claims of another user', ann, wanting({ id_token: { sub: { value: 'bob' } } }))
+  await goes('logged in: claims that want a class of log-in', ann, wanting({ id_token: { acr: { essential: true, values: ['gold'] } } }))
+  await goes('logged in: claims that would like a class of log-in', ann, wanting({ id_token: { acr: { values: ['gold'] } } }))
+  await goes('logged in: acr_values', ann, { prompt: 'none', acr_values: 'gold' })
+  await goes('logged in: claims of nobody', ann, wanting({ nonsense: {}, id_token: { nonsense: null } }))
+  await goes('logged in: claims that are no object', ann, wanting([]))
   const bob = new Person(server)
   const bobs = (await act.allow(bob, await act.logIn(bob, await bob.go(asks()), 'bob'))).url.searchParams.get('code')
   await goes('logged in: prompt none, hint of another user', bob, { prompt: 'none', id_token_hint: tokens.id_token })
@@ -224,6 +234,7 @@ async function story(server) {
   await token('client in header and form', 'job', { ...cc, client_id: 'job', client_secret: secrets.job })
   await token('another client in the form', 'job', { ...cc, client_id: 'shop' })
   await token('header that is no Basic', null, cc, { headers: { authorization: 'Basic !' } })
+  await token('secret in the query', null, cc, {}, `?client_id=job&client_secret=${secrets.job}`)
   await token('grant type twice', 'job', [['grant_type', 'client_credentials'], ['grant_type', 'client_credentials']])
   await token('empty scope', 'job', { ...cc, scope: '' })
   await token('unknown parameter', 'job', { ...cc, unknown: 'x' })

@@ -25,7 +25,7 @@ use ::oauth::{Error, ErrorCode, Issuer, Scopes};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response, Value};
 use store::device_codes::{Decision, DeviceCode};
 use store::{Client, DeviceCodes, StoreError};
 
@@ -106,7 +106,7 @@ impl Filter for DeviceAuthorize {
 
 impl DeviceAuthorize {
     async fn authorize(&self, exchange: &Exchange) -> Result<Response, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         may_use_grant(&client.grant_types, DEVICE_CODE)?;
         let scope = asked(endpoint_form(&exchange.request)?.get("scope"), &client.scope)?;
         let now = unix_seconds(exchange);

@@ -115,8 +115,8 @@ impl Filter for DeviceVerify {
 
 impl DeviceVerify {
     async fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let answer = match &visit.form {
             Some(Step::Decide(user_code, of)) if **of == *subject.id => {
                 self.decided(exchange, user_code, &subject).await?

@@ -24,7 +24,7 @@ use ::oauth::ClientId;
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 use store::seal::Sealer;
 use store::{AccessTokens, Clients, Consents};
 
@@ -103,8 +103,8 @@ impl Filter for GrantedPage {
 
 impl GrantedPage {
     async fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let now = unix_seconds(exchange);
         let mut withdrawn = None;
         let chosen = exchange.request.form().ok().and_then(|form| form.get("withdraw")).map(ClientId::new);

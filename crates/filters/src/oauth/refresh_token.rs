@@ -27,7 +27,7 @@ use ::oauth::token_endpoint::may_use_grant;
 use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Value};
 use store::{AccessTokens, Client};
 
 use super::answers::ENDPOINT;
@@ -95,7 +95,7 @@ impl Filter for RefreshToken {
 
 impl RefreshToken {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         may_use_grant(&client.grant_types, REFRESH_TOKEN)?;
         let token = required(endpoint_form(&exchange.request)?, "refresh_token")?;
         let presented = self.tokens.present(token, &client.client_id, self.grace, unix_seconds(exchange)).await?;

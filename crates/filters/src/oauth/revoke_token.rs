@@ -23,7 +23,7 @@ use ::oauth::{ClientId, ErrorCode};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response, Value};
 use store::{AccessTokens, Client};
 
 use super::answers::{ENDPOINT, no_store};
@@ -74,7 +74,7 @@ impl Filter for RevokeToken {
 impl RevokeToken {
     /// `token_type_hint` is not looked at: a token says by itself what it is.
     async fn revoke(&self, exchange: &Exchange) -> Result<(), Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, "token")?;
         let now = unix_seconds(exchange);

@@ -118,7 +118,7 @@ impl Start {
     }
 
     fn session(&self, exchange: &Exchange) -> Result<Session, Reason> {
-        let subject = exchange.get(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let subject = exchange.needs(self.subject)?;
         if subject.is_client {
             return Err(Reason::new(CLIENT, "the subject is a client, and no person at a browser"));
         }

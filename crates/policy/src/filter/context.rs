@@ -136,25 +136,25 @@ impl BuildContext<'_> {
     /// Says that the filter reads this attribute, and gives its slot.
     pub fn reads<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.read(key.name(), self.place.span, false);
-        Slot::new(self.layout.slot(key.name()))
+        Slot::new(self.layout.slot(key.name()), key.name())
     }
 
     /// The same where the filter does without when it is absent.
     pub fn reads_if_set<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.read(key.name(), self.place.span, true);
-        Slot::new(self.layout.slot(key.name()))
+        Slot::new(self.layout.slot(key.name()), key.name())
     }
 
     /// Says that the filter sets this attribute when it succeeds, and gives its slot.
     pub fn writes<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.effects.writes.push(key.name().to_owned());
-        Slot::new(self.layout.slot(key.name()))
+        Slot::new(self.layout.slot(key.name()), key.name())
     }
 
     /// Says that the filter sets `vars.NAME` when it succeeds.
     pub fn writes_var(&mut self, name: &str) -> Slot<Value> {
         let attribute = format!("vars.{name}");
-        let slot = Slot::new(self.layout.slot(&attribute));
+        let slot = Slot::new(self.layout.slot(&attribute), "vars");
         self.effects.writes.push(attribute);
         slot
     }
@@ -305,7 +305,7 @@ impl BuildContext<'_> {
     /// Says that the filter takes `vars.NAME` off when it succeeds, and gives its slot.
     pub fn removes_var(&mut self, name: &str) -> Slot<Value> {
         let attribute = format!("vars.{name}");
-        let slot = Slot::new(self.layout.slot(&attribute));
+        let slot = Slot::new(self.layout.slot(&attribute), "vars");
         self.effects.removes.push(attribute);
         slot
     }

@@ -153,6 +153,7 @@ fn is_one_server(first: &Folder, second: &Folder) {
     assert!(!good(&second["access_token"]), "a reuse after the new one was used ends the family");
 
     device(&nodes, &client, &mut browser);
+    log_out(&nodes, &mut browser);
 }
 
 fn device(nodes: &[&Node], client: &Client, browser: &mut Browser) {
@@ -188,6 +189,22 @@ fn device(nodes: &[&Node], client: &Client, browser: &mut Browser) {
     one.tokeninfo(&token).status(400);
     let page = browser.send(one.get(&asked(""))).status(200);
     assert!(page.text().contains("name=\"decision\""), "what was taken back is asked again");
+}
+
+/// Asked by one node, done by the other: nobody is logged in any more on either.
+fn log_out(nodes: &[&Node], browser: &mut Browser) {
+    let [one, two] = nodes else { panic!("two nodes") };
+    let page = browser.send(one.get("/api/oauth/logout?client_id=app")).status(200);
+    let (resumed, session) = (resume(&page), browser.cookies.clone());
+    browser
+        .send(two.post("/api/oauth/logout").form(&[("resume", resumed.as_str()), ("decision", "log-out")]))
+        .status(200);
+    let cookie = |name: &str| browser.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!(cookie("__Host-portcullis-session"), Some(""));
+    let mut thief = Browser { cookies: session };
+    for node in nodes {
+        assert!(thief.send(node.get(&asked(""))).status(200).text().contains("name=\"password\""), "the session lives");
+    }
 }
 
 fn shared_on(kind: &str, url: &str) -> [Folder; 2] {

@@ -12,6 +12,8 @@ const FILES: &[File] = &[
     ("policies/oauth/granted.toml", include_str!("../../policies/oauth/granted.toml")),
     ("policies/oauth/introspect.toml", include_str!("../../policies/oauth/introspect.toml")),
     ("policies/oauth/jwks.toml", include_str!("../../policies/oauth/jwks.toml")),
+    ("policies/oauth/log-in.toml", include_str!("../../policies/oauth/log-in.toml")),
+    ("policies/oauth/logout.toml", include_str!("../../policies/oauth/logout.toml")),
     ("policies/oauth/metadata.toml", include_str!("../../policies/oauth/metadata.toml")),
     ("policies/oauth/register.toml", include_str!("../../policies/oauth/register.toml")),
     ("policies/oauth/registration.toml", include_str!("../../policies/oauth/registration.toml")),

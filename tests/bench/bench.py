@@ -62,12 +62,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def load(core, url, requests, seconds, connections, keep=None, pause=None):
-    """Asks for so long. `keep` is a file for the access tokens that are answered: not while something is measured. `pause` is the
-    milliseconds that each connection rests after an answer."""
+def load(core, url, requests, seconds, connections, keep=None, find=None, pause=None):
+    """Asks for so long. `keep` is a file for the access tokens that are answered, or for what the Lua pattern `find` finds: not while
+    something is measured. `pause` is the milliseconds that each connection rests after an answer."""
     environment = {**os.environ, "BENCH_REQUESTS": str(requests)}
     if keep:
         environment["BENCH_KEEP"] = str(keep)
+    if find:
+        environment["BENCH_FIND"] = find
     if pause:
         environment["BENCH_PAUSE"] = str(pause)
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "load.lua"), url]
@@ -82,8 +84,9 @@ def measure(target, core, seconds, connections, pause=None):
     before = cpu_seconds(target["pid"])
     result = load(core, target["url"], target["requests"], seconds, connections, pause=pause)
     cpu = cpu_seconds(target["pid"]) - before
-    if result["refused"] or result["broken"] or not result["requests"]:
-        sys.exit(f"{target['name']}: {result}: what is measured must work")
+    if "once" in target and result["taken"] > target["once"]:
+        sys.exit(f"{target['name']}: {result['taken']} were asked for, and {target['once']} were ready, each of which is good once: a shorter time")
+    works(target["name"], result)
     return {
         "cpu_us": cpu * 1e6 / result["requests"],
         "rate": result["requests"] / result["seconds"],
@@ -91,6 +94,12 @@ def measure(target, core, seconds, connections, pause=None):
         "p50_ms": result["p50_us"] / 1000,
         "p99_ms": result["p99_us"] / 1000,
     }
+
+
+def works(name, result):
+    """What is measured must work."""
+    if result["refused"] or result["broken"] or not result["requests"]:
+        sys.exit(f"{name}: {result}: what is measured must work")
 
 
 def run(*command):

@@ -9,9 +9,15 @@ import urllib.parse
 from pathlib import Path
 
 from bench import Programs, basic, free_port, load, machine, measure, medians, run, tokens, two_cores, write_requests
+from people import ID_TOKEN, OPENID, SCOPE, Shop, register
 
 # What a target's CPU time for a request may be, as a multiple of another one's.
 MARKS = [("proxy", "bare proxy", 1.4), ("tokeninfo", "bare server", 1.8), ("token", "bare server", 5.0)]
+# What else is told as a multiple.
+BESIDE = [
+    ("authorize", "token"), ("code", "token"), ("code, openid", "code"), ("refresh", "code"), ("tokeninfo, user", "tokeninfo"),
+    ("userinfo", "tokeninfo"), ("proxy, user", "proxy"), ("proxy, held", "proxy"),
+]
 
 POLICY = """
 route = "/bench/{*rest}"
@@ -27,6 +33,31 @@ allowed = "${token.scopes}"
 [[filter]]
 use      = "proxy"
 upstream = "bench"
+"""
+
+HELD = """
+route = "/held/{*rest}"
+
+[allow]
+route-without-authorization = "what a held token costs is measured by itself"
+
+[[filter]]
+use      = "oauth-client.get-token"
+provider = "self"
+
+[[filter]]
+use      = "proxy"
+upstream = "bench"
+token    = "self"
+"""
+
+# The node asks itself for the token that it holds: once, before anything is measured.
+PROVIDER = """
+[provider.self]
+token_endpoint = "http://127.0.0.1:{port}/api/oauth/token"
+client_id      = "bench"
+client_secret  = {{ file = "bench.secret" }}
+scopes         = ["bench:read"]
 """
 
 NGINX = """
@@ -45,37 +76,55 @@ http {{
 """
 
 
-def configure(program, work, name, upstream, access_log):
-    """A configuration as `init` makes it, with one more policy, and a client."""
+def configure(program, work, name, port, upstream, access_log):
+    """A configuration as `init` makes it, with two more policies, and a client."""
     folder = work / name
     run(program, "init", folder)
-    (folder / "policies" / "bench.toml").write_text(POLICY)
-    with open(folder / "node.toml", "a") as node:
-        node.write(f'\n[upstream.bench]\ntargets = ["http://127.0.0.1:{upstream}"]\n')
-        if not access_log:
-            node.write("\n[log]\naccess = false\n")
     client = json.loads(run(program, "-c", folder, "client", "add", "--id", "bench", "--grant", "client_credentials",
                             "--scope", "bench:read", "--json"))
+    (folder / "bench.secret").write_text(client["client_secret"])
+    (folder / "policies" / "bench.toml").write_text(POLICY)
+    (folder / "policies" / "held.toml").write_text(HELD)
+    with open(folder / "node.toml", "a") as node:
+        node.write(f'\n[upstream.bench]\ntargets = ["http://127.0.0.1:{upstream}"]\n{PROVIDER.format(port=port)}')
+        if not access_log:
+            node.write("\n[log]\naccess = false\n")
     run(program, "-c", folder, "check")
     return folder, "bench:" + client["client_secret"]
 
 
-def start_node(programs, options, core, work, upstream, name, access_log):
-    """A running node, and the requests that it is to be asked."""
-    folder, credentials = configure(options.program, work, name, upstream, access_log)
+def start_node(programs, options, cores, work, upstream, name, access_log):
+    """A running node, the requests that it is to be asked, and a client whose users log in there."""
+    core, load_core = cores
     port, admin = free_port(), free_port()
+    folder, credentials = configure(options.program, work, name, port, upstream, access_log)
+    registered = register(options.program, folder)
     pid = programs.start(name, core, [
         options.program, "-c", folder, "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"], port)
+    node = {"port": port, "url": f"http://127.0.0.1:{port}/"}
+    shop = Shop(load_core, folder, node, registered, options.connections) if not access_log else None
     # Several tokens, so that no cache of one is what is measured.
     some = list(tokens(port, credentials, 200))
-    return {
+    found = {
+        **node,
         "pid": pid,
-        "port": port,
+        "shop": shop,
         "ask": write_requests(folder / "ask.txt", [["POST", "/api/oauth/token", basic(credentials), "grant_type=client_credentials"]]),
         "look": write_requests(folder / "look.txt", [
             ["POST", "/api/oauth/tokeninfo", "-", "access_token=" + urllib.parse.quote(token)] for token in some]),
         "call": write_requests(folder / "call.txt", [["GET", "/bench/1", "Bearer " + token, "-"] for token in some]),
+        "held": write_requests(folder / "held.txt", [["GET", "/held/1", "-", "-"]]),
     }
+    if shop:
+        # In each answer there is an ID token, or this ends here.
+        shop.exchanged(OPENID, 1, ID_TOKEN)
+        # As many as of the client's, of all the people.
+        some = shop.exchanged(OPENID, 1)[:200]
+        found["look, user"] = write_requests(folder / "look-user.txt", [
+            ["POST", "/api/oauth/tokeninfo", "-", "access_token=" + urllib.parse.quote(token)] for token in some])
+        found["call, user"] = write_requests(folder / "call-user.txt", [["GET", "/bench/1", "Bearer " + token, "-"] for token in some])
+        found["info"] = write_requests(folder / "info.txt", [["GET", "/api/oauth/userinfo", "Bearer " + token, "-"] for token in some])
+    return found
 
 
 def main():
@@ -91,7 +140,7 @@ def main():
     options.add_argument("--strict", action="store_true", help="exit 1 where a mark is missed")
     options = options.parse_args()
 
-    target_core, load_core = two_cores()
+    cores = target_core, load_core = two_cores()
 
     # Beside what is built: on a disk, where a commit costs what it costs; a temporary folder may lie in memory.
     work = Path(tempfile.mkdtemp(prefix="run.", dir=options.bare.parent))
@@ -109,10 +158,14 @@ def main():
         def target(name, pid, port, requests):
             return {"name": name, "pid": pid, "url": f"http://127.0.0.1:{port}/", "requests": requests, "rounds": []}
 
+        def once(name, prepare):
+            """What can be asked once each is made ready before each round."""
+            return {**target(name, quiet["pid"], quiet["port"], None), "prepare": prepare}
+
         # The marks are for a node without its access log, as nginx is here; what the log costs stands beside.
-        quiet = start_node(programs, options, target_core, work, upstream, "quiet", access_log=False)
-        logged = start_node(programs, options, target_core, work, upstream, "logged", access_log=True)
-        node_pid = quiet["pid"]
+        quiet = start_node(programs, options, cores, work, upstream, "quiet", access_log=False)
+        logged = start_node(programs, options, cores, work, upstream, "logged", access_log=True)
+        node_pid, shop = quiet["pid"], quiet["shop"]
         targets = [
             target("bare server", server_pid, server, quiet["look"]),
             target("tokeninfo", quiet["pid"], quiet["port"], quiet["look"]),
@@ -120,6 +173,14 @@ def main():
             target("bare proxy", proxy_pid, proxy, quiet["call"]),
             target("proxy", quiet["pid"], quiet["port"], quiet["call"]),
             target("nginx proxy", nginx_pid, nginx, quiet["call"]),
+            target("authorize", quiet["pid"], quiet["port"], shop.asks(SCOPE)),
+            once("code", lambda: shop.codes(SCOPE, options.seconds)),
+            once("code, openid", lambda: shop.codes(OPENID, options.seconds)),
+            once("refresh", lambda: shop.refreshes(SCOPE, options.seconds)),
+            target("tokeninfo, user", quiet["pid"], quiet["port"], quiet["look, user"]),
+            target("userinfo", quiet["pid"], quiet["port"], quiet["info"]),
+            target("proxy, user", quiet["pid"], quiet["port"], quiet["call, user"]),
+            target("proxy, held", quiet["pid"], quiet["port"], quiet["held"]),
             target("tokeninfo+log", logged["pid"], logged["port"], logged["look"]),
             target("proxy+log", logged["pid"], logged["port"], logged["call"]),
         ]
@@ -128,7 +189,10 @@ def main():
         # Interleaved: what else the machine does meanwhile hits all of them.
         for _ in range(options.times):
             for target in targets:
-                load(load_core, target["url"], target["requests"], options.warm, options.connections)
+                if "prepare" in target:
+                    target["requests"], target["once"] = target["prepare"]()
+                else:
+                    load(load_core, target["url"], target["requests"], options.warm, options.connections)
                 target["rounds"].append(measure(target, load_core, options.seconds, options.connections))
                 print(".", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
@@ -139,9 +203,9 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
 
     results = {target["name"]: medians(target["rounds"]) for target in targets}
-    print(f"{'target':<14}{'CPU us/req':>12}{'req/s':>10}{'core busy':>11}{'p50 ms':>9}{'p99 ms':>9}")
+    print(f"{'target':<17}{'CPU us/req':>12}{'req/s':>10}{'core busy':>11}{'p50 ms':>9}{'p99 ms':>9}")
     for name, r in results.items():
-        print(f"{name:<14}{r['cpu_us']:>12.1f}{r['rate']:>10.0f}{r['busy']:>10.0%} {r['p50_ms']:>8.2f} {r['p99_ms']:>8.2f}")
+        print(f"{name:<17}{r['cpu_us']:>12.1f}{r['rate']:>10.0f}{r['busy']:>10.0%} {r['p50_ms']:>8.2f} {r['p99_ms']:>8.2f}")
     print(f"\nThe node's memory at the end: {kilobytes / 1024:.0f} MiB")
     missed, ratios = 0, []
     for name, base, most in MARKS:
@@ -151,6 +215,11 @@ def main():
             ratios.append({"target": name, "beside": base, "ratio": ratio, "mark": most})
             verdict = "met" if ratio <= most else "MISSED"
             print(f"{name}: {ratio:.2f} x the CPU time of the {base}; the mark is {most} x: {verdict}")
+    for name, base in BESIDE:
+        if name in results and base in results:
+            ratio = results[name]["cpu_us"] / results[base]["cpu_us"]
+            ratios.append({"target": name, "beside": base, "ratio": ratio})
+            print(f"{name}: {ratio:.2f} x the CPU time of {base}")
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "options": {"seconds": options.seconds, "times": options.times,
                                 "connections": options.connections}, "results": results, "ratios": ratios}, indent=2) + "\n")

@@ -55,7 +55,6 @@ const LATER: &[(&str, &str)] = &[
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.exchange-token", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.resource-owner", "use `oauth.client-credentials`: it is the only grant of this version"),
-    ("oauth.end-session", "use the client credentials grant: users do not log in at this version"),
     ("oauth.verify-id-token", "use the client credentials grant: users do not log in at this version"),
     ("oauth.resource-metadata", "tell clients the scopes in the API's documentation"),
 ];

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use crate::claims_request;
 use crate::code::AUTHORIZATION_CODE;
 use crate::error::{Error, ErrorCode};
 use crate::metadata::Issuer;
@@ -60,10 +61,12 @@ pub struct Asked {
     pub max_age: Option<u64>,
     /// Who the client thinks it is.
     pub login_hint: Option<String>,
-    /// Who it must be, by `id_token_hint`. Its signature is not looked at: what it says is only ever used to refuse.
+    /// Who it must be, by `id_token_hint` or by `claims`. No signature is looked at: what they say is only ever used to refuse.
     pub hinted_subject: Option<String>,
     /// Authentication context classes, the most wanted first.
     pub acr_values: Vec<String>,
+    /// Those of which one must be reached; empty where none must.
+    pub essential_acr: Vec<String>,
     /// `claims`, as it was sent (OpenID Connect Core, section 5.5).
     pub claims: Option<Value>,
 }
@@ -103,7 +106,7 @@ impl Parameters {
     }
 
     /// The only value of this name: none where it is absent, an error where there are several (section 3.1).
-    fn one(&self, name: &str) -> Result<Option<&str>, Error> {
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Error> {
         let mut values = self.iter().filter(|(found, _)| *found == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
@@ -154,6 +157,7 @@ impl Parameters {
         if challenge.is_none() && rules.needs_challenge {
             return Err(Error::invalid_request("`code_challenge` is missing: PKCE with S256 is needed (RFC 7636)"));
         }
+        let claims = self.claims()?;
         Ok(Asked {
             scope,
             challenge,
@@ -161,12 +165,13 @@ impl Parameters {
             prompt: self.prompt()?,
             max_age: self.max_age()?,
             login_hint: self.one("login_hint")?.filter(|hint| hint.len() <= 256).map(str::to_owned),
-            hinted_subject: self.hinted_subject()?,
+            hinted_subject: self.hinted_subject(claims.as_ref())?,
             acr_values: self
                 .one("acr_values")?
                 .map(|all| all.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),
-            claims: self.claims()?,
+            essential_acr: claims.as_ref().map(claims_request::essential_acr).unwrap_or_default(),
+            claims,
         })
     }
 
@@ -224,13 +229,20 @@ impl Parameters {
         Ok(prompt)
     }
 
-    fn hinted_subject(&self) -> Result<Option<String>, Error> {
+    fn hinted_subject(&self, claims: Option<&Value>) -> Result<Option<String>, Error> {
         let subject = |token: &str| -> Option<String> {
             let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
             Some(serde_json::from_slice::<Value>(&payload).ok()?.get("sub")?.as_str()?.to_owned())
         };
         let refused = || Error::invalid_request("`id_token_hint` is no ID token");
-        self.one("id_token_hint")?.map(|token| subject(token).ok_or_else(refused)).transpose()
+        let hinted = self.one("id_token_hint")?.map(|token| subject(token).ok_or_else(refused)).transpose()?;
+        let claimed = claims.map(claims_request::subject).transpose()?.flatten();
+        match (hinted, claimed) {
+            (Some(hinted), Some(claimed)) if hinted != claimed => {
+                Err(Error::invalid_request("`id_token_hint` and `claims` name different users"))
+            }
+            (hinted, claimed) => Ok(hinted.or_else(|| claimed.map(str::to_owned))),
+        }
     }
 
     fn max_age(&self) -> Result<Option<u64>, Error> {
@@ -240,10 +252,7 @@ impl Parameters {
     }
 
     fn claims(&self) -> Result<Option<Value>, Error> {
-        let refused = || Error::invalid_request("`claims` is no JSON object");
-        let Some(text) = self.one("claims")? else { return Ok(None) };
-        let claims: Value = serde_json::from_str(text).map_err(|_| refused())?;
-        if claims.is_object() && text.len() <= LONGEST { Ok(Some(claims)) } else { Err(refused()) }
+        self.short("claims")?.map(|text| claims_request::parse(&text)).transpose()
     }
 }
 
@@ -266,10 +275,40 @@ impl Target {
     }
 }
 
-/// Whether a log-in at `authenticated_at` does for a request that began at `began` (Unix seconds). One that has only begun (`resumed` by no
+impl Asked {
+    /// Whether another log-in may prove more, as the request wishes, than this one of the class `acr` did, where log-ins can be of these
+    /// classes.
+    pub fn wishes_for_more<'a>(&self, acr: Option<&str>, mut reachable: impl Iterator<Item = &'a str>) -> bool {
+        let essential = !self.essential_acr.is_empty();
+        let wanted = if essential { &self.essential_acr } else { &self.acr_values };
+        let among = |class: &str| wanted.iter().any(|wanted| wanted == class);
+        // What is only wished for is nothing to disturb a user for who may not be asked.
+        !acr.is_some_and(among) && (essential || !self.prompt.none) && reachable.any(among)
+    }
+
+    /// Whether whoever logged in, with a log-in of the class `acr`, is whom the answer is to be about (OpenID Connect Core, sections 3.1.2.2
+    /// and 5.5.1.1).
+    pub fn is_met_by(&self, subject: &str, acr: Option<&str>) -> Result<(), Error> {
+        if self.hinted_subject.as_deref().is_some_and(|hinted| hinted != subject) {
+            return Err(Error::new(ErrorCode::LoginRequired, "Another user is logged in than the request names"));
+        }
+        if !self.essential_acr.is_empty() && !self.essential_acr.iter().any(|class| Some(class.as_str()) == acr) {
+            let why = "Nobody can prove here who they are as the request demands (`acr`)";
+            return Err(Error::new(ErrorCode::UnmetAuthenticationRequirements, why));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a log-in at `authenticated_at` was before a request that began at `began` (Unix seconds). One that has only begun (`resumed` by no
 /// form of ours yet) has had no log-in of its own, in whatever second another one was.
+pub fn login_is_earlier(authenticated_at: u64, began: u64, resumed: bool) -> bool {
+    !resumed || authenticated_at < began
+}
+
+/// Whether a log-in at `authenticated_at` does for a request that began at `began` ([`login_is_earlier`]), at `now` (Unix seconds).
 pub fn login_is_fresh(asked: &Asked, authenticated_at: u64, began: u64, resumed: bool, now: u64) -> bool {
-    let earlier = !resumed || authenticated_at < began;
+    let earlier = login_is_earlier(authenticated_at, began, resumed);
     let age = now.saturating_sub(authenticated_at);
     let old = asked.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
     !(earlier && (old || asked.prompt.login))
@@ -363,6 +402,8 @@ mod tests {
             "those that are given where none is asked for"
         );
         assert_eq!(asked("scope=a").expect("fine").scope.to_string(), "a");
+        let empty = asked("scope=&nonce=&foo=&foo=").expect("an empty one is absent");
+        assert_eq!((empty.scope.to_string().as_str(), empty.nonce), ("openid a", None));
         for (query, code) in [
             ("scope=a+c", ErrorCode::InvalidScope),
             ("scope=%22", ErrorCode::InvalidScope),
@@ -380,6 +421,10 @@ mod tests {
             ("id_token_hint=e30.e30.", ErrorCode::InvalidRequest),
             ("claims=1", ErrorCode::InvalidRequest),
             ("claims={", ErrorCode::InvalidRequest),
+            (
+                "id_token_hint=e30.eyJzdWIiOiJhbm4ifQ.x&claims={\"id_token\":{\"sub\":{\"value\":\"bob\"}}}",
+                ErrorCode::InvalidRequest,
+            ),
         ] {
             is(code, asked(query));
         }
@@ -431,6 +476,46 @@ mod tests {
                 "{query} {authenticated_at}"
             );
         }
+    }
+
+    #[test]
+    fn openid_core_3_1_2_2_an_answer_is_about_whom_the_request_names() {
+        let login_required = Err(ErrorCode::LoginRequired);
+        let met = |query: &str, subject: &str| {
+            asked(query).expect(query).is_met_by(subject, None).map_err(|error| error.code)
+        };
+        assert_eq!(met("", "bob"), Ok(()));
+        for query in ["id_token_hint=e30.eyJzdWIiOiJhbm4ifQ.x", r#"claims={"id_token":{"sub":{"value":"ann"}}}"#] {
+            assert_eq!((met(query, "ann"), met(query, "bob")), (Ok(()), login_required), "{query}");
+        }
+    }
+
+    #[test]
+    fn openid_core_5_5_1_1_an_acr_that_is_demanded_is_reached_or_refused() {
+        const ESSENTIAL: &str = r#"claims={"id_token":{"acr":{"essential":true,"values":["gold","silver"]}}}"#;
+        let unmet = Err(ErrorCode::UnmetAuthenticationRequirements);
+        let met = |query: &str, acr| asked(query).expect(query).is_met_by("ann", acr).map_err(|error| error.code);
+        assert_eq!(
+            (met(ESSENTIAL, Some("silver")), met(ESSENTIAL, Some("bronze")), met(ESSENTIAL, None)),
+            (Ok(()), unmet, unmet)
+        );
+        assert_eq!(met("acr_values=gold", None), Ok(()), "what is wished for is no demand");
+        let more = |query: &str, acr, reachable: &[&str]| {
+            asked(query).expect(query).wishes_for_more(acr, reachable.iter().copied())
+        };
+        for (query, acr, reachable, expected) in [
+            ("", None, &["gold"][..], false),
+            ("acr_values=gold+silver", None, &["silver"], true),
+            ("acr_values=gold+silver", Some("bronze"), &["bronze", "silver"], true),
+            ("acr_values=gold+silver", Some("silver"), &["gold"], false),
+            ("acr_values=gold", None, &["silver"], false),
+            ("acr_values=gold&prompt=none", None, &["gold"], false),
+            (ESSENTIAL, None, &["gold"], true),
+            (ESSENTIAL, Some("gold"), &["gold"], false),
+        ] {
+            assert_eq!(more(query, acr, reachable), expected, "{query} {acr:?} {reachable:?}");
+        }
+        assert!(more(&format!("{ESSENTIAL}&prompt=none"), None, &["gold"]), "the log-in page refuses it");
     }
 
     /// D13: `state` comes back byte for byte, with a code and with an error. D41: `iss` in both.

@@ -47,6 +47,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// The user must agree, and nobody may be asked.
     ConsentRequired,
+    /// OpenID Connect Core Error Code unmet_authentication_requirements, section 2: nobody proved who they are as the request demands.
+    UnmetAuthenticationRequirements,
     /// The user has not decided yet (RFC 8628, section 3.5).
     AuthorizationPending,
     /// The device asks too often.
@@ -61,7 +63,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [ErrorCode; 23] = [
+    pub const ALL: [ErrorCode; 24] = [
         ErrorCode::InvalidRequest,
         ErrorCode::InvalidClient,
         ErrorCode::InvalidGrant,
@@ -80,6 +82,7 @@ impl ErrorCode {
         ErrorCode::RegistrationNotSupported,
         ErrorCode::LoginRequired,
         ErrorCode::ConsentRequired,
+        ErrorCode::UnmetAuthenticationRequirements,
         ErrorCode::AuthorizationPending,
         ErrorCode::SlowDown,
         ErrorCode::ExpiredToken,
@@ -108,6 +111,7 @@ impl ErrorCode {
             ErrorCode::RegistrationNotSupported => "registration_not_supported",
             ErrorCode::LoginRequired => "login_required",
             ErrorCode::ConsentRequired => "consent_required",
+            ErrorCode::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             ErrorCode::AuthorizationPending => "authorization_pending",
             ErrorCode::SlowDown => "slow_down",
             ErrorCode::ExpiredToken => "expired_token",

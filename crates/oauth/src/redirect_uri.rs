@@ -17,6 +17,12 @@ const LOOPBACK: [&str; 2] = ["http://127.0.0.1", "http://[::1]"];
 const NEVER: [&str; 9] =
     ["javascript", "data", "vbscript", "file", "about", "blob", "view-source", "filesystem", "mailto"];
 
+/// Whether what is sent here reaches nobody but the client: it proves who it is when it comes for its token, or the place is its own by TLS. Any
+/// application of a machine can wait at a loopback address or at a scheme (RFC 8252, section 8.6).
+pub fn is_assured(public_client: bool, uri: &str) -> bool {
+    !public_client || uri.starts_with("https://")
+}
+
 /// Why a redirect URI cannot be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
@@ -141,6 +147,14 @@ pub fn with_parameters<'a>(uri: &str, parameters: impl IntoIterator<Item = (&'a 
 mod tests {
     use super::*;
 
+    #[test]
+    fn rfc8252_8_6_who_waits_at_a_native_redirect_uri_is_not_assured() {
+        for uri in ["http://127.0.0.1:4711/cb", "com.example.app:/cb", OUT_OF_BAND, "http://localhost/cb"] {
+            assert!(!is_assured(true, uri) && is_assured(false, uri), "{uri}");
+        }
+        assert!(is_assured(true, "https://app.example/cb"));
+    }
+
     /// D43: `http` for this machine alone. D40: an application's scheme is a domain name turned round.
     #[test]
     fn rfc8252_and_rfc9700_what_may_be_registered() {
@@ -202,6 +216,7 @@ mod tests {
             ("http://127.0.0.1", "http://127.0.0.1:1", true),
             ("http://[::1]/cb", "http://[::1]:51004/cb", true),
             ("http://127.0.0.1/cb", "http://127.0.0.1:51004/other", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:51004/cb/more", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:65536/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", false),

@@ -131,7 +131,7 @@ impl AccessTokens {
         if epochs != EpochsThen::default() && decode::<EpochsThen>(&ACCESS_TOKEN, &row)?.are_before(&epochs) {
             return Ok(None);
         }
-        if has_grant(&record) && self.grant_here(&record.grant_id, now).await?.is_none() {
+        if has_grant(&record) && !self.grant_is_good(&record.grant_id, now).await? {
             return Ok(None);
         }
         Ok(Some(record))

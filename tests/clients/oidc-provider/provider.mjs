@@ -6,7 +6,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [{
     client_id: 'gateway',
     client_secret: secret,
-    redirect_uris: [`${gateway}/back`],
+    redirect_uris: [`${gateway}/back`, `${gateway}/corp/back`],
     grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
     response_types: ['code'],
   }],

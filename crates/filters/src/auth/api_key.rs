@@ -85,7 +85,7 @@ impl FilterConfig for Settings {
             // Quoting leaves only what a header may hold.
             challenge: HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Key")),
             keep_credential: self.keep_credential,
-            clients: cx.clients(&self.store)?,
+            clients: cx.store(&self.store)?,
             client: cx.writes(&CLIENT),
             subject: cx.writes(&SUBJECT),
         })
@@ -120,8 +120,13 @@ impl ApiKey {
         if !self.keep_credential {
             self.take_off(&mut exchange.request);
         }
-        let subject =
-            Subject { id: client.client_id.shared(), is_client: true, authenticated_at: None, methods: Vec::new() };
+        let subject = Subject {
+            id: client.client_id.shared(),
+            is_client: true,
+            authenticated_at: None,
+            methods: Vec::new(),
+            acr: None,
+        };
         exchange.set(self.subject, subject);
         exchange.set(self.client, client);
         Ok(Outcome::Success)

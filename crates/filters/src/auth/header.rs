@@ -100,7 +100,8 @@ impl Filter for Header {
                 "the header names several, or nobody that could be",
             )));
         }
-        let subject = Subject { id: Arc::from(name), is_client: false, authenticated_at: None, methods: Vec::new() };
+        let id = Arc::from(name);
+        let subject = Subject { id, is_client: false, authenticated_at: None, methods: Vec::new(), acr: None };
         exchange.set(self.subject, subject);
         Ok(Outcome::Success)
     }

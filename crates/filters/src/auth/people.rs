@@ -79,7 +79,7 @@ pub(super) struct People {
 impl People {
     /// Those of the store of this name.
     pub(super) fn build(store: &Option<Spanned<String>>, cx: &mut BuildContext<'_>) -> Result<People, Diagnostics> {
-        Ok(People { users: cx.users(store)?, lockout: lockout(cx)? })
+        Ok(People { users: cx.store(store)?, lockout: lockout(cx)? })
     }
 
     /// The user whose name and password these are; else why not. What is answered says only that they are nobody's, and so does its time.

@@ -67,8 +67,8 @@ impl FilterConfig for Settings {
         Ok(AuthSession {
             idle,
             keep_credential: self.keep_credential,
-            sessions: cx.sessions(&self.store)?,
-            users: self.users.is_some().then(|| cx.users(&self.users)).transpose()?,
+            sessions: cx.store(&self.store)?,
+            users: self.users.is_some().then(|| cx.store(&self.users)).transpose()?,
             subject: cx.writes(&SUBJECT),
         })
     }
@@ -107,6 +107,7 @@ impl AuthSession {
 }
 
 fn subject(session: Session) -> Subject {
-    let Session { subject, authenticated_at, methods, .. } = session;
-    Subject { id: Arc::from(subject), is_client: false, authenticated_at: Some(authenticated_at), methods }
+    let Session { subject, authenticated_at, methods, acr, .. } = session;
+    let (id, acr) = (Arc::from(subject), acr.map(Arc::from));
+    Subject { id, is_client: false, authenticated_at: Some(authenticated_at), methods, acr }
 }

@@ -313,11 +313,11 @@ fn an_api_key_is_a_client_s_id_and_secret() {
     let respond = "[[filter]]\nuse = 'respond'\ntext = '${client.id} ${subject.id} ${subject.is_client}'\n";
     let with = |settings: &str, rest: &str| {
         let source: Arc<dyn DataSource> = Arc::new(Memory::new());
-        let clients = Arc::new(Clients::new(source));
+        let clients = Arc::new(Clients::new(source, Arc::new(crate::fixture::sealer())));
         for (id, enabled) in [("app.one", true), ("off", false)] {
             let hash = credential::hash_generated(&Secret::new("right".into()));
             let mut client = Client { enabled, ..Client::new(ClientId::new(id)) };
-            client.secrets.push(ClientSecret { hash, expires_at: None });
+            client.secrets.push(ClientSecret::hashed(hash));
             assert!(block_on(clients.add(&client)).expect("memory"));
         }
         let policy = format!("route = '/**'\n\n[[filter]]\nuse = 'auth.api-key'\n{settings}{rest}");

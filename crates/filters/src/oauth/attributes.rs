@@ -147,6 +147,8 @@ pub struct Subject {
     pub authenticated_at: Option<u64>,
     /// How it did, by the words of RFC 8176 (`amr`): `pwd`. Empty where that is not known.
     pub methods: Vec<String>,
+    /// Which class of proof that was (`acr`), where somebody says so.
+    pub acr: Option<Arc<str>>,
 }
 
 /// A token that was just made. Its text is for the answer only: no selector reads it.
@@ -367,6 +369,13 @@ pub static SUBJECT: Key<Subject> = Key::new(
             optional: false,
             get: |s| Some(Value::texts(s.methods.iter().map(String::as_str))),
         },
+        Field {
+            name: "acr",
+            doc: "Which class of proof that was, as `session.start` named it.",
+            of: Type::Text,
+            optional: true,
+            get: |s| s.acr.clone().map(Value::Text),
+        },
     ],
 );
 
@@ -421,7 +430,7 @@ pub const ATTRIBUTES: &[&dyn Attribute] = &[&CLIENT, &GRANT, &TOKEN, &SCOPES, &S
 impl Subject {
     /// How it was authenticated, where that is known.
     pub(super) fn authentication(&self) -> Option<Authentication> {
-        let (methods, acr) = (self.methods.clone(), None);
+        let (methods, acr) = (self.methods.clone(), self.acr.as_deref().map(str::to_owned));
         self.authenticated_at.map(|at| Authentication { at, methods, acr })
     }
 
@@ -431,12 +440,13 @@ impl Subject {
             Some(subject) => (Arc::from(subject.as_str()), false),
             None => (token.client_id.shared(), true),
         };
-        Subject { id, is_client, authenticated_at: None, methods: Vec::new() }
+        Subject { id, is_client, authenticated_at: None, methods: Vec::new(), acr: None }
     }
 
     /// Somebody who proved just now (`at`, Unix seconds) who it is, by this method of RFC 8176.
     pub fn proved(name: &str, at: u64, method: &str) -> Subject {
-        Subject { id: Arc::from(name), is_client: false, authenticated_at: Some(at), methods: vec![method.to_owned()] }
+        let methods = vec![method.to_owned()];
+        Subject { id: Arc::from(name), is_client: false, authenticated_at: Some(at), methods, acr: None }
     }
 }
 

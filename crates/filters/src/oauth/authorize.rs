@@ -68,7 +68,8 @@ use crate::StoreExt;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The clients that may come without PKCE, by their ids: a code of theirs that leaks is whoever's finds it. Default: none.
+    /// The clients that may come without PKCE, by their ids: a code of theirs that leaks is whoever's finds it. Nobody may with the
+    /// profile `oauth-2.1`. Default: none.
     #[serde(default)]
     without_pkce: Vec<Spanned<String>>,
     /// The store of the kind `clients`. Default: the one of that name.
@@ -92,17 +93,19 @@ impl FilterConfig for Settings {
             ErrorCode::RegistrationNotSupported,
         ];
         others.iter().for_each(|code| cx.fails_rarely(&[ReasonCode::new(code.as_str())]));
+        let server = Server::read(cx)?;
+        let excepted = |client: &Spanned<String>| format!("client `{}` may come without PKCE", client.value);
+        server.refuse_lax(self.without_pkce.iter().map(|client| (client, excepted(client))), cx)?;
         for client in &self.without_pkce {
-            let message = format!("client `{}` may come without PKCE", client.value);
             let help = "a code of it that leaks (a log, a history, another application) is good for whoever finds it: have it send \
                         `code_challenge` (RFC 7636), and take it off this list";
-            cx.lint(codes::WITHOUT_PKCE, client.span, message, help);
+            cx.lint(codes::WITHOUT_PKCE, client.span, excepted(client), help);
         }
         cx.publish(ENDPOINT_FACT, Value::text("authorization_endpoint"));
         Ok(Authorize {
             without_pkce: self.without_pkce.iter().map(|client| client.value.clone()).collect(),
-            issuer: Arc::new(Server::read(cx)?.issuer(cx)?),
-            clients: cx.clients(&self.store)?,
+            issuer: Arc::new(server.issuer(cx)?),
+            clients: cx.store(&self.store)?,
             sealer: cx.sealer()?,
             client: cx.writes(&CLIENT),
             authorization: cx.writes(&AUTHORIZE),
@@ -131,7 +134,7 @@ impl Filter for Authorize {
 impl Authorize {
     async fn read(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let now = unix_seconds(exchange);
-        let visit = self.visit(exchange, now)?;
+        let visit = resume::visit(exchange, &self.sealer, now)?;
         let parameters = &visit.parameters;
         let id = ClientId::new(parameters.client_id()?);
         let known = self.clients.get(&id).await?.filter(|client| client.enabled);
@@ -145,19 +148,6 @@ impl Authorize {
         exchange.set(self.authorization, Authorization { target, asked, issuer });
         exchange.set(self.visit, visit);
         Ok(Outcome::Success)
-    }
-
-    /// The request, or the one that a form of ours carries.
-    fn visit(&self, exchange: &Exchange, now: u64) -> Result<Visit, Stop> {
-        if let Some(resume) = resume::carried(exchange, &self.sealer, now)? {
-            return Ok(Visit::of(resume));
-        }
-        let request = &exchange.request;
-        let form = match request.method {
-            http::Method::POST => request.form()?,
-            _ => request.query_form()?,
-        };
-        Ok(Visit { parameters: Parameters::of(form.iter()), began: now, form: None })
     }
 
     fn asked(&self, parameters: &Parameters, client: &Client) -> Result<Asked, Error> {

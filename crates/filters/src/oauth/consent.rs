@@ -27,12 +27,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use ::oauth::client_auth::Method as ClientMethod;
+use ::oauth::redirect_uri;
 use ::oauth::refresh::OPENID;
 use ::oauth::{Error, ErrorCode, Scopes};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
 use store::seal::Sealer;
 use store::{Client, Consents};
 
@@ -53,7 +55,8 @@ pub(crate) struct Settings {
     /// Clients about which nobody is asked, by their ids. Default: none.
     #[serde(default)]
     without: Vec<String>,
-    /// Whether what was agreed to is remembered. Default: true.
+    /// Whether what was agreed to is remembered. Default: yes, but for public clients whose redirect URI is a loopback address or a scheme of an
+    /// application, where any other application may wait (RFC 8252, section 8.6); `true`: for them too.
     remember: Option<bool>,
     /// A template of your own, relative to the configuration folder. Default: the page that ships.
     template: Option<Spanned<String>>,
@@ -71,14 +74,15 @@ impl FilterConfig for Settings {
         cx.reads_request_body();
         cx.answers(Answers::Sometimes);
         let refusals = [ErrorCode::ConsentRequired, ErrorCode::AccessDenied];
-        cx.fails_rarely(&[ReasonCode::new(ErrorCode::LoginRequired.as_str())]);
+        let rare = [ErrorCode::LoginRequired, ErrorCode::UnmetAuthenticationRequirements];
+        rare.iter().for_each(|code| cx.fails_rarely(&[ReasonCode::new(code.as_str())]));
         refusals.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
         Ok(Consent {
             without: self.without.clone(),
-            remember: self.remember.unwrap_or(true),
+            remember: self.remember,
             page: Page::build("consent.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            consents: cx.consents(&self.store)?,
+            consents: cx.store(&self.store)?,
             sealer: cx.sealer()?,
             client: cx.reads(&CLIENT),
             authorization: cx.reads(&AUTHORIZE),
@@ -92,7 +96,7 @@ impl FilterConfig for Settings {
 /// The compiled filter.
 pub(crate) struct Consent {
     without: Vec<String>,
-    remember: bool,
+    remember: Option<bool>,
     page: Page,
     /// What scopes permit.
     descriptions: Vec<(String, String)>,
@@ -121,22 +125,23 @@ impl Filter for Consent {
 
 impl Consent {
     async fn decide(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let authorization = exchange.share(self.authorization).ok_or_else(|| Reason::missing(AUTHORIZE.name()))?;
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let client = exchange.share(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let authorization = exchange.needs_shared(self.authorization)?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let client = exchange.needs_shared(self.client)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let asked = &authorization.asked.scope;
         let excepted = self.without.iter().any(|id| id == client.client_id.as_str());
-        let before = match self.remember && !excepted {
+        let public = client.token_endpoint_auth_method.as_deref() == Some(ClientMethod::None.as_str());
+        let remember = self.remember.unwrap_or(redirect_uri::is_assured(public, &authorization.target.redirect_uri));
+        let before = match remember && !excepted {
             true => self.consents.get(&client.client_id, &subject.id).await?.map(|consent| consent.scope),
             false => None,
         };
         let before = before.unwrap_or_default().common(asked);
         let refuse =
             |code, why| Stop::from(redirected(&authorization.target, Error::new(code, why), &authorization.issuer));
-        // OpenID Connect Core, section 3.1.2.2: never an answer about another user.
-        if authorization.asked.hinted_subject.as_deref().is_some_and(|hinted| *hinted != *subject.id) {
-            return Err(refuse(ErrorCode::LoginRequired, "Another user is logged in than `id_token_hint` names"));
+        if let Err(unmet) = authorization.asked.is_met_by(&subject.id, subject.acr.as_deref()) {
+            return Err(redirected(&authorization.target, unmet, &authorization.issuer).into());
         }
         let granted = match decision(exchange, &visit, &subject) {
             Some(false) => return Err(refuse(ErrorCode::AccessDenied, "The user does not allow it")),
@@ -145,7 +150,7 @@ impl Consent {
                 if granted.is_empty() {
                     return Err(refuse(ErrorCode::AccessDenied, "The user allows nothing of it"));
                 }
-                if self.remember {
+                if remember {
                     self.consents.add(&client.client_id, &subject.id, &granted, unix_seconds(exchange)).await?;
                 }
                 granted

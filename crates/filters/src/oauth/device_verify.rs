@@ -82,10 +82,10 @@ impl FilterConfig for Settings {
             limit: self.limit.as_ref().map_or(LIMIT, |limit| limited(limit.value)),
             page: Page::build("device.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            codes: cx.device_codes(&self.store)?,
-            clients: cx.clients(&self.clients)?,
-            tokens: cx.access_tokens(&self.tokens)?,
-            users: cx.users(&self.users)?,
+            codes: cx.store(&self.store)?,
+            clients: cx.store(&self.clients)?,
+            tokens: cx.store(&self.tokens)?,
+            users: cx.store(&self.users)?,
             sealer: cx.sealer()?,
             visit: cx.reads(&VISIT),
             subject: cx.reads(&SUBJECT),
@@ -115,8 +115,8 @@ impl Filter for DeviceVerify {
 
 impl DeviceVerify {
     async fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let answer = match &visit.form {
             Some(Step::Decide(user_code, of)) if **of == *subject.id => {
                 self.decided(exchange, user_code, &subject).await?

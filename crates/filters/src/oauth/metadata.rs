@@ -28,6 +28,7 @@ use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, O
 
 use super::answers::ENDPOINT;
 use super::authenticate_client::{AUTH_ALGORITHM, AUTH_METHOD};
+use super::check_login::ACR;
 use super::client_credentials::GRANT_TYPE;
 use super::id_token::ID_TOKEN_ALGORITHM;
 use super::server::Server;
@@ -95,6 +96,8 @@ struct Facts<'a> {
     algorithms: Vec<(&'a str, &'a [String], &'a str)>,
     grants: Vec<(&'a str, &'a [String], &'a str)>,
     id_tokens: Vec<(&'a str, &'a [String], &'a str)>,
+    /// Classes of log-ins.
+    classes: Vec<(&'a str, &'a [String], &'a str)>,
 }
 
 impl<'a> Facts<'a> {
@@ -110,6 +113,7 @@ impl<'a> Facts<'a> {
             algorithms: named(AUTH_ALGORITHM),
             grants: named(GRANT_TYPE),
             id_tokens: named(ID_TOKEN_ALGORITHM),
+            classes: named(ACR),
         }
     }
 }
@@ -155,7 +159,12 @@ fn write(issuer: &Issuer, scopes: &[String], facts: &Facts<'_>) -> Bytes {
         document
             .list("id_token_signing_alg_values_supported", facts.id_tokens.iter().map(|(.., algorithm)| *algorithm));
         document.list("subject_types_supported", ["public"]);
-        document.list("claims_supported", openid::claims_supported());
+        document.list("claims_supported", openid::claims_supported(!facts.classes.is_empty()));
+        document.list("acr_values_supported", facts.classes.iter().map(|(.., class)| *class));
+        if document.has("authorization_endpoint") {
+            // OpenID Connect Discovery, section 3: left out, it would be false.
+            document.flag("claims_parameter_supported", true);
+        }
     }
     serde_json::to_vec(&document).expect("the document is an object with text for names").into()
 }
@@ -196,6 +205,7 @@ mod tests {
             algorithms: vec![("oauth/token", &token, "RS256"), ("oauth/token", &token, "ES256")],
             grants: vec![("oauth/token", &token, "client_credentials")],
             id_tokens: vec![],
+            classes: vec![],
         };
         assert_eq!(
             written(&facts),
@@ -217,6 +227,7 @@ mod tests {
             algorithms: vec![],
             grants: facts.grants.clone(),
             id_tokens: vec![],
+            classes: vec![],
         };
         assert_eq!(
             written(&nothing),

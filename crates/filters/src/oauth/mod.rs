@@ -5,12 +5,15 @@ mod answers;
 mod attributes;
 mod authenticate_client;
 mod authorize;
+mod away;
 mod check_login;
 mod check_scope;
 mod client_credentials;
+mod client_keys;
 mod consent;
 mod device_authorize;
 mod device_verify;
+mod end_session;
 mod fail;
 mod granted;
 mod id_token;
@@ -49,6 +52,8 @@ pub use attributes::{
     ATTRIBUTES, AUTHORIZE, Authorization, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN,
 };
 pub(crate) use attributes::{VISIT, Visit};
+pub(crate) use away::Away;
+pub(crate) use check_login::ACR;
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub(crate) use realm::{NO_TOKEN, Realm};
@@ -84,6 +89,7 @@ pub const FILTERS: &[FilterKind] = policy::filters![
     id_token,
     token_response,
     userinfo,
+    end_session,
     validate_token,
     token_info,
     introspect,

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use ::oauth::authorization::Parameters;
 use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
@@ -62,14 +61,7 @@ impl Filter for OpenForm {
 
 impl OpenForm {
     fn open(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let now = unix_seconds(exchange);
-        let visit = match resume::carried(exchange, &self.sealer, now)? {
-            Some(resume) => Visit::of(resume),
-            None => {
-                let parameters = Parameters::of(exchange.request.query_form()?.iter());
-                Visit { parameters, began: now, form: None }
-            }
-        };
+        let visit = resume::visit(exchange, &self.sealer, unix_seconds(exchange))?;
         exchange.set(self.visit, visit);
         Ok(Outcome::Success)
     }

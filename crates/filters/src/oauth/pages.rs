@@ -1,4 +1,4 @@
-//! The pages that people see: log-in, consent, a code to copy, an error.
+//! The pages that people see: log-in, consent, a code to copy, log-out, an error.
 //!
 //! They need no script, and say so to the browser: nothing is loaded from anywhere, nobody may frame them, and forms go to ourselves and
 //! from there to the redirect URI that is proven. An operator can put a template of their own in the place of each (the engine is
@@ -29,13 +29,14 @@ const PAGE_BROKEN: ReasonCode = ReasonCode::new("page-broken");
 const STYLE: &str = include_str!("pages/style.css");
 
 /// What ships, by name.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("layout.html", include_str!("pages/layout.html")),
     ("login.html", include_str!("pages/login.html")),
     ("consent.html", include_str!("pages/consent.html")),
     ("code.html", include_str!("pages/code.html")),
     ("device.html", include_str!("pages/device.html")),
     ("granted.html", include_str!("pages/granted.html")),
+    ("logout.html", include_str!("pages/logout.html")),
     ("error.html", include_str!("pages/error.html")),
 ];
 

@@ -12,19 +12,21 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use ::oauth::Error;
+use ::oauth::authorization::Parameters;
 use policy::exchange::HeaderEdit;
 use policy::{Exchange, Reason, ReasonCode};
 use store::seal::{Place, Sealer};
 use store::{StoreError, hex};
 
+use super::attributes::Visit;
 use super::stop::refused;
 use crate::host_cookie;
 
 /// A form that is not ours, was open for too long, or came without its cookie.
 pub(super) const FORM_EXPIRED: ReasonCode = ReasonCode::new("form-expired");
 
-/// The form's field.
-const FIELD: &str = "resume";
+/// The form's field; of the query, where a browser comes back from elsewhere.
+pub(super) const FIELD: &str = "resume";
 
 /// `__Host-`: no neighbour under the same domain can set it.
 const COOKIE: &str = "__Host-portcullis-form";
@@ -38,12 +40,16 @@ const OPEN: u64 = 1_800;
 pub(super) enum Step {
     /// The user is to log in.
     Login,
+    /// The user went to log in elsewhere.
+    Away,
     /// This user is to agree.
     Consent(String),
     /// A user is to type the code of a device.
     UserCode,
     /// Whether the device with this code may act for this user.
     Decide(String, String),
+    /// Whoever is logged in may log out.
+    LogOut,
     /// This user may take back what was granted.
     Withdraw(String),
 }
@@ -92,15 +98,30 @@ pub(super) fn seal(
     sealer.seal(&plain, &place())
 }
 
-/// What the form of ours carries that came with a request, where one did.
-pub(super) fn carried(exchange: &Exchange, sealer: &Sealer, now: u64) -> Result<Option<Resume>, Reason> {
-    if exchange.request.method != http::Method::POST {
-        return Ok(None);
+/// The visit that a request goes on with, by a form of ours, or begins: with its query, or with what a client posts.
+pub(super) fn visit(exchange: &Exchange, sealer: &Sealer, now: u64) -> Result<Visit, Reason> {
+    if let Some(resume) = carried(exchange, sealer, now)? {
+        return Ok(Visit::of(resume));
     }
-    let Some(sealed) = exchange.request.form()?.get(FIELD) else { return Ok(None) };
+    let request = &exchange.request;
+    let sent = match request.method {
+        http::Method::POST => request.form()?,
+        _ => request.query_form()?,
+    };
+    Ok(Visit { parameters: Parameters::of(sent.iter()), began: now, form: None })
+}
+
+/// What the form of ours carries that came with a request, where one did.
+fn carried(exchange: &Exchange, sealer: &Sealer, now: u64) -> Result<Option<Resume>, Reason> {
+    let request = &exchange.request;
+    let posted = request.method == http::Method::POST;
+    let sent = if posted { request.form()? } else { request.query_form()? };
+    let Some(sealed) = sent.get(FIELD) else { return Ok(None) };
     let told = "The form was open for too long, or your browser keeps no cookies: go back and begin again";
     let expired = || Reason { code: FORM_EXPIRED, ..refused(Error::invalid_request(told)) };
-    open(exchange, sealer, sealed, now).map(Some).ok_or_else(expired)
+    // A link decides nothing: what a browser comes back with is where it was, and no more.
+    let fits = |resume: &Resume| posted != (resume.step == Step::Away);
+    open(exchange, sealer, sealed, now).filter(fits).map(Some).ok_or_else(expired)
 }
 
 /// What stands in a form that came back; none where it is not ours, was open for too long, or came without its cookie.

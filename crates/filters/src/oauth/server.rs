@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::jose::Algorithm;
+use ::oauth::keys_uri::KeysUri;
 use ::oauth::metadata::ISSUER_RULE;
 use ::oauth::{Issuer, Scopes};
 use policy::compile::Shared;
@@ -50,6 +51,11 @@ const DAY: u64 = 86_400;
 /// The issuer of nobody (RFC 2606, section 2).
 const STAND_IN: &str = "https://issuer.invalid";
 
+/// The profile that refuses what OAuth 2.1 has no more (D96).
+const OAUTH_2_1: &str = "oauth-2.1";
+
+const PROFILES: [&str; 2] = ["default", OAUTH_2_1];
+
 /// The settings in it.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,8 +63,9 @@ pub struct ServerSettings {
     /// Who this authorization server is (RFC 8414): an https URL without query and fragment; http on loopback only.
     /// Default: the URL of the listener, where the node has one only and that is on loopback.
     issuer: Option<Spanned<FromOutside>>,
-    /// A set of stricter rules. There is only `default` yet.
-    #[schemars(extend("enum" = ["default"]))]
+    /// `oauth-2.1`: what OAuth 2.1 has no more is an error in whatever policy it stands: `without_pkce` of `oauth.authorize`, `query` in
+    /// `from` of `oauth.validate-token`. All else of it holds with `default` too, which is the default.
+    #[schemars(extend("enum" = ["default", "oauth-2.1"]))]
     profile: Option<Spanned<String>>,
     /// Upper bounds of lifetimes, whatever a policy says.
     #[serde(default)]
@@ -73,6 +80,10 @@ pub struct ServerSettings {
     /// policy that asks for another one, and of one that no policy asks for. Default: not declared, so nothing is compared.
     #[serde(default)]
     scopes: Entries<Spanned<String>>,
+    /// From where the keys of clients are fetched that have a `jwks_uri`: the origin of that, such as `https://keys.example.com`, and the
+    /// upstream through which it is reached. Nothing is fetched from anywhere else. Default: nothing is fetched.
+    #[serde(default)]
+    client_keys: Entries<Spanned<String>>,
     /// What clients that register themselves may have, where that is open (`oauth/register`).
     registration: Option<RegistrationSettings>,
     /// Lints that are silent in this file, each with the reason.
@@ -213,9 +224,9 @@ impl ServerSettings {
         {
             problems.push(no_issuer().at(place(issuer.span)));
         }
-        if let Some(profile) = self.profile.as_ref().filter(|profile| profile.value != "default") {
-            let problem = Problem::error(codes::NOT_YET, format!("the profile `{}` is not there yet", profile.value));
-            problems.push(problem.with_help("leave `profile` out").at(place(profile.span)));
+        if let Some(profile) = self.profile.as_ref().filter(|profile| !PROFILES.contains(&profile.value.as_str())) {
+            let problem = Problem::error(codes::BAD_VALUE, format!("there is no profile `{}`", profile.value));
+            problems.push(problem.with_help("use `oauth-2.1`, or leave `profile` out").at(place(profile.span)));
         }
         for (span, problem) in self.keys.problems().into_iter().chain(self.lockout.problems()) {
             problems.push(problem.at(place(span)));
@@ -224,6 +235,13 @@ impl ServerSettings {
             let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no scope", scope.value));
             let help = "a scope is visible ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)";
             problems.push(problem.with_help(help).at(place(scope.span)));
+        }
+        for (origin, _) in &self.client_keys.0 {
+            if !KeysUri::is_origin(&origin.value) {
+                let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no origin of keys", origin.value));
+                let help = "scheme, host and perhaps port, in small letters, and no path: `https://keys.example.com`";
+                problems.push(problem.with_help(help).at(place(origin.span)));
+            }
         }
         if let Some(registration) = &self.registration {
             problems.extend(registration.problems(&place));
@@ -270,6 +288,17 @@ impl Server {
         self.0.keys.schedule()
     }
 
+    /// From where keys of clients are fetched: the origin, the upstream, and where that is named.
+    pub(super) fn client_keys(&self, cx: &BuildContext<'_>) -> Vec<(String, String, Place)> {
+        let entries = self.0.client_keys.0.iter();
+        entries.map(|(origin, way)| (origin.value.clone(), way.value.clone(), in_file(way.span, cx))).collect()
+    }
+
+    /// The origins from which keys of clients are fetched.
+    pub(super) fn key_origins(&self) -> Vec<String> {
+        self.0.client_keys.0.iter().map(|(origin, _)| origin.value.clone()).collect()
+    }
+
     /// What clients that register themselves may have.
     pub(super) fn registration(&self) -> Option<&RegistrationSettings> {
         self.0.registration.as_ref()
@@ -288,6 +317,24 @@ impl Server {
     /// The same of authorization codes.
     pub(super) fn bound_code(&self, lifetime: &Spanned<Duration>, cx: &BuildContext<'_>) -> Result<(), Diagnostics> {
         bound(lifetime, self.0.maximum_lifetime.code, "code", cx)
+    }
+
+    /// What is wrong with settings that OAuth 2.1 has no more, each where it stands with what it would let pass: nothing, without
+    /// that profile.
+    pub(super) fn refuse_lax<'a>(
+        &self,
+        lax: impl Iterator<Item = (&'a Spanned<String>, String)>,
+        cx: &BuildContext<'_>,
+    ) -> Result<(), Diagnostics> {
+        if self.0.profile.as_ref().is_none_or(|profile| profile.value != OAUTH_2_1) {
+            return Ok(());
+        }
+        let help = format!("take it out; or take `profile = \"{OAUTH_2_1}\"` out of `policies/{FILE}`");
+        let refused = |(setting, what): (&Spanned<String>, String)| {
+            cx.error(setting.span, format!("{what}, which OAuth 2.1 does not have"), &help)
+        };
+        let refused: Diagnostics = lax.map(refused).collect();
+        if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
     /// The issuer: that of the file, else that of a node with one loopback listener. Never the `Host` of a request.

@@ -50,7 +50,7 @@ impl FilterConfig for Settings {
         cx.answers(Answers::Always);
         refuses(cx, &[ErrorCode::InvalidToken, ErrorCode::InsufficientScope]);
         cx.publish(ENDPOINT_FACT, Value::text("userinfo_endpoint"));
-        Ok(UserInfo { users: cx.users(&self.store)?, token: cx.reads(&TOKEN) })
+        Ok(UserInfo { users: cx.store(&self.store)?, token: cx.reads(&TOKEN) })
     }
 }
 
@@ -68,7 +68,7 @@ impl Filter for UserInfo {
 
 impl UserInfo {
     async fn tell(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let token = exchange.get(self.token).ok_or_else(|| Reason::missing(TOKEN.name()))?;
+        let token = exchange.needs(self.token)?;
         if !token.scope.contains(OPENID) {
             return Err(refuse(Error::new(ErrorCode::InsufficientScope, "The token was not given for `openid`")).into());
         }

@@ -70,6 +70,9 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Callback, Diagnostics> {
         cx.fails(&[UNKNOWN_JOURNEY, AUTHORIZATION_REFUSED, AUTHORIZATION_NEEDED]);
         cx.fails_rarely(&[OTHER_ISSUER, BAD_ID_TOKEN, policy::outcome::BAD_REQUEST]);
+        if self.log_in.is_some() {
+            cx.authorizes();
+        }
         let target = Target::compile(&self.provider, &None, &None, &self.store, cx)?;
         let log_in = self.log_in.as_ref().map(|claim| (claim.value.clone(), cx.writes(&SUBJECT)));
         Ok(Callback { target, log_in, held: cx.writes(&HELD), journey: cx.writes(&JOURNEY) })
@@ -161,6 +164,8 @@ impl Callback {
             is_client: false,
             authenticated_at: Some(authenticated_at.unwrap_or(now)),
             methods: Vec::new(),
+            // The words of the provider are no words of ours: `session.start` names the class.
+            acr: None,
         })
     }
 }

@@ -34,6 +34,7 @@ use policy::{
 use super::journey::{Journey, is_local};
 use super::target::Target;
 use crate::entries::Entries;
+use crate::oauth::Away;
 use crate::stop::{Stop, settle};
 
 /// `use = "oauth-client.redirect"`
@@ -48,7 +49,8 @@ pub(crate) struct Settings {
     r#for: Option<Dynamic<String>>,
     /// Where the provider sends them back to: the URL, as it is registered there, of a policy with `oauth-client.callback`.
     redirect_uri: Dynamic<String>,
-    /// Where they are to go after that: a path here, for `${journey.return_to}`. Default: none.
+    /// Where they are to go after that: a path here, for `${journey.return_to}`. Default: after `oauth.authorize` or `oauth.open-form`, back to
+    /// where they were, and the provider is asked for the log-in that the request asks for (`prompt=login`, `max_age`); else none.
     return_to: Option<Dynamic<String>>,
     /// More parameters of the request: `{ prompt = "login" }`. One whose value is absent (`${x ??}`) is left out.
     #[serde(default)]
@@ -82,6 +84,7 @@ impl FilterConfig for Settings {
                 .iter()
                 .map(|(name, value)| Ok((name.value.clone(), cx.dynamic(value)?)))
                 .collect::<Result<_, Diagnostics>>()?,
+            away: Away::build(cx)?,
         })
     }
 }
@@ -92,6 +95,7 @@ pub(crate) struct Redirect {
     redirect_uri: Getter<String>,
     return_to: Option<Getter<String>>,
     parameters: Vec<(String, Getter<String>)>,
+    away: Away,
 }
 
 impl Filter for Redirect {
@@ -104,21 +108,24 @@ impl Filter for Redirect {
 }
 
 impl Redirect {
-    async fn response(&self, exchange: &Exchange) -> Result<Response, Stop> {
+    async fn response(&self, exchange: &mut Exchange) -> Result<Response, Stop> {
         let holding = self.target.holding(exchange)?;
         let holder = &self.target.holder;
         let mut journey = Journey::new(exchange, holding.scopes, self.redirect_uri.get(exchange)?);
         journey.subject = holding.subject;
+        let mut more = self.parameters(exchange)?;
         journey.return_to = self.return_to(exchange)?;
+        if self.return_to.is_none()
+            && let Some(leaving) = self.away.leave(exchange)?
+        {
+            journey.return_to = Some(leaving.return_to);
+            // What the policy says stands over what the visit asks.
+            let said: Vec<String> = more.iter().map(|(name, _)| name.clone()).collect();
+            more.extend(leaving.parameters.into_iter().filter(|(name, _)| !said.contains(name)));
+        }
         let endpoints = holder.calls.endpoints(exchange.now()).await?;
         let endpoint = endpoints.authorization;
         let endpoint = endpoint.ok_or_else(|| holder.calls.malformed("it has no `authorization_endpoint`"))?;
-        let mut more = Vec::new();
-        for (name, value) in &self.parameters {
-            if let Some(value) = value.get_optional(exchange)? {
-                more.push((name.clone(), value));
-            }
-        }
         let request = Request {
             redirect_uri: &journey.redirect_uri,
             scopes: &journey.scopes,
@@ -135,6 +142,13 @@ impl Redirect {
             .with_header(LOCATION, location)
             .with_header(SET_COOKIE, cookie)
             .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+    }
+
+    fn parameters(&self, exchange: &Exchange) -> Result<Vec<(String, String)>, Reason> {
+        let value = |(name, value): &(String, Getter<String>)| {
+            Ok(value.get_optional(exchange)?.map(|value| (name.clone(), value)))
+        };
+        self.parameters.iter().filter_map(|parameter| value(parameter).transpose()).collect()
     }
 
     fn return_to(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {

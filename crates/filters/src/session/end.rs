@@ -23,7 +23,7 @@ use serde::Deserialize;
 use policy::exchange::HeaderEdit;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
-use store::Sessions;
+use store::{Sessions, StoreError};
 
 use super::cookie;
 use crate::{StoreExt, abort_from};
@@ -41,7 +41,7 @@ impl FilterConfig for Settings {
     type Filter = End;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<End, Diagnostics> {
-        Ok(End { sessions: cx.sessions(&self.store)? })
+        Ok(End { sessions: cx.store(&self.store)? })
     }
 }
 
@@ -52,10 +52,16 @@ pub(crate) struct End {
 
 impl Filter for End {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
-        if let Some(session) = exchange.request.cookie(cookie::NAME) {
-            self.sessions.end(session).await.map_err(abort_from)?;
-            exchange.edit_response_header(HeaderEdit::Append(SET_COOKIE, cookie::clear()));
-        }
+        end(&self.sessions, exchange).await.map_err(abort_from)?;
         Ok(Outcome::Success)
     }
+}
+
+/// Ends the session that the request came with, where it came with one, and takes its cookie off the browser.
+pub(crate) async fn end(sessions: &Sessions, exchange: &mut Exchange) -> Result<(), StoreError> {
+    if let Some(session) = exchange.request.cookie(cookie::NAME) {
+        sessions.end(session).await?;
+        exchange.edit_response_header(HeaderEdit::Append(SET_COOKIE, cookie::clear()));
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Sessions of browsers: begun after a log-in, ended by a log-out. `auth.session` finds them.
 
 pub mod cookie;
-mod end;
+pub(crate) mod end;
 mod start;
 
 use policy::filter::FilterKind;

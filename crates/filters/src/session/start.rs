@@ -31,12 +31,12 @@ use ::oauth::token::{Token, TokenKind};
 use policy::attribute::Slot;
 use policy::exchange::HeaderEdit;
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Value};
 use store::{Session, Sessions};
 
 use super::cookie;
 use crate::StoreExt;
-use crate::oauth::{SUBJECT, Stop, Subject, settle, unix_seconds};
+use crate::oauth::{ACR, SUBJECT, Stop, Subject, settle, unix_seconds};
 
 /// Whoever acts for itself has no browser.
 const CLIENT: ReasonCode = ReasonCode::new("subject-is-client");
@@ -49,8 +49,9 @@ const LIFETIME: u64 = 10 * 3_600;
 pub(crate) struct Settings {
     /// When the session ends however much it is used, at least `1s` after the log-in. Default: `10h`.
     absolute: Option<Spanned<Duration>>,
-    /// Which class of proof the log-in was (`acr` of OpenID Connect). Default: none is said.
-    acr: Option<String>,
+    /// Which class of proof the log-in was (`acr` of OpenID Connect): ID tokens say it, and clients may ask for it (`acr_values`). Default:
+    /// none is said.
+    acr: Option<Arc<str>>,
     /// The store of the kind `sessions`. Default: the one of that name.
     store: Option<Spanned<String>>,
 }
@@ -70,7 +71,14 @@ impl FilterConfig for Settings {
             Some(absolute) => absolute.value.0.as_secs(),
             None => LIFETIME,
         };
-        Ok(Start { lifetime, acr: self.acr.clone(), sessions: cx.sessions(&self.store)?, subject: cx.reads(&SUBJECT) })
+        if let Some(acr) = &self.acr {
+            cx.publish(ACR, Value::Text(acr.clone()));
+        }
+        let subject = cx.reads(&SUBJECT);
+        if self.acr.is_some() {
+            cx.writes(&SUBJECT);
+        }
+        Ok(Start { lifetime, acr: self.acr.clone(), sessions: cx.store(&self.store)?, subject })
     }
 }
 
@@ -78,7 +86,7 @@ impl FilterConfig for Settings {
 pub(crate) struct Start {
     /// Seconds.
     lifetime: u64,
-    acr: Option<String>,
+    acr: Option<Arc<str>>,
     sessions: Arc<Sessions>,
     subject: Slot<Subject>,
 }
@@ -98,6 +106,11 @@ impl Start {
         let millis = exchange.environment().clock.unix_millis();
         let token = Token::mint_in_order(TokenKind::Session, session.expires_at, millis, exchange.random());
         self.sessions.start(&token, &session).await?;
+        if let Some(acr) = &self.acr
+            && let Some(subject) = exchange.share(self.subject)
+        {
+            exchange.set(self.subject, Subject { acr: Some(acr.clone()), ..Subject::clone(&subject) });
+        }
         exchange.edit_response_header(HeaderEdit::Append(SET_COOKIE, cookie::set(&token)));
         // Whoever kept the answer would keep the session.
         exchange.edit_response_header(HeaderEdit::Default(CACHE_CONTROL, HeaderValue::from_static("no-store")));
@@ -105,7 +118,7 @@ impl Start {
     }
 
     fn session(&self, exchange: &Exchange) -> Result<Session, Reason> {
-        let subject = exchange.get(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let subject = exchange.needs(self.subject)?;
         if subject.is_client {
             return Err(Reason::new(CLIENT, "the subject is a client, and no person at a browser"));
         }
@@ -114,7 +127,7 @@ impl Start {
             subject: subject.id.to_string(),
             authenticated_at: subject.authenticated_at.unwrap_or(now),
             methods: subject.methods.clone(),
-            acr: self.acr.clone(),
+            acr: self.acr.as_deref().map(str::to_owned),
             created_at: now,
             expires_at: now.saturating_add(self.lifetime),
             seen_at: now,

@@ -117,6 +117,16 @@ impl Exchange {
         self.slots.arc(slot)
     }
 
+    /// What the slot holds; the reason that it is absent where it holds nothing.
+    pub fn needs<T: Send + Sync + 'static>(&self, slot: Slot<T>) -> Result<&T, Reason> {
+        self.get(slot).ok_or_else(|| Reason::missing(slot.name))
+    }
+
+    /// The same, shared: the exchange may change meanwhile.
+    pub fn needs_shared<T: Send + Sync + 'static>(&self, slot: Slot<T>) -> Result<Arc<T>, Reason> {
+        self.share(slot).ok_or_else(|| Reason::missing(slot.name))
+    }
+
     /// Sets an attribute.
     pub fn set<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: impl Into<Arc<T>>) {
         self.slots.set(slot, value.into());

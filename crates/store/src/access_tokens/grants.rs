@@ -4,6 +4,7 @@
 //! revokes everything that came of an authorization, and what is still to be written as well. A grant that is revoked before it began (its
 //! code was used twice at once) is inserted as revoked: whoever begins it then finds that it cannot.
 
+use futures_util::future::join;
 use oauth::GrantId;
 use oauth::token::{Token, TokenKind};
 
@@ -22,6 +23,13 @@ const REVOKED_BEFORE: u64 = 86_400;
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Revoked {
     revoked_at: Option<u64>,
+}
+
+/// What decides whether a token's grant is good; one that was revoked before it began has no expiry.
+#[derive(serde::Deserialize)]
+struct Standing {
+    revoked_at: Option<u64>,
+    expires_at: Option<u64>,
 }
 
 /// Tokens that are issued together.
@@ -72,23 +80,28 @@ impl AccessTokens {
             indexes: vec![Some(grant.client_id.to_string()), Some(grant.subject.clone())],
             record: encode(&TOKEN_GRANT, &Written { record: grant, epochs: then })?,
         };
-        if !store.source.insert(&TOKEN_GRANT, row).await? {
+        // At once, so that a source can commit them together. Where the grant does not begin, its tokens are good for nothing.
+        let (begun, kept) = join(store.source.insert(&TOKEN_GRANT, row), store.keep(tokens)).await;
+        if !begun? {
             return Ok(false);
         }
-        store.keep(tokens).await?;
-        Ok(true)
+        kept.map(|()| true)
     }
 
     /// Keeps tokens that are issued together; those that are kept already are left alone, since a retry may keep them as well.
     pub(super) async fn keep(&self, tokens: &Tokens) -> Result<(), StoreError> {
-        if let Some((token, record)) = &tokens.refresh {
-            self.insert_refresh(token, record).await?;
-        }
         let (token, record) = &tokens.access;
         if token.kind() != TokenKind::Access || token.expires_at() != record.expires_at {
             return Err(StoreError::Broken("a token and its record say different things of it".into()));
         }
-        self.insert_here(token, record).await.map(drop)
+        let refresh = async {
+            match &tokens.refresh {
+                Some((token, record)) => self.insert_refresh(token, record).await,
+                None => Ok(false),
+            }
+        };
+        let (refresh, access) = join(refresh, self.insert_here(token, record)).await;
+        refresh.and(access).map(drop)
     }
 
     /// The grant, where it is good: not revoked, nor expired at `now` (Unix seconds), no epoch of its client or subject raised since.
@@ -99,8 +112,16 @@ impl AccessTokens {
         Ok(Some(grant).filter(|_| !old))
     }
 
-    /// The grant, where it is neither revoked nor expired. Its tokens have epochs of their own.
-    pub(super) async fn grant_here(&self, id: &GrantId, now: u64) -> Result<Option<(Row, TokenGrant)>, StoreError> {
+    /// Whether the grant is neither revoked nor expired: asked for each check of a token, which has epochs of its own.
+    pub(super) async fn grant_is_good(&self, id: &GrantId, now: u64) -> Result<bool, StoreError> {
+        let Some(key) = id.key() else { return Ok(false) };
+        let Some(row) = self.source.get(&TOKEN_GRANT, &key).await? else { return Ok(false) };
+        let grant: Standing = decode(&TOKEN_GRANT, &row)?;
+        Ok(grant.revoked_at.is_none() && grant.expires_at.is_some_and(|expires_at| expires_at > now))
+    }
+
+    /// The grant, where it is neither revoked nor expired.
+    async fn grant_here(&self, id: &GrantId, now: u64) -> Result<Option<(Row, TokenGrant)>, StoreError> {
         let Some(key) = id.key() else { return Ok(None) };
         let Some(row) = self.source.get(&TOKEN_GRANT, &key).await? else { return Ok(None) };
         if decode::<Revoked>(&TOKEN_GRANT, &row)?.revoked_at.is_some() {

@@ -11,6 +11,7 @@ const CALLBACK: &str = "https://app.example/cb";
 const PKCE: &str = "&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const POLICY: &str = include_str!("../../../../../policies/oauth/authorize.toml");
+const LOG_IN: &str = include_str!("../../../../../policies/oauth/log-in.toml");
 
 /// The shipped policy with these settings, and the client `web` beside `app`.
 fn with(authorize: &str, consent: &str) -> World {
@@ -20,7 +21,7 @@ fn with(authorize: &str, consent: &str) -> World {
         text.replace(&stands, &format!("{stands}{settings}\n"))
     };
     let text = set(set(POLICY.to_owned(), "oauth.authorize", authorize), "oauth.consent", consent);
-    registered().policy("oauth/authorize", &text).client("web", |client| {
+    registered().policy("oauth/authorize", &text).policy("oauth/log-in", LOG_IN).client("web", |client| {
         client.grant_types = vec!["authorization_code".into()];
         client.metadata.redirect_uris = vec![CALLBACK.into(), OUT_OF_BAND.into()];
     })
@@ -265,4 +266,77 @@ fn openid_core_3_1_2_2_an_id_token_hint_refuses_another_user() {
     assert_eq!((ran.status, ran.path().last().map(String::as_str)), (200, Some("oauth.login:answered")));
     let ran = world.authorize(&bob, &format!("{hint}&prompt=none"));
     assert_eq!((told(&ran, "error").as_deref(), told(&ran, "code")), (Some("login_required"), None));
+}
+
+/// OpenID Connect Core, sections 3.1.2.1 and 5.5.1.1: who wishes for a class of log-in that there is gets it, by a log-in; who demands one that
+/// nobody reaches gets nothing. What the log-in was is in the code.
+#[test]
+fn openid_core_5_5_1_1_classes_of_log_ins() {
+    let world = with("", "without = [\"web\"]");
+    let classed = with("", "without = [\"web\"]").policy(
+        "oauth/log-in",
+        &LOG_IN.replace("use = \"session.start\"\n", "use = \"session.start\"\nacr = \"gold\"\n"),
+    );
+    let user = store::User {
+        name: "ann".into(),
+        enabled: true,
+        password: Some(::oauth::credential::hash_generated(&::oauth::Secret::new("right horse".into()))),
+        claims: Default::default(),
+        created_at: 0,
+    };
+    assert!(block_on(classed.users.add(&user)).expect("memory"));
+    let demand = |class: &str| {
+        let claims = json!({ "id_token": { "acr": { "essential": true, "value": class } } }).to_string();
+        format!("{PKCE}&claims={}", form_urlencoded::byte_serialize(claims.as_bytes()).collect::<String>())
+    };
+    let logs_in = |ran: &Ran| ran.path().last().map(String::as_str) == Some("oauth.login:answered");
+    // No log-in is of a class: a wish is nothing, and a demand is refused.
+    let (weak, known) = (world.browser("ann"), classed.browser("ann"));
+    assert!(told(&world.authorize(&weak, &format!("{PKCE}&acr_values=gold")), "code").is_some());
+    let unmet = Some("unmet_authentication_requirements".to_owned());
+    assert_eq!(told(&world.authorize(&weak, &demand("gold")), "error"), unmet);
+    // A log-in is.
+    assert_eq!(told(&classed.authorize(&known, &demand("platinum")), "error"), unmet);
+    assert!(told(&classed.authorize(&known, &format!("{PKCE}&acr_values=gold&prompt=none")), "code").is_some());
+    assert!(logs_in(&classed.authorize(&known, &demand("gold"))));
+    classed.fixture.clock().advance(std::time::Duration::from_secs(1));
+    let page = classed.authorize(&known, &format!("{PKCE}&acr_values=platinum+gold"));
+    assert!(logs_in(&page));
+    let browser = format!("{}; {known}", given(&page));
+    let ran = classed.answer(&browser, &filled(&page, "&username=ann&password=right+horse"));
+    let code = told(&ran, "code").unwrap_or_else(|| panic!("no code in {}", ran.header("location")));
+    let found = block_on(classed.codes.find(&code, 0)).expect("memory").expect("a code");
+    assert_eq!(found.record.authentication.and_then(|proved| proved.acr).as_deref(), Some("gold"));
+    let strong = ran.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    assert!(told(&classed.authorize(&strong, &demand("gold")), "code").is_some());
+    let document = classed.get("/.well-known/openid-configuration", &[]).json();
+    assert_eq!(
+        (&document["acr_values_supported"], &document["claims_parameter_supported"]),
+        (&json!(["gold"]), &json!(true))
+    );
+}
+
+#[test]
+fn rfc8252_8_6_a_public_native_client_is_asked_about_each_time() {
+    const NATIVE: &str = "http://127.0.0.1/cb";
+    let world = |consent: &str| {
+        with("", consent).client("native", |client| {
+            client.grant_types = vec!["authorization_code".into()];
+            client.secrets.clear();
+            client.token_endpoint_auth_method = Some("none".into());
+            client.metadata.redirect_uris = vec![NATIVE.into(), CALLBACK.into()];
+        })
+    };
+    let asked_again = |world: &World, uri: &str| {
+        let path = format!("{AUTHORIZE}?response_type=code&client_id=native&redirect_uri={uri}{PKCE}&scope=a");
+        let ann = world.browser("ann");
+        let page = world.get(&path, &[("cookie", &ann)]);
+        let browser = format!("{}; {ann}", given(&page));
+        assert!(told(&world.answer(&browser, &filled(&page, "&decision=allow&scope.0=a")), "code").is_some());
+        told(&world.get(&path, &[("cookie", &ann)]), "code").is_none()
+    };
+    assert!(asked_again(&world(""), "http://127.0.0.1:4711/cb"));
+    assert!(!asked_again(&world(""), CALLBACK));
+    assert!(!asked_again(&world("remember = true"), "http://127.0.0.1:4711/cb"));
+    assert!(asked_again(&world("remember = false"), CALLBACK));
 }

@@ -41,6 +41,14 @@ fn rfc8414_2_what_is_shipped() {
     assert_eq!(alone.get(PATH, &[]).json(), json!({ "issuer": "http://127.0.0.1:8080" }));
 }
 
+#[test]
+fn rp_initiated_logout_2_1_the_metadata_says_where() {
+    let text = include_str!("../../../../../policies/oauth/logout.toml");
+    let document = World::shipped().policy("oauth/logout", text).get(PATH, &[]).json();
+    assert_eq!(document["end_session_endpoint"], "http://127.0.0.1:8080/api/oauth/logout");
+    assert_eq!(World::shipped().get(PATH, &[]).json().get("end_session_endpoint"), None);
+}
+
 /// D35, D36: the issuer of the file, byte for byte, at its own path only.
 #[test]
 fn rfc8414_3_1_an_issuer_with_a_path() {

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
+use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
 use oauth::{GrantId, Scopes};
 
 use super::*;
@@ -10,6 +13,7 @@ use crate::record::{AuthzCode, EpochsThen};
 use crate::source::DataSource;
 use crate::sources::memory::Memory;
 use crate::tables::TOKEN_GRANT;
+use crate::testing::Hooked;
 
 mod model;
 
@@ -112,6 +116,22 @@ async fn rfc7009_2_1_a_revoked_grant_takes_its_tokens_along() {
     assert_eq!(store.grants_page("ann", None, 9, NOW).await, Ok((vec![], None)));
     let told = store.inspect(first.access.0.expose()).await.unwrap().unwrap();
     assert_eq!(told.revoked_at, Some(NOW));
+}
+
+/// A source that commits what waits for it commits them at once, whatever one commit costs.
+#[tokio::test]
+async fn what_is_issued_together_is_written_at_once() {
+    let inserts = Arc::new(AtomicU64::new(0));
+    let counter = inserts.clone();
+    let waits = move |_| -> crate::source::BoxFuture<'static, ()> {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Box::pin(future::pending())
+    };
+    let store = AccessTokens::new(Arc::new(Hooked { before_insert: Box::new(waits), ..Default::default() }));
+    assert!(store.begin(&id(), &grant(), EpochsThen::default(), &tokens(1)).now_or_never().is_none());
+    assert_eq!(inserts.swap(0, Ordering::Relaxed), 3, "the grant and both tokens");
+    assert!(store.complete(&tokens(2)).now_or_never().is_none());
+    assert_eq!(inserts.load(Ordering::Relaxed), 2, "both tokens");
 }
 
 /// A replay that comes before the first use has begun the grant: what is still to be written is revoked.

@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
+use tokio::task;
 use tokio::time::Instant;
 
 use super::answers::{Pending, Promise, deliver, promise};
@@ -97,6 +99,8 @@ type Answered = Result<Answer, StoreError>;
 
 pub(super) struct Operation {
     write: Write,
+    /// The task that waits for the answer.
+    asker: Option<task::Id>,
     answer: Promise<Answer>,
 }
 
@@ -131,8 +135,8 @@ impl Writer {
     /// Queues an operation; its answer comes after its commit.
     pub(super) fn queue(&self, write: Write) -> Result<(Option<Wake<'_, Operation>>, Pending<Answer>), StoreError> {
         let (answer, pending) = promise();
-        let place = &self.place;
-        let wake = self.queue.push(Operation { write, answer }).map_err(|refused| match refused {
+        let (place, asker) = (&self.place, task::try_id());
+        let wake = self.queue.push(Operation { write, asker, answer }).map_err(|refused| match refused {
             Refused::Full => {
                 StoreError::Unavailable(format!("{QUEUE} writes wait already for {place}: it is too slow"))
             }
@@ -140,6 +144,13 @@ impl Writer {
         })?;
         Ok((wake, pending))
     }
+}
+
+/// How many want something written: a task that wants several writes at once comes back once.
+fn askers(group: &[Operation]) -> usize {
+    let writes = || group.iter().filter(|operation| operation.writes());
+    let tasks: HashSet<task::Id> = writes().filter_map(|operation| operation.asker).collect();
+    tasks.len() + writes().filter(|operation| operation.asker.is_none()).count()
 }
 
 /// Why a whole group failed.
@@ -180,7 +191,7 @@ impl State {
             // Nobody waits for these any more, and who was told that it failed should find it not done.
             group.retain(|operation| !operation.answer.is_unwanted());
             let mut sweeps: Vec<_> = group.extract_if(.., |operation| operation.sweeps()).collect();
-            let count = group.iter().filter(|operation| operation.writes()).count();
+            let count = askers(&group);
             if !group.is_empty() {
                 self.settle(&mut group);
             }
@@ -405,7 +416,21 @@ mod tests {
     fn insert(key: &str, size: usize) -> Operation {
         let record = "x".repeat(size);
         let row = Row { key: key.into(), version: 1, expires_at: None, indexes: vec![None; 3], record };
-        Operation { write: Write::Insert { table: 0, row }, answer: promise().0 }
+        Operation { write: Write::Insert { table: 0, row }, asker: task::try_id(), answer: promise().0 }
+    }
+
+    #[tokio::test]
+    async fn who_wants_several_writes_at_once_is_waited_for_once() {
+        let mut tasks = task::JoinSet::new();
+        for name in ["a", "b"] {
+            tasks.spawn(async move { [insert(name, 1), insert(&name.repeat(2), 1)] });
+        }
+        let mut group: Vec<Operation> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!((group.len(), askers(&group)), (4, 2));
+        group.extend([insert("c", 1), insert("d", 1)]);
+        assert_eq!(askers(&group), 4, "nobody knows whose these are");
+        group.push(Operation { write: Write::Version, asker: None, answer: promise().0 });
+        assert_eq!(askers(&group), 4, "that is no write");
     }
 
     fn place(folder: &tempfile::TempDir) -> Place {

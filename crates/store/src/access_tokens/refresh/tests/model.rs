@@ -5,7 +5,6 @@ use shuttle::future::{block_on, spawn, yield_now};
 use shuttle::sync::Mutex;
 
 use super::*;
-use crate::testing::Hooked;
 
 /// Orders that are tried of each model.
 const ORDERS: usize = 3_000;

@@ -92,6 +92,7 @@ pub fn of_browsers(_: &World, good: &Good) -> Vec<Shape> {
     let openid = [("nonce", "n"), ("prompt", "consent"), ("max_age", "60"), ("id_token_hint", &good.id_token)];
     let claims = [("claims", r#"{"id_token":{"email":null}}"#), ("login_hint", "ann"), ("display", "page")];
     let log_in = [("resume", good.forms.login.as_str()), ("username", "eve"), ("password", EVES)];
+    let wrong = [("resume", good.forms.login.as_str()), ("username", "nobody"), ("password", "is wrong")];
     let consent = [("resume", good.forms.consent.as_str()), ("decision", "allow"), ("scope.0", "a")];
     let form = |path: &str, resume: &str| Shape::new("POST", path).with(&[("resume", resume)]).in_browser(good);
     vec![
@@ -102,6 +103,7 @@ pub fn of_browsers(_: &World, good: &Good) -> Vec<Shape> {
         Shape::new("GET", AUTHORIZE).with(&asked).with(&more).with(&openid).in_browser(good),
         Shape::new("POST", AUTHORIZE).with(&asked).with(&more).with(&claims).in_browser(good),
         Shape::new("POST", AUTHORIZE).with(&log_in).in_browser(good),
+        Shape::new("POST", AUTHORIZE).with(&wrong).in_browser(good),
         Shape::new("POST", AUTHORIZE).with(&consent).in_browser(good),
         // A page of another site sends what our forms would, without what only our forms have.
         Shape::new("POST", AUTHORIZE).with(&asked).with(&more).with(&log_in[1..]).in_browser(good),

@@ -5,49 +5,19 @@ use std::sync::Barrier;
 
 use serde_json::Value;
 
+use crate::harness::browser::{Browser, location, resume};
 use crate::harness::cassandra::Keyspace;
 use crate::harness::folder::{Client, text};
 use crate::harness::mysql::Mysql;
 use crate::harness::postgres::Postgres;
 use crate::harness::redis::Redis;
-use crate::harness::{Folder, Node, Request, Response, wait_until};
+use crate::harness::{Folder, Node, Response, wait_until};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const CALLBACK: &str = "https://app.example/cb";
 const PASSWORD: &str = "correct horse battery";
 const EIGHT: usize = 8;
-
-/// A browser: it keeps cookies, and reads the hidden fields of pages.
-#[derive(Default)]
-struct Browser {
-    cookies: Vec<(String, String)>,
-}
-
-impl Browser {
-    fn send(&mut self, request: Request) -> Response {
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let answer = request.header("Cookie", &cookies.join("; ")).send();
-        for cookie in answer.all("set-cookie") {
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.retain(|(known, _)| known != name);
-            self.cookies.push((name.to_owned(), value.to_owned()));
-        }
-        answer
-    }
-}
-
-/// The hidden field that carries a page's request on.
-fn resume(page: &Response) -> String {
-    let text = page.text();
-    let after = text.split("name=\"resume\" value=\"").nth(1).unwrap_or_else(|| panic!("no form in {text}"));
-    after.split('"').next().unwrap().replace("&#x2f;", "/")
-}
-
-fn location(answer: &Response, name: &str) -> Option<String> {
-    let query = answer.header("location")?.split_once('?')?.1;
-    query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")).map(str::to_owned))
-}
 
 fn asked(more: &str) -> String {
     format!(

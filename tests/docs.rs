@@ -3,6 +3,7 @@
 //! A block that begins with `# PATH` is that file of the page's configuration; any other is a part of a policy, and becomes
 //! a policy of its own, with a route and an answer where it shows none.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -254,4 +255,55 @@ fn conformance_names_tests_that_are_there() {
         assert!(names.is_empty(), "no file after the test in: {row}");
     }
     assert!(found > 150, "only {found} tests were found");
+}
+
+/// Each row of the checklist has a mutant in `tests/mutants`, or no test and says why; each mutant can be made: its text stands once in
+/// its file, and the test that has to notice it is one of the row. That it is noticed is what `tests/mutants/run` sees.
+#[test]
+fn conformance_has_a_mutant_for_each_row() {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Mutant {
+        breaks: String,
+        file: String,
+        test: Option<String>,
+        from: String,
+        to: String,
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/conformance.md")).expect("the page is there");
+    let mut mutants: BTreeMap<String, Vec<(PathBuf, Mutant)>> = BTreeMap::new();
+    for entry in fs::read_dir(root.join("tests/mutants")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            let text = fs::read_to_string(&path).expect("a mutant");
+            let mutant = toml::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            let item = name.split('-').next().unwrap_or_default().replacen("D0", "D", 1);
+            mutants.entry(item).or_default().push((path, mutant));
+        }
+    }
+    let mut rows = 0;
+    for row in page.lines().filter(|line| line.starts_with("| D")) {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [item, _, shown] = cells[..] else { panic!("three cells: {row}") };
+        let tests: Vec<&str> = shown.split('`').skip(1).step_by(2).filter(|word| !root.join(word).is_file()).collect();
+        let has = mutants.remove(item).unwrap_or_default();
+        assert_eq!(has.is_empty(), shown.starts_with("does not apply"), "a mutant, or why there is none: {row}");
+        for (path, mutant) in has {
+            let path = path.display();
+            assert!(!mutant.breaks.is_empty() && mutant.from != mutant.to, "{path}");
+            let named = mutant.test.as_deref().or(if tests.len() == 1 { Some(tests[0]) } else { None });
+            let named = named.unwrap_or_else(|| panic!("{path}: `test` says which of {tests:?}"));
+            assert!(
+                tests.iter().any(|test| test.trim_matches('"') == named.trim_matches('"')),
+                "{path}: {named} is not in {row}"
+            );
+            let file = fs::read_to_string(root.join(&mutant.file))
+                .unwrap_or_else(|why| panic!("{path}: {}: {why}", mutant.file));
+            assert_eq!(file.matches(&mutant.from).count(), 1, "{path}: how often its text stands in {}", mutant.file);
+        }
+        rows += 1;
+    }
+    assert!(rows > 60 && mutants.is_empty(), "{rows} rows; of no row: {:?}", mutants.keys());
 }

@@ -422,7 +422,7 @@ fn a_client_with_a_key_has_no_secret() {
     for (more, said) in [
         (&["--jwks", &private][..], "private or symmetric key"),
         (&[], "has `jwks`"),
-        (&["--jwks-uri", "https://app.example.com/keys"], "not fetched"),
+        (&["--jwks-uri", "http://app.example.com/keys"], "no place of keys"),
         (&["--jwks", &keys, "--secret", "long enough"], "no secret"),
     ] {
         let words = ["client", "add", "--id", "other"];

@@ -179,7 +179,7 @@ Example:
     #[command(subcommand)]
     User(UserCommand),
 
-    /// Tokens: look at one, revoke one or all of a client
+    /// Tokens: look at one, revoke one or all of a client; those that the gateway holds for its own calls
     #[command(subcommand)]
     Token(TokenCommand),
 
@@ -379,7 +379,8 @@ Example:
     #[command(after_help = "\
 Examples:
   portcullis client rotate partner                 the old secret is good for 24 hours more
-  portcullis client rotate partner --keep 0s       it is dead at once: a secret that leaked")]
+  portcullis client rotate partner --keep 0s       it is dead at once: a secret that leaked
+  portcullis client rotate partner --auth-method client_secret_jwt    it signs by the new one from now on")]
     Rotate(RotateArgs),
 
     /// Let a disabled client in again
@@ -400,6 +401,11 @@ Examples:
   portcullis client export --out clients.toml
   openssl rand -hex 32 > export.key && portcullis client export --key-file export.key --out clients.json")]
     Export(ClientExportArgs),
+
+    /// Seal anew, with the first of `[encryption] keys`, the secrets of clients that sign by them (`client_secret_jwt`)
+    #[command(after_help = "\
+After the first of `[encryption] keys` in node.toml has changed; then the old one can be taken away.")]
+    Reencrypt,
 
     /// Register all clients of a file. Where one does not fit, nothing is written and all that do not are listed
     #[command(after_help = "\
@@ -521,8 +527,8 @@ pub(crate) struct ClientArgs {
     pub(crate) name: Option<String>,
 
     /// How it must authenticate (default: any way with a secret that the policy lists); `none` is a public client, and that and
-    /// `private_key_jwt`, which needs --jwks, have no secret
-    #[arg(long, value_name = "METHOD", value_parser = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])]
+    /// `private_key_jwt`, which needs --jwks or --jwks-uri, have no secret; with `client_secret_jwt` it signs by its secret, which is kept sealed
+    #[arg(long, value_name = "METHOD", value_parser = AUTH_METHODS)]
     pub(crate) auth_method: Option<String>,
 
     /// Whose tokens it may introspect beside its own: `any`, or an audience; audiences may be repeated
@@ -565,7 +571,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) jwks: Option<PathBuf>,
 
-    /// Where its public keys are, instead
+    /// Where its public keys are, instead: fetched only where `[client_keys]` in policies/oauth/server.toml names the host
     #[arg(long, value_name = "URL", conflicts_with = "jwks")]
     pub(crate) jwks_uri: Option<String>,
 
@@ -616,6 +622,11 @@ pub(crate) enum ClientField {
     Tags,
 }
 
+/// The ways to authenticate, and those with a secret.
+const AUTH_METHODS: [&str; 5] =
+    ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"];
+const SECRET_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "client_secret_jwt"];
+
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
     /// The client's id
@@ -625,6 +636,11 @@ pub(crate) struct RotateArgs {
     /// How long the secret it has now stays valid: `24h`, `7d`; `0s` for not at all
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
     pub(crate) keep: std::time::Duration,
+
+    /// How it must authenticate from now on. Of a secret that was given before only a hash is kept, and a hash signs nothing: so a client
+    /// gets the method `client_secret_jwt` together with a new secret
+    #[arg(long, value_name = "METHOD", value_parser = SECRET_METHODS)]
+    pub(crate) auth_method: Option<String>,
 
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
@@ -808,6 +824,64 @@ Examples:
   portcullis token revoke - < token.txt
   portcullis token revoke --client partner")]
     Revoke(RevokeArgs),
+
+    /// Tokens that the gateway holds as a client of others: list, delete, seal anew
+    #[command(subcommand)]
+    Held(HeldCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HeldCommand {
+    /// What is held: from which provider, for whom, for what, until when; never the tokens themselves
+    #[command(after_help = "\
+Examples:
+  portcullis token held list
+  portcullis token held list --provider partner --subject ann --json")]
+    List(HeldArgs),
+
+    /// Delete what is held; the next call gets a new token, or sends its user to the provider
+    #[command(after_help = "\
+Every node goes by it at once. The provider is not told: `oauth-client.delete-token` in a policy gives tokens back.
+
+Examples:
+  portcullis token held delete --provider partner --subject ann
+  portcullis token held delete --provider partner --own      the gateway's own, not those for users
+  portcullis token held delete --all")]
+    Delete(DeleteHeldArgs),
+
+    /// Seal what is held anew with the first of `[encryption] keys`
+    #[command(after_help = "\
+After the first of `[encryption] keys` in node.toml has changed; then the old one can be taken away.")]
+    Reencrypt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeldArgs {
+    /// From this provider, by its name in node.toml
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+
+    /// As this client there: the application that the gateway is registered as
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<String>,
+
+    /// For this user
+    #[arg(long, value_name = "SUBJECT", conflicts_with = "own")]
+    pub(crate) subject: Option<String>,
+
+    /// For the gateway itself, and no user
+    #[arg(long)]
+    pub(crate) own: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteHeldArgs {
+    #[command(flatten)]
+    pub(crate) which: HeldArgs,
+
+    /// All that is held
+    #[arg(long, conflicts_with_all = ["provider", "client", "subject", "own"])]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use server::admin::api::{AddClient, ClientAdded, ClientView, RotateClient};
 use crate::args::{AddArgs, ClientArgs, ClientCommand, ClientField, Global, OneClient, RotateArgs, SecretArgs};
 use crate::output::{Failure, Output, shown, table, time};
 use crate::outside::without_end;
-use crate::{Ended, block_on, on_records};
+use crate::{Ended, block_on, on_records, sealed};
 
 /// How many clients one request asks for.
 const PAGE: usize = 500;
@@ -36,6 +36,7 @@ enum Work {
     Show(String),
     Enable(String, bool),
     Delete(String),
+    Reencrypt,
     Transfer(transfer::Work),
 }
 
@@ -45,8 +46,12 @@ impl Work {
             ClientCommand::Add(args) => Work::Add { quiet: args.quiet, request: Box::new(add(*args, output)?) },
             ClientCommand::Set(args) => Work::Set { id: args.id, changes: changes(args.said, &args.unset)? },
             ClientCommand::Rotate(args) => {
-                let RotateArgs { id, keep, secret, quiet } = args;
-                let request = RotateClient { client_secret: chosen(secret, output)?, keep_old_seconds: keep.as_secs() };
+                let RotateArgs { id, keep, auth_method, secret, quiet } = args;
+                let request = RotateClient {
+                    client_secret: chosen(secret, output)?,
+                    keep_old_seconds: keep.as_secs(),
+                    token_endpoint_auth_method: auth_method,
+                };
                 Work::Rotate { id, request, quiet }
             }
             ClientCommand::List => Work::List,
@@ -54,6 +59,7 @@ impl Work {
             ClientCommand::Enable(OneClient { id }) => Work::Enable(id, true),
             ClientCommand::Disable(OneClient { id }) => Work::Enable(id, false),
             ClientCommand::Delete(OneClient { id }) => Work::Delete(id),
+            ClientCommand::Reencrypt => Work::Reencrypt,
             ClientCommand::Export(args) => Work::Transfer(transfer::Work::export(args, output)?),
             ClientCommand::Import(args) => Work::Transfer(transfer::Work::import(args)?),
             ClientCommand::Hash(_) => return Err(Failure::wrong("`client hash` needs no records")),
@@ -91,6 +97,13 @@ impl Work {
                 let done = records.delete_client(&id).await?;
                 output.json(&done);
                 output.line(shown(&done.done));
+            }
+            Work::Reencrypt => {
+                return Ok(sealed::tell(
+                    &records.reencrypt_clients().await?,
+                    "clients that sign by their secrets",
+                    output,
+                ));
             }
             Work::Transfer(work) => return work.run(records, output).await,
         }

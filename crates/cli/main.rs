@@ -23,6 +23,7 @@ mod permute;
 mod reload;
 mod run;
 mod schema;
+mod sealed;
 mod shipped;
 mod status;
 mod store_admin;
@@ -172,7 +173,7 @@ fn on_records(global: &Global, output: Output, work: impl AsyncFnOnce(&Records) 
             None => match server::open_stores(&global.options()).await {
                 Ok((stores, down)) => {
                     output.diagnostics_aside(&down);
-                    work(&Records::Stores(stores)).await
+                    work(&Records::Stores(Box::new(stores))).await
                 }
                 Err(diagnostics) => Ok(output.refused(&diagnostics)),
             },

@@ -1,4 +1,6 @@
-//! `portcullis token`: look at a token, revoke one or many.
+//! `portcullis token`: look at a token, revoke one or many; and the tokens of others that the gateway holds.
+
+mod held;
 
 use std::io::Read;
 
@@ -13,6 +15,7 @@ pub(crate) fn run(global: &Global, command: TokenCommand, output: Output) -> End
     match command {
         TokenCommand::Inspect(args) => inspect(global, args, output),
         TokenCommand::Revoke(args) => revoke(global, args, output),
+        TokenCommand::Held(command) => held::run(global, command, output),
     }
 }
 

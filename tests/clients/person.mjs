@@ -14,9 +14,10 @@ export class Person {
     this.server = server
   }
 
-  /// Where the browser ends: `url`, and of a page of the server `status` and `page`.
+  /// Where the browser ends: `url`, and of a page of the server `page`; `status` and `headers` of the server's last answer.
   async go(url, form) {
     url = new URL(url)
+    let last = {}
     while (url.origin === this.server) {
       const answer = await fetch(url, {
         redirect: 'manual',
@@ -28,12 +29,13 @@ export class Person {
         const [, name, value] = cookie.match(/^([^=]+)=([^;]*)/)
         this.cookies[name] = value
       }
+      last = { status: answer.status, headers: answer.headers }
       const to = answer.headers.get('location')
-      if (to === null) return { url, status: answer.status, page: await answer.text() }
+      if (to === null) return { url, ...last, page: await answer.text() }
       url = new URL(to, url)
       form = undefined
     }
-    return { url }
+    return { url, ...last }
   }
 
   /// Sends the form of the page with what the person typed, and what stands in its hidden fields.

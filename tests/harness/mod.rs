@@ -1,6 +1,8 @@
 //! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB, Redis, Cassandra.
 
+pub mod browser;
 pub mod cassandra;
+pub mod dice;
 pub mod editor;
 pub mod folder;
 pub mod http;

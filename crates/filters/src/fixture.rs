@@ -49,7 +49,7 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "device-code", StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(source.clone()))))
         .resource("store", "consents", StoreHandle::Consents(Arc::new(Consents::new(source.clone()))))
         .resource(crate::stores::SEALER, "", sealer())
-        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone()))))
+        .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone(), Arc::new(sealer())))))
         .resource("store", "keys", signing_keys(source.clone()))
         .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))
         .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
@@ -60,6 +60,20 @@ pub(crate) fn world() -> Fixture {
 /// A store of tokens that are held.
 pub(crate) fn held(source: Arc<dyn DataSource>) -> Arc<ClientAccessTokens> {
     Arc::new(ClientAccessTokens::new(source, Arc::new(sealer())))
+}
+
+/// A token with an HMAC (HS256, RFC 2104), made by nothing of what checks it.
+pub(crate) fn hs256(secret: &[u8], claims: &serde_json::Value) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use sha2::{Digest, Sha256};
+    let hash = |parts: &[&[u8]]| Sha256::digest(parts.concat());
+    let short = if secret.len() > 64 { hash(&[secret]).to_vec() } else { secret.to_vec() };
+    let pad = |byte: u8| (0..64).map(|at| short.get(at).unwrap_or(&0) ^ byte).collect::<Vec<u8>>();
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"client-authentication+jwt"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let inner = hash(&[&pad(0x36), signed.as_bytes()]);
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(hash(&[&pad(0x5c), &inner])))
 }
 
 /// The provider `partner`, which is called so.

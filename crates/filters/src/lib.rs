@@ -31,6 +31,7 @@ mod not_yet;
 pub mod oauth;
 mod oauth_client;
 mod refusal;
+mod remote_keys;
 pub mod session;
 #[cfg(test)]
 mod stated;

@@ -27,104 +27,77 @@ pub const SEALER: &str = "sealer";
 /// The fact that a policy seals something, for which several nodes need a key in common.
 pub const SEALS: &str = "seals";
 
-/// Typed stores for filters. Without a name it is the store that is named after its kind.
+/// A store that filters work with, by its type.
+pub trait TypedStore: Sized {
+    /// What it is a store of.
+    const KIND: Kind;
+
+    /// The store behind a handle, where that is one of this type.
+    fn of(handle: &StoreHandle) -> Option<&Arc<Self>>;
+}
+
+macro_rules! typed {
+    ($($store:ident is $kind:ident;)*) => {$(
+        impl TypedStore for $store {
+            const KIND: Kind = Kind::$kind;
+
+            fn of(handle: &StoreHandle) -> Option<&Arc<Self>> {
+                match handle {
+                    StoreHandle::$kind(store) => Some(store),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+typed! {
+    AccessTokens is AccessToken;
+    ClientAccessTokens is ClientAccessToken;
+    AuthzCodes is AuthzCode;
+    Clients is Clients;
+    Consents is Consents;
+    DeviceCodes is DeviceCode;
+    Users is Users;
+    Sessions is Sessions;
+    SigningKeys is Keys;
+    Replay is Replay;
+    Kps is Kps;
+}
+
+/// What filters get of the node when they are built.
 pub trait StoreExt {
-    /// A store of the kind `access-token`.
-    fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics>;
-    /// A store of the kind `client-access-token`.
-    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics>;
-    /// A store of the kind `authz-code`.
-    fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics>;
-    /// A store of the kind `clients`.
-    fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics>;
-    /// A store of the kind `consents`.
-    fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics>;
-    /// A store of the kind `device-code`.
-    fn device_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<DeviceCodes>, Diagnostics>;
-    /// A store of the kind `users`.
-    fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics>;
-    /// A store of the kind `sessions`.
-    fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics>;
-    /// A store of the kind `keys`.
-    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics>;
-    /// A store of the kind `replay`.
-    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics>;
-    /// Seals and opens what must come back as it was, with the node's keys.
-    fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics>;
+    /// The store of this name; without one, that which is named after its kind.
+    fn store<T: TypedStore>(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<T>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
+    /// Seals and opens what must come back as it was, with the node's keys.
+    fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics>;
 }
 
 impl StoreExt for BuildContext<'_> {
-    fn access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AccessTokens>, Diagnostics> {
-        typed(self, name, Kind::AccessToken, |handle| match handle {
-            StoreHandle::AccessToken(store) => Some(store.clone()),
-            _ => None,
+    fn store<T: TypedStore>(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<T>, Diagnostics> {
+        let own_name = kind_name(T::KIND);
+        let name = name.clone().unwrap_or_else(|| Spanned { span: self.own_place().span, value: own_name.to_owned() });
+        self.aborts(&[STORE_UNAVAILABLE]);
+        self.aborts_rarely(&[STORE_BROKEN]);
+        if T::KIND == Kind::Keys {
+            self.publish(SEALS, Value::Bool(true));
+        }
+        let handle = self.resource::<StoreHandle>(STORE, &name)?;
+        T::of(&handle).cloned().ok_or_else(|| {
+            let is = kind_name(kind_of(&handle));
+            let message = format!("store `{}` is of the kind `{is}`, and this filter needs `{own_name}`", name.value);
+            let help = format!(
+                "name a store with `kind = \"{own_name}\"`, or leave `store` out to use the store `{own_name}`"
+            );
+            Problem::error(codes::STORE, message).with_help(help).at(self.place(name.span)).into()
         })
     }
 
-    fn client_access_tokens(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<ClientAccessTokens>, Diagnostics> {
-        typed(self, name, Kind::ClientAccessToken, |handle| match handle {
-            StoreHandle::ClientAccessToken(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn authz_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<AuthzCodes>, Diagnostics> {
-        typed(self, name, Kind::AuthzCode, |handle| match handle {
-            StoreHandle::AuthzCode(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn clients(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Clients>, Diagnostics> {
-        typed(self, name, Kind::Clients, |handle| match handle {
-            StoreHandle::Clients(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn consents(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Consents>, Diagnostics> {
-        typed(self, name, Kind::Consents, |handle| match handle {
-            StoreHandle::Consents(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn device_codes(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<DeviceCodes>, Diagnostics> {
-        typed(self, name, Kind::DeviceCode, |handle| match handle {
-            StoreHandle::DeviceCode(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn users(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Users>, Diagnostics> {
-        typed(self, name, Kind::Users, |handle| match handle {
-            StoreHandle::Users(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn signing_keys(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<SigningKeys>, Diagnostics> {
-        self.publish(SEALS, Value::Bool(true));
-        typed(self, name, Kind::Keys, |handle| match handle {
-            StoreHandle::Keys(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn sessions(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Sessions>, Diagnostics> {
-        typed(self, name, Kind::Sessions, |handle| match handle {
-            StoreHandle::Sessions(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-
-    fn replay(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<Replay>, Diagnostics> {
-        typed(self, name, Kind::Replay, |handle| match handle {
-            StoreHandle::Replay(store) => Some(store.clone()),
-            _ => None,
-        })
+    fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics> {
+        // Among all stores it goes by its whole name.
+        self.store(&Some(Spanned { span: name.span, value: format!("kps.{}", name.value) }))
     }
 
     fn sealer(&mut self) -> Result<Arc<Sealer>, Diagnostics> {
@@ -132,35 +105,6 @@ impl StoreExt for BuildContext<'_> {
         self.publish(SEALS, Value::Bool(true));
         self.of_node::<Sealer>(SEALER)
     }
-
-    fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics> {
-        // Among all stores it goes by its whole name.
-        let whole = Some(Spanned { span: name.span, value: format!("kps.{}", name.value) });
-        typed(self, &whole, Kind::Kps, |handle| match handle {
-            StoreHandle::Kps(store) => Some(store.clone()),
-            _ => None,
-        })
-    }
-}
-
-fn typed<T>(
-    cx: &mut BuildContext<'_>,
-    name: &Option<Spanned<String>>,
-    wanted: Kind,
-    pick: impl FnOnce(&StoreHandle) -> Option<Arc<T>>,
-) -> Result<Arc<T>, Diagnostics> {
-    let own_name = kind_name(wanted);
-    let name = name.clone().unwrap_or_else(|| Spanned { span: cx.own_place().span, value: own_name.to_owned() });
-    cx.aborts(&[STORE_UNAVAILABLE]);
-    cx.aborts_rarely(&[STORE_BROKEN]);
-    let handle = cx.resource::<StoreHandle>(STORE, &name)?;
-    pick(&handle).ok_or_else(|| {
-        let is = kind_name(kind_of(&handle));
-        let message = format!("store `{}` is of the kind `{is}`, and this filter needs `{own_name}`", name.value);
-        let help =
-            format!("name a store with `kind = \"{own_name}\"`, or leave `store` out to use the store `{own_name}`");
-        Problem::error(codes::STORE, message).with_help(help).at(cx.place(name.span)).into()
-    })
 }
 
 fn kind_of(handle: &StoreHandle) -> Kind {

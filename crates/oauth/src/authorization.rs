@@ -402,6 +402,8 @@ mod tests {
             "those that are given where none is asked for"
         );
         assert_eq!(asked("scope=a").expect("fine").scope.to_string(), "a");
+        let empty = asked("scope=&nonce=&foo=&foo=").expect("an empty one is absent");
+        assert_eq!((empty.scope.to_string().as_str(), empty.nonce), ("openid a", None));
         for (query, code) in [
             ("scope=a+c", ErrorCode::InvalidScope),
             ("scope=%22", ErrorCode::InvalidScope),

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::id::ClientId;
 use crate::jose::{Algorithm, Claims, Jws, KeySet, Rejected, Times};
 use crate::metadata::Issuer;
+use crate::secret::Secret;
 
 /// `client_assertion_type` of a JWT.
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -34,13 +35,22 @@ pub fn claimed_client(assertion: &Jws<'_>) -> Option<ClientId> {
 
 /// Whether it is proved by a secret (`client_secret_jwt`) and not by a key (`private_key_jwt`).
 pub fn is_by_secret(assertion: &Jws<'_>) -> bool {
-    assertion.algorithm() == Algorithm::Hs256
+    assertion.algorithm().is_by_secret()
 }
 
-/// Whether an assertion proves its client by one of these keys, those that the client registered, with one of these algorithms.
+/// What a client's assertion is held against: never both.
+#[derive(Clone, Copy, Debug)]
+pub enum Against<'a> {
+    /// The public keys that it registered (`private_key_jwt`).
+    Keys(&'a KeySet),
+    /// The secrets that it shares with us (`client_secret_jwt`).
+    Secrets(&'a [Secret]),
+}
+
+/// Whether an assertion proves its client against these keys or secrets, its own, with one of these algorithms.
 pub fn prove(
     assertion: &str,
-    keys: &KeySet,
+    against: Against<'_>,
     pinned: &[Algorithm],
     client: &ClientId,
     issuer: &Issuer,
@@ -48,12 +58,15 @@ pub fn prove(
 ) -> Result<Once, Rejected> {
     let assertion = Jws::parse(assertion)?;
     check_type(&assertion)?;
-    let claims = match assertion.clone().verify(keys, pinned) {
-        Err(Rejected::UnknownKey) => {
-            assertion.verify_in_vain();
-            return Err(Rejected::UnknownKey);
-        }
-        proved => proved?,
+    let claims = match against {
+        Against::Secrets(secrets) => assertion.verify_by_secret(secrets, pinned)?,
+        Against::Keys(keys) => match assertion.clone().verify(keys, pinned) {
+            Err(Rejected::UnknownKey) => {
+                assertion.verify_in_vain();
+                return Err(Rejected::UnknownKey);
+            }
+            proved => proved?,
+        },
     };
     check(&claims, client, issuer, now)
 }
@@ -100,6 +113,7 @@ mod tests {
     use super::*;
     use crate::jose::PrivateKey;
     use serde_json::{Value, json};
+    use std::slice::from_ref;
 
     const NOW: u64 = 1_000;
 
@@ -199,7 +213,7 @@ mod tests {
         let by = |key: &PrivateKey, typ| key.sign("k", typ, &good()).expect("signed");
         let proved = |token: &str, keys: &[&PrivateKey], pinned: &[Algorithm]| {
             let keys = KeySet::new(keys.iter().map(|key| key.public("k")).collect());
-            prove(token, &keys, pinned, &ClientId::new("app"), &issuer(), NOW).map(drop)
+            prove(token, Against::Keys(&keys), pinned, &ClientId::new("app"), &issuer(), NOW).map(drop)
         };
         let all = &Algorithm::PUBLIC[..];
         assert_eq!(proved(&by(&key, TYPED), &[&key], all), Ok(()));
@@ -210,6 +224,51 @@ mod tests {
         assert!(matches!(proved(&by(&key, "at+jwt"), &[&key], all), Err(Rejected::Malformed(_))));
         let another = PrivateKey::generate(Algorithm::Es256).expect("a key");
         assert_eq!(proved(&by(&another, TYPED), &[&key], all), Err(Rejected::Signature));
+    }
+
+    fn by_secret(secret: &str, alg: &str, typ: &str) -> String {
+        use aws_lc_rs::hmac;
+        use base64::Engine;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let encode = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!("{}.{}", encode(json!({ "alg": alg, "typ": typ })), encode(good()));
+        let hash = match alg {
+            "HS384" => hmac::HMAC_SHA384,
+            "HS512" => hmac::HMAC_SHA512,
+            _ => hmac::HMAC_SHA256,
+        };
+        let made = hmac::sign(&hmac::Key::new(hash, secret.as_bytes()), signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(made))
+    }
+
+    #[test]
+    fn rfc7523_2_2_only_the_clients_secret_proves() {
+        let (right, wrong) = ("r".repeat(64), Secret::new("w".repeat(64)));
+        let proved = |token: &str, secrets: &[Secret], pinned: &[Algorithm]| {
+            prove(token, Against::Secrets(secrets), pinned, &ClientId::new("app"), &issuer(), NOW).map(drop)
+        };
+        let all = &Algorithm::SECRET[..];
+        for alg in ["HS256", "HS384", "HS512"] {
+            let token = by_secret(&right, alg, TYPED);
+            let own = Secret::new(right.clone());
+            assert_eq!(proved(&token, &[wrong.clone(), own.clone()], all), Ok(()), "{alg}");
+            assert_eq!(proved(&token, from_ref(&wrong), all), Err(Rejected::Signature), "{alg}");
+            assert_eq!(proved(&token, &[], all), Err(Rejected::Signature), "{alg}");
+            assert_eq!(proved(&token, from_ref(&own), &Algorithm::PUBLIC), Err(Rejected::Algorithm), "{alg}");
+            assert!(matches!(
+                proved(&by_secret(&right, alg, "at+jwt"), from_ref(&own), all),
+                Err(Rejected::Malformed(_))
+            ));
+            // What a secret signed proves nobody who has keys, and the other way round.
+            let key = PrivateKey::generate(Algorithm::Es256).expect("a key");
+            let keys = KeySet::new(vec![key.public("k")]);
+            let both = Algorithm::ALL;
+            let app = ClientId::new("app");
+            let by_keys = prove(&token, Against::Keys(&keys), &both, &app, &issuer(), NOW);
+            assert_eq!(by_keys, Err(Rejected::Algorithm), "{alg}");
+            let signed = key.sign("k", TYPED, &good()).expect("signed");
+            assert_eq!(proved(&signed, &[own], &both), Err(Rejected::Algorithm), "{alg}");
+        }
     }
 
     /// D75: the type of its own is accepted, absence tolerated; a token that is for something else is none.

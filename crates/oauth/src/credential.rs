@@ -28,6 +28,15 @@ pub fn client_secret(random: [u8; 32]) -> Secret {
     Secret::new(text)
 }
 
+/// A client secret that signs (`client_secret_jwt`) from 48 random bytes: 64 characters of base64url after `pcs_`, since it must be as
+/// long as the hash of any HMAC (RFC 7518, section 3.2).
+pub fn signing_secret(random: [u8; 48]) -> Secret {
+    let mut text = String::with_capacity(68);
+    text.push_str("pcs_");
+    URL_SAFE_NO_PAD.encode_string(random, &mut text);
+    Secret::new(text)
+}
+
 /// A password for a person from 16 random bytes, who is to type it once perhaps: 22 characters of base64url.
 pub fn password(random: [u8; 16]) -> Secret {
     Secret::new(URL_SAFE_NO_PAD.encode(random))
@@ -56,7 +65,9 @@ mod tests {
         for seed in 0..=255 {
             let id = client_id([seed; 16]);
             let secret = client_secret([seed; 32]);
-            for text in [id.as_str(), secret.expose()] {
+            let signing = signing_secret([seed; 48]);
+            assert!(signing.expose().len() >= 64);
+            for text in [id.as_str(), secret.expose(), signing.expose()] {
                 assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)), "{text}");
                 assert!(text.starts_with(|c: char| c.is_ascii_alphanumeric()), "{text}");
             }

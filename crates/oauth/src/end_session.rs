@@ -57,7 +57,7 @@ impl<'a> Asked<'a> {
                        must name";
             return Err(Error::invalid_request(why));
         }
-        Ok(Some(redirect_uri::with_parameters(named, self.state.map(|state| ("state", state)).into_iter())))
+        Ok(Some(redirect_uri::with_parameters(named, self.state.map(|state| ("state", state)))))
     }
 }
 

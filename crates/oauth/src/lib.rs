@@ -25,6 +25,7 @@ pub mod id;
 pub mod introspection;
 pub mod jose;
 pub mod jwt_access_token;
+pub mod keys_uri;
 pub mod metadata;
 pub mod openid;
 pub mod parameters;

@@ -171,6 +171,7 @@ mod tests {
             "http://127.0.0.1.example.com",
             "http://localhost.example.com",
             "https://login.example.com?tenant=1",
+            "https://login.example.com/?tenant=1",
             "https://login.example.com/#x",
             "https://user@login.example.com",
             "https://user:pw@login.example.com",

@@ -69,14 +69,13 @@ pub struct IdToken<'a> {
 }
 
 impl IdToken<'_> {
-    /// Its claims, to be signed by this algorithm. What further claims say never stands over what we say.
+    /// Its claims, to be signed by this algorithm. What further claims say never stands over what we say. No `azp`: it is for extensions (section 2).
     pub fn claims(self, algorithm: Algorithm) -> Value {
         let mut claims = self.more;
         let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         put("iss", self.issuer.as_str().into());
         put("sub", self.subject.into());
         put("aud", self.client.as_str().into());
-        put("azp", self.client.as_str().into());
         put("iat", self.issued_at.into());
         put("exp", self.expires_at.into());
         put("at_hash", at_hash(self.access_token, algorithm).into());
@@ -120,7 +119,7 @@ pub fn told_in_id_token(asked: Option<&Value>, granted: &Scopes, known: &Map<Str
 
 /// The claims that clients may be told, for metadata; `acr` where log-ins are of classes.
 pub fn claims_supported(acr: bool) -> impl Iterator<Item = &'static str> {
-    let ours = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "azp", "at_hash"];
+    let ours = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "at_hash"];
     let acr = acr.then_some("acr");
     ours.into_iter().chain(acr).chain(CLAIMS.iter().flat_map(|(_, names)| names.iter().copied()))
 }
@@ -174,7 +173,7 @@ mod tests {
         assert_eq!(
             token(|_| {}),
             json!({
-                "iss": "https://login.example.com", "sub": "ann", "aud": "app", "azp": "app", "iat": 1_000, "exp": 1_300,
+                "iss": "https://login.example.com", "sub": "ann", "aud": "app", "iat": 1_000, "exp": 1_300,
                 "nonce": "n-1", "auth_time": 900, "amr": ["pwd"], "at_hash": "77QmUPtjPfzWtF2AnpK9RQ",
             })
         );

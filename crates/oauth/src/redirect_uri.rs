@@ -216,6 +216,7 @@ mod tests {
             ("http://127.0.0.1", "http://127.0.0.1:1", true),
             ("http://[::1]/cb", "http://[::1]:51004/cb", true),
             ("http://127.0.0.1/cb", "http://127.0.0.1:51004/other", false),
+            ("http://127.0.0.1/cb", "http://127.0.0.1:51004/cb/more", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:65536/cb", false),
             ("http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", false),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::client_auth::Method;
 use crate::error::{Error, ErrorCode};
+use crate::keys_uri::{self, KeysUri};
 use crate::redirect_uri;
 use crate::scope::Scopes;
 use crate::token_endpoint::CLIENT_CREDENTIALS;
@@ -94,6 +95,8 @@ pub struct Registration<'a> {
     pub auth_method: Option<&'a str>,
     /// Whether it has a secret.
     pub has_secret: bool,
+    /// Whether of a secret of it only a hash is kept.
+    pub only_hash: bool,
     /// Its name, for people.
     pub name: Option<&'a str>,
     /// Scopes it may ask for.
@@ -129,6 +132,11 @@ pub fn keeps_secret(auth_method: Option<&str>) -> bool {
         None | Some(Method::ClientSecretBasic | Method::ClientSecretPost | Method::ClientSecretJwt) => true,
         Some(Method::PrivateKeyJwt | Method::TlsClientAuth | Method::SelfSignedTlsClientAuth | Method::None) => false,
     }
+}
+
+/// Whether a client that is held to this method signs by its secret, which must therefore be kept so that it can be read.
+pub fn signs_by_secret(auth_method: Option<&str>) -> bool {
+    auth_method.and_then(Method::parse) == Some(Method::ClientSecretJwt)
 }
 
 /// The response types that go with these grants (RFC 7591, section 2.1).
@@ -218,6 +226,13 @@ fn check_kind(client: &Registration<'_>) -> Result<(), Unfit> {
             ));
         }
     }
+    if signs_by_secret(client.auth_method) && client.only_hash {
+        return Err(metadata(
+            "token_endpoint_auth_method",
+            "of a secret of this client only a hash is kept: no signature can be held against that",
+            "give it a new secret together with the method: `portcullis client rotate ID --auth-method client_secret_jwt`",
+        ));
+    }
     match client.metadata.application_type.as_deref() {
         None | Some("web") => {}
         Some("native") => {
@@ -256,12 +271,17 @@ fn check_keys(client: &Registration<'_>) -> Result<(), Unfit> {
         client.auth_method.and_then(Method::parse),
         Some(Method::PrivateKeyJwt | Method::SelfSignedTlsClientAuth)
     );
-    if by_key && jwks.is_none() {
+    if by_key && jwks.is_none() && jwks_uri.is_none() {
         return Err(metadata(
             "jwks",
-            "a client that proves itself with a key has `jwks`",
-            "give its public keys; `jwks_uri` is not fetched",
+            "a client that proves itself with a key has `jwks`, or `jwks_uri`",
+            "give its public keys, or where they are",
         ));
+    }
+    if let Some(uri) = jwks_uri
+        && KeysUri::parse(uri).is_none()
+    {
+        return Err(metadata("jwks_uri", format!("`{}` is no place of keys", start(uri)), keys_uri::RULE));
     }
     jwks.as_ref().map_or(Ok(()), check_jwks)
 }
@@ -295,7 +315,7 @@ fn check_scope(client: &Registration<'_>) -> Result<(), Unfit> {
     }
 }
 
-/// Links that people are shown, and texts. None is ever fetched (D92).
+/// Links that people are shown, and texts. None of these is ever fetched (D92).
 fn check_texts(client: &Registration<'_>) -> Result<(), Unfit> {
     let told = client.metadata;
     let links = [
@@ -303,7 +323,6 @@ fn check_texts(client: &Registration<'_>) -> Result<(), Unfit> {
         ("logo_uri", &told.logo_uri),
         ("tos_uri", &told.tos_uri),
         ("policy_uri", &told.policy_uri),
-        ("jwks_uri", &told.jwks_uri),
     ];
     for (field, uri) in links {
         let Some(uri) = uri else { continue };
@@ -382,6 +401,7 @@ mod tests {
             grant_types: &grants,
             auth_method,
             has_secret: method.starts_with('+'),
+            only_hash: method.starts_with('+') && told["only_hash"] == true,
             name: told["client_name"].as_str(),
             scope: &scope,
             default_scope: default_scope.as_ref(),
@@ -464,7 +484,10 @@ mod tests {
             ("private_key_jwt", json!({}), wrong("jwks")),
             ("self_signed_tls_client_auth", json!({}), wrong("jwks")),
             ("private_key_jwt", json!({ "jwks": { "keys": [ec] } }), None),
-            ("private_key_jwt", json!({ "jwks_uri": "https://a.example/keys" }), wrong("jwks")),
+            ("private_key_jwt", json!({ "jwks_uri": "https://a.example/keys" }), None),
+            ("private_key_jwt", json!({ "jwks_uri": "http://127.0.0.1:9001/keys" }), None),
+            ("private_key_jwt", json!({ "jwks_uri": "http://a.example/keys" }), wrong("jwks_uri")),
+            ("", json!({ "jwks_uri": "https://user@a.example/keys" }), wrong("jwks_uri")),
             ("tls_client_auth", json!({}), None),
         ] {
             assert_eq!(found(&[], method, told.clone()), expected, "{method} {told}");
@@ -478,7 +501,7 @@ mod tests {
     /// D92: nothing is fetched, and what a person may follow is https.
     #[test]
     fn rfc7591_2_links_and_texts() {
-        for field in ["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"] {
+        for field in ["client_uri", "logo_uri", "tos_uri", "policy_uri"] {
             for (uri, good) in [
                 ("https://a.example/", true),
                 ("https://a.example/logo.png?x=1", true),
@@ -527,6 +550,25 @@ mod tests {
         assert!(keeps_secret(None), "as the policy lists");
     }
 
+    /// OpenID Connect Core, section 9: whoever signs by a secret has one that can be read here.
+    #[test]
+    fn rfc7591_2_a_hash_signs_nothing() {
+        for (method, only_hash, good) in [
+            ("+client_secret_jwt", true, false),
+            ("+client_secret_jwt", false, true),
+            ("client_secret_jwt", false, true),
+            ("+client_secret_basic", true, true),
+            ("+", true, true),
+        ] {
+            let got = found(&["client_credentials"], method, json!({ "only_hash": only_hash }));
+            assert_eq!(got, if good { None } else { wrong("token_endpoint_auth_method") }, "{method} {only_hash}");
+        }
+        for method in Method::ALL {
+            assert_eq!(signs_by_secret(Some(method.as_str())), method == Method::ClientSecretJwt);
+        }
+        assert!(!signs_by_secret(None), "as the policy lists");
+    }
+
     /// D90
     #[test]
     fn rfc7591_2_1_response_types_go_with_grants() {
@@ -559,6 +601,7 @@ mod tests {
             grant_types: &[],
             auth_method: None,
             has_secret: false,
+            only_hash: false,
             name: None,
             scope: &scope,
             default_scope: None,

@@ -85,6 +85,8 @@ impl<T: Send + Sync + 'static> Attribute for Key<T> {
 /// Where an attribute lies on the exchange, in one generation.
 pub struct Slot<T> {
     pub(crate) index: usize,
+    /// The attribute's, for a reason that says what is absent.
+    pub(crate) name: &'static str,
     _type: PhantomData<fn() -> T>,
 }
 
@@ -96,8 +98,8 @@ impl<T> Clone for Slot<T> {
 impl<T> Copy for Slot<T> {}
 
 impl<T> Slot<T> {
-    pub(crate) fn new(index: usize) -> Self {
-        Slot { index, _type: PhantomData }
+    pub(crate) fn new(index: usize, name: &'static str) -> Self {
+        Slot { index, name, _type: PhantomData }
     }
 }
 

@@ -75,7 +75,11 @@ pub const VALUE: &str = "value";
 /// The name under which upstreams are asked for in [`Resources`]: the thing is an [`UpstreamHandle`].
 pub const UPSTREAM: &str = "upstream";
 
-/// What [`Resources`] gives for [`UPSTREAM`].
+/// The name under which upstreams are asked for whose answers are documents: the whole of one is there when it is given, or it was too large or
+/// took too long. The thing is an [`UpstreamHandle`], too.
+pub const DOCUMENTS: &str = "documents of an upstream";
+
+/// What [`Resources`] gives for [`UPSTREAM`] and [`DOCUMENTS`].
 pub struct UpstreamHandle(pub Arc<dyn Upstream>);
 
 /// The name under which directories of people are asked for in [`Resources`]: the thing is a [`DirectoriesHandle`].

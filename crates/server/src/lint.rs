@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, codes};
 use policy::lint::Lints;
-use policy::ports::{UPSTREAM, VALUE};
+use policy::ports::{DOCUMENTS, UPSTREAM, VALUE};
 use policy::reader::{Document, Entry, Files, parse};
 use store::Kind;
 
@@ -54,7 +54,7 @@ impl View<'_> {
     fn of_node(&self, settings: &Settings) -> Diagnostics {
         let mut found: Diagnostics = self
             .unused("upstream", UPSTREAM)
-            .filter(|entry| !reaches(settings, &entry.name))
+            .filter(|entry| !reaches(settings, &entry.name) && !self.has_documents(&entry.name))
             .map(|entry| {
                 let message = format!("nothing is sent to the upstream `{}`", entry.name);
                 let lint = Problem::warning(codes::UNUSED_UPSTREAM, message);
@@ -77,6 +77,11 @@ impl View<'_> {
             found.push(lint.with_help(help).at(self.document.place(address.span)));
         }
         found
+    }
+
+    /// Whether a filter reads something from this upstream that is named in a file of settings: keys of clients.
+    fn has_documents(&self, upstream: &str) -> bool {
+        self.used.contains(&(DOCUMENTS.to_owned(), upstream.to_owned()))
     }
 
     fn of_stores(&self) -> Diagnostics {

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
+use crate::hex::{hex, unhex};
+use crate::reseal::{Resealed, Sealed, reseal};
 use crate::seal::{Place, Sealer};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
@@ -25,8 +27,12 @@ use crate::tables::CLIENT_ACCESS_TOKEN;
 
 /// What sealed values are bound to, beside their row.
 const STORE: &str = "client-access-token";
+/// See [`STORE`].
+const COLUMN: &str = "tokens";
 /// Seconds that a row outlives what is in it: nodes whose clocks differ, and who is just using it.
 const SLACK: u64 = 60;
+/// Rows that are looked through at once.
+const PAGE: usize = 200;
 /// How long it is waited before a row is looked at again: at first, and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
@@ -124,6 +130,63 @@ struct Texts<'a> {
 struct Secrets {
     access: Secret,
     refresh: Option<Secret>,
+}
+
+/// What is held, without the tokens themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The key of its row.
+    pub key: HoldingKey,
+    /// Whose it is, from where, for what.
+    pub holding: Holding,
+    /// What was granted.
+    pub granted: Scopes,
+    /// Unix seconds.
+    pub obtained_at: u64,
+    /// Unix seconds.
+    pub expires_at: u64,
+    /// Until when it can be renewed, Unix seconds; none = it has no refresh token.
+    pub refresh_until: Option<u64>,
+}
+
+/// Which of what is held: all that fits what is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Which {
+    /// From this provider.
+    pub provider: Option<String>,
+    /// As this client there.
+    pub client_id: Option<ClientId>,
+    /// For this user; `Some(None)` for the gateway itself.
+    pub subject: Option<Option<String>>,
+}
+
+impl Which {
+    fn is(&self, holding: &Holding) -> bool {
+        self.provider.as_ref().is_none_or(|provider| *provider == holding.provider)
+            && self.client_id.as_ref().is_none_or(|client| *client == holding.client_id)
+            && self.subject.as_ref().is_none_or(|subject| *subject == holding.subject)
+    }
+}
+
+/// A part of what is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldPage {
+    /// In the order of the keys.
+    pub held: Vec<Held>,
+    /// Where to go on; none at the end.
+    pub next: Option<HoldingKey>,
+}
+
+impl HoldingKey {
+    /// Its text: hexadecimal digits.
+    pub fn to_text(self) -> String {
+        hex(self.0)
+    }
+
+    /// The key of this text.
+    pub fn parse(text: &str) -> Option<HoldingKey> {
+        unhex(text).map(HoldingKey)
+    }
 }
 
 /// Who is getting or renewing what a row is to hold, and until when the others let it. By the clock of whoever claimed.
@@ -307,6 +370,73 @@ impl ClientAccessTokens {
         }
     }
 
+    /// What is held, after `after`, of at most `limit` rows: fewer where others do not fit, or nothing is in them yet. No token is opened.
+    pub async fn list(&self, which: &Which, after: Option<HoldingKey>, limit: usize) -> Result<HeldPage, StoreError> {
+        let rows = self.rows(which, after, limit).await?;
+        let next = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| *key);
+        let held = rows.into_iter().filter_map(|(key, record)| {
+            let (holding, held) = (record.holding(), record.held?);
+            Some(Held {
+                key,
+                holding,
+                granted: held.granted,
+                obtained_at: held.obtained_at,
+                expires_at: held.expires_at,
+                refresh_until: held.refresh_until,
+            })
+        });
+        Ok(HeldPage { held: held.filter(|held| which.is(&held.holding)).collect(), next })
+    }
+
+    /// Deletes what is held, claims that others have included: what they get then is kept by nobody. How many there were.
+    pub async fn delete_all(&self, which: &Which) -> Result<u64, StoreError> {
+        let (mut deleted, mut after) = (0, None);
+        loop {
+            let rows = self.rows(which, after, PAGE).await?;
+            let last = rows.last().map(|(key, _)| *key);
+            for (key, record) in &rows {
+                if which.is(&record.holding())
+                    && self.latest().source.take(&CLIENT_ACCESS_TOKEN, &key.0).await?.is_some()
+                {
+                    deleted += u64::from(record.held.is_some());
+                }
+            }
+            match last {
+                Some(last) if rows.len() == PAGE => after = Some(last),
+                _ => return Ok(deleted),
+            }
+        }
+    }
+
+    /// Rows among which are all that fit.
+    async fn rows(
+        &self,
+        which: &Which,
+        after: Option<HoldingKey>,
+        limit: usize,
+    ) -> Result<Vec<(HoldingKey, Record)>, StoreError> {
+        let store = self.latest();
+        let after = after.as_ref().map(|key| &key.0[..]);
+        let rows = match (&which.subject, &which.provider) {
+            (Some(Some(subject)), _) => store.source.find(&CLIENT_ACCESS_TOKEN, 1, subject, after, limit).await?,
+            (_, Some(provider)) => store.source.find(&CLIENT_ACCESS_TOKEN, 0, provider, after, limit).await?,
+            _ => store.source.list(&CLIENT_ACCESS_TOKEN, after, limit).await?,
+        };
+        let record = |row: &Row| {
+            let key = row.key.as_slice().try_into().map(HoldingKey);
+            let key =
+                key.map_err(|_| StoreError::Broken(format!("a key in `{}` is none", CLIENT_ACCESS_TOKEN.name)))?;
+            Ok((key, decode(&CLIENT_ACCESS_TOKEN, row)?))
+        };
+        rows.iter().map(record).collect()
+    }
+
+    /// Seals what an older key sealed anew. What does not open stays as it is, and is told.
+    pub async fn reencrypt(&self) -> Result<Resealed, StoreError> {
+        let store = self.latest();
+        reseal::<Record>(&*store.source, &CLIENT_ACCESS_TOKEN, &store.sealer, STORE, COLUMN).await
+    }
+
     /// Seals what a browser carries from a redirection to the callback.
     pub fn seal_journey(&self, provider: &str, plain: &[u8]) -> Result<String, StoreError> {
         self.latest().sealer.seal(plain, &Place { store: STORE, key: provider.as_bytes(), column: "journey" })
@@ -360,6 +490,16 @@ impl Record {
         }
     }
 
+    /// Whose it is, from where, for what.
+    fn holding(&self) -> Holding {
+        Holding {
+            provider: self.provider.clone(),
+            client_id: self.client_id.clone(),
+            subject: self.subject.clone(),
+            scopes: self.scope.clone(),
+        }
+    }
+
     /// When nothing in it is of use any more, Unix seconds.
     fn ends(&self) -> u64 {
         let held = self.held.as_ref().map_or(0, |held| held.expires_at.max(held.refresh_until.unwrap_or(0)));
@@ -367,8 +507,19 @@ impl Record {
     }
 }
 
+impl Sealed for Record {
+    fn name(&self) -> String {
+        let of = self.subject.as_deref().unwrap_or("the gateway itself");
+        format!("{} at {} for {of}", self.client_id, self.provider)
+    }
+
+    fn sealed(&mut self) -> Vec<&mut String> {
+        self.held.iter_mut().map(|held| &mut held.sealed).collect()
+    }
+}
+
 fn place(key: &HoldingKey) -> Place<'_> {
-    Place { store: STORE, key: &key.0, column: "tokens" }
+    Place { store: STORE, key: &key.0, column: COLUMN }
 }
 
 fn row_of(key: &HoldingKey, record: &Record, version: i64) -> Result<Row, StoreError> {

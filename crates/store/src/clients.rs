@@ -22,6 +22,8 @@ use self::verify::Verifier;
 use crate::codec::{SWAPS, decode, encode, too_busy};
 use crate::lane::{hash_chosen, is_outdated, verify_chosen};
 use crate::record::{Client, ClientSecret};
+use crate::reseal::{Resealed, Sealed, reseal};
+use crate::seal::{Place, Sealer};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
 use crate::tables::CLIENT;
@@ -32,6 +34,10 @@ mod verify;
 const REMEMBERED: usize = 10_000;
 /// For how long.
 const FRESH: Duration = Duration::from_secs(1);
+/// What sealed secrets are bound to, beside their client.
+const STORE: &str = "clients";
+/// See [`STORE`].
+const COLUMN: &str = "secret";
 
 /// Clients over a data source, with a cache of at most 1 s (misses are never cached).
 pub struct Clients {
@@ -42,6 +48,7 @@ pub struct Clients {
     writes: AtomicU64,
     remembering: Mutex<()>,
     verifier: Verifier,
+    sealer: Arc<Sealer>,
     successor: Successor<Clients>,
 }
 
@@ -66,16 +73,22 @@ struct Known {
 }
 
 impl Clients {
-    /// The store over this source.
-    pub fn new(source: Arc<dyn DataSource>) -> Self {
+    /// The store over this source; what must be recoverable of secrets is sealed by this sealer.
+    pub fn new(source: Arc<dyn DataSource>, sealer: Arc<Sealer>) -> Self {
         Clients {
             source,
             remembered: Cache::new(REMEMBERED),
             writes: AtomicU64::new(0),
             remembering: Mutex::new(()),
             verifier: Verifier::new(),
+            sealer,
             successor: Successor::default(),
         }
+    }
+
+    /// Whether it seals with this one.
+    pub(crate) fn is_for(&self, sealer: &Arc<Sealer>) -> bool {
+        Arc::ptr_eq(&self.sealer, sealer)
     }
 
     /// The source behind it.
@@ -254,12 +267,41 @@ impl Clients {
         Err(too_busy(&CLIENT))
     }
 
-    /// Gives a client another secret, by its hash; those before stay valid until `keep_until`, or until they would have expired
-    /// anyway. Both times are Unix seconds.
+    /// The secret of a client, sealed for its record.
+    pub fn seal(&self, id: &ClientId, secret: &Secret) -> Result<String, StoreError> {
+        self.latest().sealer.seal(secret.expose().as_bytes(), &place(id))
+    }
+
+    /// The secret that was sealed for this client's record.
+    pub fn open(&self, id: &ClientId, sealed: &str) -> Result<Secret, StoreError> {
+        let plain = self.latest().sealer.open(sealed, &place(id))?;
+        let text =
+            std::str::from_utf8(&plain).map_err(|_| StoreError::Broken(format!("a secret of `{id}` is no text")))?;
+        Ok(Secret::new(text.to_owned()))
+    }
+
+    /// The secrets that are valid at `now` (Unix seconds), of a client that signs by them; of any other none.
+    pub fn signing_secrets(&self, client: &Client, now: u64) -> Result<Vec<Secret>, StoreError> {
+        if !client.signs_by_secret() {
+            return Ok(Vec::new());
+        }
+        let valid = client.secrets.iter().filter(|kept| kept.expires_at.is_none_or(|at| at > now));
+        valid.filter_map(|kept| kept.sealed.as_ref()).map(|sealed| self.open(&client.client_id, sealed)).collect()
+    }
+
+    /// Seals what an older key sealed anew. What does not open stays as it is, and is told.
+    pub async fn reencrypt(&self) -> Result<Resealed, StoreError> {
+        let store = self.latest();
+        reseal::<Client>(&*store.source, &CLIENT, &store.sealer, STORE, COLUMN).await
+    }
+
+    /// Gives a client another secret; those before stay valid until `keep_until`, or until they would have expired anyway. Both times are
+    /// Unix seconds. Where a `method` is named, it is held to that from now on.
     pub async fn rotate(
         &self,
         id: &ClientId,
-        hash: &str,
+        secret: &ClientSecret,
+        method: Option<&str>,
         keep_until: u64,
         now: u64,
     ) -> Result<Option<Client>, StoreError> {
@@ -268,7 +310,12 @@ impl Clients {
                 secret.expires_at = Some(secret.expires_at.map_or(keep_until, |at| at.min(keep_until)));
             }
             client.secrets.retain(|secret| secret.expires_at.is_none_or(|at| at > now));
-            client.secrets.insert(0, ClientSecret { hash: hash.to_owned(), expires_at: None });
+            client.secrets.insert(0, secret.clone());
+            let method = method.map(str::to_owned).or_else(|| client.token_endpoint_auth_method.take());
+            client.authenticate_by(method);
+            // A hash is of no use to whoever signs.
+            let signs = client.signs_by_secret();
+            client.secrets.retain(|secret| !signs || secret.sealed.is_some());
         })
         .await
     }
@@ -305,6 +352,21 @@ impl Clients {
         let key = client.client_id.as_str().as_bytes().to_vec();
         Ok(Row { key, version: 1, expires_at: None, indexes: Vec::new(), record: encode(&CLIENT, client)? })
     }
+}
+
+impl Sealed for Client {
+    fn name(&self) -> String {
+        self.client_id.to_string()
+    }
+
+    fn sealed(&mut self) -> Vec<&mut String> {
+        self.secrets.iter_mut().filter_map(|secret| secret.sealed.as_mut()).collect()
+    }
+}
+
+/// Where the secret of a client is sealed for, whichever registry it is in.
+fn place(id: &ClientId) -> Place<'_> {
+    Place { store: STORE, key: id.as_str().as_bytes(), column: COLUMN }
 }
 
 /// Its tokens would be the other one's.

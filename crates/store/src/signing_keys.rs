@@ -20,6 +20,7 @@ use self::schedule::{Schedule, Step, active, kid};
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
 use crate::lane::Lane;
 use crate::record::SigningKey;
+use crate::reseal::{Resealed, Sealed, reseal};
 use crate::seal::{Place, Sealer};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
@@ -33,6 +34,8 @@ pub const KNOWN_AFTER: u64 = 10;
 const MARGIN: u64 = 300;
 /// Lifetimes are noted in such steps, seconds: each one noted is a write.
 const LIFETIME_STEP: u64 = 300;
+/// The field that is sealed.
+const COLUMN: &str = "private";
 /// Keys that are read at once.
 const PAGE: usize = 100;
 
@@ -57,17 +60,6 @@ impl Succeeded for SigningKeys {
     fn successor(&self) -> &Successor<Self> {
         &self.successor
     }
-}
-
-/// What was sealed anew.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resealed {
-    /// Keys that were looked at.
-    pub keys: u64,
-    /// Of these, how many were changed.
-    pub sealed: u64,
-    /// Those that do not open, and why.
-    pub refused: Vec<(String, StoreError)>,
 }
 
 /// The keys as they were read.
@@ -200,28 +192,9 @@ impl SigningKeys {
     /// Seals what an older sealing key sealed anew. What does not open stays as it is, and is told.
     pub async fn reencrypt(&self) -> Result<Resealed, StoreError> {
         let store = self.latest();
-        let mut done = Resealed::default();
-        for (mut row, mut record) in store.read().await? {
-            done.keys += 1;
-            for _ in 0..SWAPS {
-                match store.sealer.reseal(&record.private, &store.place(&record.kid)) {
-                    Ok(None) => break,
-                    Ok(Some(private)) => record.private = private,
-                    Err(why) => {
-                        done.refused.push((record.kid.clone(), why));
-                        break;
-                    }
-                }
-                if store.replace(&record, row.version).await? {
-                    done.sealed += 1;
-                    break;
-                }
-                // It was changed meanwhile.
-                let Some(now) = store.source.get(&SIGNING_KEY, &row.key).await? else { break };
-                (record, row) = (decode(&SIGNING_KEY, &now)?, now);
-            }
-        }
-        Ok(done)
+        let done = reseal::<SigningKey>(&*store.source, &SIGNING_KEY, &store.sealer, &store.name, COLUMN).await;
+        store.forget();
+        done
     }
 
     /// The key that signs by this algorithm now; made where there is none.
@@ -357,7 +330,17 @@ impl SigningKeys {
     }
 
     fn place<'a>(&'a self, kid: &'a str) -> Place<'a> {
-        Place { store: &self.name, key: kid.as_bytes(), column: "private" }
+        Place { store: &self.name, key: kid.as_bytes(), column: COLUMN }
+    }
+}
+
+impl Sealed for SigningKey {
+    fn name(&self) -> String {
+        self.kid.clone()
+    }
+
+    fn sealed(&mut self) -> Vec<&mut String> {
+        vec![&mut self.private]
     }
 }
 

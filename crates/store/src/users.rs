@@ -22,7 +22,7 @@ use crate::tables::USER_ACCOUNT;
 mod failures;
 mod password;
 
-pub use self::failures::{FAILURES, LOCKED, WINDOW};
+pub use self::failures::Lockout;
 
 /// The longest name (OpenID Connect Core, section 2: `sub`).
 const LONGEST_NAME: usize = 255;
@@ -121,19 +121,31 @@ impl Users {
         user.password.iter().for_each(|hash| self.passwords.saw(hash));
     }
 
-    /// Whose name and password these are at `now` (Unix seconds). A password whose hash is weaker than those that are made today
+    /// Whose name and password these are at `now` (Unix seconds), where wrong ones lock a name so. A password whose hash is weaker than those that are made today
     /// gets another one.
-    pub async fn authenticate(&self, name: &str, password: &Secret, now: u64) -> Result<Proof, StoreError> {
+    pub async fn authenticate(
+        &self,
+        name: &str,
+        password: &Secret,
+        lockout: Lockout,
+        now: u64,
+    ) -> Result<Proof, StoreError> {
         loop {
             let store = self.latest();
-            let proof = store.authenticate_here(name, password, now).await?;
+            let proof = store.authenticate_here(name, password, lockout, now).await?;
             if matches!(proof, Proof::Right(_)) || std::ptr::eq(store, self.latest()) {
                 return Ok(proof);
             }
         }
     }
 
-    async fn authenticate_here(&self, name: &str, password: &Secret, now: u64) -> Result<Proof, StoreError> {
+    async fn authenticate_here(
+        &self,
+        name: &str,
+        password: &Secret,
+        lockout: Lockout,
+        now: u64,
+    ) -> Result<Proof, StoreError> {
         if let Some(until) = self.failures.locked_until(name, now).await? {
             return Ok(Proof::Locked(until));
         }
@@ -142,13 +154,13 @@ impl Users {
         let hash = user.as_ref().and_then(|user| user.password.as_deref());
         let right = self.passwords.verify(name, hash, password).await?;
         let Some(user) = user.filter(|_| right) else {
-            return Ok(match self.failures.count(name, now).await? {
+            return Ok(match self.failures.count(name, lockout, now).await? {
                 Some(until) => Proof::Locked(until),
                 None => Proof::Wrong,
             });
         };
         // While this one was checked, others may have been wrong once too often.
-        if let Some(until) = self.failures.forgive(name, now).await? {
+        if let Some(until) = self.failures.forgive(name, lockout, now).await? {
             return Ok(Proof::Locked(until));
         }
         self.strengthen(&user, password).await;
@@ -178,6 +190,11 @@ impl Users {
     /// Until when nobody gets in under this name, where that is so at `now` (Unix seconds).
     pub async fn locked_until(&self, name: &str, now: u64) -> Result<Option<u64>, StoreError> {
         self.latest().failures.locked_until(name, now).await
+    }
+
+    /// Counts a code of a device that this user types, known here or not. Until when none counts, where that was one too many.
+    pub async fn typed_code(&self, subject: &str, limit: Lockout, now: u64) -> Result<Option<u64>, StoreError> {
+        self.latest().failures.typed(subject, limit, now).await
     }
 
     /// Forgets what was wrong under this name; `false` where nothing was.

@@ -144,3 +144,10 @@ const first = await device((page) => ann.allow(page))
 const last = await device((page) => ann.send(page, { decision: 'deny' }))
 assert.equal((await first.polled).claims().sub, 'ann')
 await assert.rejects(last.polled, refused('access_denied'))
+
+say('Log-out: whoever comes with her ID token is believed; then nobody is logged in')
+const bye = 'http://127.0.0.1:9/bye'
+page = await ann.go(client.buildEndSessionUrl(shop, { id_token_hint: tokens.id_token, post_logout_redirect_uri: bye, state: 's 1' }))
+assert.equal(page.url.href, `${bye}?state=s+1`)
+page = await ann.go(silent.url)
+await assert.rejects(client.authorizationCodeGrant(shop, page.url, silent.checks), refused('login_required'))

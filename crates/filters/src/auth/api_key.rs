@@ -85,7 +85,7 @@ impl FilterConfig for Settings {
             // Quoting leaves only what a header may hold.
             challenge: HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Key")),
             keep_credential: self.keep_credential,
-            clients: cx.clients(&self.store)?,
+            clients: cx.store(&self.store)?,
             client: cx.writes(&CLIENT),
             subject: cx.writes(&SUBJECT),
         })
@@ -112,8 +112,11 @@ impl Filter for ApiKey {
 impl ApiKey {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let (id, secret) = self.key(&exchange.request)?;
-        let client = self.clients.authenticate(&id, &secret, unix_seconds(exchange)).await?;
-        let client = client.ok_or_else(|| self.refuse(WRONG_KEY, "the key is nobody's"))?;
+        let began = exchange.environment().clock.monotonic_nanos();
+        let Some(client) = self.clients.authenticate(&id, &secret, unix_seconds(exchange)).await? else {
+            exchange.hold_since(began);
+            return Err(self.refuse(WRONG_KEY, "the key is nobody's").into());
+        };
         if !self.keep_credential {
             self.take_off(&mut exchange.request);
         }

@@ -11,8 +11,6 @@
 //! realm = "reports"
 //! ```
 
-use std::sync::Arc;
-
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use schemars::JsonSchema;
@@ -23,10 +21,8 @@ use ::oauth::client_auth;
 use policy::attribute::Slot;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason};
-use store::Users;
 
-use super::people::{self, WRONG_CREDENTIALS};
-use crate::StoreExt;
+use super::people::{self, People, WRONG_CREDENTIALS};
 use crate::oauth::{SUBJECT, Stop, Subject, settle};
 
 /// `use = "auth.basic"`
@@ -53,7 +49,7 @@ impl FilterConfig for Settings {
             // Quoting leaves only what a header may hold.
             challenge: HeaderValue::from_str(&challenge).unwrap_or_else(|_| HeaderValue::from_static("Basic")),
             keep_credential: self.keep_credential,
-            users: cx.users(&self.store)?,
+            people: People::build(&self.store, cx)?,
             subject: cx.writes(&SUBJECT),
         })
     }
@@ -63,7 +59,7 @@ impl FilterConfig for Settings {
 pub(crate) struct Basic {
     challenge: HeaderValue,
     keep_credential: bool,
-    users: Arc<Users>,
+    people: People,
     subject: Slot<Subject>,
 }
 
@@ -84,7 +80,7 @@ impl Basic {
                 return Err(refuse(Reason::new(WRONG_CREDENTIALS, "`Authorization` is malformed or repeated")));
             }
         };
-        let subject = people::prove(&self.users, &name, &password, exchange).await?.map_err(refuse)?;
+        let subject = self.people.prove(&name, &password, exchange).await?.map_err(refuse)?;
         if !self.keep_credential {
             exchange.request.headers.remove(AUTHORIZATION);
         }

@@ -35,14 +35,17 @@ use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::ports::UpstreamHandle;
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Value};
 use store::AccessToken;
 
-use super::issuer_keys::{Ages, IssuerKeys, KEYS_UNAVAILABLE, Location};
 use crate::oauth::{
     NO_TOKEN, RESOURCE, Realm, SUBJECT, Stop, Subject, TOKEN, public_algorithms, refuses, settle, unix_seconds,
 };
+use crate::remote_keys::{Ages, Location, RemoteKeys, Way};
 use crate::upstreams::UpstreamExt;
+
+/// The issuer's keys cannot be had.
+const KEYS_UNAVAILABLE: ReasonCode = ReasonCode::new("issuer-keys-unavailable");
 
 /// What the grant of a token is called that was issued elsewhere.
 const GRANT_TYPE: &str = "jwt";
@@ -115,7 +118,7 @@ impl FilterConfig for Settings {
                 .into());
         }
         let algorithms = public_algorithms(&self.algorithms, cx)?;
-        let keys = cx.keep((&self.issuer.value, &self.upstream.value, &location), IssuerKeys::default);
+        let keys = cx.keep((&self.issuer.value, &self.upstream.value, &location), RemoteKeys::default);
         let nanos = |age: StdDuration| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         Ok(Jwt {
             issuer: self.issuer.value.clone(),
@@ -168,7 +171,7 @@ pub(crate) struct Jwt {
     plain: bool,
     required: Vec<String>,
     leeway: u64,
-    keys: Arc<IssuerKeys>,
+    keys: Arc<RemoteKeys>,
     location: Location,
     ages: Ages,
     upstream: Arc<UpstreamHandle>,
@@ -236,12 +239,18 @@ impl Jwt {
             leeway: self.leeway,
         };
         let clock = &*exchange.environment().clock;
-        let keys = self.keys.get(&self.upstream, &self.location, self.ages, clock).await.map_err(Stop::Broken)?;
+        let way = Way {
+            upstream: &self.upstream,
+            location: &self.location,
+            whose: "the keys of the tokens' issuer",
+            unavailable: KEYS_UNAVAILABLE,
+        };
+        let keys = self.keys.get(way, self.ages, clock).await.map_err(Stop::Broken)?;
         let checked = jwt_access_token::check(text, &keys, &expected, unix_seconds(exchange));
         if !matches!(checked, Err(Rejected::UnknownKey)) {
             return Ok(checked);
         }
-        Ok(match self.keys.newer(&keys, &self.upstream, &self.location, clock).await {
+        Ok(match self.keys.newer(&keys, way, clock).await {
             Some(keys) => jwt_access_token::check(text, &keys, &expected, unix_seconds(exchange)),
             None => checked,
         })

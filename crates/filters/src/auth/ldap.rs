@@ -36,7 +36,7 @@ use policy::settings::{Duration, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Value};
 use store::Users;
 
-use super::people::{self, NO_CREDENTIALS, WRONG_CREDENTIALS};
+use super::people::{self, LoginForm, NO_CREDENTIALS, WRONG_CREDENTIALS};
 use crate::oauth::{SUBJECT, Stop, Subject, settle, unix_seconds};
 
 /// The directory is down, too slow, or refuses the gateway itself.
@@ -95,7 +95,6 @@ impl FilterConfig for Settings {
     type Filter = ByLdap;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ByLdap, Diagnostics> {
-        cx.reads_request_body();
         cx.authorizes();
         cx.fails(&[NO_CREDENTIALS, WRONG_CREDENTIALS]);
         cx.aborts(&[UNAVAILABLE]);
@@ -123,8 +122,7 @@ impl FilterConfig for Settings {
             },
             directories: cx.resource(DIRECTORIES, &of_node)?,
             subject_attribute,
-            username: self.username.clone().unwrap_or_else(|| "username".to_owned()),
-            password: self.password.clone().unwrap_or_else(|| "password".to_owned()),
+            form: LoginForm::build(&self.username, &self.password, cx),
             kept: self.attributes.clone(),
             into: self.into.as_ref().map(|into| cx.writes_var(&into.value)),
             subject: cx.writes(&SUBJECT),
@@ -145,8 +143,7 @@ pub(crate) struct ByLdap {
     directory: Directory,
     directories: Arc<DirectoriesHandle>,
     subject_attribute: String,
-    username: String,
-    password: String,
+    form: LoginForm,
     kept: Vec<String>,
     into: Option<Slot<Value>>,
     subject: Slot<Subject>,
@@ -160,7 +157,7 @@ impl Filter for ByLdap {
 
 impl ByLdap {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let (name, password) = people::typed(&exchange.request, &self.username, &self.password)?;
+        let (name, password) = self.form.typed(exchange)?;
         let wrong = || Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's");
         if !Users::is_name(name) || password.len() > LONGEST {
             return Err(wrong().into());

@@ -3,7 +3,6 @@
 mod api_key;
 mod basic;
 mod header;
-mod issuer_keys;
 mod jwt;
 #[cfg(test)]
 mod jwt_tests;

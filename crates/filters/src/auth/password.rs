@@ -2,7 +2,7 @@
 //! Attribute Authentication, HTML Form based Authentication.
 //!
 //! After ten wrong passwords within a quarter of an hour nobody gets in under that name for a quarter of an hour, on any node and
-//! with the right password neither; `portcullis user unlock` ends it. An unknown or disabled user, a wrong password and a locked
+//! with the right password neither; `portcullis user unlock` ends it, and `[lockout]` of `oauth/server.toml` has other numbers. An unknown or disabled user, a wrong password and a locked
 //! name are answered alike; the decision record tells them apart. Behind it, `session.start` lets the browser stay logged in.
 //!
 //! ```toml
@@ -16,9 +16,8 @@
 //! ```
 //!
 //! A page of another site can send a form too, though not one with the right password of somebody else: a log-in that was not meant is
-//! an attacker's own account. A page that shows the form keeps that out with a value of its own in it.
-
-use std::sync::Arc;
+//! an attacker's own account. Behind `oauth.authorize` and `oauth.open-form` a name and a password count only in the form of our log-in
+//! page, which keeps that out with a value of its own in it; a page that you make for another policy should do so too.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,10 +26,8 @@ use ::oauth::Secret;
 use policy::attribute::Slot;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
-use store::Users;
 
-use super::people;
-use crate::StoreExt;
+use super::people::{self, LoginForm, People};
 use crate::oauth::{SUBJECT, Stop, Subject, settle};
 
 /// `use = "auth.password"`
@@ -50,12 +47,10 @@ impl FilterConfig for Settings {
     type Filter = Password;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Password, Diagnostics> {
-        cx.reads_request_body();
         people::fails(cx);
         Ok(Password {
-            username: self.username.clone().unwrap_or_else(|| "username".to_owned()),
-            password: self.password.clone().unwrap_or_else(|| "password".to_owned()),
-            users: cx.users(&self.store)?,
+            form: LoginForm::build(&self.username, &self.password, cx),
+            people: People::build(&self.store, cx)?,
             subject: cx.writes(&SUBJECT),
         })
     }
@@ -63,9 +58,8 @@ impl FilterConfig for Settings {
 
 /// The compiled filter.
 pub(crate) struct Password {
-    username: String,
-    password: String,
-    users: Arc<Users>,
+    form: LoginForm,
+    people: People,
     subject: Slot<Subject>,
 }
 
@@ -77,9 +71,9 @@ impl Filter for Password {
 
 impl Password {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let (name, password) = people::typed(&exchange.request, &self.username, &self.password)?;
-        let password = Secret::new(password.to_owned());
-        let subject = people::prove(&self.users, name, &password, exchange).await??;
+        let (name, password) = self.form.typed(exchange)?;
+        let (name, password) = (name.to_owned(), Secret::new(password.to_owned()));
+        let subject = self.people.prove(&name, &password, exchange).await??;
         exchange.set(self.subject, subject);
         Ok(Outcome::Success)
     }

@@ -1,12 +1,18 @@
 //! What the filters share that hold a name and a password against the store of users.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use ::oauth::Secret;
-use policy::{BuildContext, Exchange, Reason, ReasonCode, Request};
+use policy::attribute::Slot;
+use policy::settings::Spanned;
+use policy::{BuildContext, Diagnostics, Exchange, Reason, ReasonCode};
+use store::users::Lockout;
 use store::{Proof, StoreError, Users};
 
-use crate::oauth::{Subject, unix_seconds};
+use crate::StoreExt;
+use crate::oauth::{Subject, VISIT, Visit, lockout, unix_seconds};
 
 /// The request has no name and password.
 pub(super) const NO_CREDENTIALS: ReasonCode = ReasonCode::new("no-credentials");
@@ -26,32 +32,72 @@ pub(super) fn fails(cx: &mut BuildContext<'_>) {
     cx.fails_rarely(&[LOCKED]);
 }
 
-/// The name and the password that stand in the fields of these names of the request's form.
-pub(super) fn typed<'a>(request: &'a Request, name: &str, password: &str) -> Result<(&'a str, &'a str), Reason> {
-    let form = request.form()?;
-    let field = |name: &str| match form.repeated(name) {
-        true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
-        false => Ok(form.get(name)),
-    };
-    match (field(name)?, field(password)?) {
-        (Some(name), Some(password)) => Ok((name, password)),
-        _ => Err(absent("the form has no name and password")),
+/// Where a form has a name and a password.
+pub(super) struct LoginForm {
+    username: String,
+    password: String,
+    /// Set on pages of ours.
+    visit: Slot<Visit>,
+}
+
+impl LoginForm {
+    /// With these fields, where the policy says so.
+    pub(super) fn build(username: &Option<String>, password: &Option<String>, cx: &mut BuildContext<'_>) -> LoginForm {
+        cx.reads_request_body();
+        LoginForm {
+            username: username.clone().unwrap_or_else(|| "username".to_owned()),
+            password: password.clone().unwrap_or_else(|| "password".to_owned()),
+            visit: cx.reads_if_set(&VISIT),
+        }
+    }
+
+    /// The name and the password. On pages of ours they come with the form of the log-in page: a page of another site could log its visitor
+    /// in as somebody else (login cross-site request forgery).
+    pub(super) fn typed<'a>(&self, exchange: &'a Exchange) -> Result<(&'a str, &'a str), Reason> {
+        let form = exchange.request.form()?;
+        let field = |name: &str| match form.repeated(name) {
+            true => Err(Reason::bad_request(format!("the field `{name}` is repeated"))),
+            false => Ok(form.get(name)),
+        };
+        let ours = exchange.get(self.visit).is_none_or(Visit::is_log_in);
+        match (field(&self.username)?, field(&self.password)?) {
+            (Some(name), Some(password)) if ours => Ok((name, password)),
+            (Some(_), Some(_)) => {
+                Err(absent("the name and the password did not come with the form of the log-in page"))
+            }
+            _ => Err(absent("the form has no name and password")),
+        }
     }
 }
 
-/// The user whose name and password these are; else why not. What is answered says only that they are nobody's.
-pub(super) async fn prove(
-    users: &Users,
-    name: &str,
-    password: &Secret,
-    exchange: &Exchange,
-) -> Result<Result<Subject, Reason>, StoreError> {
-    let now = unix_seconds(exchange);
-    Ok(match users.authenticate(name, password, now).await? {
-        Proof::Right(user) => Ok(Subject::proved(&user.name, now, PASSWORD)),
-        Proof::Wrong => Err(Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's")),
-        Proof::Locked(_) => Err(Reason::new(LOCKED, "too many passwords were wrong under this name")),
-    })
+/// The users, and how wrong passwords lock their names.
+pub(super) struct People {
+    users: Arc<Users>,
+    lockout: Lockout,
+}
+
+impl People {
+    /// Those of the store of this name.
+    pub(super) fn build(store: &Option<Spanned<String>>, cx: &mut BuildContext<'_>) -> Result<People, Diagnostics> {
+        Ok(People { users: cx.store(store)?, lockout: lockout(cx)? })
+    }
+
+    /// The user whose name and password these are; else why not. What is answered says only that they are nobody's, and so does its time.
+    pub(super) async fn prove(
+        &self,
+        name: &str,
+        password: &Secret,
+        exchange: &mut Exchange,
+    ) -> Result<Result<Subject, Reason>, StoreError> {
+        let (now, began) = (unix_seconds(exchange), exchange.environment().clock.monotonic_nanos());
+        let refused = match self.users.authenticate(name, password, self.lockout, now).await? {
+            Proof::Right(user) => return Ok(Ok(Subject::proved(&user.name, now, PASSWORD))),
+            Proof::Wrong => Reason::new(WRONG_CREDENTIALS, "the name and the password are nobody's"),
+            Proof::Locked(_) => Reason::new(LOCKED, "too many passwords were wrong under this name"),
+        };
+        exchange.hold_since(began);
+        Ok(Err(refused))
+    }
 }
 
 /// There is nothing that could be held against the store.

@@ -67,8 +67,8 @@ impl FilterConfig for Settings {
         Ok(AuthSession {
             idle,
             keep_credential: self.keep_credential,
-            sessions: cx.sessions(&self.store)?,
-            users: self.users.is_some().then(|| cx.users(&self.users)).transpose()?,
+            sessions: cx.store(&self.store)?,
+            users: self.users.is_some().then(|| cx.store(&self.users)).transpose()?,
             subject: cx.writes(&SUBJECT),
         })
     }

@@ -10,7 +10,7 @@ use policy::exchange::FORM;
 use policy::testing::{Fixture, Ran, block_on, request};
 use store::record::ClientSecret;
 use store::sources::memory::Memory;
-use store::users::{FAILURES, LOCKED};
+use store::users::Lockout;
 use store::{Client, Clients, DataSource, Sessions, StoreHandle, User, Users};
 
 use crate::fixture::{get, sent, told, world};
@@ -113,13 +113,35 @@ fn refusals_are_answered_alike_locked_names_included() {
     let wrong = world.form("username=ann&password=wrong");
     let unknown = world.form("username=eve&password=wrong");
     assert_eq!(wrong.text(), unknown.text());
-    for _ in 1..FAILURES {
+    for _ in 1..Lockout::DEFAULT.tries {
         world.form("username=ann&password=wrong");
     }
     let locked = world.form("username=ann&password=right");
     assert_eq!(told(&locked), "403 locked");
     assert_eq!(locked.text(), wrong.text());
-    world.fixture.clock().advance(Duration::from_secs(LOCKED));
+    assert!(wrong.is_held && unknown.is_held && locked.is_held, "their times tell nothing");
+    world.fixture.clock().advance(Duration::from_secs(Lockout::DEFAULT.lasts));
+    let right = world.form("username=ann&password=right");
+    assert_eq!((right.status, right.is_held), (200, false));
+}
+
+/// `[lockout]` of oauth/server.toml is for whatever proves a password of a user.
+#[test]
+fn how_many_wrong_passwords_lock_a_name_and_for_how_long_is_a_setting() {
+    let filters = format!(
+        "[[filter]]\nuse = 'any'\nof = ['form', 'basic']\n{WHO}[[chain.form]]\nuse = 'auth.password'\n[[chain.basic]]\nuse = 'auth.basic'\n"
+    );
+    let mut world = protecting(&filters);
+    world.fixture = world.fixture.file("policies/oauth/server.toml", "[lockout]\ntries = 3\nlasts = \"2m\"");
+    for _ in 0..2 {
+        world.form("username=ann&password=wrong");
+    }
+    assert_eq!(told(&world.get(&[("authorization", &basic("ann", "wrong"))])), "401 locked");
+    assert_eq!(told(&world.form("username=ann&password=right")), "403 locked");
+    assert_eq!(told(&world.get(&[("authorization", &basic("ann", "right"))])), "401 locked");
+    world.fixture.clock().advance(Duration::from_secs(119));
+    assert_eq!(told(&world.form("username=ann&password=right")), "403 locked");
+    world.fixture.clock().advance(Duration::from_secs(1));
     assert_eq!(world.form("username=ann&password=right").status, 200);
 }
 
@@ -147,7 +169,7 @@ fn rfc7617_2_basic_asks_for_a_password_and_takes_it_off() {
     let right = basic("ann", "right");
     let twice = world.get(&[("authorization", &right), ("authorization", &right)]);
     assert_eq!(told(&twice), "401 wrong-credentials");
-    for _ in 0..FAILURES {
+    for _ in 0..Lockout::DEFAULT.tries {
         world.get(&[("authorization", &basic("ann", "wrong"))]);
     }
     assert_eq!(told(&world.get(&[("authorization", &right)])), "401 locked");
@@ -291,11 +313,11 @@ fn an_api_key_is_a_client_s_id_and_secret() {
     let respond = "[[filter]]\nuse = 'respond'\ntext = '${client.id} ${subject.id} ${subject.is_client}'\n";
     let with = |settings: &str, rest: &str| {
         let source: Arc<dyn DataSource> = Arc::new(Memory::new());
-        let clients = Arc::new(Clients::new(source));
+        let clients = Arc::new(Clients::new(source, Arc::new(crate::fixture::sealer())));
         for (id, enabled) in [("app.one", true), ("off", false)] {
             let hash = credential::hash_generated(&Secret::new("right".into()));
             let mut client = Client { enabled, ..Client::new(ClientId::new(id)) };
-            client.secrets.push(ClientSecret { hash, expires_at: None });
+            client.secrets.push(ClientSecret::hashed(hash));
             assert!(block_on(clients.add(&client)).expect("memory"));
         }
         let policy = format!("route = '/**'\n\n[[filter]]\nuse = 'auth.api-key'\n{settings}{rest}");
@@ -324,6 +346,10 @@ fn an_api_key_is_a_client_s_id_and_secret() {
         told(&header.run(get("/?x-api-key=app.one.right", &[]))),
         "401 no-key",
         "never from a URL unless asked to"
+    );
+    assert!(
+        header.run(get("/", &[("x-api-key", "off.right")])).is_held
+            && header.run(get("/", &[("x-api-key", "no.right")])).is_held
     );
     let long = format!("{}.right", "a".repeat(3_000));
     assert_eq!(told(&header.run(get("/", &[("x-api-key", &long)]))), "401 wrong-key");

@@ -107,7 +107,7 @@ impl Holder {
         cx.aborts(&[PROVIDER_UNAVAILABLE, PROVIDER_REFUSES]);
         cx.aborts_rarely(&[PROVIDER_MALFORMED]);
         let kept: Arc<Kept> = reached.learned();
-        let store = cx.client_access_tokens(store)?;
+        let store = cx.store(store)?;
         Ok(Arc::new(Holder { calls: Calls::new(reached.clone(), kept.found.clone()), store, reached, kept }))
     }
 

@@ -131,7 +131,7 @@ impl Token {
 
     /// The token, where it is this provider's: no other upstream may see it.
     fn of(&self, exchange: &Exchange) -> Result<Arc<Held>, Reason> {
-        let held = exchange.share(self.held).ok_or_else(|| Reason::missing(HELD.name()))?;
+        let held = exchange.needs_shared(self.held)?;
         if held.provider() == self.provider {
             return Ok(held);
         }

@@ -116,6 +116,11 @@ impl Visit {
         Visit { parameters: Parameters::of(parameters), began: resume.began, form: Some(resume.step) }
     }
 
+    /// Whether the form of ours that came is the one of the log-in page.
+    pub(crate) fn is_log_in(&self) -> bool {
+        self.form == Some(Step::Login)
+    }
+
     /// The parameters, to be carried by a form.
     pub(super) fn kept(&self) -> Vec<(String, String)> {
         self.parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -410,7 +415,7 @@ pub static AUTHORIZE: Key<Authorization> = Key::new(
 );
 
 /// The user's visit. Not in [`ATTRIBUTES`]: selectors cannot name it.
-pub(super) static VISIT: Key<Visit> = Key::new("visit", &[]);
+pub(crate) static VISIT: Key<Visit> = Key::new("visit", &[]);
 
 /// The token that was just made, from `oauth.issue-token` to `oauth.token-response`. Not in [`ATTRIBUTES`]: selectors
 /// cannot name it.

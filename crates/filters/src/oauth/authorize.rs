@@ -68,7 +68,8 @@ use crate::StoreExt;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The clients that may come without PKCE, by their ids: a code of theirs that leaks is whoever's finds it. Default: none.
+    /// The clients that may come without PKCE, by their ids: a code of theirs that leaks is whoever's finds it. Nobody may with the
+    /// profile `oauth-2.1`. Default: none.
     #[serde(default)]
     without_pkce: Vec<Spanned<String>>,
     /// The store of the kind `clients`. Default: the one of that name.
@@ -92,17 +93,19 @@ impl FilterConfig for Settings {
             ErrorCode::RegistrationNotSupported,
         ];
         others.iter().for_each(|code| cx.fails_rarely(&[ReasonCode::new(code.as_str())]));
+        let server = Server::read(cx)?;
+        let excepted = |client: &Spanned<String>| format!("client `{}` may come without PKCE", client.value);
+        server.refuse_lax(self.without_pkce.iter().map(|client| (client, excepted(client))), cx)?;
         for client in &self.without_pkce {
-            let message = format!("client `{}` may come without PKCE", client.value);
             let help = "a code of it that leaks (a log, a history, another application) is good for whoever finds it: have it send \
                         `code_challenge` (RFC 7636), and take it off this list";
-            cx.lint(codes::WITHOUT_PKCE, client.span, message, help);
+            cx.lint(codes::WITHOUT_PKCE, client.span, excepted(client), help);
         }
         cx.publish(ENDPOINT_FACT, Value::text("authorization_endpoint"));
         Ok(Authorize {
             without_pkce: self.without_pkce.iter().map(|client| client.value.clone()).collect(),
-            issuer: Arc::new(Server::read(cx)?.issuer(cx)?),
-            clients: cx.clients(&self.store)?,
+            issuer: Arc::new(server.issuer(cx)?),
+            clients: cx.store(&self.store)?,
             sealer: cx.sealer()?,
             client: cx.writes(&CLIENT),
             authorization: cx.writes(&AUTHORIZE),

@@ -34,7 +34,7 @@ use ::oauth::{Error, ErrorCode, Scopes};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
 use store::seal::Sealer;
 use store::{Client, Consents};
 
@@ -82,7 +82,7 @@ impl FilterConfig for Settings {
             remember: self.remember,
             page: Page::build("consent.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            consents: cx.consents(&self.store)?,
+            consents: cx.store(&self.store)?,
             sealer: cx.sealer()?,
             client: cx.reads(&CLIENT),
             authorization: cx.reads(&AUTHORIZE),
@@ -125,10 +125,10 @@ impl Filter for Consent {
 
 impl Consent {
     async fn decide(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let authorization = exchange.share(self.authorization).ok_or_else(|| Reason::missing(AUTHORIZE.name()))?;
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let client = exchange.share(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let authorization = exchange.needs_shared(self.authorization)?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let client = exchange.needs_shared(self.client)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let asked = &authorization.asked.scope;
         let excepted = self.without.iter().any(|id| id == client.client_id.as_str());
         let public = client.token_endpoint_auth_method.as_deref() == Some(ClientMethod::None.as_str());

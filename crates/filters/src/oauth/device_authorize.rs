@@ -25,7 +25,7 @@ use ::oauth::{Error, ErrorCode, Issuer, Scopes};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response, Value};
 use store::device_codes::{Decision, DeviceCode};
 use store::{Client, DeviceCodes, StoreError};
 
@@ -79,7 +79,7 @@ impl FilterConfig for Settings {
             verification: self.verification.value.clone(),
             lifetime,
             issuer: Server::read(cx)?.issuer(cx)?,
-            codes: cx.device_codes(&self.store)?,
+            codes: cx.store(&self.store)?,
             client: cx.reads(&CLIENT),
         })
     }
@@ -106,7 +106,7 @@ impl Filter for DeviceAuthorize {
 
 impl DeviceAuthorize {
     async fn authorize(&self, exchange: &Exchange) -> Result<Response, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         may_use_grant(&client.grant_types, DEVICE_CODE)?;
         let scope = asked(endpoint_form(&exchange.request)?.get("scope"), &client.scope)?;
         let now = unix_seconds(exchange);

@@ -1,5 +1,6 @@
 //! `oauth.device-verify`: the page on which a user types the code that a device shows, sees what it asks for, and decides (RFC 8628, section
-//! 3.3). It comes after the log-in. Guessing is limited by `rate-limit` before it: with five tries in ten minutes nobody finds a code.
+//! 3.3). It comes after the log-in. Guessing is limited: a user types five codes in ten minutes, on all nodes together, which the store of
+//! users counts.
 //!
 //! ```toml
 //! [[filter]]
@@ -9,13 +10,8 @@
 //! use = "auth.session"
 //!
 //! [[filter]]
-//! use   = "rate-limit"
-//! when  = 'request.method == "POST"'
-//! key   = "${subject.id}"
+//! use   = "oauth.device-verify"
 //! limit = "5/10m"
-//!
-//! [[filter]]
-//! use = "oauth.device-verify"
 //! ```
 
 use std::sync::Arc;
@@ -25,14 +21,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use ::oauth::{GrantId, device};
+use ::oauth::{Error, ErrorCode, GrantId, device};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
-use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response};
+use policy::settings::{Rate, Spanned};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Response};
 use store::device_codes::{Allowed, Decision, FoundDevice};
 use store::seal::Sealer;
-use store::{AccessTokens, Clients, DeviceCodes};
+use store::users::Lockout;
+use store::{AccessTokens, Clients, DeviceCodes, Users};
 
 use super::answers::AUTHORIZATION;
 use super::attributes::{SUBJECT, Subject, VISIT, Visit};
@@ -43,6 +40,12 @@ use super::server::Server;
 use super::stop::{Stop, settle};
 use crate::StoreExt;
 
+/// A user typed more codes than the limit allows.
+const TOO_MANY_CODES: ReasonCode = ReasonCode::new("too-many-codes");
+
+/// See `limit`.
+const LIMIT: Lockout = Lockout { tries: 5, within: 600, lasts: 600 };
+
 /// The parameter, in the address that a picture leads to and in the form.
 const USER_CODE: &str = "user_code";
 
@@ -50,6 +53,9 @@ const USER_CODE: &str = "user_code";
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
+    /// How many codes a user may type within how long, right or wrong: `5/10m`. Whoever types more types none for as long. A code is good for
+    /// ten minutes and one of 20^8: with five of them nobody finds it (2 to the -32; RFC 8628, section 5.1). Default: `5/10m`.
+    limit: Option<Spanned<Rate>>,
     /// A template of your own, relative to the configuration folder. Default: the page that ships.
     template: Option<Spanned<String>>,
     /// The store of the kind `device-code`. Default: the one of that name.
@@ -58,6 +64,8 @@ pub(crate) struct Settings {
     clients: Option<Spanned<String>>,
     /// The store of the kind `access-token`, whose epochs end what was granted before. Default: the one of that name.
     tokens: Option<Spanned<String>>,
+    /// The store of the kind `users`, which counts. Default: the one of that name.
+    users: Option<Spanned<String>>,
 }
 
 impl FilterConfig for Settings {
@@ -69,12 +77,15 @@ impl FilterConfig for Settings {
         cx.reads_request_body();
         cx.authorizes();
         cx.answers(Answers::Always);
+        cx.fails(&[TOO_MANY_CODES]);
         Ok(DeviceVerify {
+            limit: self.limit.as_ref().map_or(LIMIT, |limit| limited(limit.value)),
             page: Page::build("device.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            codes: cx.device_codes(&self.store)?,
-            clients: cx.clients(&self.clients)?,
-            tokens: cx.access_tokens(&self.tokens)?,
+            codes: cx.store(&self.store)?,
+            clients: cx.store(&self.clients)?,
+            tokens: cx.store(&self.tokens)?,
+            users: cx.store(&self.users)?,
             sealer: cx.sealer()?,
             visit: cx.reads(&VISIT),
             subject: cx.reads(&SUBJECT),
@@ -84,11 +95,13 @@ impl FilterConfig for Settings {
 
 /// The compiled filter.
 pub(crate) struct DeviceVerify {
+    limit: Lockout,
     page: Page,
     descriptions: Vec<(String, String)>,
     codes: Arc<DeviceCodes>,
     clients: Arc<Clients>,
     tokens: Arc<AccessTokens>,
+    users: Arc<Users>,
     sealer: Arc<Sealer>,
     visit: Slot<Visit>,
     subject: Slot<Subject>,
@@ -102,8 +115,8 @@ impl Filter for DeviceVerify {
 
 impl DeviceVerify {
     async fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let answer = match &visit.form {
             Some(Step::Decide(user_code, of)) if **of == *subject.id => {
                 self.decided(exchange, user_code, &subject).await?
@@ -138,6 +151,16 @@ impl DeviceVerify {
         let now = unix_seconds(exchange);
         let typed =
             exchange.request.form().ok().and_then(|form| form.get(USER_CODE)).map(str::to_owned).unwrap_or_default();
+        if let Some(until) = self.users.typed_code(&subject.id, self.limit, now).await? {
+            let wait = u32::try_from(until.saturating_sub(now)).unwrap_or(u32::MAX);
+            let told = Error::new(ErrorCode::AccessDenied, "Too many codes were typed: wait a while, and begin again");
+            let refused = Reason::new(TOO_MANY_CODES, "this user typed more codes of devices than the limit allows");
+            return Err(refused
+                .with_status(StatusCode::TOO_MANY_REQUESTS)
+                .with_retry_after(wait)
+                .with_detail(told)
+                .into());
+        }
         let found = match device::typed(&typed) {
             Some(code) => self.codes.find(&code, now).await?.filter(|found| found.record.decision == Decision::Pending),
             None => None,
@@ -186,4 +209,9 @@ impl DeviceVerify {
         }
         Ok(self.page.show(StatusCode::OK, json!({ "step": "done", "allowed": allows }), None)?)
     }
+}
+
+fn limited(limit: Rate) -> Lockout {
+    let seconds = limit.per.as_secs().max(1);
+    Lockout { tries: limit.count, within: seconds, lasts: seconds }
 }

@@ -76,9 +76,9 @@ impl FilterConfig for Settings {
             issuer: server.issuer(cx)?,
             algorithms: server.keys().algorithms,
             sealer: cx.sealer()?,
-            sessions: cx.sessions(&self.store)?,
-            clients: cx.clients(&self.clients)?,
-            keys: cx.signing_keys(&self.keys)?,
+            sessions: cx.store(&self.store)?,
+            clients: cx.store(&self.clients)?,
+            keys: cx.store(&self.keys)?,
         })
     }
 }

@@ -24,7 +24,7 @@ use ::oauth::ClientId;
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 use store::seal::Sealer;
 use store::{AccessTokens, Clients, Consents};
 
@@ -65,9 +65,9 @@ impl FilterConfig for Settings {
         Ok(GrantedPage {
             page: Page::build("granted.html", &self.template, cx)?,
             descriptions: Server::read(cx)?.descriptions(),
-            consents: cx.consents(&self.store)?,
-            tokens: cx.access_tokens(&self.tokens)?,
-            clients: cx.clients(&self.clients)?,
+            consents: cx.store(&self.store)?,
+            tokens: cx.store(&self.tokens)?,
+            clients: cx.store(&self.clients)?,
             sealer: cx.sealer()?,
             visit: cx.reads(&VISIT),
             subject: cx.reads(&SUBJECT),
@@ -103,8 +103,8 @@ impl Filter for GrantedPage {
 
 impl GrantedPage {
     async fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let visit = exchange.needs_shared(self.visit)?;
+        let subject = exchange.needs_shared(self.subject)?;
         let now = unix_seconds(exchange);
         let mut withdrawn = None;
         let chosen = exchange.request.form().ok().and_then(|form| form.get("withdraw")).map(ClientId::new);

@@ -20,7 +20,7 @@ use ::oauth::introspection::{Active, Caller, Sees, answer};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response, Value};
 use store::{AccessToken, Client, Introspects};
 
 use super::answers::{ENDPOINT, json};
@@ -71,7 +71,7 @@ impl Filter for Introspect {
 
 impl Introspect {
     async fn look_up(&self, exchange: &Exchange) -> Result<Response, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, "token")?;
         let found = self.live.find(token, unix_seconds(exchange)).await?;

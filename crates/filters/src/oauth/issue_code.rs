@@ -31,7 +31,7 @@ use ::oauth::token::{Token, TokenKind};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response};
 use store::record::AuthzCode;
 use store::{AccessTokens, AuthzCodes, Client};
 
@@ -79,8 +79,8 @@ impl FilterConfig for Settings {
         Ok(IssueCode {
             lifetime: seconds,
             page: Page::build("code.html", &self.template, cx)?,
-            codes: cx.authz_codes(&self.store)?,
-            tokens: cx.access_tokens(&self.tokens)?,
+            codes: cx.store(&self.store)?,
+            tokens: cx.store(&self.tokens)?,
             client: cx.reads(&CLIENT),
             authorization: cx.reads(&AUTHORIZE),
             subject: cx.reads(&SUBJECT),
@@ -110,10 +110,10 @@ impl Filter for IssueCode {
 
 impl IssueCode {
     async fn issue(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let authorization = exchange.share(self.authorization).ok_or_else(|| Reason::missing(AUTHORIZE.name()))?;
-        let client = exchange.share(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
-        let subject = exchange.share(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
-        let scopes = exchange.share(self.scopes).ok_or_else(|| Reason::missing(SCOPES.name()))?;
+        let authorization = exchange.needs_shared(self.authorization)?;
+        let client = exchange.needs_shared(self.client)?;
+        let subject = exchange.needs_shared(self.subject)?;
+        let scopes = exchange.needs_shared(self.scopes)?;
         let now = unix_seconds(exchange);
         let target = &authorization.target;
         let record = AuthzCode {

@@ -111,7 +111,7 @@ impl FilterConfig for Settings {
                 .map(|(name, value)| Ok((name.value.clone(), cx.dynamic(value)?)))
                 .collect::<Result<_, Diagnostics>>()?,
             refresh: self.refresh.as_ref().map(|refresh| Refresh::compile(refresh, cx)).transpose()?,
-            tokens: cx.access_tokens(&self.store)?,
+            tokens: cx.store(&self.store)?,
             client: cx.reads(&CLIENT),
             grant: cx.reads(&GRANT),
             scopes: cx.reads(&SCOPES),
@@ -145,7 +145,7 @@ impl Filter for IssueToken {
 impl IssueToken {
     async fn issue(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
         let now = unix_seconds(exchange);
-        let grant = exchange.share(self.grant).ok_or_else(|| Reason::missing(GRANT.name()))?;
+        let grant = exchange.needs_shared(self.grant)?;
         let tokens = match &grant.proof {
             Proof::Client => {
                 let tokens = self.tokens(exchange, &grant, None, now)?;
@@ -275,8 +275,8 @@ impl IssueToken {
         begun: Option<&TokenGrant>,
         now: u64,
     ) -> Result<AccessToken, Reason> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
-        let scopes = exchange.get(self.scopes).ok_or_else(|| Reason::missing(SCOPES.name()))?;
+        let client = exchange.needs(self.client)?;
+        let scopes = exchange.needs(self.scopes)?;
         let audience = match &self.audience {
             Some(audience) => audience.get_optional(exchange)?.unwrap_or_default(),
             None => Vec::new(),

@@ -63,7 +63,7 @@ impl FilterConfig for Settings {
         let max_age = max_age.min(schedule.publish / 2);
         publish_schedule(cx, &self.store, &schedule);
         Ok(Jwks {
-            keys: cx.signing_keys(&self.store)?,
+            keys: cx.store(&self.store)?,
             algorithms: schedule.algorithms,
             cache_control: cache_control(max_age),
         })

@@ -21,7 +21,7 @@ impl Live {
         clients: &Option<Spanned<String>>,
         cx: &mut BuildContext<'_>,
     ) -> Result<Live, Diagnostics> {
-        Ok(Live { tokens: cx.access_tokens(tokens)?, clients: cx.clients(clients)? })
+        Ok(Live { tokens: cx.store(tokens)?, clients: cx.store(clients)? })
     }
 
     /// The token's record and its client, where both are good at `now`, the time of this look-up: known, not expired, not

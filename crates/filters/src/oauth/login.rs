@@ -33,7 +33,7 @@ use ::oauth::{Error, ErrorCode};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, ReasonCode};
 use store::Client;
 use store::seal::Sealer;
 
@@ -90,7 +90,7 @@ impl Filter for Login {
 
 impl Login {
     fn show(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let visit = exchange.share(self.visit).ok_or_else(|| Reason::missing(VISIT.name()))?;
+        let visit = exchange.needs_shared(self.visit)?;
         // Other pages of ours have none.
         let authorization = exchange.share(self.authorization);
         let client = exchange.share(self.client).filter(|_| authorization.is_some());
@@ -100,8 +100,7 @@ impl Login {
             return Err(redirected(target, Error::new(ErrorCode::LoginRequired, "The user must log in"), issuer).into());
         }
         // Whatever was wrong, the user hears the same: not whether there is such a user.
-        let tried =
-            visit.form == Some(Step::Login) && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
+        let tried = visit.is_log_in() && exchange.request.form().is_ok_and(|form| form.get("password").is_some());
         let username = match exchange.request.form().ok().and_then(|form| form.get("username")) {
             Some(typed) if tried => Some(typed.to_owned()),
             _ => authorization.as_ref().and_then(|authorization| authorization.asked.login_hint.clone()),

@@ -1,7 +1,8 @@
 //! `oauth.manage-client`: a client that registered itself reads (GET), replaces (PUT) or deletes (DELETE) its registration, by the
 //! token that it was given then (RFC 7592). The last part of the path is its id.
 //!
-//! Its secret is not told again, since only a hash of it is kept; a client that asks for a method with a secret and has none gets one.
+//! Its secret is not told again; a client that asks for a method with a secret and has none gets one, and so does one that turns to
+//! `client_secret_jwt`, since of the secret that it has only a hash is kept.
 //! With the registration its tokens go.
 //!
 //! ```toml
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::bearer::{self, Attempt, Challenge, Missing, Place};
+use ::oauth::client_auth::Method::ClientSecretJwt;
 use ::oauth::credential::{hash_generated, verify_generated};
 use ::oauth::registration::dynamic::{read, settle};
 use ::oauth::token::{Token, TokenKind};
@@ -25,6 +27,7 @@ use policy::outcome::METHOD_NOT_ALLOWED;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response};
 use store::access_tokens::Whose;
+use store::record::ClientSecret;
 use store::{AccessTokens, Client};
 
 use super::answers::{ENDPOINT, no_store};
@@ -60,7 +63,7 @@ impl FilterConfig for Settings {
         // A route names the methods.
         cx.fails_rarely(&[METHOD_NOT_ALLOWED]);
         publish_managing(cx);
-        Ok(ManageClient { desk: Desk::build(&self.store, cx)?, tokens: cx.access_tokens(&self.tokens)? })
+        Ok(ManageClient { desk: Desk::build(&self.store, cx)?, tokens: cx.store(&self.tokens)? })
     }
 }
 
@@ -121,14 +124,17 @@ impl ManageClient {
             return Err(metadata("`client_secret` is not this client's; it cannot be chosen").into());
         }
         let effective = settle(asked, &self.desk.offer).map_err(Error::from)?;
-        let (secret, kept) = self.desk.secret(exchange);
+        let (secret, kept) = self.desk.secret(exchange, &client.client_id, effective.auth_method)?;
         let (hash, now) = (hash_generated(token), unix_seconds(exchange));
         let change = |client: &mut Client| {
             // Meanwhile another may have come in its place.
             if client.registration.as_deref() != Some(&hash) {
                 return Err(unknown());
             }
-            client.secrets.retain(|kept| effective.has_secret() && kept.expires_at.is_none_or(|at| at > now));
+            let signs = effective.auth_method == ClientSecretJwt;
+            let of_use =
+                |kept: &ClientSecret| kept.expires_at.is_none_or(|at| at > now) && (!signs || kept.sealed.is_some());
+            client.secrets.retain(|kept| effective.has_secret() && of_use(kept));
             if effective.has_secret() && client.secrets.is_empty() {
                 client.secrets.push(kept.clone());
             }

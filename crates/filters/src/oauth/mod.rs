@@ -9,6 +9,7 @@ mod away;
 mod check_login;
 mod check_scope;
 mod client_credentials;
+mod client_keys;
 mod consent;
 mod device_authorize;
 mod device_verify;
@@ -50,13 +51,15 @@ pub use answers::{AUTHORIZATION, ENDPOINT, RESOURCE};
 pub use attributes::{
     ATTRIBUTES, AUTHORIZE, Authorization, CLIENT, GRANT, Grant, Granted, SCOPES, SUBJECT, Subject, TOKEN,
 };
+pub(crate) use attributes::{VISIT, Visit};
 pub(crate) use away::Away;
 pub(crate) use check_login::ACR;
 pub use lints::LINTS;
 pub(crate) use live::unix_seconds;
 pub(crate) use realm::{NO_TOKEN, Realm};
 pub use registration::RegistrationSettings;
-pub use server::{FILE as SERVER_FILE, KeysSettings, MaximumLifetime, ServerSettings};
+pub(crate) use server::lockout;
+pub use server::{FILE as SERVER_FILE, KeysSettings, LockoutSettings, MaximumLifetime, ServerSettings};
 pub(crate) use signing::public_algorithms;
 pub(crate) use stop::{Stop, refuses, settle};
 

@@ -21,7 +21,7 @@ use ::oauth::{ErrorCode, refresh};
 use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Value};
 use store::{AccessTokens, AuthzCodes, Client};
 
 use super::answers::ENDPOINT;
@@ -53,8 +53,8 @@ impl FilterConfig for Settings {
         refuses(cx, &[ErrorCode::UnauthorizedClient, ErrorCode::InvalidRequest, ErrorCode::InvalidGrant]);
         cx.publish(GRANT_TYPE, Value::text(AUTHORIZATION_CODE));
         Ok(RedeemCode {
-            codes: cx.authz_codes(&self.store)?,
-            tokens: cx.access_tokens(&self.tokens)?,
+            codes: cx.store(&self.store)?,
+            tokens: cx.store(&self.tokens)?,
             client: cx.reads(&CLIENT),
             grant: cx.writes(&GRANT),
         })
@@ -77,7 +77,7 @@ impl Filter for RedeemCode {
 
 impl RedeemCode {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         may_use_grant(&client.grant_types, AUTHORIZATION_CODE)?;
         let form = endpoint_form(&exchange.request)?;
         let text = required(form, "code")?;

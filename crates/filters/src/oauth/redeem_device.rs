@@ -20,7 +20,7 @@ use ::oauth::{ErrorCode, refresh};
 use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, ReasonCode, Value};
 use store::device_codes::Decision;
 use store::{Client, DeviceCodes};
 
@@ -53,7 +53,7 @@ impl FilterConfig for Settings {
             [ErrorCode::AuthorizationPending, ErrorCode::SlowDown, ErrorCode::AccessDenied, ErrorCode::ExpiredToken];
         states.iter().for_each(|code| cx.fails(&[ReasonCode::new(code.as_str())]));
         cx.publish(GRANT_TYPE, Value::text(DEVICE_CODE));
-        Ok(RedeemDevice { codes: cx.device_codes(&self.store)?, client: cx.reads(&CLIENT), grant: cx.writes(&GRANT) })
+        Ok(RedeemDevice { codes: cx.store(&self.store)?, client: cx.reads(&CLIENT), grant: cx.writes(&GRANT) })
     }
 }
 
@@ -72,7 +72,7 @@ impl Filter for RedeemDevice {
 
 impl RedeemDevice {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         may_use_grant(&client.grant_types, DEVICE_CODE)?;
         let code = required(endpoint_form(&exchange.request)?, "device_code")?;
         let asked = self.codes.ask(code, &client.client_id, unix_seconds(exchange)).await?;

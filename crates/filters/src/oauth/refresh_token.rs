@@ -27,7 +27,7 @@ use ::oauth::token_endpoint::may_use_grant;
 use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::settings::{Duration, Spanned};
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Value};
 use store::{AccessTokens, Client};
 
 use super::answers::ENDPOINT;
@@ -70,7 +70,7 @@ impl FilterConfig for Settings {
         Ok(RefreshToken {
             rotation: rotation(&self.rotation, cx)?,
             grace: grace(&self.grace, cx)?,
-            tokens: cx.access_tokens(&self.store)?,
+            tokens: cx.store(&self.store)?,
             client: cx.reads(&CLIENT),
             grant: cx.writes(&GRANT),
         })
@@ -95,7 +95,7 @@ impl Filter for RefreshToken {
 
 impl RefreshToken {
     async fn prove(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         may_use_grant(&client.grant_types, REFRESH_TOKEN)?;
         let token = required(endpoint_form(&exchange.request)?, "refresh_token")?;
         let presented = self.tokens.present(token, &client.client_id, self.grace, unix_seconds(exchange)).await?;

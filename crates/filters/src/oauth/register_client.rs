@@ -2,7 +2,8 @@
 //! client may have at most stands under `[registration]` in `policies/oauth/server.toml`. In Oracle API Gateway: the Client
 //! Application Registry, by hand.
 //!
-//! Only hashes of its secret and of its management token are kept: both are told this once. Nothing that the metadata names is
+//! Only hashes of its secret and of its management token are kept (and the secret itself, sealed, where it signs by it): both are told
+//! this once. Nothing that the metadata names is
 //! fetched. The client cannot choose its id.
 //!
 //! ```toml
@@ -89,7 +90,9 @@ impl RegisterClient {
         if let Some(owner) = &self.owner {
             client.notes.owner = owner.get_optional(exchange)?;
         }
-        let secret = effective.has_secret().then(|| self.desk.secret(exchange));
+        let method = effective.auth_method;
+        let secret =
+            effective.has_secret().then(|| self.desk.secret(exchange, &client.client_id, method)).transpose()?;
         client.secrets.extend(secret.iter().map(|(_, kept)| kept.clone()));
         apply(effective, &mut client);
         let managed = self.desk.manages_at(exchange, &client).map(|uri| (management_token(exchange), uri));

@@ -9,16 +9,16 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use ::oauth::client_auth::Method;
-use ::oauth::credential::{client_secret, hash_generated};
+use ::oauth::credential::{client_secret, hash_generated, signing_secret};
 use ::oauth::registration::dynamic::{Effective, Offer};
 use ::oauth::registration::{GRANT_TYPES, response_types};
-use ::oauth::{Issuer, Scopes, Secret};
+use ::oauth::{ClientId, Issuer, Scopes, Secret};
 use policy::diagnostic::{Place, Problem, Span, codes};
 use policy::engine::Program;
 use policy::settings::{Duration, Spanned};
 use policy::{BuildContext, Diagnostics, Exchange, Reason, Response, Value};
 use store::record::ClientSecret;
-use store::{Client, Clients};
+use store::{Client, Clients, StoreError};
 
 use super::answers::{json, no_store};
 use super::authenticate_client::is_offered;
@@ -27,6 +27,7 @@ use super::request::one_content_type;
 use super::server::Server;
 use super::stop::refused;
 use crate::StoreExt;
+use crate::stores::SEALS;
 
 /// The fact that a policy lets clients manage their registration.
 pub(super) const MANAGES: &str = "manages_clients";
@@ -73,7 +74,7 @@ impl RegistrationSettings {
                 wrong(
                     method.span,
                     message,
-                    "use `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`",
+                    "use `client_secret_basic`, `client_secret_post`, `client_secret_jwt`, `private_key_jwt` or `none`",
                 );
             }
         }
@@ -83,12 +84,13 @@ impl RegistrationSettings {
         problems
     }
 
-    fn offer(&self) -> Offer {
+    fn offer(&self, key_origins: Vec<String>) -> Offer {
         let texts = |list: &[Spanned<String>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
         let methods = |list: &[Spanned<String>]| list.iter().filter_map(|text| Method::parse(&text.value)).collect();
         Offer {
             grant_types: self.grant_types.as_deref().map_or_else(|| DEFAULT_GRANTS.map(String::from).into(), texts),
             auth_methods: self.auth_methods.as_deref().map_or_else(|| DEFAULT_METHODS.into(), methods),
+            key_origins,
             // What is none is told.
             scopes: Scopes::of(self.scopes.iter().map(|scope| Arc::from(scope.value.as_str()))).unwrap_or_default(),
         }
@@ -110,20 +112,36 @@ impl Desk {
         let server = Server::read(cx)?;
         let none = RegistrationSettings::default();
         let settings = server.registration().unwrap_or(&none);
+        let offer = settings.offer(server.key_origins());
+        if offer.auth_methods.contains(&Method::ClientSecretJwt) {
+            cx.publish(SEALS, Value::Bool(true));
+        }
         Ok(Desk {
-            offer: settings.offer(),
+            offer,
             secret_lifetime: settings.secret_lifetime.as_ref().map(|lifetime| lifetime.value.0.as_secs()),
             issuer: server.issuer(cx)?,
-            clients: cx.clients(store)?,
+            clients: cx.store(store)?,
         })
     }
 
-    /// A secret, and what is kept of it.
-    pub(super) fn secret(&self, exchange: &Exchange) -> (Secret, ClientSecret) {
-        let secret = client_secret(exchange.random());
+    /// A secret for a client, and what is kept of it: a hash, and where the method signs by it, the secret itself, sealed.
+    pub(super) fn secret(
+        &self,
+        exchange: &Exchange,
+        id: &ClientId,
+        method: Method,
+    ) -> Result<(Secret, ClientSecret), StoreError> {
+        let (secret, sealed) = match method {
+            Method::ClientSecretJwt => {
+                let secret = signing_secret(exchange.random());
+                let sealed = self.clients.seal(id, &secret)?;
+                (secret, Some(sealed))
+            }
+            _ => (client_secret(exchange.random()), None),
+        };
         let expires_at = self.secret_lifetime.map(|lifetime| unix_seconds(exchange).saturating_add(lifetime));
-        let kept = ClientSecret { hash: hash_generated(&secret), expires_at };
-        (secret, kept)
+        let kept = ClientSecret { hash: hash_generated(&secret), sealed, expires_at };
+        Ok((secret, kept))
     }
 
     /// Where the client manages its registration; `None` where no loaded policy lets it.
@@ -132,8 +150,8 @@ impl Desk {
         Some(format!("{}{path}", self.issuer.origin()))
     }
 
-    /// The client information response (RFC 7591, section 3.2.1): all that counts (D88). A secret is told this once, since only a hash
-    /// of it is kept; and so is the token, but to whoever presents it.
+    /// The client information response (RFC 7591, section 3.2.1): all that counts (D88). A secret is told this once, and
+    /// so is the token, but to whoever presents it.
     pub(super) fn information(
         &self,
         status: StatusCode,
@@ -190,7 +208,7 @@ pub(super) fn apply(effective: Effective, client: &mut Client) {
     client.grant_types = effective.grant_types;
     client.scope = effective.scope;
     client.default_scope = None;
-    client.token_endpoint_auth_method = Some(effective.auth_method.as_str().to_owned());
+    client.authenticate_by(Some(effective.auth_method.as_str().to_owned()));
     client.metadata = effective.metadata;
 }
 

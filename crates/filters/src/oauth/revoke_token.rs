@@ -23,7 +23,7 @@ use ::oauth::{ClientId, ErrorCode};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
 use policy::settings::Spanned;
-use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, Response, Value};
+use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response, Value};
 use store::{AccessTokens, Client};
 
 use super::answers::{ENDPOINT, no_store};
@@ -52,7 +52,7 @@ impl FilterConfig for Settings {
         cx.answers(Answers::Always);
         refuses(cx, &[ErrorCode::InvalidRequest, ErrorCode::UnauthorizedClient]);
         cx.publish(ENDPOINT_FACT, Value::text("revocation_endpoint"));
-        Ok(RevokeToken { tokens: cx.access_tokens(&self.store)?, client: cx.reads(&CLIENT) })
+        Ok(RevokeToken { tokens: cx.store(&self.store)?, client: cx.reads(&CLIENT) })
     }
 }
 
@@ -74,7 +74,7 @@ impl Filter for RevokeToken {
 impl RevokeToken {
     /// `token_type_hint` is not looked at: a token says by itself what it is.
     async fn revoke(&self, exchange: &Exchange) -> Result<(), Stop> {
-        let client = exchange.get(self.client).ok_or_else(|| Reason::missing(CLIENT.name()))?;
+        let client = exchange.needs(self.client)?;
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, "token")?;
         let now = unix_seconds(exchange);

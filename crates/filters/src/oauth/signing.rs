@@ -27,13 +27,23 @@ pub(crate) fn public_algorithms(
     named: &Option<Vec<Spanned<String>>>,
     cx: &BuildContext<'_>,
 ) -> Result<Vec<Algorithm>, Diagnostics> {
-    let Some(named) = named else { return Ok(Algorithm::PUBLIC.to_vec()) };
+    pinned(named, &Algorithm::PUBLIC, cx)
+}
+
+/// The algorithms that a setting names of these; all of them where it names none.
+pub(super) fn pinned(
+    named: &Option<Vec<Spanned<String>>>,
+    all: &[Algorithm],
+    cx: &BuildContext<'_>,
+) -> Result<Vec<Algorithm>, Diagnostics> {
+    let Some(named) = named else { return Ok(all.to_vec()) };
     let mut algorithms = Vec::with_capacity(named.len());
     for name in named {
-        match Algorithm::parse(&name.value).filter(|algorithm| Algorithm::PUBLIC.contains(algorithm)) {
+        match Algorithm::parse(&name.value).filter(|algorithm| all.contains(algorithm)) {
             Some(algorithm) => algorithms.push(algorithm),
             None => {
-                let help = "use `ES256`, `ES384`, `EdDSA`, `PS256` or `RS256`";
+                let names: Vec<String> = all.iter().map(|algorithm| format!("`{algorithm}`")).collect();
+                let help = format!("use one of {}", names.join(", "));
                 return Err(cx.error(name.span, format!("no token is signed with `{}` here", name.value), help).into());
             }
         }

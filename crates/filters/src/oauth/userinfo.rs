@@ -1,5 +1,6 @@
 //! `oauth.userinfo`: tells a client about the user who gave it its access token (OpenID Connect Core, section 5.3): `sub`, and what the
-//! token's scopes stand for: `profile`, `email`, `address`, `phone`. What is known of a user stands in the `users` store.
+//! token's scopes stand for: `profile`, `email`, `address`, `phone`. What is known of a user stands in the `users` store; of somebody whom a
+//! directory or another provider knows, `sub` alone is told.
 //!
 //! It stands after `oauth.validate-token`, and asks for the scope `openid`.
 //!
@@ -49,7 +50,7 @@ impl FilterConfig for Settings {
         cx.answers(Answers::Always);
         refuses(cx, &[ErrorCode::InvalidToken, ErrorCode::InsufficientScope]);
         cx.publish(ENDPOINT_FACT, Value::text("userinfo_endpoint"));
-        Ok(UserInfo { users: cx.users(&self.store)?, token: cx.reads(&TOKEN) })
+        Ok(UserInfo { users: cx.store(&self.store)?, token: cx.reads(&TOKEN) })
     }
 }
 
@@ -67,19 +68,21 @@ impl Filter for UserInfo {
 
 impl UserInfo {
     async fn tell(&self, exchange: &mut Exchange) -> Result<Outcome, Stop> {
-        let token = exchange.get(self.token).ok_or_else(|| Reason::missing(TOKEN.name()))?;
+        let token = exchange.needs(self.token)?;
         if !token.scope.contains(OPENID) {
             return Err(refuse(Error::new(ErrorCode::InsufficientScope, "The token was not given for `openid`")).into());
         }
-        // A client that acts for itself is no user.
-        let user = match &token.subject {
-            Some(subject) => self.users.get(subject).await?.filter(|user| user.enabled),
-            None => None,
+        // A client that acts for itself is no user. Whoever was deleted has no tokens left: who is unknown here is known elsewhere.
+        let Some(subject) = token.subject.as_deref() else {
+            return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token is no user's")).into());
         };
-        let Some(user) = user else {
-            return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token's user is unknown or disabled")).into());
+        let claims = match self.users.get(subject).await? {
+            Some(user) if !user.enabled => {
+                return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token's user is disabled")).into());
+            }
+            known => known.map(|user| user.claims).unwrap_or_default(),
         };
-        let answer = json(StatusCode::OK, &openid::user_info(&user.name, &token.scope, &user.claims));
+        let answer = json(StatusCode::OK, &openid::user_info(subject, &token.scope, &claims));
         Ok(exchange.answer(answer)?)
     }
 }

@@ -30,6 +30,7 @@ use super::attributes::{CLIENT, SUBJECT, Subject, TOKEN};
 use super::live::{Live, unix_seconds};
 use super::realm::{NO_TOKEN, Realm};
 use super::request::{access_token, authorization, one_content_type, without_access_token};
+use super::server::Server;
 use super::stop::{Stop, refuses, settle};
 
 /// `use = "oauth.validate-token"`
@@ -37,7 +38,7 @@ use super::stop::{Stop, refuses, settle};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Where the token may stand: `header`, `form` (in the body, which is then read into memory), `query` (where logs
-    /// and histories keep it). Default: `["header"]`.
+    /// and histories keep it; not with the profile `oauth-2.1`). Default: `["header"]`.
     #[schemars(extend("items" = { "type": "string", "enum": ["header", "form", "query"] }))]
     from: Option<Vec<Spanned<String>>>,
     /// The token must be for one of these; one that is for anybody does not do. Default: any.
@@ -68,6 +69,8 @@ impl FilterConfig for Settings {
             None => vec![Place::Header],
         };
         if let Some(query) = self.from.iter().flatten().find(|place| place.value == "query") {
+            let told = String::from("a token is taken from the query");
+            Server::read(cx)?.refuse_lax(std::iter::once((query, told)), cx)?;
             let help = "logs, histories and `Referer` keep what stands in a URL: take it from the header";
             cx.lint(codes::CREDENTIALS_IN_QUERY, query.span, "a token is taken from the query", help);
         }

@@ -66,7 +66,7 @@ impl SaveToken {
         if subject.is_empty() {
             return Err(Reason::new(NO_SUBJECT, "`for` is empty: a token of nobody is not kept").into());
         }
-        let held = exchange.share(self.before).ok_or_else(|| Reason::missing(HELD.name()))?;
+        let held = exchange.needs_shared(self.before)?;
         let saved = held.save_for(subject).await?;
         exchange.set(self.held, saved);
         Ok(Outcome::Success)

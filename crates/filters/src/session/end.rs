@@ -41,7 +41,7 @@ impl FilterConfig for Settings {
     type Filter = End;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<End, Diagnostics> {
-        Ok(End { sessions: cx.sessions(&self.store)? })
+        Ok(End { sessions: cx.store(&self.store)? })
     }
 }
 

@@ -78,7 +78,7 @@ impl FilterConfig for Settings {
         if self.acr.is_some() {
             cx.writes(&SUBJECT);
         }
-        Ok(Start { lifetime, acr: self.acr.clone(), sessions: cx.sessions(&self.store)?, subject })
+        Ok(Start { lifetime, acr: self.acr.clone(), sessions: cx.store(&self.store)?, subject })
     }
 }
 
@@ -118,7 +118,7 @@ impl Start {
     }
 
     fn session(&self, exchange: &Exchange) -> Result<Session, Reason> {
-        let subject = exchange.get(self.subject).ok_or_else(|| Reason::missing(SUBJECT.name()))?;
+        let subject = exchange.needs(self.subject)?;
         if subject.is_client {
             return Err(Reason::new(CLIENT, "the subject is a client, and no person at a browser"));
         }

@@ -17,16 +17,31 @@ pub enum Algorithm {
     Ps256,
     /// HMAC with SHA-256: whoever can check it can make it, so for secrets of two parties only.
     Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 6] =
-        [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256, Algorithm::Hs256];
+    pub const ALL: [Algorithm; 8] = [
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+        Algorithm::Rs256,
+        Algorithm::Ps256,
+        Algorithm::Hs256,
+        Algorithm::Hs384,
+        Algorithm::Hs512,
+    ];
 
     /// Those with a public key.
     pub const PUBLIC: [Algorithm; 5] =
         [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256];
+
+    /// Those with a secret of two parties.
+    pub const SECRET: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 
     /// Those that we sign with.
     pub const SIGNING: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
@@ -40,12 +55,19 @@ impl Algorithm {
             Algorithm::Rs256 => "RS256",
             Algorithm::Ps256 => "PS256",
             Algorithm::Hs256 => "HS256",
+            Algorithm::Hs384 => "HS384",
+            Algorithm::Hs512 => "HS512",
         }
     }
 
     /// The algorithm of this name, which is case-sensitive.
     pub fn parse(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+
+    /// Whether a secret signs, which whoever checks the signature has too: HMAC.
+    pub const fn is_by_secret(self) -> bool {
+        matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
     }
 
     /// Whether signing or making a key takes so long that it belongs beside the requests: RSA.

@@ -96,7 +96,7 @@ fn rfc5208_a_key_survives_its_form() {
         let others = Algorithm::ALL.into_iter().filter(|other| *other != algorithm);
         assert!(others.into_iter().all(|other| PrivateKey::from_pkcs8(other, &bytes).is_err()), "{algorithm}");
     }
-    for algorithm in [Algorithm::Hs256, Algorithm::Es384, Algorithm::Ps256] {
+    for algorithm in [Algorithm::Hs256, Algorithm::Hs512, Algorithm::Es384, Algorithm::Ps256] {
         assert!(PrivateKey::generate(algorithm).is_err(), "{algorithm}");
     }
 }
@@ -104,7 +104,7 @@ fn rfc5208_a_key_survives_its_form() {
 /// D56: `none` is no algorithm, however it is written.
 #[test]
 fn rfc8725_3_2_none_is_refused() {
-    for alg in ["none", "None", "NONE", "nOnE", "", "HS512", "es256", "ES256K"] {
+    for alg in ["none", "None", "NONE", "nOnE", "", "HS1", "hs256", "es256", "ES256K"] {
         for signature in ["", EC_SIGNATURE] {
             let token = token(&json!({ "alg": alg }), CLAIMS, signature);
             assert_eq!(Jws::parse(&token).map(drop), Err(Rejected::Algorithm), "{alg}");
@@ -307,21 +307,36 @@ fn rfc7517_5_a_set_is_printed() {
     }
 }
 
+/// A secret has at least the length of the hash.
 #[test]
 fn rfc7518_3_2_secrets_of_two_parties() {
     use aws_lc_rs::hmac;
     let secret = |text: &str| Secret::new(text.to_owned());
-    let signed = format!("{}.{CLAIMS}", BASE64URL.encode(r#"{"alg":"HS256"}"#));
-    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"right"), signed.as_bytes());
-    let token = format!("{signed}.{}", BASE64URL.encode(made));
-    let by = |secrets: &[&Secret]| Jws::parse(&token).expect("a token").verify_by_secret(secrets).map(drop);
-    assert_eq!(by(&[&secret("right")]), Ok(()));
-    assert_eq!(by(&[&secret("wrong"), &secret("right")]), Ok(()));
-    for wrong in [&[][..], &[&secret("wrong")], &[&secret("")]] {
-        assert_eq!(by(wrong), Err(Rejected::Signature));
+    for (algorithm, hash, length) in [
+        (Algorithm::Hs256, hmac::HMAC_SHA256, 32),
+        (Algorithm::Hs384, hmac::HMAC_SHA384, 48),
+        (Algorithm::Hs512, hmac::HMAC_SHA512, 64),
+    ] {
+        let by = |signer: &str, secrets: &[Secret], pinned: &[Algorithm]| {
+            let signed = format!("{}.{CLAIMS}", BASE64URL.encode(json!({ "alg": algorithm.as_str() }).to_string()));
+            let made = hmac::sign(&hmac::Key::new(hash, signer.as_bytes()), signed.as_bytes());
+            let token = format!("{signed}.{}", BASE64URL.encode(made));
+            Jws::parse(&token).expect("a token").verify_by_secret(secrets, pinned).map(drop)
+        };
+        let (right, short) = ("r".repeat(length), "r".repeat(length - 1));
+        let wrong = secret(&"w".repeat(length));
+        assert_eq!(by(&right, &[secret(&right)], &[algorithm]), Ok(()), "{algorithm}");
+        assert_eq!(by(&right, &[wrong.clone(), secret(&right)], &Algorithm::SECRET), Ok(()), "{algorithm}");
+        for (signer, secrets) in
+            [(&right, vec![]), (&right, vec![wrong]), (&short, vec![secret(&short)]), (&"\0".repeat(64), vec![])]
+        {
+            assert_eq!(by(signer, &secrets, &[algorithm]), Err(Rejected::Signature), "{algorithm} {}", signer.len());
+        }
+        let others: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(|other| *other != algorithm).collect();
+        assert_eq!(by(&right, &[secret(&right)], &others), Err(Rejected::Algorithm), "{algorithm}");
     }
     let es = format!("{}.{CLAIMS}.{EC_SIGNATURE}", BASE64URL.encode(r#"{"alg":"ES256"}"#));
-    let by_secret = Jws::parse(&es).expect("a token").verify_by_secret(&[&secret("right")]);
+    let by_secret = Jws::parse(&es).expect("a token").verify_by_secret(&[secret(&"r".repeat(64))], &Algorithm::ALL);
     assert_eq!(by_secret.map(drop), Err(Rejected::Algorithm));
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::client_auth::Method;
 use crate::error::{Error, ErrorCode};
+use crate::keys_uri::KeysUri;
 use crate::scope::Scopes;
 
 /// Bytes of a request.
@@ -42,6 +43,8 @@ pub struct Offer {
     pub auth_methods: Vec<Method>,
     /// Scopes; all of them for a client that asks for none.
     pub scopes: Scopes,
+    /// From where keys are fetched (`jwks_uri`): scheme, host and port of each place.
+    pub key_origins: Vec<String>,
 }
 
 /// What a client gets: all that counts, what it did not ask for included (D88).
@@ -99,14 +102,19 @@ pub fn settle(asked: Asked, offer: &Offer) -> Result<Effective, Unfit> {
     if client_name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
         return Err(self::metadata("client_name", "the name has control characters", "text for people"));
     }
-    // D92: whatever looks for its keys there one day must not be led by whoever registers.
-    if metadata.jwks_uri.is_some() {
-        return Err(self::metadata("jwks_uri", "nothing is fetched for a client that registers itself", "give `jwks`"));
+    // D92: this server is not led anywhere by whoever registers.
+    if let Some(uri) = &metadata.jwks_uri {
+        let known = KeysUri::parse(uri).is_some_and(|uri| offer.key_origins.iter().any(|known| *known == uri.origin));
+        if !known {
+            return Err(self::metadata("jwks_uri", "nothing is fetched from there", "give `jwks`"));
+        }
     }
     check(&Registration {
         grant_types: &grant_types,
         auth_method: Some(auth_method.as_str()),
         has_secret: keeps_secret(Some(auth_method.as_str())),
+        // It gets another one where it needs that.
+        only_hash: false,
         name: client_name.as_deref(),
         scope: &scope,
         default_scope: None,
@@ -175,6 +183,7 @@ mod tests {
             grant_types: [AUTHORIZATION_CODE, "refresh_token", "client_credentials"].map(String::from).into(),
             auth_methods: vec![Method::ClientSecretPost, Method::ClientSecretBasic, Method::None],
             scopes: Scopes::parse("a b").expect("scopes"),
+            key_origins: vec!["https://keys.example".into()],
         }
     }
 
@@ -239,6 +248,15 @@ mod tests {
             (json!({ "redirect_uris": uris, "scope": "\"" }), "invalid_client_metadata scope"),
             (json!({ "redirect_uris": uris, "client_name": "a\u{1b}[31m" }), "invalid_client_metadata client_name"),
             (json!({ "redirect_uris": uris, "jwks_uri": "https://10.0.0.1/" }), "invalid_client_metadata jwks_uri"),
+            (
+                json!({ "redirect_uris": uris, "jwks_uri": "https://keys.example.evil.example/" }),
+                "invalid_client_metadata jwks_uri",
+            ),
+            (
+                json!({ "redirect_uris": uris, "jwks_uri": "https://keys.example@evil.example/" }),
+                "invalid_client_metadata jwks_uri",
+            ),
+            (json!({ "redirect_uris": uris, "jwks_uri": "http://keys.example/" }), "invalid_client_metadata jwks_uri"),
             (json!({ "redirect_uris": uris, "logo_uri": "http://10.0.0.1/" }), "invalid_client_metadata logo_uri"),
         ] {
             assert_eq!(settled(asked.clone()), Err(String::from(expected)), "{asked}");

@@ -38,6 +38,8 @@ pub struct Served {
     pub response: Response,
     /// The decision record.
     pub decision: Decision,
+    /// Where the time of the answer is to tell nothing: since when, by the monotonic clock ([`Exchange::hold_since`](crate::Exchange::hold_since)).
+    pub held_since: Option<u64>,
 }
 
 impl Program {

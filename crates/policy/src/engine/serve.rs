@@ -31,7 +31,7 @@ impl Program {
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
         let (x, response) = self.routed(environment, request).await;
-        Served { response, decision: x.decision }
+        Served { response, held_since: x.held_since, decision: x.decision }
     }
 
     /// [`serve`](Self::serve), with the exchange as the run left it.
@@ -54,7 +54,7 @@ impl Program {
         request: Request,
     ) -> Option<Served> {
         let (x, response) = self.handed(name, environment, request).await?;
-        Some(Served { response, decision: x.decision })
+        Some(Served { response, held_since: x.held_since, decision: x.decision })
     }
 
     /// [`serve_policy`](Self::serve_policy), with the exchange as the run left it.

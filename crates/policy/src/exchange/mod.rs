@@ -33,6 +33,8 @@ pub struct Exchange {
     pub(crate) decision: Decision,
     /// When the last step ended, by the monotonic clock: one reading a step.
     pub(crate) stamp: u64,
+    /// See [`Exchange::hold_since`].
+    pub(crate) held_since: Option<u64>,
     body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
@@ -70,6 +72,7 @@ impl Exchange {
             input: Vec::new(),
             decision: Decision::new(program.generation()),
             stamp: 0,
+            held_since: None,
             body_limit: program.body_limit(),
             program,
             environment,
@@ -114,6 +117,16 @@ impl Exchange {
         self.slots.arc(slot)
     }
 
+    /// What the slot holds; the reason that it is absent where it holds nothing.
+    pub fn needs<T: Send + Sync + 'static>(&self, slot: Slot<T>) -> Result<&T, Reason> {
+        self.get(slot).ok_or_else(|| Reason::missing(slot.name))
+    }
+
+    /// The same, shared: the exchange may change meanwhile.
+    pub fn needs_shared<T: Send + Sync + 'static>(&self, slot: Slot<T>) -> Result<Arc<T>, Reason> {
+        self.share(slot).ok_or_else(|| Reason::missing(slot.name))
+    }
+
     /// Sets an attribute.
     pub fn set<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: impl Into<Arc<T>>) {
         self.slots.set(slot, value.into());
@@ -130,6 +143,12 @@ impl Exchange {
             Some(response) => edit.apply(&mut response.headers),
             None => self.response_edits.push(edit),
         }
+    }
+
+    /// The time of the answer is to tell nothing of the work that began at this reading of the monotonic clock: what was looked up, and
+    /// whether it was there. Whoever sends the answer holds it until a time that does not depend on how long that took.
+    pub fn hold_since(&mut self, began: u64) {
+        self.held_since = Some(began);
     }
 
     /// Sets the response and ends the run: what an answering filter returns.

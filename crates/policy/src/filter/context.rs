@@ -13,7 +13,7 @@ use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::outcome::{BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ReasonCode};
-use crate::ports::VALUE;
+use crate::ports::{DOCUMENTS, VALUE};
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
@@ -101,9 +101,9 @@ pub struct BuildContext<'a> {
 }
 
 impl Effects {
-    /// The stores and upstreams among what it uses: what can be down.
+    /// The stores and upstreams among what it uses: what can be down. Documents are not among them: they are remembered.
     pub(crate) fn things(&self) -> impl Iterator<Item = &(String, Spanned<String>)> {
-        self.uses.iter().filter(|(kind, _)| kind != VALUE)
+        self.uses.iter().filter(|(kind, _)| kind != VALUE && kind != DOCUMENTS)
     }
 }
 
@@ -136,25 +136,25 @@ impl BuildContext<'_> {
     /// Says that the filter reads this attribute, and gives its slot.
     pub fn reads<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.read(key.name(), self.place.span, false);
-        Slot::new(self.layout.slot(key.name()))
+        Slot::new(self.layout.slot(key.name()), key.name())
     }
 
     /// The same where the filter does without when it is absent.
     pub fn reads_if_set<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.read(key.name(), self.place.span, true);
-        Slot::new(self.layout.slot(key.name()))
+        Slot::new(self.layout.slot(key.name()), key.name())
     }
 
     /// Says that the filter sets this attribute when it succeeds, and gives its slot.
     pub fn writes<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.effects.writes.push(key.name().to_owned());
-        Slot::new(self.layout.slot(key.name()))
+        Slot::new(self.layout.slot(key.name()), key.name())
     }
 
     /// Says that the filter sets `vars.NAME` when it succeeds.
     pub fn writes_var(&mut self, name: &str) -> Slot<Value> {
         let attribute = format!("vars.{name}");
-        let slot = Slot::new(self.layout.slot(&attribute));
+        let slot = Slot::new(self.layout.slot(&attribute), "vars");
         self.effects.writes.push(attribute);
         slot
     }
@@ -205,6 +205,20 @@ impl BuildContext<'_> {
                 .at(self.place(name.span))
                 .into()
         })
+    }
+
+    /// The same for one that is named in one of the library's own files (`oauth/server.toml`), at this place.
+    pub fn resource_at<T: Any + Send + Sync>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        at: Place,
+    ) -> Result<Arc<T>, Diagnostics> {
+        self.effects.uses.push((kind.to_owned(), Spanned { span: self.place.span, value: name.to_owned() }));
+        let thing = self.shared.resources.get(kind, name).map_err(|problem| problem.at(at.clone()))?;
+        thing
+            .downcast::<T>()
+            .map_err(|_| Problem::error(codes::BAD_VALUE, format!("{kind} `{name}` cannot be used here")).at(at).into())
     }
 
     /// What the node itself gives to filters, under this word: nothing that an operator names, or that could be down.
@@ -291,7 +305,7 @@ impl BuildContext<'_> {
     /// Says that the filter takes `vars.NAME` off when it succeeds, and gives its slot.
     pub fn removes_var(&mut self, name: &str) -> Slot<Value> {
         let attribute = format!("vars.{name}");
-        let slot = Slot::new(self.layout.slot(&attribute));
+        let slot = Slot::new(self.layout.slot(&attribute), "vars");
         self.effects.removes.push(attribute);
         slot
     }

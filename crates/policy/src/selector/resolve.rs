@@ -244,7 +244,7 @@ fn row(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagnosti
     // The same row is read once, however many of its columns a step uses.
     let row = name.written(2);
     let slot = cx.layout.slot(&row);
-    let wanted = LookUp { store, key, column, slot: Slot::new(slot) };
+    let wanted = LookUp { store, key, column, slot: Slot::new(slot, "kps") };
     let found = look_up(cx, &wanted)?;
     let of = found.of;
     if cx.look_ups.iter().all(|(known, _)| *known != row) {

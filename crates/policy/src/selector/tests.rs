@@ -147,9 +147,9 @@ impl Bench {
         let environment =
             Environment { clock: Arc::new(TestClock::default()), random: Arc::new(TestRandom::default()) };
         let mut exchange = Exchange::new(program, environment, request);
-        let slot: Slot<Token> = Slot::new(self.layout.slot("token"));
+        let slot: Slot<Token> = Slot::new(self.layout.slot("token"), "token");
         exchange.set(slot, Token { scopes: vec!["orders:read", "orders:write"], expires: 9, subject: None });
-        let var = |name: &str, layout: &mut Layout| Slot::<Value>::new(layout.slot(&format!("vars.{name}")));
+        let var = |name: &str, layout: &mut Layout| Slot::<Value>::new(layout.slot(&format!("vars.{name}")), "vars");
         exchange.set(var("text", &mut self.layout), Value::text("hello"));
         exchange.set(var("number", &mut self.layout), Value::Int(42));
         exchange.set(var("words", &mut self.layout), Value::text("12"));

@@ -61,6 +61,8 @@ pub struct Ran {
     pub body: Bytes,
     /// The decision record.
     pub decision: Explained,
+    /// Whether its time is to tell nothing.
+    pub is_held: bool,
 }
 
 impl Fixture {
@@ -190,7 +192,7 @@ impl Fixture {
 /// # Panics
 /// Where a filter ended as it does not state (`BuildContext::fails` and the like): coverage and reference pages would be wrong.
 pub async fn read(program: &Program, served: Served) -> Ran {
-    let Served { response, decision } = served;
+    let Served { response, decision, held_since } = served;
     let unstated: Vec<String> = program.unstated(&decision).iter().map(ToString::to_string).collect();
     assert!(unstated.is_empty(), "{}", unstated.join("\n"));
     Ran {
@@ -198,6 +200,7 @@ pub async fn read(program: &Program, served: Served) -> Ran {
         headers: response.headers,
         body: response.body.collect(usize::MAX).await.unwrap_or_else(|why| panic!("the body broke off: {why:?}")),
         decision: program.explain(&decision),
+        is_held: held_since.is_some(),
     }
 }
 

@@ -12,12 +12,14 @@
 //! | `POST /clients/ID/rotate` | [`RotateClient`] | [`ClientAdded`] |
 //! | `POST /clients/ID/enable`, `/disable` | | [`ClientView`] |
 //! | `DELETE /clients/ID` | | [`Done`] |
+//! | `POST /reencrypt/clients` | | [`Sealed`] |
 //! | `GET /transfer/clients?after=ID&limit=N`, `/transfer/with-secrets` | | [`ExportedClients`]; with their secrets' hashes, sealed |
 //! | `POST /transfer/clients` | [`ImportClients`] | list of [`ImportedClient`] |
 //! | `POST /tokens/inspect` | [`InspectToken`] | [`TokenView`] |
 //! | `POST /tokens/revoke` | [`RevokeTokens`] | [`Done`] |
 //! | `/users...` | | see [`users`] |
 //! | `/keys...` | | see [`keys`] |
+//! | `/held...` | | see [`held`] |
 //! | `/kps...` | | see [`kps`] |
 //! | `POST /stores/check` | | list of [`SourceCheck`] |
 //! | `POST /stores/purge` | | list of [`PurgedSource`] |
@@ -26,6 +28,7 @@
 //! log.
 
 mod clients;
+pub mod held;
 pub mod keys;
 pub mod kps;
 pub mod users;
@@ -33,7 +36,7 @@ pub mod users;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use store::StoreError;
+use store::{Resealed, StoreError};
 
 pub use self::clients::{
     AddClient, ClientAdded, ClientList, ClientSettings, ClientView, ExportedClients, ImportClients, ImportFate,
@@ -86,6 +89,42 @@ pub enum RefusalKind {
     Unavailable,
     /// 500.
     Internal,
+}
+
+/// What was sealed anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Records with something sealed that were looked at.
+    pub records: u64,
+    /// Of these, how many were changed.
+    pub sealed: u64,
+    /// Those that no key of this node opens, and why. They stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<NotSealed>,
+}
+
+/// A record that stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotSealed {
+    /// Which.
+    pub record: String,
+    /// Why.
+    pub refused: String,
+}
+
+impl From<Resealed> for Sealed {
+    fn from(done: Resealed) -> Sealed {
+        let refused = done.refused.into_iter();
+        let refused = refused.map(|(record, why)| NotSealed { record, refused: why.to_string() }).collect();
+        Sealed { records: done.records, sealed: done.sealed, refused }
+    }
+}
+
+impl Sealed {
+    /// How it ended, for the audit log.
+    pub(crate) fn word(&self) -> &'static str {
+        if self.refused.is_empty() { "done" } else { "failed" }
+    }
 }
 
 /// What a reload came to.

@@ -195,7 +195,7 @@ impl Admin {
                 let word = |purged: &Vec<_>| if once::any_failed(purged) { "failed" } else { "done" };
                 outcome(self.audit.change_as("store purge", "", purge, word).await)
             }
-            (_, ["clients" | "users" | "keys" | "kps" | "transfer", ..] | ["tokens", _]) => {
+            (_, ["clients" | "users" | "keys" | "kps" | "transfer" | "reencrypt" | "held", ..] | ["tokens", _]) => {
                 match records::Stores::of(&node.generation.load().stores, node.environment.clone(), self.audit.clone())
                 {
                     Ok(stores) => on_records(&stores, method, path, query, body).await,
@@ -267,6 +267,16 @@ async fn on_records(
         },
         ("POST", ["clients", id, "enable"]) => outcome(stores.enable_client(&work::decoded(id), true).await),
         ("POST", ["clients", id, "disable"]) => outcome(stores.enable_client(&work::decoded(id), false).await),
+        ("POST", ["reencrypt", "clients"]) => outcome(stores.reencrypt_clients().await),
+        ("POST", ["reencrypt", "held"]) => outcome(stores.reencrypt_held().await),
+        ("POST", ["held", "list"]) => match read(body) {
+            Ok(request) => outcome(stores.list_held(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
+        ("POST", ["held", "delete"]) => match read(body) {
+            Ok(request) => outcome(stores.delete_held(&request).await),
+            Err(refusal) => refused(&refusal),
+        },
         ("POST", ["tokens", "inspect"]) => match read(body) {
             Ok(request) => outcome(stores.inspect_token(&request).await),
             Err(refusal) => refused(&refusal),
@@ -306,6 +316,8 @@ async fn on_records(
             | ["keys"]
             | ["keys", "rotate" | "reencrypt"]
             | ["keys", _, "retire"]
+            | ["reencrypt", "clients" | "held"]
+            | ["held", "list" | "delete"]
             | ["tokens", "inspect" | "revoke"]
             | ["transfer", "clients" | "with-secrets"],
         ) => wrong_method(),

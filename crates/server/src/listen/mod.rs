@@ -5,6 +5,7 @@ mod body;
 mod connection;
 mod header_timer;
 mod headers;
+mod held;
 mod host;
 mod id;
 mod listeners;

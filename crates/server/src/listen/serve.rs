@@ -13,6 +13,7 @@ use policy::{Body, Response};
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
+use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
 use crate::load::Generation;
@@ -74,9 +75,14 @@ pub(super) async fn serve(
         let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
+    let held_since = served.held_since;
     let mut answer = answer(served.response, is_head, &generation);
     if listener.has_gone() || node.draining() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(since) = held_since {
+        let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
+        hold(took).await;
     }
     answer
 }

@@ -199,7 +199,7 @@ pub(super) fn client(given: &Given, spec: &GivenClient, now: u64) -> Result<Clie
     if let Some(method) = &spec.auth_method {
         check_known_method(&method.value).map_err(|refusal| refused(method.span, refusal))?;
     }
-    let secrets = spec.secret.iter().map(|secret| ClientSecret { hash: hash(secret), expires_at: None }).collect();
+    let secrets = spec.secret.iter().map(|secret| ClientSecret::hashed(hash(secret))).collect();
     for uri in &spec.redirect_uris {
         redirect_uri::check(&uri.value)
             .map_err(|why| at(given, uri.span, why.to_string(), "https://app.example.com/cb"))?;

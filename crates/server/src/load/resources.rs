@@ -3,21 +3,30 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    DIRECTORIES, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
+    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream,
+    UpstreamHandle,
 };
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
+use crate::upstream::Whole;
+
 /// The word under which stores are asked for.
 const STORE: &str = "store";
 
 /// The word under which what seals with the node's keys is asked for; it has no other name.
 const SEALER: &str = "sealer";
+
+/// How long an upstream may take for a document, and how many bytes it may have.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// See [`DOCUMENT_TIMEOUT`].
+const DOCUMENT_LIMIT: usize = 256 * 1024;
 
 /// Stores, upstreams and providers by name.
 pub(crate) struct Things {
@@ -36,7 +45,11 @@ impl Resources for Things {
                 None if name.starts_with("kps.") => Err(unknown_kps(name, self.stores.keys())),
                 None => Err(unknown(codes::STORE, "store", name, self.stores.keys(), "stores/stores.toml")),
             },
-            UPSTREAM => match self.upstreams.get(name) {
+            UPSTREAM | DOCUMENTS => match self.upstreams.get(name) {
+                Some(upstream) if kind == DOCUMENTS => {
+                    let whole = Whole::new(upstream.clone(), DOCUMENT_TIMEOUT, DOCUMENT_LIMIT);
+                    Ok(Arc::new(UpstreamHandle(Arc::new(whole))))
+                }
                 Some(upstream) => Ok(Arc::new(UpstreamHandle(upstream.clone()))),
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },

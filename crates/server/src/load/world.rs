@@ -138,7 +138,7 @@ impl TestWorld {
         }
         match kind {
             Kind::Clients => {
-                let clients = Arc::new(Clients::new(slate));
+                let clients = Arc::new(Clients::new(slate, self.sealer.clone()));
                 self.clients.push(clients.clone());
                 StoreHandle::Clients(clients)
             }

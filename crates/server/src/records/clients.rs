@@ -5,7 +5,7 @@ mod transfer;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::oauth::registration::{self, Unfit, keeps_secret};
+use store::oauth::registration::{self, Unfit, keeps_secret, signs_by_secret};
 use store::oauth::{ClientId, Secret, credential};
 use store::record::ClientSecret;
 use store::{Client, access_tokens::Whose};
@@ -13,10 +13,15 @@ use store::{Client, access_tokens::Whose};
 use self::settings::{apply, changed, check_whole, settings_of};
 pub(crate) use self::settings::{check_grant, check_known_method};
 use super::{Stores, failed};
-use crate::admin::api::{AddClient, ClientAdded, ClientList, ClientView, Done, Refusal, RefusalKind, RotateClient};
+use crate::admin::api::{
+    AddClient, ClientAdded, ClientList, ClientView, Done, Refusal, RefusalKind, RotateClient, Sealed,
+};
 
 /// A shorter secret that a person chose is found by trying.
 const SHORTEST_SECRET: usize = 8;
+
+/// A shorter one signs nothing: it is found by trying with one assertion of the client in hand. HS384 and HS512 want 48 and 64.
+const SHORTEST_SIGNING: usize = 32;
 
 /// More than this is a mistake, and a way to make the hash take long.
 const LONGEST_SECRET: usize = 1_024;
@@ -49,8 +54,9 @@ impl Stores {
         let secret = match keeps {
             false => None,
             true => {
-                let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
-                client.secrets.push(ClientSecret { hash, expires_at: None });
+                let method = client.token_endpoint_auth_method.as_deref();
+                let (secret, kept) = self.secret(&client.client_id, method, request.client_secret.as_deref()).await?;
+                client.secrets.push(kept);
                 Some(secret)
             }
         };
@@ -84,8 +90,19 @@ impl Stores {
 
     async fn rotate(&self, id: &str, request: &RotateClient) -> Result<ClientAdded, Refusal> {
         self.check_writable()?;
-        let client = self.show_client(id).await?;
-        let method = client.settings.token_endpoint_auth_method.as_deref();
+        let client = self.clients.read(&ClientId::new(id)).await.map_err(failed)?.ok_or_else(|| unknown(id))?;
+        if let Some(other) = request.token_endpoint_auth_method.as_deref() {
+            check_known_method(other)?;
+            let whole = Client {
+                token_endpoint_auth_method: Some(other.to_owned()),
+                // It gets one that fits.
+                secrets: Vec::new(),
+                ..client.clone()
+            };
+            check_whole(&whole, keeps_secret(Some(other)))?;
+        }
+        let asked = request.token_endpoint_auth_method.as_deref();
+        let method = asked.or(client.token_endpoint_auth_method.as_deref());
         if !keeps_secret(method) {
             let why = match method {
                 Some("none") => "is public",
@@ -96,10 +113,10 @@ impl Stores {
                 "register another client, or `portcullis client set` another way to authenticate",
             ));
         }
-        let (secret, hash) = self.secret(request.client_secret.as_deref()).await?;
+        let (secret, kept) = self.secret(&client.client_id, method, request.client_secret.as_deref()).await?;
         let now = self.now();
         let keep_until = now.saturating_add(request.keep_old_seconds);
-        let rotated = self.clients.rotate(&ClientId::new(id), &hash, keep_until, now).await.map_err(failed)?;
+        let rotated = self.clients.rotate(&client.client_id, &kept, asked, keep_until, now).await.map_err(failed)?;
         let client = rotated.ok_or_else(|| unknown(id))?;
         let old = (client.secrets.len() > 1).then_some(keep_until);
         Ok(ClientAdded { client: self.view(&client), client_secret: Some(secret), old_secrets_expire_at: old })
@@ -151,6 +168,11 @@ impl Stores {
         Ok(Done { done: format!("client `{id}` is deleted, and its tokens are revoked") })
     }
 
+    pub(crate) async fn reencrypt_clients(&self) -> Result<Sealed, Refusal> {
+        let work = async { self.clients.reencrypt().await.map(Sealed::from).map_err(failed) };
+        self.audit.change_as("client reencrypt", "", work, Sealed::word).await
+    }
+
     /// Refuses what would change clients that people write in a file.
     fn check_writable(&self) -> Result<(), Refusal> {
         if !self.clients.source().capabilities().read_only {
@@ -161,9 +183,32 @@ impl Stores {
         Err(Refusal::invalid("the clients are in a data source that is read-only", help))
     }
 
-    /// The secret that was asked for or a generated one, and the hash that is kept of it.
-    async fn secret(&self, chosen: Option<&str>) -> Result<(String, String), Refusal> {
-        secret(chosen, self.random()).await
+    /// The secret that was asked for or a generated one, and what is kept of it: a hash, and where the method signs by it, the secret
+    /// itself, sealed.
+    async fn secret(
+        &self,
+        id: &ClientId,
+        method: Option<&str>,
+        chosen: Option<&str>,
+    ) -> Result<(String, ClientSecret), Refusal> {
+        if !signs_by_secret(method) {
+            let (secret, hash) = secret(chosen, self.random()).await?;
+            return Ok((secret, ClientSecret::hashed(hash)));
+        }
+        let (secret, hash) = match chosen {
+            Some(short) if short.len() < SHORTEST_SIGNING => {
+                let message =
+                    format!("a secret that signs has at least {SHORTEST_SIGNING} characters (RFC 7518, section 3.2)");
+                return Err(Refusal::invalid(message, "leave it out, and a strong one is made"));
+            }
+            Some(_) => secret(chosen, self.random()).await?,
+            None => {
+                let made = credential::signing_secret(self.random());
+                (made.expose().to_owned(), credential::hash_generated(&made))
+            }
+        };
+        let sealed = self.clients.seal(id, &Secret::new(secret.clone())).map_err(failed)?;
+        Ok((secret, ClientSecret { sealed: Some(sealed), ..ClientSecret::hashed(hash) }))
     }
 
     fn view(&self, client: &Client) -> ClientView {

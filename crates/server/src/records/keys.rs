@@ -72,7 +72,7 @@ impl Stores {
             let mut all = KeysSealed::default();
             for keys in self.keys.values() {
                 let done = keys.reencrypt().await.map_err(failed)?;
-                all.keys += done.keys;
+                all.keys += done.records;
                 all.sealed += done.sealed;
                 let refused = done.refused.into_iter();
                 all.refused.extend(refused.map(|(kid, why)| KeyRefused { kid, refused: why.to_string() }));

@@ -1,6 +1,7 @@
 //! Work on records: clients, users and tokens, the same whether the command line opens the stores itself or asks a running node.
 
 mod clients;
+mod held;
 mod keys;
 mod kps;
 mod tokens;
@@ -20,7 +21,7 @@ pub use self::users::{HashedPassword, hash_password};
 pub(crate) use self::users::{check_claims, check_user_name};
 use crate::admin::api::{
     AddClient, ClientAdded, ClientList, ClientView, Done, ExportedClients, ImportClients, ImportedClient, InspectToken,
-    Refusal, RevokeTokens, RotateClient, TokenView,
+    Refusal, RevokeTokens, RotateClient, Sealed, TokenView,
 };
 use crate::admin::{Client as AdminClient, ClientError};
 use crate::audit::Audit;
@@ -38,6 +39,8 @@ pub struct Stores {
     pub sessions: Vec<Arc<Sessions>>,
     /// The keys that sign tokens.
     keys: keys::KeyStores,
+    /// Tokens that the gateway holds as a client of others.
+    held: held::HeldStores,
     /// Key property stores.
     kps: kps::KpsStores,
     sealer: Arc<Sealer>,
@@ -48,7 +51,7 @@ pub struct Stores {
 /// Where record commands find the records.
 pub enum Records {
     /// In the mapped stores, opened by this process.
-    Stores(Stores),
+    Stores(Box<Stores>),
     /// With a running node.
     Node(AdminClient),
 }
@@ -83,6 +86,7 @@ impl Stores {
         let (mut users, mut sessions) = (None, Vec::new());
         let mut kps = kps::KpsStores::new();
         let mut keys = keys::KeyStores::new();
+        let mut held = held::HeldStores::new();
         for (name, _, source) in opened.stores() {
             match opened.store(name) {
                 Some(StoreHandle::Clients(store)) if clients.is_none() || name == "clients" => {
@@ -91,6 +95,9 @@ impl Stores {
                 Some(StoreHandle::AccessToken(store)) => access_tokens.push(store.clone()),
                 Some(StoreHandle::Users(store)) if users.is_none() || name == "users" => users = Some(store.clone()),
                 Some(StoreHandle::Sessions(store)) => sessions.push(store.clone()),
+                Some(StoreHandle::ClientAccessToken(store)) => {
+                    held.insert(name.to_owned(), store.clone());
+                }
                 Some(StoreHandle::Keys(store)) => {
                     keys.insert(name.to_owned(), store.clone());
                 }
@@ -103,7 +110,7 @@ impl Stores {
         match (clients, users) {
             (Some(clients), Some(users)) if !access_tokens.is_empty() => {
                 let sealer = opened.sealer().clone();
-                Ok(Stores { clients, access_tokens, users, sessions, keys, kps, sealer, environment, audit })
+                Ok(Stores { clients, access_tokens, users, sessions, keys, held, kps, sealer, environment, audit })
             }
             _ => Err(Refusal::invalid(
                 "no store of clients, of users or of access tokens is mapped",
@@ -218,6 +225,14 @@ impl Records {
             }
             (Records::Node(_), Seal::With(_)) => Err(ClientError::Refused(Seal::refused())),
             (Records::Node(node), _) => node.post("/transfer/clients", request).await,
+        }
+    }
+
+    /// Seals anew what is kept of clients' secrets.
+    pub async fn reencrypt_clients(&self) -> Result<Sealed, ClientError> {
+        match self {
+            Records::Stores(stores) => stores.reencrypt_clients().await.map_err(ClientError::Refused),
+            Records::Node(node) => node.post("/reencrypt/clients", &()).await,
         }
     }
 

@@ -13,6 +13,7 @@ use policy::diagnostic::{Place, Problem, SourceFile, Span, codes};
 use policy::reader::{Document, Keys, Node, NodeKind, Outside, SecretError, Table, parse};
 use policy::settings::Spanned;
 use store::kps::Settings;
+use store::oauth::registration::signs_by_secret;
 use store::oauth::{ClientId, Scopes};
 use store::record::{ClientMetadata, ClientNotes, ClientSecret, Introspects};
 use store::sources::file::Contents;
@@ -101,6 +102,13 @@ fn client(file: &Arc<SourceFile>, table: &Table, diagnostics: &mut Diagnostics) 
     }
     if let Some(method) = &method {
         check(&mut keys, method.span, check_known_method(method.value));
+        if signs_by_secret(Some(method.value)) {
+            let refusal = Refusal::invalid(
+                "a client of a file cannot sign by its secret: a hash of it stands there at most",
+                "`private_key_jwt` with `jwks`; or a registry that can be written, which keeps the secret sealed",
+            );
+            check(&mut keys, method.span, Err(refusal));
+        }
     }
     let place = id.as_ref().map(|id| keys.place_of(id.span));
     let client = Client {
@@ -212,7 +220,7 @@ fn secrets(keys: &mut Keys<'_>) -> Vec<ClientSecret> {
     for hash in texts(keys, node, "a hash, or a list of hashes") {
         // What is no hash may be the secret: it is not shown.
         match check_hash(hash.value) {
-            true => secrets.push(ClientSecret { hash: hash.value.to_owned(), expires_at: None }),
+            true => secrets.push(ClientSecret::hashed(hash.value.to_owned())),
             false => {
                 let problem = Problem::error(codes::CLEAR_SECRET, "this is no hash that is known here");
                 keys.push(problem.with_help(HASH).at(keys.place_of(hash.span)));

@@ -127,7 +127,8 @@ async fn clients_are_registered_through_a_node() {
     assert_eq!(records.show_client(id).await.unwrap(), added.client);
     assert_eq!(records.list_clients(None, 10).await.unwrap().clients, std::slice::from_ref(&added.client));
     assert!(!records.enable_client(id, false).await.unwrap().enabled);
-    let rotated = records.rotate_client(id, &RotateClient { client_secret: None, keep_old_seconds: 60 }).await.unwrap();
+    let rotated =
+        records.rotate_client(id, &RotateClient { keep_old_seconds: 60, ..RotateClient::default() }).await.unwrap();
     assert_ne!(rotated.client_secret, added.client_secret);
     assert_eq!(rotated.client.secrets, 2);
     records.delete_client(id).await.unwrap();

@@ -210,3 +210,102 @@ async fn a_journey_opens_for_its_provider_alone() {
     assert_eq!(&**store.open_journey("partner", &sealed).unwrap(), b"state");
     assert!(store.open_journey("other", &sealed).is_none() && store.open_journey("partner", "x").is_none());
 }
+
+#[tokio::test]
+async fn what_is_held_is_sealed_anew() {
+    let source: Arc<dyn DataSource> = Arc::new(Memory::new());
+    let keys = |digits: &[char]| {
+        let key = |digit: &char| Key::parse(&format!("key-{digit}"), &digit.to_string().repeat(64)).unwrap();
+        let encryption = Encryption::Keys(digits.iter().map(key).collect());
+        ClientAccessTokens::new(source.clone(), Arc::new(Sealer::new(&encryption, Path::new(""))))
+    };
+    let old = keys(&['a']);
+    for subject in [None, Some("alice")] {
+        old.save(&holding(subject, "a"), &tokens("geheim")).await.unwrap();
+    }
+    // Claimed, and nothing in it yet.
+    let claim = old.claim(&holding(Some("bob"), "a"), lease("x", NOW + 10), NOW * 1_000, |_| true).await.unwrap();
+    assert!(matches!(claim, Claim::Mine(_)));
+    let done = keys(&['b', 'a']).reencrypt().await.unwrap();
+    assert_eq!((done.records, done.sealed, done.refused.len()), (2, 2, 0));
+    let last = keys(&['b']);
+    let found = last.find(&holding(Some("alice"), "a")).await.unwrap().unwrap();
+    assert_eq!(found.access.expose(), "geheim");
+    let refused = keys(&['c']).reencrypt().await.unwrap().refused;
+    assert_eq!(refused.len(), 2);
+    let told = format!("{refused:?}");
+    assert!(told.contains("gateway at partner for alice") && !told.contains("geheim"), "{told}");
+}
+
+fn which(provider: Option<&str>, client: Option<&str>, subject: Option<Option<&str>>) -> Which {
+    Which {
+        provider: provider.map(str::to_owned),
+        client_id: client.map(ClientId::new),
+        subject: subject.map(|subject| subject.map(str::to_owned)),
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_is_listed_and_deleted_by_what_is_named() {
+    let store = store();
+    let others = Holding { provider: "other".into(), ..holding(Some("alice"), "a") };
+    let kept = [
+        holding(None, "a"),
+        holding(Some("alice"), "a"),
+        holding(Some("alice"), "b"),
+        holding(Some("bob"), "a"),
+        others,
+    ];
+    for holding in &kept {
+        store.save(holding, &tokens("geheim")).await.unwrap();
+    }
+    // Claimed, and nothing in it yet.
+    assert!(matches!(
+        store.claim(&holding(Some("eve"), "a"), lease("x", NOW + 10), NOW * 1_000, |_| true).await,
+        Ok(Claim::Mine(_))
+    ));
+    let count = async |which: &Which| store.list(which, None, 100).await.unwrap().held.len();
+    for (which, expected) in [
+        (which(None, None, None), 5),
+        (which(Some("partner"), None, None), 4),
+        (which(None, Some("gateway"), None), 5),
+        (which(None, Some("other"), None), 0),
+        (which(None, None, Some(Some("alice"))), 3),
+        (which(Some("partner"), Some("gateway"), Some(Some("alice"))), 2),
+        (which(None, None, Some(None)), 1),
+        (which(Some("nobody"), None, None), 0),
+    ] {
+        assert_eq!(count(&which).await, expected, "{which:?}");
+    }
+    // A row at a time.
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list(&Which::default(), after, 1).await.unwrap();
+        assert!(!format!("{page:?}").contains("geheim"), "{page:?}");
+        seen.extend(page.held);
+        match page.next {
+            Some(next) => after = HoldingKey::parse(&next.to_text()),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 5);
+    assert!(seen.iter().all(|held| kept.contains(&held.holding) && held.key == held.holding.key()));
+    assert_eq!((seen[0].expires_at, seen[0].refresh_until), (NOW + 60, Some(NOW + 3_600)));
+
+    assert_eq!(store.delete_all(&which(Some("partner"), None, Some(Some("alice")))).await, Ok(2));
+    assert_eq!(count(&Which::default()).await, 3);
+    assert_eq!(store.delete_all(&which(None, None, Some(None))).await, Ok(1));
+    assert_eq!(store.delete_all(&Which::default()).await, Ok(2));
+    assert_eq!(store.source.list(&CLIENT_ACCESS_TOKEN, None, 10).await.unwrap(), [], "and no claim is left");
+}
+
+/// Whoever was renewing what is deleted keeps nothing by that.
+#[tokio::test]
+async fn what_is_deleted_while_it_is_renewed_stays_deleted() {
+    let store = store();
+    store.save(&holding(None, "a"), &tokens("old")).await.unwrap();
+    let mine = mine(&store, "x", NOW + 100).await;
+    assert_eq!(store.delete_all(&Which::default()).await, Ok(1));
+    assert!(!store.finish(&mine, &tokens("new")).await.unwrap());
+    assert_eq!(store.find(&holding(None, "a")).await.unwrap().map(|found| found.obtained_at), None);
+}

@@ -118,6 +118,7 @@ impl Opened {
             let kept = kept.filter(|(handle, _)| match handle {
                 StoreHandle::Kps(store) => kps.is_some_and(|settings| store.is_for(settings, &sealer)),
                 StoreHandle::ClientAccessToken(store) => store.is_for(&sealer),
+                StoreHandle::Clients(store) => store.is_for(&sealer),
                 StoreHandle::Keys(store) => store.is_for(&sealer),
                 _ => true,
             });
@@ -346,7 +347,7 @@ fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Seal
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::DeviceCode => StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(source))),
         Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(source))),
-        Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source))),
+        Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source, sealer.clone()))),
         Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
         Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),
         Kind::Keys => StoreHandle::Keys(Arc::new(SigningKeys::new(name, source, sealer.clone()))),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oauth::registration::Registration;
+use oauth::registration::{Registration, signs_by_secret};
 use oauth::{ClientId, GrantId, Scopes};
 use serde::{Deserialize, Serialize};
 
@@ -91,12 +91,26 @@ impl Client {
         self.default_scope.as_ref().unwrap_or(&self.scope)
     }
 
+    /// Holds it to this method; none = as the policy lists. What could be read of its secrets goes where nothing signs with it.
+    pub fn authenticate_by(&mut self, method: Option<String>) {
+        self.token_endpoint_auth_method = method;
+        if !self.signs_by_secret() {
+            self.secrets.iter_mut().for_each(|secret| secret.sealed = None);
+        }
+    }
+
+    /// Whether it signs by its secret (`client_secret_jwt`), of which then more than a hash is kept.
+    pub fn signs_by_secret(&self) -> bool {
+        signs_by_secret(self.token_endpoint_auth_method.as_deref())
+    }
+
     /// As the rules of registration see it.
     pub fn as_registration(&self) -> Registration<'_> {
         Registration {
             grant_types: &self.grant_types,
             auth_method: self.token_endpoint_auth_method.as_deref(),
             has_secret: !self.secrets.is_empty(),
+            only_hash: self.secrets.iter().any(|secret| secret.sealed.is_none()),
             name: self.client_name.as_deref(),
             scope: &self.scope,
             default_scope: self.default_scope.as_ref(),
@@ -105,14 +119,24 @@ impl Client {
     }
 }
 
-/// A hash of a client secret.
+/// What is kept of a client secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientSecret {
     /// `sha256:BASE64URL` for generated ones, a PHC string (`$argon2id$...`) for chosen ones.
     pub hash: String,
+    /// The secret itself, sealed, of a client that signs by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
     /// Unix seconds after which it is no longer valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+}
+
+impl ClientSecret {
+    /// A secret that is valid until it is taken off, of which this hash is kept.
+    pub fn hashed(hash: String) -> ClientSecret {
+        ClientSecret { hash, sealed: None, expires_at: None }
+    }
 }
 
 /// Whose tokens a client may introspect (RFC 7662, section 4).

@@ -206,7 +206,7 @@ async fn keys_are_sealed_anew() {
     let source = Arc::new(Hooked::default());
     let token = signed(&on(&source), NOW).await;
     let turned = SigningKeys::new("keys", source.clone(), sealer(&[("new", 'b'), ("k", 'a')]));
-    let done = |sealed| Ok(Resealed { keys: 1, sealed, refused: Vec::new() });
+    let done = |sealed| Ok(Resealed { records: 1, sealed, refused: Vec::new() });
     assert_eq!(turned.reencrypt().await, done(1));
     assert_eq!(turned.reencrypt().await, done(0));
     let last = SigningKeys::new("keys", source.clone(), sealer(&[("new", 'b')]));

@@ -1,5 +1,5 @@
-//! How often passwords were wrong under a name, in the store itself: one row a name, changed by compare and swap, so that all
-//! nodes count together. The row goes when there is nothing left to count.
+//! How often passwords were wrong under a name, and how many codes of devices a user typed, in the store itself: one row a name, changed
+//! by compare and swap, so that all nodes count together. The row goes when there is nothing left to count.
 //!
 //! A source that cannot be written (a file that people write) has no room for it: then each node counts for itself.
 
@@ -13,12 +13,21 @@ use crate::source::{DataSource, Row, StoreError};
 use crate::sources::memory::Memory;
 use crate::tables::USER_ACCOUNT;
 
-/// Wrong passwords within [`WINDOW`] after which nobody gets in.
-pub const FAILURES: u32 = 10;
-/// See [`FAILURES`]; seconds from the first of them.
-pub const WINDOW: u64 = 15 * 60;
-/// For how many seconds nobody gets in then.
-pub const LOCKED: u64 = 15 * 60;
+/// After how many wrong passwords nobody gets in under a name, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lockout {
+    /// Wrong passwords `within` that time after which nobody gets in.
+    pub tries: u32,
+    /// Seconds from the first of them.
+    pub within: u64,
+    /// For how many seconds nobody gets in then.
+    pub lasts: u64,
+}
+
+impl Lockout {
+    /// Where nothing else is said.
+    pub const DEFAULT: Lockout = Lockout { tries: 10, within: 15 * 60, lasts: 15 * 60 };
+}
 
 /// Counts that are swept at a time, where no purge does it.
 const SWEPT: usize = 100;
@@ -35,17 +44,13 @@ struct Tally {
 }
 
 impl Tally {
-    /// What still counts at `now`.
-    fn at(self, now: u64) -> Tally {
+    /// What still counts at `now`, where wrong ones count for so many seconds.
+    fn at(self, now: u64, within: u64) -> Tally {
         let counts = match self.locked_until {
             Some(until) => until > now,
-            None => self.since.saturating_add(WINDOW) > now,
+            None => self.since.saturating_add(within) > now,
         };
         if counts { self } else { Tally { since: now, ..Tally::default() } }
-    }
-
-    fn ends(&self) -> u64 {
-        self.locked_until.unwrap_or(self.since.saturating_add(WINDOW))
     }
 }
 
@@ -69,46 +74,59 @@ impl Failures {
 
     /// Until when the name is locked, where it is.
     pub(super) async fn locked_until(&self, name: &str, now: u64) -> Result<Option<u64>, StoreError> {
-        let row = self.source().get(&USER_ACCOUNT, &key(name)).await?;
+        let row = self.source().get(&USER_ACCOUNT, &password(name)).await?;
         let tally: Option<Tally> = row.map(|row| decode(&USER_ACCOUNT, &row)).transpose()?;
-        Ok(tally.and_then(|tally| tally.at(now).locked_until))
+        Ok(tally.and_then(|tally| tally.locked_until).filter(|until| *until > now))
     }
 
     /// One more was wrong. Until when the name is locked, where it is then.
-    pub(super) async fn count(&self, name: &str, now: u64) -> Result<Option<u64>, StoreError> {
+    pub(super) async fn count(&self, name: &str, lockout: Lockout, now: u64) -> Result<Option<u64>, StoreError> {
         let change = |tally: &mut Tally| {
             tally.failed += 1;
-            tally.locked_until = (tally.failed >= FAILURES).then(|| now.saturating_add(LOCKED));
+            tally.locked_until = (tally.failed >= lockout.tries).then(|| now.saturating_add(lockout.lasts));
             true
         };
-        self.change(name, now, change).await
+        self.change(password(name), lockout, now, change).await
     }
 
     /// A right one takes back what was wrong, unless the name was locked by it: then until when.
-    pub(super) async fn forgive(&self, name: &str, now: u64) -> Result<Option<u64>, StoreError> {
-        self.change(name, now, |tally| std::mem::take(&mut tally.failed) > 0).await
+    pub(super) async fn forgive(&self, name: &str, lockout: Lockout, now: u64) -> Result<Option<u64>, StoreError> {
+        self.change(password(name), lockout, now, |tally| std::mem::take(&mut tally.failed) > 0).await
+    }
+
+    /// This user typed one more code of a device, right or wrong: somebody has a device too, whose code is right. Until when none counts, where
+    /// that was one too many. The time is that from one to the next, so that never more than so many are typed within it.
+    pub(super) async fn typed(&self, subject: &str, limit: Lockout, now: u64) -> Result<Option<u64>, StoreError> {
+        let change = |tally: &mut Tally| {
+            tally.failed += 1;
+            tally.since = now;
+            tally.locked_until = (tally.failed > limit.tries).then(|| now.saturating_add(limit.lasts));
+            true
+        };
+        self.change(device_code(subject), limit, now, change).await
     }
 
     /// Changes the tally, unless it locks the name: then it stays as it is. `change` says whether there is anything to write.
     async fn change(
         &self,
-        name: &str,
+        key: Vec<u8>,
+        lockout: Lockout,
         now: u64,
         change: impl Fn(&mut Tally) -> bool + Send,
     ) -> Result<Option<u64>, StoreError> {
-        let (source, key) = (self.source(), key(name));
+        let source = self.source();
         for _ in 0..SWAPS {
             let row = source.get(&USER_ACCOUNT, &key).await?;
             let version = row.as_ref().map(|row| row.version);
             let before: Option<Tally> = row.map(|row| decode(&USER_ACCOUNT, &row)).transpose()?;
-            let mut tally = before.unwrap_or(Tally { since: now, ..Tally::default() }).at(now);
+            let mut tally = before.unwrap_or(Tally { since: now, ..Tally::default() }).at(now, lockout.within);
             if tally.locked_until.is_some() || !change(&mut tally) {
                 return Ok(tally.locked_until);
             }
             let row = Row {
                 key: key.clone(),
                 version: 1,
-                expires_at: Some(seconds(tally.ends())),
+                expires_at: Some(seconds(tally.locked_until.unwrap_or(tally.since.saturating_add(lockout.within)))),
                 indexes: Vec::new(),
                 record: encode(&USER_ACCOUNT, &tally)?,
             };
@@ -132,13 +150,18 @@ impl Failures {
 
     /// Nothing was wrong; `false` where that is so already.
     pub(super) async fn forget(&self, name: &str) -> Result<bool, StoreError> {
-        Ok(self.source().take(&USER_ACCOUNT, &key(name)).await?.is_some())
+        Ok(self.source().take(&USER_ACCOUNT, &password(name)).await?.is_some())
     }
 }
 
-/// No user's name begins with a zero byte.
-fn key(name: &str) -> Vec<u8> {
+/// The key of wrong passwords. No user's name begins with a zero byte.
+fn password(name: &str) -> Vec<u8> {
     [&[0], Sha256::digest(name).as_slice()].concat()
+}
+
+/// The key of codes that were typed. No text that is typed as a name has such a byte.
+fn device_code(subject: &str) -> Vec<u8> {
+    [&[0], Sha256::new().chain_update(b"device code\xff").chain_update(subject).finalize().as_slice()].concat()
 }
 
 #[cfg(test)]

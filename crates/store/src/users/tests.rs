@@ -10,6 +10,9 @@ use crate::sources::file::{Contents, File};
 use crate::testing::Hooked;
 
 const NOW: u64 = 1_800_000_000;
+const FAILURES: u32 = Lockout::DEFAULT.tries;
+const WINDOW: u64 = Lockout::DEFAULT.within;
+const LOCKED: u64 = Lockout::DEFAULT.lasts;
 
 fn secret(text: &str) -> Secret {
     Secret::new(text.into())
@@ -35,7 +38,7 @@ async fn nodes(users: &[User]) -> (Users, Users) {
 }
 
 async fn tries(store: &Users, name: &str, password: &str, now: u64) -> Proof {
-    store.authenticate(name, &secret(password), now).await.unwrap()
+    store.authenticate(name, &secret(password), Lockout::DEFAULT, now).await.unwrap()
 }
 
 fn is_right(proof: &Proof) -> bool {
@@ -166,7 +169,7 @@ async fn a_right_password_that_was_being_checked_while_the_name_was_locked_is_re
             Box::pin(async move {
                 let others = Failures::new(source);
                 for _ in 0..if third { FAILURES } else { 0 } {
-                    others.count("ann", NOW).await.unwrap();
+                    others.count("ann", Lockout::DEFAULT, NOW).await.unwrap();
                 }
             })
         };
@@ -209,7 +212,7 @@ async fn users_of_a_file_are_counted_by_each_node() {
     assert!(is_right(&tries(&other, "ann", "right", NOW).await));
     // What no longer counts is not kept for ever.
     for number in 0..300 {
-        store.failures.count(&format!("{number}"), NOW + number * 2 * WINDOW).await.unwrap();
+        store.failures.count(&format!("{number}"), Lockout::DEFAULT, NOW + number * 2 * WINDOW).await.unwrap();
     }
     assert!(store.failures.kept().await < 10);
 }
@@ -242,7 +245,10 @@ async fn a_record_that_is_another_s_is_nobody_s() {
     let (store, _) = nodes(&[ann()]).await;
     let row = Row { key: b"eve".to_vec(), ..Users::row(&ann()).unwrap() };
     store.source().insert(&USER_ACCOUNT, row).await.unwrap();
-    assert!(matches!(store.authenticate("eve", &secret("right"), NOW).await, Err(StoreError::Broken(_))));
+    assert!(matches!(
+        store.authenticate("eve", &secret("right"), Lockout::DEFAULT, NOW).await,
+        Err(StoreError::Broken(_))
+    ));
 }
 
 #[tokio::test]
@@ -254,7 +260,7 @@ async fn who_presents_one_password_all_the_time_pays_for_one_check() {
     // More than the lane has places for.
     for _ in 0..100 {
         let store = store.clone();
-        tasks.spawn(async move { store.authenticate("ann", &secret("right"), NOW).await });
+        tasks.spawn(async move { store.authenticate("ann", &secret("right"), Lockout::DEFAULT, NOW).await });
     }
     assert!(tasks.join_all().await.iter().all(|proof| proof.as_ref().is_ok_and(is_right)));
 }
@@ -290,5 +296,37 @@ async fn all_who_are_refused_cost_the_same_reads_and_writes() {
             assert_eq!(crate::lane::worked() - before, 1, "the slow work of {name}");
             assert_eq!((reads.load(Ordering::Relaxed), writes.load(Ordering::Relaxed)), (3, 1), "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn how_many_and_for_how_long_is_a_setting() {
+    let (store, _) = nodes(&[ann()]).await;
+    let lockout = Lockout { tries: 3, within: 60, lasts: 3_600 };
+    let tries =
+        async |password: &str, now: u64| store.authenticate("ann", &secret(password), lockout, now).await.unwrap();
+    for now in [NOW, NOW + 59, NOW + 60, NOW + 61] {
+        assert_eq!(tries("wrong", now).await, Proof::Wrong, "the first ones count no more");
+    }
+    assert_eq!(tries("wrong", NOW + 62).await, Proof::Locked(NOW + 62 + 3_600));
+    assert_eq!(tries("right", NOW + 62 + 3_599).await, Proof::Locked(NOW + 62 + 3_600));
+    assert!(is_right(&tries("right", NOW + 62 + 3_600).await));
+}
+
+/// D84. The counts of both nodes are one, and another user's is another.
+#[tokio::test]
+async fn rfc8628_5_1_a_user_types_so_many_codes_in_so_long_a_time() {
+    let (here, there) = nodes(&[ann()]).await;
+    let limit = Lockout { tries: 5, within: 600, lasts: 600 };
+    for (at, store) in [&here, &there, &here, &there, &here].into_iter().enumerate() {
+        assert_eq!(store.typed_code("ann", limit, NOW + at as u64 * 599).await, Ok(None));
+    }
+    let sixth = NOW + 5 * 599;
+    assert_eq!(there.typed_code("ann", limit, sixth).await, Ok(Some(sixth + 600)));
+    assert_eq!(here.typed_code("ann", limit, sixth + 599).await, Ok(Some(sixth + 600)), "it is not prolonged");
+    assert_eq!(here.typed_code("eve", limit, sixth).await, Ok(None));
+    assert!(is_right(&tries(&here, "ann", "right", sixth).await), "it is no wrong password");
+    for at in [600, 1_199] {
+        assert_eq!(here.typed_code("ann", limit, sixth + at).await, Ok(None));
     }
 }

@@ -158,3 +158,147 @@ fn algorithms_that_cannot_be_are_refused_where_they_stand() {
         .join("\n");
     assert!(problems.contains("no token is signed with `HS256`"), "{problems}");
 }
+
+const SECRET: &str = "a secret of sixty-four characters, as long as the longest hash ..";
+
+/// The token endpoint with every method, and the clients `hmac` that signs by [`SECRET`], `signer` that signs by a key, and `basic`.
+struct Signing {
+    world: World,
+    jwks: Json,
+}
+
+impl Signing {
+    fn new() -> Signing {
+        let key = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        let jwks = KeySet::new(vec![key.public("k1")]).to_json();
+        let methods = "\"client_secret_basic\", \"client_secret_post\"";
+        let all = format!("{methods}, \"client_secret_jwt\", \"private_key_jwt\"");
+        let world = SHIPPED.iter().fold(World::over(Arc::new(Memory::new())), |world, (name, text)| {
+            let text = if *name == "oauth/token" { text.replace(methods, &all) } else { text.to_string() };
+            world.policy(name, &text)
+        });
+        let sealed = |id: &str| world.clients.seal(&ClientId::new(id), &Secret::new(SECRET.into())).expect("sealed");
+        let kept = |id: &str| ClientSecret { sealed: Some(sealed(id)), ..secret(SECRET) };
+        let (hmac, basic) = (kept("hmac"), kept("basic"));
+        let world = world
+            .client("hmac", |client| {
+                client.token_endpoint_auth_method = Some("client_secret_jwt".into());
+                client.secrets = vec![hmac];
+            })
+            // As no registration would leave it: what is sealed there counts for nothing.
+            .client("basic", |client| {
+                client.token_endpoint_auth_method = Some("client_secret_basic".into());
+                client.secrets = vec![basic];
+            })
+            .client("signer", |client| {
+                client.token_endpoint_auth_method = Some("private_key_jwt".into());
+                client.secrets = vec![secret(SECRET)];
+                client.metadata.jwks = Some(jwks.clone());
+            });
+        Signing { world, jwks }
+    }
+
+    fn ask(&self, client: &str, secret: &str, change: impl FnOnce(&mut Json)) -> Ran {
+        let now = self.world.fixture.environment().clock.unix_millis() / 1000;
+        let mut claims = json!({ "iss": client, "sub": client, "aud": ISSUER, "exp": now + 60, "jti": "1" });
+        change(&mut claims);
+        let kind = TYPE.replace(':', "%3A");
+        let assertion = crate::fixture::hs256(secret.as_bytes(), &claims);
+        let form = format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}");
+        self.world.post(TOKEN, &[], &form)
+    }
+}
+
+/// OpenID Connect Core, section 9; D74: and it is used once.
+#[test]
+fn rfc7523_2_2_a_secret_proves_its_client() {
+    let signing = Signing::new();
+    let ran = signing.ask("hmac", SECRET, |_| {});
+    assert_eq!(ran.status, 200, "{}", ran.text());
+    assert_eq!(error(&signing.ask("hmac", SECRET, |_| {})), refused());
+    assert_eq!(
+        error(&signing.ask("hmac", SECRET, |claims| claims["exp"] = json!(claims["exp"].as_u64().map(|at| at + 1)))),
+        refused()
+    );
+    assert_eq!(signing.ask("hmac", SECRET, |claims| claims["jti"] = json!("2")).status, 200);
+}
+
+/// D73, D74: the same rules as for keys.
+#[test]
+fn rfc10070_what_a_secret_signed_for_others_is_refused() {
+    let signing = Signing::new();
+    type Change = fn(&mut Json);
+    let changes: [Change; 7] = [
+        |claims| claims["aud"] = json!(format!("{ISSUER}/api/oauth/token")),
+        |claims| claims["aud"] = json!([ISSUER, "https://other.example"]),
+        |claims| claims["iss"] = json!("basic"),
+        |claims| claims["sub"] = json!("basic"),
+        |claims| drop(claims.as_object_mut().expect("claims").remove("jti")),
+        |claims| drop(claims.as_object_mut().expect("claims").remove("exp")),
+        |claims| claims["exp"] = json!(4_000_000_000_u64),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        assert_eq!(error(&signing.ask("hmac", SECRET, change)), refused(), "{number}");
+    }
+    assert_eq!(signing.ask("hmac", SECRET, |_| {}).status, 200, "nothing of this used it up");
+}
+
+/// D56, D73: neither a method nor a kind of key stands for another.
+#[test]
+fn rfc8725_2_1_secrets_keys_and_methods_are_not_mixed_up() {
+    let signing = Signing::new();
+    // A wrong secret, none at all, and clients that are held to something else though they know the secret.
+    for (client, secret) in [("hmac", "wrong"), ("hmac", ""), ("basic", SECRET), ("signer", SECRET), ("nobody", SECRET)]
+    {
+        assert_eq!(error(&signing.ask(client, secret, |_| {})), refused(), "{client} {secret}");
+    }
+    // A public key is no secret, in whatever form.
+    let (set, key) = (signing.jwks.to_string(), signing.jwks["keys"][0].to_string());
+    for public in [set.as_str(), key.as_str(), signing.jwks["keys"][0]["x"].as_str().expect("x")] {
+        for client in ["signer", "hmac"] {
+            assert_eq!(error(&signing.ask(client, public, |_| {})), refused(), "{client}");
+        }
+    }
+    // Who signs by it does not send it.
+    let post = format!("grant_type=client_credentials&client_id=hmac&client_secret={}", SECRET.replace(' ', "+"));
+    assert_eq!(error(&signing.world.post(TOKEN, &[], &post)), refused());
+    // The others come in as they are held to.
+    let world = &signing.world;
+    let basic = |id: &str| {
+        let credentials = format!("{id}:{}", SECRET.replace(' ', "+"));
+        let header =
+            format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials));
+        world.post(TOKEN, &[("authorization", &header)], "grant_type=client_credentials").status
+    };
+    assert_eq!((basic("basic"), basic("hmac"), basic("signer")), (200, 401, 401));
+    assert_eq!(signing.ask("hmac", SECRET, |_| {}).status, 200);
+}
+
+/// What was sealed by a key that this node does not have is a fault of ours, and nobody is let in by it.
+#[test]
+fn what_does_not_open_lets_nobody_in() {
+    let signing = Signing::new();
+    let foreign = signing.world.clients.seal(&ClientId::new("another"), &Secret::new(SECRET.into())).expect("sealed");
+    let world = signing.world.client("broken", |client| {
+        client.token_endpoint_auth_method = Some("client_secret_jwt".into());
+        client.secrets = vec![ClientSecret { sealed: Some(foreign), ..secret(SECRET) }];
+    });
+    let ran = Signing { world, ..signing }.ask("broken", SECRET, |_| {});
+    assert_eq!(ran.status, 500, "{}", ran.text());
+    assert!(!ran.text().contains(SECRET));
+}
+
+/// D38: the metadata names the method, and what it signs with.
+#[test]
+fn rfc8414_2_hmac_is_named_where_it_is_taken() {
+    let signing = Signing::new();
+    let told = signing.world.get("/.well-known/oauth-authorization-server", &[]).json();
+    let methods = told["token_endpoint_auth_methods_supported"].as_array().expect("methods").clone();
+    assert!(methods.contains(&json!("client_secret_jwt")), "{told}");
+    let algorithms = told["token_endpoint_auth_signing_alg_values_supported"].as_array().expect("algorithms");
+    for algorithm in ["HS256", "HS384", "HS512", "ES256"] {
+        assert!(algorithms.contains(&json!(algorithm)), "{told}");
+    }
+    assert!(!algorithms.contains(&json!("none")));
+    assert_eq!(told.get("revocation_endpoint_auth_signing_alg_values_supported"), None, "it is not taken there");
+}

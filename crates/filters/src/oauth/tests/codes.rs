@@ -94,6 +94,11 @@ fn rfc6749_6_a_narrowed_answer_leaves_the_grant_as_it_was() {
     assert_eq!(narrowed.json()["scope"], serde_json::Value::Null, "what was asked is what was granted");
     let whole = world.refresh(&text(&narrowed, "refresh_token"), "");
     assert_eq!(text(&whole, "scope"), "a b");
+    let narrowed = world.redeem(&world.code(|_| {}), "&scope=a");
+    assert_eq!(text(&world.refresh(&text(&narrowed, "refresh_token"), ""), "scope"), "a b", "nor with the code");
+    let less = world.redeem(&world.code(|code| code.scope = scopes("a")), "");
+    let more = world.refresh(&text(&less, "refresh_token"), "&scope=a+b");
+    assert_eq!(error(&more), refused(400, "invalid_scope"), "whatever else the client may have");
 }
 
 /// RFC 6749, section 4.4.3.

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod authorize;
+mod client_keys;
 mod codes;
 mod fail;
 mod introspection;
@@ -75,7 +76,7 @@ impl World {
         let tokens = Arc::new(AccessTokens::new(source.clone()));
         let codes = Arc::new(AuthzCodes::new(source.clone()));
         let devices = Arc::new(DeviceCodes::new(source.clone()));
-        let clients = Arc::new(Clients::new(source.clone()));
+        let clients = Arc::new(Clients::new(source.clone(), Arc::new(crate::fixture::sealer())));
         let users = Arc::new(store::Users::new(source.clone()));
         let sessions = Arc::new(store::Sessions::new(source.clone()));
         let fixture = Fixture::new(crate::LIBRARY)
@@ -162,7 +163,7 @@ fn scopes(text: &str) -> Scopes {
 }
 
 fn secret(text: &str) -> ClientSecret {
-    ClientSecret { hash: credential::hash_generated(&Secret::new(text.into())), expires_at: None }
+    ClientSecret::hashed(credential::hash_generated(&Secret::new(text.into())))
 }
 
 /// The header of a client that encodes as RFC 6749, section 2.3.1, says.
@@ -172,7 +173,9 @@ fn basic(id: &str, secret: &str) -> String {
 }
 
 fn error(ran: &Ran) -> (u16, String) {
-    (ran.status, ran.json()["error"].as_str().unwrap_or_default().to_owned())
+    // An answer that is no error at all may have no JSON.
+    let json: serde_json::Value = serde_json::from_slice(&ran.body).unwrap_or_default();
+    (ran.status, json["error"].as_str().unwrap_or_default().to_owned())
 }
 
 fn refused(status: u16, error: &str) -> (u16, String) {

@@ -50,7 +50,6 @@ fn openid_core_2_and_3_1_3_3_an_id_token_is_signed_by_a_published_key() {
         ("iss", json!("http://127.0.0.1:8080")),
         ("sub", json!("ann")),
         ("aud", json!("app")),
-        ("azp", json!("app")),
         ("nonce", json!("n-1")),
         ("auth_time", json!(77)),
         ("amr", json!(["pwd"])),

@@ -118,6 +118,16 @@ fn rfc6749_5_2_invalid_client() {
     }
     told.dedup();
     assert_eq!(told.len(), 1, "{told:?}");
+    // Where a client was looked up, the time of the answer tells nothing either.
+    for (id, secret, is_held) in
+        [("app", "wrong", true), ("nobody", "right", true), ("off", "right", true), ("app", "right", false)]
+    {
+        assert_eq!(
+            world.post(TOKEN, &[("authorization", &basic(id, secret))], GRANT).is_held,
+            is_held,
+            "{id} {secret}"
+        );
+    }
     for ran in [
         world.post(TOKEN, &[], GRANT),
         world.post(TOKEN, &[("authorization", "Bearer abc")], GRANT),

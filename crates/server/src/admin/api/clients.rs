@@ -115,6 +115,9 @@ pub struct RotateClient {
     pub client_secret: Option<String>,
     /// Seconds for which the old secrets stay valid.
     pub keep_old_seconds: u64,
+    /// How it must authenticate from now on; none = as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<String>,
 }
 
 /// A client that was registered, or has another secret: the only time that the secret is shown.
@@ -177,7 +180,7 @@ pub struct KeptClient {
     /// Hashes of its secrets, of another system perhaps; never exported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secret_hash: Vec<String>,
-    /// Hashes of its secrets, sealed.
+    /// Its secrets, sealed: their hashes, and those themselves that sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed_secrets: Option<String>,
 }

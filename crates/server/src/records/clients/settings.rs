@@ -10,10 +10,11 @@ use store::record::Introspects;
 use crate::admin::api::{ClientSettings, Refusal};
 
 /// The ways to authenticate that a client can be held to.
-const METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+const METHODS: [&str; 5] =
+    ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"];
 
 /// Those of later versions.
-const LATER_METHODS: [&str; 3] = ["client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
+const LATER_METHODS: [&str; 2] = ["tls_client_auth", "self_signed_tls_client_auth"];
 
 /// Tags of a client, and characters of each note.
 const MOST_TAGS: usize = 32;
@@ -48,7 +49,7 @@ pub(super) fn apply(settings: &ClientSettings, client: &mut Client) -> Result<()
     client.grant_types = settings.grant_types.clone();
     client.scope = scopes(&settings.scope)?;
     client.default_scope = settings.default_scope.as_deref().map(scopes).transpose()?;
-    client.token_endpoint_auth_method = settings.token_endpoint_auth_method.clone();
+    client.authenticate_by(settings.token_endpoint_auth_method.clone());
     client.introspect = introspects(&settings.introspect);
     client.notes = settings.notes.clone();
     client.metadata = settings.metadata.clone();

@@ -1,14 +1,15 @@
 //! Clients as a file has them: exported and imported.
 //!
-//! Hashes of secrets leave a registry sealed only. What comes in is checked as `client add` checks it, each client by itself; whoever
+//! Secrets and their hashes leave a registry sealed only. What comes in is checked as `client add` checks it, each client by itself; whoever
 //! imports checks all of them before the first is written.
 
 use serde::{Deserialize, Serialize};
-use store::Client;
-use store::oauth::ClientId;
 use store::oauth::registration::keeps_secret;
+use store::oauth::{ClientId, Secret};
 use store::record::ClientSecret;
 use store::seal::{Place, Sealer};
+use store::{Client, StoreError};
+use zeroize::Zeroizing;
 
 use super::settings::{apply, check_whole, settings_of};
 use super::{Stores, failed};
@@ -18,9 +19,20 @@ use crate::records::{check_hash, check_id};
 /// What is sealed of a client.
 #[derive(Serialize, Deserialize)]
 struct Secrets {
-    secrets: Vec<ClientSecret>,
+    secrets: Vec<KeptSecret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     registration: Option<String>,
+}
+
+/// A secret of a client: what is sealed under the registry's own keys leaves it under those of the file.
+#[derive(Serialize, Deserialize)]
+struct KeptSecret {
+    hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
+    /// The secret itself, of a client that signs by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<Zeroizing<String>>,
 }
 
 impl Stores {
@@ -35,7 +47,7 @@ impl Stores {
         let more = clients.len() > limit;
         clients.truncate(limit);
         let next = clients.last().filter(|_| more).map(|client| client.client_id.to_string());
-        let clients = clients.iter().map(|client| kept(client, sealer)).collect::<Result<_, _>>()?;
+        let clients = clients.iter().map(|client| self.kept(client, sealer)).collect::<Result<_, _>>()?;
         Ok(ExportedClients { clients, next })
     }
 
@@ -69,22 +81,28 @@ impl Stores {
     async fn import(&self, kept: &KeptClient, request: &ImportClients, sealer: &Sealer) -> Result<ImportFate, Refusal> {
         check_id(&kept.client_id)?;
         let id = ClientId::new(kept.client_id.as_str());
-        let secrets = secrets(kept, sealer)?;
+        let found = self.clients.read(&id).await.map_err(failed)?;
+        let before = found.as_ref().map_or(&[][..], |found| &found.secrets);
+        let secrets = secrets(kept, sealer)?
+            .map(|Secrets { secrets, registration }| Ok((self.taken(&id, &secrets, before)?, registration)))
+            .transpose()?;
         let put = |client: &mut Client| {
             apply(&kept.settings, client)?;
             client.enabled = kept.enabled;
             if let Some(at) = kept.client_id_issued_at {
                 client.created_at = at;
             }
-            if let Some(Secrets { secrets, registration }) = &secrets {
+            if let Some((secrets, registration)) = &secrets {
                 client.secrets.clone_from(secrets);
                 client.registration.clone_from(registration);
+                // What is sealed stays with the method that needs it.
+                let method = client.token_endpoint_auth_method.take();
+                client.authenticate_by(method);
             }
             let keeps = keeps_secret(client.token_endpoint_auth_method.as_deref());
             check_whole(client, keeps || !client.secrets.is_empty())
         };
         let mut client = Client { created_at: self.now(), ..Client::new(id.clone()) };
-        let found = self.clients.read(&id).await.map_err(failed)?;
         let Some(found) = found else {
             put(&mut client)?;
             if request.check_only || self.clients.add(&client).await.map_err(failed)? {
@@ -105,23 +123,50 @@ impl Stores {
         }
         Ok(ImportFate::Replaced)
     }
-}
 
-fn kept(client: &Client, sealer: Option<&Sealer>) -> Result<KeptClient, Refusal> {
-    let has_some = !client.secrets.is_empty() || client.registration.is_some();
-    let sealed = sealer.filter(|_| has_some).map(|sealer| {
-        let secrets = Secrets { secrets: client.secrets.clone(), registration: client.registration.clone() };
-        let plain = serde_json::to_vec(&secrets).map_err(|why| Refusal::invalid(why.to_string(), ""))?;
-        sealer.seal(&plain, &place(client.client_id.as_str())).map_err(failed)
-    });
-    Ok(KeptClient {
-        client_id: client.client_id.to_string(),
-        enabled: client.enabled,
-        client_id_issued_at: (client.created_at > 0).then_some(client.created_at),
-        settings: settings_of(client),
-        secret_hash: Vec::new(),
-        sealed_secrets: sealed.transpose()?,
-    })
+    fn kept(&self, client: &Client, sealer: Option<&Sealer>) -> Result<KeptClient, Refusal> {
+        let has_some = !client.secrets.is_empty() || client.registration.is_some();
+        let sealed = sealer.filter(|_| has_some).map(|sealer| {
+            let id = &client.client_id;
+            let opened = |sealed: &String| Ok(Zeroizing::new(self.clients.open(id, sealed)?.expose().to_owned()));
+            let kept = |kept: &ClientSecret| {
+                let secret = kept.sealed.as_ref().map(opened).transpose()?;
+                Ok(KeptSecret { hash: kept.hash.clone(), expires_at: kept.expires_at, secret })
+            };
+            let secrets = client.secrets.iter().map(kept).collect::<Result<_, StoreError>>().map_err(failed)?;
+            let secrets = Secrets { secrets, registration: client.registration.clone() };
+            let plain = serde_json::to_vec(&secrets).map(Zeroizing::new);
+            let plain = plain.map_err(|why| Refusal::invalid(why.to_string(), ""))?;
+            sealer.seal(&plain, &place(id.as_str())).map_err(failed)
+        });
+        Ok(KeptClient {
+            client_id: client.client_id.to_string(),
+            enabled: client.enabled,
+            client_id_issued_at: (client.created_at > 0).then_some(client.created_at),
+            settings: settings_of(client),
+            secret_hash: Vec::new(),
+            sealed_secrets: sealed.transpose()?,
+        })
+    }
+
+    /// What is kept here of the secrets of a file. One that is there already stays as it is, for it is sealed anew with every seal.
+    fn taken(
+        &self,
+        id: &ClientId,
+        secrets: &[KeptSecret],
+        found: &[ClientSecret],
+    ) -> Result<Vec<ClientSecret>, Refusal> {
+        let taken = |kept: &KeptSecret| {
+            let known = found.iter().find(|known| known.hash == kept.hash).and_then(|known| known.sealed.clone());
+            let sealed = match (&kept.secret, known) {
+                (None, _) => None,
+                (Some(_), Some(known)) => Some(known),
+                (Some(secret), None) => Some(self.clients.seal(id, &Secret::new(secret.to_string())).map_err(failed)?),
+            };
+            Ok(ClientSecret { hash: kept.hash.clone(), sealed, expires_at: kept.expires_at })
+        };
+        secrets.iter().map(taken).collect()
+    }
 }
 
 /// What the file says of secrets; `None` where it says nothing, and those that there are stay.
@@ -144,7 +189,7 @@ fn secrets(kept: &KeptClient, sealer: &Sealer) -> Result<Option<Secrets>, Refusa
         }
         None if kept.secret_hash.is_empty() => Ok(None),
         None => {
-            let secret = |hash: &String| ClientSecret { hash: hash.clone(), expires_at: None };
+            let secret = |hash: &String| KeptSecret { hash: hash.clone(), expires_at: None, secret: None };
             Ok(Some(Secrets { secrets: kept.secret_hash.iter().map(secret).collect(), registration: None }))
         }
     }

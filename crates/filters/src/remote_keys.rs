@@ -1,10 +1,10 @@
-//! The keys of another issuer: fetched through an upstream, remembered, and fetched anew in time.
+//! The public keys of somebody else, an issuer or a client: fetched through an upstream, remembered, and fetched anew in time.
 //!
 //! - Keys are fetched when they are first needed, and anew after `renew`: one request does that, the others go on with the keys there are.
-//! - A token that names a key which is not among them fetches them once more: the issuer may have a new one. Not more often than every
-//!   30 s, since anybody can write a token that names a key.
-//! - A fetch that fails leaves the keys that there are, until they are older than `keep`. Then nobody is let in: a key that the issuer took
-//!   back must not count for ever because it cannot say so.
+//! - A token that names a key which is not among them fetches them once more: there may be a new one. Not more often than every 30 s,
+//!   since anybody can write a token that names a key.
+//! - A fetch that fails leaves the keys that there are, until they are older than `keep`. Then nobody is let in: a key that was taken
+//!   back must not count for ever because nobody can say so.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,9 +18,6 @@ use ::oauth::provider::discovery;
 use policy::ports::{Clock, UpstreamHandle};
 use policy::{Abort, Body, ReasonCode};
 
-/// The issuer's keys cannot be had.
-pub(super) const KEYS_UNAVAILABLE: ReasonCode = ReasonCode::new("issuer-keys-unavailable");
-
 /// A key set or a document is no larger.
 const LARGEST: usize = 256 * 1024;
 /// A fetch for a key that is not known follows another one so much later, nanoseconds.
@@ -31,16 +28,29 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Where the keys are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Location {
+pub(crate) enum Location {
     /// At this path of the upstream.
     Path(String),
+    /// At this path, in the name of this host.
+    At { host: String, path: String },
     /// Where the issuer's own metadata says.
     Metadata(Issuer),
 }
 
+/// Whose keys they are, and the way to them.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) upstream: &'a UpstreamHandle,
+    pub(crate) location: &'a Location,
+    /// For the log: `the keys of the tokens' issuer`.
+    pub(crate) whose: &'static str,
+    /// The fault, where they cannot be had.
+    pub(crate) unavailable: ReasonCode,
+}
+
 /// How long keys count, nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ages {
+pub(crate) struct Ages {
     /// Older ones are fetched anew.
     pub renew: u64,
     /// Older ones do not count.
@@ -49,7 +59,7 @@ pub(super) struct Ages {
 
 /// The keys as they were fetched. It outlives a reload.
 #[derive(Default)]
-pub(super) struct IssuerKeys {
+pub(crate) struct RemoteKeys {
     state: Mutex<State>,
     /// Held by whoever fetches.
     turn: Turn<()>,
@@ -63,21 +73,15 @@ struct State {
     asked_at: Option<u64>,
 }
 
-impl IssuerKeys {
+impl RemoteKeys {
     /// The keys, no older than they may be.
-    pub(super) async fn get(
-        &self,
-        from: &UpstreamHandle,
-        location: &Location,
-        ages: Ages,
-        clock: &dyn Clock,
-    ) -> Result<Arc<KeySet>, Abort> {
+    pub(crate) async fn get(&self, way: Way<'_>, ages: Ages, clock: &dyn Clock) -> Result<Arc<KeySet>, Abort> {
         let now = clock.monotonic_nanos();
         if let Some((keys, at)) = self.known().filter(|(_, at)| now.saturating_sub(*at) < ages.keep) {
             let is_old = now.saturating_sub(at) >= ages.renew && !self.has_just_failed(now);
             // Whoever comes first fetches them; the others need not wait.
             return Ok(match self.turn.try_lock() {
-                Some(_turn) if is_old => self.fetch(from, location, clock).await.unwrap_or(keys),
+                Some(_turn) if is_old => self.fetch(way, clock).await.unwrap_or(keys),
                 _ => keys,
             });
         }
@@ -87,19 +91,13 @@ impl IssuerKeys {
         let known = self.known().filter(|(_, at)| now.saturating_sub(*at) < ages.keep);
         match known {
             Some((keys, _)) => Ok(keys),
-            None if self.has_just_failed(now) => Err(unavailable("they could not be fetched a moment ago")),
-            None => self.fetch(from, location, clock).await,
+            None if self.has_just_failed(now) => Err(way.unavailable("they could not be fetched a moment ago")),
+            None => self.fetch(way, clock).await,
         }
     }
 
     /// The keys as the issuer has them now, where one is named that is not among `known`; `None` where that was asked a moment ago.
-    pub(super) async fn newer(
-        &self,
-        known: &Arc<KeySet>,
-        from: &UpstreamHandle,
-        location: &Location,
-        clock: &dyn Clock,
-    ) -> Option<Arc<KeySet>> {
+    pub(crate) async fn newer(&self, known: &Arc<KeySet>, way: Way<'_>, clock: &dyn Clock) -> Option<Arc<KeySet>> {
         let _turn = self.turn.lock().await;
         // Somebody else has fetched them meanwhile.
         if let Some((keys, _)) = self.known().filter(|(keys, _)| !Arc::ptr_eq(keys, known)) {
@@ -109,13 +107,13 @@ impl IssuerKeys {
         if !self.may_ask(now) {
             return None;
         }
-        self.fetch(from, location, clock).await.ok()
+        self.fetch(way, clock).await.ok()
     }
 
-    async fn fetch(&self, from: &UpstreamHandle, location: &Location, clock: &dyn Clock) -> Result<Arc<KeySet>, Abort> {
+    async fn fetch(&self, way: Way<'_>, clock: &dyn Clock) -> Result<Arc<KeySet>, Abort> {
         // From before they were asked for.
         let at = clock.monotonic_nanos();
-        let fetched = fetch(from, location).await;
+        let fetched = fetch(way.upstream, way.location).await;
         let mut state = self.lock();
         match fetched {
             Ok(keys) => {
@@ -125,7 +123,7 @@ impl IssuerKeys {
             }
             Err(why) => {
                 state.failed_at = Some(clock.monotonic_nanos());
-                Err(unavailable(&why))
+                Err(way.unavailable(&why))
             }
         }
     }
@@ -154,12 +152,14 @@ impl IssuerKeys {
 }
 
 async fn fetch(from: &UpstreamHandle, location: &Location) -> Result<KeySet, String> {
-    let found = match location {
-        Location::Path(path) => path.clone(),
-        Location::Metadata(issuer) => in_metadata(from, issuer).await?,
+    let (host, found) = match location {
+        Location::Path(path) => (None, path.clone()),
+        Location::At { host, path } => (Some(host.as_str()), path.clone()),
+        Location::Metadata(issuer) => (None, in_metadata(from, issuer).await?),
     };
-    let body = match get(from, &found).await? {
+    let body = match get(from, host, &found).await? {
         (StatusCode::OK, body) => body,
+        // Nor is it followed elsewhere (D92).
         (status, _) => return Err(format!("`{found}` answers {status}")),
     };
     let keys = serde_json::from_slice(&body).ok().and_then(|json| KeySet::parse(&json));
@@ -170,7 +170,7 @@ async fn fetch(from: &UpstreamHandle, location: &Location) -> Result<KeySet, Str
 async fn in_metadata(from: &UpstreamHandle, issuer: &Issuer) -> Result<String, String> {
     for url in discovery::locations(issuer) {
         let path = &url[issuer.origin().len()..];
-        let body = match get(from, path).await? {
+        let body = match get(from, None, path).await? {
             (StatusCode::OK, body) => body,
             (StatusCode::NOT_FOUND, _) => continue,
             (status, _) => return Err(format!("its metadata at `{path}` answers {status}")),
@@ -185,15 +185,20 @@ async fn in_metadata(from: &UpstreamHandle, issuer: &Issuer) -> Result<String, S
     Err(String::from("it has no metadata: name the path of its keys as `jwks`"))
 }
 
-async fn get(from: &UpstreamHandle, path: &str) -> Result<(StatusCode, Bytes), String> {
-    let request = Request::get(path)
+async fn get(from: &UpstreamHandle, host: Option<&str>, path: &str) -> Result<(StatusCode, Bytes), String> {
+    let mut request = Request::get(path)
         .header(header::ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
+    if let Some(host) = host {
+        request = request.header(header::HOST, host);
+    }
     let request = request.body(Body::Empty).map_err(|_| format!("`{path}` is no path"))?;
     let (head, body) = from.0.send(request).await.map_err(|why| why.to_string())?.into_parts();
     let body = body.collect(LARGEST).await.map_err(|_| format!("the answer of `{path}` is too large, or broke off"))?;
     Ok((head.status, body))
 }
 
-fn unavailable(why: &str) -> Abort {
-    Abort::unavailable(KEYS_UNAVAILABLE, format!("the keys of the tokens' issuer: {why}"))
+impl Way<'_> {
+    fn unavailable(&self, why: &str) -> Abort {
+        Abort::unavailable(self.unavailable, format!("{}: {why}", self.whose))
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::harness::http::Response;
-use crate::harness::{Folder, Node};
+use crate::harness::{Folder, Node, wait_until};
 
 fn directory() -> String {
     std::env::var("PORTCULLIS_TEST_LDAP")
@@ -125,7 +125,7 @@ fn a_directory_that_cannot_be_asked_is_a_fault_and_lets_nobody_in() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (_folder, waiting) = node(&format!("ldap://{}", silent.local_addr().unwrap()), "x");
     log_in(&waiting, "ann", "correct horse").status(503);
-    assert!(waiting.log().contains("directory-unavailable"), "{}", waiting.log());
+    wait_until("the access log says why", || waiting.log().contains("directory-unavailable"));
 }
 
 #[test]

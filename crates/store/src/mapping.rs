@@ -217,7 +217,9 @@ mod tests {
         let sources = ["a", "b"].map(|name| (name.to_owned(), memory())).into();
         let store = |kind, source: Option<&str>| StoreMapping::new(kind, source.map(str::to_owned));
         let stores = stores.iter().map(|(name, kind, source)| ((*name).to_owned(), store(*kind, *source))).collect();
-        Mapping { default: default.into(), sources, stores, ..Mapping::in_memory() }
+        // Not the key of its own that each of those has.
+        let encryption = Encryption::Missing;
+        Mapping { default: default.into(), sources, stores, encryption, ..Mapping::in_memory() }
     }
 
     fn open(mapping: &Mapping, previous: Option<&Opened>) -> Opened {
@@ -334,6 +336,9 @@ mod tests {
         assert_eq!(after.moved(&before), [moved]);
         let changed = open(&mapping("b", &[]), Some(&after));
         assert!(!Arc::ptr_eq(&clients(&after), &clients(&changed)), "the clients store kept its old source");
+        let sealed = Mapping { encryption: Mapping::in_memory().encryption, ..mapping("b", &[]) };
+        let sealed = open(&sealed, Some(&changed));
+        assert!(!Arc::ptr_eq(&clients(&changed), &clients(&sealed)), "the clients store kept its old keys");
     }
 
     #[test]

@@ -345,6 +345,7 @@ fn rfc8252_8_6_a_public_native_client_is_asked_about_each_time() {
 #[test]
 fn openid_core_3_1_2_1_what_asks_for_another_page_is_ignored() {
     let world = with("", "without = [\"web\"]");
-    let ran = world.authorize(&world.browser("ann"), &format!("{PKCE}&display=popup&ui_locales=nl-NL+fr&claims_locales=nl"));
+    let ran =
+        world.authorize(&world.browser("ann"), &format!("{PKCE}&display=popup&ui_locales=nl-NL+fr&claims_locales=nl"));
     assert!(told(&ran, "code").is_some());
 }

@@ -277,12 +277,16 @@ impl Target {
 }
 
 impl Asked {
+    /// The classes of log-ins that are wanted: those that are demanded, where some are, else those that are wished for.
+    pub fn wanted_acr(&self) -> &[String] {
+        if self.essential_acr.is_empty() { &self.acr_values } else { &self.essential_acr }
+    }
+
     /// Whether another log-in may prove more, as the request wishes, than this one of the class `acr` did, where log-ins can be of these
     /// classes.
     pub fn wishes_for_more<'a>(&self, acr: Option<&str>, mut reachable: impl Iterator<Item = &'a str>) -> bool {
         let essential = !self.essential_acr.is_empty();
-        let wanted = if essential { &self.essential_acr } else { &self.acr_values };
-        let among = |class: &str| wanted.iter().any(|wanted| wanted == class);
+        let among = |class: &str| self.wanted_acr().iter().any(|wanted| wanted == class);
         // What is only wished for is nothing to disturb a user for who may not be asked.
         !acr.is_some_and(among) && (essential || !self.prompt.none) && reachable.any(among)
     }

@@ -409,7 +409,7 @@ pub static AUTHORIZE: Key<Authorization> = Key::new(
             doc: "The authentication context classes that are wanted, the most wanted first.",
             of: Type::List,
             optional: false,
-            get: |a| Some(Value::texts(a.asked.acr_values.iter().map(String::as_str))),
+            get: |a| Some(Value::texts(a.asked.wanted_acr().iter().map(String::as_str))),
         },
     ],
 );

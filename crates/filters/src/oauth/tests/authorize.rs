@@ -309,6 +309,15 @@ fn openid_core_5_5_1_1_classes_of_log_ins() {
     assert_eq!(found.record.authentication.and_then(|proved| proved.acr).as_deref(), Some("gold"));
     let strong = ran.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
     assert!(told(&classed.authorize(&strong, &demand("gold")), "code").is_some());
+    // The chains of the log-in hear of a demand as of a wish.
+    let gold = "when = \"'gold' in authorization.acr_values\"\n";
+    let chosen = "use = \"session.start\"\nacr = \"gold\"\n".to_owned() + gold;
+    let choosing =
+        with("", "without = [\"web\"]").policy("oauth/log-in", &LOG_IN.replace("use = \"session.start\"\n", &chosen));
+    assert!(block_on(choosing.users.add(&user)).expect("memory"));
+    let page = choosing.authorize("", &demand("gold"));
+    let ran = choosing.answer(&given(&page), &filled(&page, "&username=ann&password=right+horse"));
+    assert!(told(&ran, "code").is_some(), "{}", ran.header("location"));
     let document = classed.get("/.well-known/openid-configuration", &[]).json();
     assert_eq!(
         (&document["acr_values_supported"], &document["claims_parameter_supported"]),

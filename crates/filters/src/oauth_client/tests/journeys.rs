@@ -313,3 +313,23 @@ fn rfc9207_2_4_a_code_of_another_issuer_is_never_redeemed() {
         assert!(op.world.partner.sent().is_empty());
     }
 }
+
+/// Anybody's link begins a journey, and what a browser carries along must not grow until its heads are refused.
+#[test]
+fn journeys_that_were_never_ended_are_taken_off_a_browser() {
+    let world = changed(POLICIES, |_| {});
+    let sent = |size: usize| {
+        let cookie: Vec<String> =
+            (0..8).map(|number| format!("__Host-portcullis-journey-abcdefg{number}={}", "x".repeat(size))).collect();
+        let cookie = format!("__Host-portcullis-journey-x\"=1; own=1; {}", cookie.join("; "));
+        world.fixture.run(get("/go?user=alice", &[("cookie", &cookie)]))
+    };
+    let set = |ran: &Ran| {
+        let all = ran.headers.get_all("set-cookie").iter();
+        all.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(set(&sent(1_000)).len(), 1, "some tabs that were left are no harm");
+    let all = set(&sent(2_000));
+    let cleared = all.iter().filter(|cookie| cookie.contains("-abcdefg") && cookie.contains("=; Max-Age=0;")).count();
+    assert_eq!((all.len(), cleared), (9, 8), "{all:?}");
+}

@@ -333,3 +333,17 @@ fn journeys_that_were_never_ended_are_taken_off_a_browser() {
     let cleared = all.iter().filter(|cookie| cookie.contains("-abcdefg") && cookie.contains("=; Max-Age=0;")).count();
     assert_eq!((all.len(), cleared), (9, 8), "{all:?}");
 }
+
+/// A person who says no at the provider goes back to where they were: whoever waits there must hear of it.
+#[test]
+fn a_person_who_says_no_goes_back_to_where_they_were() {
+    let taken = "provider = 'partner'\non_failure = 'no'\n\n[[chain.no]]\nuse = 'respond'\nstatus = 303\n\
+                 headers = { location = '${journey.return_to ?? /}' }\n\n[[chain.back]]\nuse = 'respond'";
+    let world = changed(&POLICIES.replace("provider = 'partner'\n\n[[chain.back]]\nuse = 'respond'", taken), |_| {});
+    let away = away(&world, "/go?user=alice&then=/orders?a=1");
+    let query = format!("error=access_denied&state={}&iss=http%3A%2F%2F127.0.0.1%3A9%2Ftenant", away.get("state"));
+    let ran = back(&world, &away.cookie, &query);
+    assert_eq!((ran.status, ran.header("location")), (303, "/orders?a=1"));
+    let ran = back(&world, "", &query);
+    assert_eq!((ran.status, ran.header("location")), (303, "/"), "nobody knows where this one was");
+}

@@ -8,7 +8,7 @@
 //! `session.start`. A token of nobody yet is not kept; `oauth-client.save-token` can do that.
 //!
 //! A state that is not this browser's is `unknown-journey`, a provider that says no `authorization-refused`, a code that is no good
-//! `authorization-needed`.
+//! `authorization-needed`. After all but the first whoever takes the failure knows `${journey.return_to}`.
 //!
 //! ```toml
 //! [[filter]]

@@ -253,7 +253,7 @@ impl Parameters {
     }
 
     fn claims(&self) -> Result<Option<Value>, Error> {
-        self.short("claims")?.map(|text| claims_request::parse(text)).transpose()
+        self.short("claims")?.map(claims_request::parse).transpose()
     }
 }
 

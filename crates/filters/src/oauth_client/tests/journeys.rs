@@ -347,3 +347,28 @@ fn a_person_who_says_no_goes_back_to_where_they_were() {
     let ran = back(&world, "", &query);
     assert_eq!((ran.status, ran.header("location")), (303, "/"), "nobody knows where this one was");
 }
+
+/// A provider that says no at once, and a page of ours that no client asked for: the browser is not sent to and fro without end.
+#[test]
+fn a_page_that_was_come_back_to_in_vain_sends_nobody_away_again() {
+    let opened = "[[chain.go]]\nuse = 'oauth.open-form'\n\n[[chain.go]]\nuse = 'oauth-client.redirect'";
+    let taken = "provider = 'partner'\nlog_in = 'email'\non_failure = 'no'\n\n[[chain.no]]\nuse = 'respond'\nstatus = 303\n\
+                 headers = { location = '${journey.return_to ?? /}' }";
+    let policy = LOG_IN
+        .replace("[[chain.go]]\nuse = 'oauth-client.redirect'", opened)
+        .replace("provider = 'partner'\nlog_in = 'email'", taken);
+    let world = changed(&policy, |_| {});
+    let cookies = |ran: &Ran| {
+        let all =
+            ran.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().split(';').next().unwrap());
+        all.collect::<Vec<_>>().join("; ")
+    };
+    let sent = world.fixture.run(get("/go", &[]));
+    let (browser, location) = (cookies(&sent), sent.header("location"));
+    let state = location.split("&state=").nth(1).unwrap().split('&').next().unwrap();
+    let query = format!("error=access_denied&state={state}&iss=http%3A%2F%2F127.0.0.1%3A9%2Ftenant");
+    let ran = back(&world, &browser, &query);
+    assert!(ran.header("location").starts_with("/go?resume="), "{}", ran.header("location"));
+    let ran = world.fixture.run(get(ran.header("location"), &[("cookie", &browser)]));
+    assert_eq!(told(&ran), "400 login_required");
+}

@@ -306,7 +306,7 @@ impl Asked {
 }
 
 /// Whether a log-in at `authenticated_at` was before a request that began at `began` (Unix seconds). One that has only begun (`resumed` by no
-/// form of ours yet) has had no log-in of its own, in whatever second another one was.
+/// form after a log-in yet) has had no log-in of its own, in whatever second another one was.
 pub fn login_is_earlier(authenticated_at: u64, began: u64, resumed: bool) -> bool {
     !resumed || authenticated_at < began
 }

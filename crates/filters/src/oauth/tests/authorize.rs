@@ -219,6 +219,24 @@ fn openid_core_3_1_2_1_max_age() {
     assert_eq!(told(&ran, "error").as_deref(), Some("login_required"));
 }
 
+/// OpenID Connect Core, section 3.1.2.1: a log-in for another request, while the page that asks for one is open, is not the one that is asked for.
+#[test]
+fn openid_core_3_1_2_1_prompt_login_is_for_this_request() {
+    let world = with("", "without = [\"web\"]");
+    for more in ["&prompt=login", "&max_age=0"] {
+        let page = world.authorize("", &format!("{PKCE}{more}"));
+        world.fixture.clock().advance(std::time::Duration::from_secs(2));
+        let browser = format!("{}; {}", given(&page), world.browser("ann"));
+        let ran = world.answer(&browser, &filled(&page, ""));
+        assert_eq!(
+            ran.path().last().map(String::as_str),
+            Some("oauth.login:answered"),
+            "{more}: {}",
+            ran.header("location")
+        );
+    }
+}
+
 /// Out of band, as in Oracle API Gateway: a page shows the code, and an error.
 #[test]
 fn a_code_to_copy_is_shown_on_a_page() {

@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use crate::outcome::ReasonCode;
 
-/// The decision record: integers only while the request runs, but for what a fault says; [`Program::explain`](super::Program::explain) turns it into words.
+/// The decision record: integers only while the request runs, but for what a fault says.
+/// [`Program::explain`](super::Program::explain) turns it into words.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// The generation.

@@ -140,6 +140,21 @@ fn the_log_tells_who_refused_and_no_secret() {
     }
 }
 
+/// A fault says in the log what happened: its reason alone would leave whoever has to mend it in the dark. The client is not told.
+#[test]
+fn the_log_tells_why_there_was_a_fault() {
+    let folder = Folder::shipped();
+    folder.append("node.toml", "[upstream.nobody]\ntargets = [\"http://127.0.0.1:1\"]\n");
+    folder.write("policies/up.toml", "route = \"/up\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"nobody\"\n");
+    let node = Node::start(&folder);
+    let answer = node.get("/up").send().status(502);
+    wait_until("it is logged", || node.log().contains("status=502"));
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains("status=502")).expect("the line");
+    assert!(line.contains("why=\"unreachable: "), "{line}");
+    assert!(!answer.text().contains("unreachable"), "{}", answer.text());
+}
+
 /// A client that hangs up before there is an answer leaves a line and a count, and no status that nobody was sent.
 #[test]
 fn the_log_and_the_metrics_tell_of_clients_that_went_away() {

@@ -290,3 +290,29 @@ fn a_flow_goes_on_after_a_restart() {
     folder.run(["user", "disable", "ann"]).code(0);
     wait_until("logged out", || browser.send(node.get(&asked(""))).status == 200);
 }
+
+/// Whose tokens are revoked is logged in nowhere; and whoever gets the name of a user who was deleted has agreed to nothing.
+#[test]
+fn who_is_cast_out_leaves_nothing_to_the_next() {
+    let folder = Folder::shipped();
+    let client = registered(&folder);
+    let node = Node::start(&folder);
+    let mut browser = Browser::default();
+    let log_in = |browser: &mut Browser| {
+        let resumed = resume(&browser.send(node.get(&asked(""))).status(200));
+        let form = [("resume", resumed.as_str()), ("username", "ann"), ("password", PASSWORD)];
+        browser.send(node.post("/api/oauth/authorize").form(&form))
+    };
+    let resumed = resume(&log_in(&mut browser).status(200));
+    let form = [("resume", resumed.as_str()), ("decision", "allow"), ("scope.0", "a"), ("scope.1", "b")];
+    let code = location(&browser.send(node.post("/api/oauth/authorize").form(&form)).status(303), "code").unwrap();
+    redeem(&node, &client, &code).status(200);
+    browser.send(node.get(&asked(""))).status(303);
+    folder.run(["token", "revoke", "--subject", "ann"]).code(0).says("the sessions are ended");
+    log_in(&mut browser).status(303);
+    folder.run(["user", "delete", "ann"]).code(0);
+    let password = folder.at("secrets/password");
+    folder.run(["user", "add", "ann", "--password-file", password.to_str().unwrap()]).code(0);
+    let page = log_in(&mut Browser::default()).status(200);
+    assert!(page.text().contains("name=\"decision\""), "another Ann is asked");
+}

@@ -1,5 +1,7 @@
 //! Signing keys: what is published, the schedule that a node keeps, and the commands, with and without a node.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
 use crate::harness::{Folder, Node, wait_until};
@@ -73,4 +75,24 @@ fn keys_are_made_and_retired_by_hand() {
     for text in [folder.run(["key", "list"]).code(0).stdout, node.command(&["key", "list", "--json"]).code(0).stdout] {
         assert!(text.contains(&next) && !text.contains("sealed:"), "{text}");
     }
+}
+
+/// A node that is given a key goes on with what it sealed by its own; one that cannot open the key that signs says so, before a user finds out.
+#[test]
+fn a_node_whose_keys_do_not_open_says_so() {
+    let folder = Folder::shipped();
+    let mut node = Node::start(&folder);
+    wait_until("a key is there", || node.log().contains("a signing key was made"));
+    node.signal("TERM");
+    node.end();
+    folder.write("secrets/shared.key", &"0123456789abcdef".repeat(4));
+    std::fs::set_permissions(folder.at("secrets/shared.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    folder.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
+    std::fs::copy(folder.at("var/secret.key"), folder.at("own.key")).unwrap();
+    std::fs::remove_file(folder.at("var/secret.key")).unwrap();
+    let node = Node::start(&folder);
+    wait_until("it is told", || node.log().contains("no ID token can be signed"));
+    assert!(node.log().contains("which this node does not have (it has `shared`)"), "{}", node.log());
+    std::fs::copy(folder.at("own.key"), folder.at("var/secret.key")).unwrap();
+    folder.run(["key", "reencrypt"]).code(0).says("1 of 1 keys");
 }

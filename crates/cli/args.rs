@@ -958,7 +958,7 @@ pub(crate) struct RevokeArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) client: Option<String>,
 
-    /// All tokens of this resource owner
+    /// All tokens of this resource owner, whose sessions end too
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) subject: Option<String>,
 }

@@ -130,8 +130,8 @@ impl Parameters {
         let redirect_uri = redirect_uri.ok_or_else(|| {
             Error::invalid_request("`redirect_uri` is not one of those that are registered for this client")
         })?;
-        // Of several none is the one to echo; that there are several is told by `asked`.
-        let state = self.one("state").ok().flatten().map(str::to_owned);
+        // Of several none is the one to echo, and one that is too long is none for a header of ours; `asked` tells of both.
+        let state = self.short("state").ok().flatten().map(str::to_owned);
         Ok(Target { redirect_uri: redirect_uri.to_owned(), was_named: named.is_some(), state })
     }
 
@@ -161,7 +161,7 @@ impl Parameters {
         Ok(Asked {
             scope,
             challenge,
-            nonce: self.short("nonce")?,
+            nonce: self.short("nonce")?.map(str::to_owned),
             prompt: self.prompt()?,
             max_age: self.max_age()?,
             login_hint: self.one("login_hint")?.filter(|hint| hint.len() <= 256).map(str::to_owned),
@@ -191,10 +191,11 @@ impl Parameters {
         self.short("state").map(drop)
     }
 
-    fn short(&self, name: &str) -> Result<Option<String>, Error> {
+    /// The only value of this name, where it is short enough to be kept or sent on.
+    pub(crate) fn short(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.one(name)? {
             Some(value) if value.len() > LONGEST => Err(Error::invalid_request(format!("`{name}` is too long"))),
-            value => Ok(value.map(str::to_owned)),
+            value => Ok(value),
         }
     }
 
@@ -252,7 +253,7 @@ impl Parameters {
     }
 
     fn claims(&self) -> Result<Option<Value>, Error> {
-        self.short("claims")?.map(|text| claims_request::parse(&text)).transpose()
+        self.short("claims")?.map(claims_request::parse).transpose()
     }
 }
 
@@ -276,12 +277,16 @@ impl Target {
 }
 
 impl Asked {
+    /// The classes of log-ins that are wanted: those that are demanded, where some are, else those that are wished for.
+    pub fn wanted_acr(&self) -> &[String] {
+        if self.essential_acr.is_empty() { &self.acr_values } else { &self.essential_acr }
+    }
+
     /// Whether another log-in may prove more, as the request wishes, than this one of the class `acr` did, where log-ins can be of these
     /// classes.
     pub fn wishes_for_more<'a>(&self, acr: Option<&str>, mut reachable: impl Iterator<Item = &'a str>) -> bool {
         let essential = !self.essential_acr.is_empty();
-        let wanted = if essential { &self.essential_acr } else { &self.acr_values };
-        let among = |class: &str| wanted.iter().any(|wanted| wanted == class);
+        let among = |class: &str| self.wanted_acr().iter().any(|wanted| wanted == class);
         // What is only wished for is nothing to disturb a user for who may not be asked.
         !acr.is_some_and(among) && (essential || !self.prompt.none) && reachable.any(among)
     }
@@ -301,7 +306,7 @@ impl Asked {
 }
 
 /// Whether a log-in at `authenticated_at` was before a request that began at `began` (Unix seconds). One that has only begun (`resumed` by no
-/// form of ours yet) has had no log-in of its own, in whatever second another one was.
+/// form after a log-in yet) has had no log-in of its own, in whatever second another one was.
 pub fn login_is_earlier(authenticated_at: u64, began: u64, resumed: bool) -> bool {
     !resumed || authenticated_at < began
 }
@@ -368,6 +373,8 @@ mod tests {
             (CALLBACK, true, Some("x y\0"))
         );
         assert!(!parameters("").target(&one).expect("the only one").was_named);
+        let long = parameters(&format!("state={}", "x".repeat(LONGEST + 1))).target(&one).expect("a target");
+        assert_eq!(long.state, None, "what is too long is not sent on");
         // D39: the port of a loopback address is the application's.
         let native = parameters("redirect_uri=http://127.0.0.1:4711/cb").target(&two).expect("any port");
         assert_eq!(native.redirect_uri, "http://127.0.0.1:4711/cb");

@@ -34,18 +34,20 @@ impl<'a> Asked<'a> {
             id_token_hint: parameters.one("id_token_hint")?,
             client_id: parameters.one("client_id")?,
             post_logout_redirect_uri: parameters.one("post_logout_redirect_uri")?,
-            state: parameters.one("state")?,
+            state: parameters.short("state")?,
         })
     }
 
-    /// The client that asks, where it says so or the hint does; both must say the same (section 2).
+    /// The client that asks, where it says so or the hint does; both must say the same (section 2). A hint that is not believed, since its key
+    /// is published no more say, names the client as anybody may by `client_id`.
     pub fn client_id(&self, hint: Option<&Hint>) -> Result<Option<ClientId>, Error> {
         match (self.client_id, hint) {
             (Some(named), Some(hint)) if named != hint.client_id.as_str() => {
                 Err(Error::invalid_request("`client_id` is another client than `id_token_hint` was issued to"))
             }
             (Some(named), _) => Ok(Some(ClientId::new(named))),
-            (None, hint) => Ok(hint.map(|hint| hint.client_id.clone())),
+            (None, Some(hint)) => Ok(Some(hint.client_id.clone())),
+            (None, None) => Ok(self.id_token_hint.and_then(unproved_audience)),
         }
     }
 
@@ -70,6 +72,10 @@ pub fn hint(token: &str, issuer: &Issuer, keys: &KeySet) -> Option<Hint> {
     let audience = claims.audience().ok()?;
     let [client] = audience.as_slice() else { return None };
     Some(Hint { subject: claims.text("sub")?.to_owned(), client_id: ClientId::new(*client) })
+}
+
+fn unproved_audience(token: &str) -> Option<ClientId> {
+    Jws::parse(token).ok()?.unproved_text("aud").map(ClientId::new)
 }
 
 #[cfg(test)]
@@ -132,6 +138,7 @@ mod tests {
         for name in ["post_logout_redirect_uri", "state", "client_id", "id_token_hint"] {
             assert!(of(&[(name, BYE), (name, BYE)]).is_err(), "{name}");
         }
+        assert!(of(&[("state", &"x".repeat(2_049))]).is_err(), "it would stand in a header of ours");
     }
 
     #[test]
@@ -147,5 +154,11 @@ mod tests {
         assert_eq!(of(&[("client_id", "app")], Some(&hint)), Ok(Some("app".into())));
         assert_eq!(of(&[("client_id", "other")], None), Ok(Some("other".into())));
         assert!(of(&[("client_id", "other")], Some(&hint)).is_err());
+        // The key that signed it is published no more: only the client's name is taken from it, which `client_id` would say as well.
+        let key = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        let old = key.sign("1", "JWT", &json!({ "sub": "ann", "aud": "app" })).expect("signed");
+        assert_eq!(of(&[("id_token_hint", &old)], None), Ok(Some("app".into())));
+        assert_eq!(of(&[("id_token_hint", &old), ("client_id", "other")], None), Ok(Some("other".into())));
+        assert_eq!(of(&[("id_token_hint", "garbage")], None), Ok(None));
     }
 }

@@ -13,6 +13,9 @@ use crate::tables::CONSENT;
 /// The place of the subject among the table's index columns.
 const SUBJECT: usize = 1;
 
+/// Consents that are taken back in one go.
+const BATCH: usize = 1_000;
+
 /// What a user has agreed to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Consent {
@@ -104,6 +107,18 @@ impl Consents {
         }
     }
 
+    /// Takes back all that this user has agreed to; how many clients that was for.
+    pub async fn withdraw_all(&self, subject: &str) -> Result<u64, StoreError> {
+        let mut withdrawn = 0;
+        loop {
+            let store = self.latest();
+            match store.source.remove(&CONSENT, SUBJECT, subject, BATCH).await? {
+                0 if std::ptr::eq(store, self.latest()) => return Ok(withdrawn),
+                some => withdrawn += some,
+            }
+        }
+    }
+
     /// What this user has agreed to, `limit` clients at most.
     pub async fn of_subject(&self, subject: &str, limit: usize) -> Result<Vec<Consent>, StoreError> {
         let rows = self.latest().source.find(&CONSENT, SUBJECT, subject, None, limit).await?;
@@ -138,5 +153,8 @@ mod tests {
         assert_eq!((store.withdraw(&app, "ann").await, store.withdraw(&app, "ann").await), (Ok(true), Ok(false)));
         assert_eq!(store.get(&app, "ann").await, Ok(None));
         assert!(store.get(&app, "bob").await.unwrap().is_some());
+        assert_eq!((store.withdraw_all("ann").await, store.withdraw_all("ann").await), (Ok(1), Ok(0)));
+        assert_eq!(store.of_subject("ann", 9).await, Ok(Vec::new()));
+        assert!(store.get(&app, "bob").await.unwrap().is_some(), "that is another one's");
     }
 }

@@ -32,6 +32,8 @@ const HEAD: &str = "sealed:1:";
 const NONCE: usize = 12;
 /// The file of a single node's own key, below its configuration folder.
 pub const OWN_KEY: &str = "var/secret.key";
+/// What its identifier begins with.
+const OWN_ID: &str = "own-";
 
 /// A key with its name.
 #[derive(Clone, PartialEq, Eq)]
@@ -203,10 +205,14 @@ impl Sealer {
             broken(place, &format!("{why} `[encryption] keys` in node.toml"))
         };
         match &self.encryption {
-            Encryption::Keys(keys) => keys
-                .iter()
-                .find(|key| *key.id == *id)
-                .ok_or_else(|| unknown(keys.iter().map(|key| format!("`{}`", key.id)).collect::<Vec<_>>().join(", "))),
+            Encryption::Keys(keys) => {
+                let given = keys.iter().find(|key| *key.id == *id);
+                // What it sealed before it was given keys, as a single node: until that is sealed anew.
+                let before = || self.own(false).ok().filter(|own| *own.id == *id);
+                given.or_else(|| id.starts_with(OWN_ID).then(before)?).ok_or_else(|| {
+                    unknown(keys.iter().map(|key| format!("`{}`", key.id)).collect::<Vec<_>>().join(", "))
+                })
+            }
             Encryption::Own => {
                 let own = self.own(false)?;
                 if *own.id == *id { Ok(own) } else { Err(unknown(format!("its own, `{}`", own.id))) }
@@ -234,7 +240,7 @@ impl Sealer {
         }
         let digits = Key::parse("", &text).ok_or_else(|| cannot("holds no key: 64 hexadecimal digits"))?;
         // Another file is another name, so that a lost key is told as that and not as a damaged value.
-        let id = format!("own-{}", &digits.fingerprint()[..8]);
+        let id = format!("{OWN_ID}{}", &digits.fingerprint()[..8]);
         Ok(self.own_key.get_or_init(|| Key { id: id.into(), ..digits }))
     }
 }
@@ -402,6 +408,12 @@ mod tests {
         // The node gets a companion: its key, under the name that it has had, is shared.
         let shared = Key::parse(parts(&sealed).unwrap().0, &fs::read_to_string(&file).unwrap()).unwrap();
         assert_eq!(**sealer(&[key("2026", 'a'), shared]).open(&sealed, &HERE).unwrap(), *b"geheim");
+
+        // It is given another one: what it sealed by itself opens as long as its own is there, and is sealed anew.
+        let given = || Sealer::new(&Encryption::Keys(vec![key("2026", 'a')]), folder.path());
+        let resealed = given().reseal(&sealed, &HERE).unwrap().unwrap();
+        assert_eq!(**sealer(&[key("2026", 'a')]).open(&resealed, &HERE).unwrap(), *b"geheim");
+        assert!(why(given().open("sealed:1:own-12345678:AAAA", &HERE)).contains("it has `2026`"));
 
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(why(own().open(&sealed, &HERE)).contains("chmod 600"));

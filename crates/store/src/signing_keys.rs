@@ -143,6 +143,16 @@ impl SigningKeys {
         signed.map_err(|why| StoreError::Broken(format!("a token cannot be signed with {algorithm}: {why}")))
     }
 
+    /// That the keys which sign by these algorithms at `now` (Unix seconds) can be opened here: one that another node sealed with a key that this
+    /// one lacks is published, and signs nothing.
+    pub async fn can_sign(&self, algorithms: &[Algorithm], now: u64) -> Result<(), StoreError> {
+        let store = self.latest();
+        for algorithm in algorithms {
+            store.private(&store.signer(*algorithm, now).await?)?;
+        }
+        Ok(())
+    }
+
     /// All keys, as they are stored, by their identifiers.
     pub async fn list(&self) -> Result<Vec<SigningKey>, StoreError> {
         Ok(self.latest().read().await?.into_iter().map(|(_, record)| record).collect())

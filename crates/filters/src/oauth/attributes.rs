@@ -121,6 +121,12 @@ impl Visit {
         self.form == Some(Step::Login)
     }
 
+    /// Whether the user logged in on this visit before, or was elsewhere to do so. Who posts the form of the log-in page has not yet: the session
+    /// that comes with it may be from another page, and would spare a log-in that is asked for anew.
+    pub(super) fn is_after_log_in(&self) -> bool {
+        matches!(self.form, Some(Step::Away | Step::Consent(_)))
+    }
+
     /// The parameters, to be carried by a form.
     pub(super) fn kept(&self) -> Vec<(String, String)> {
         self.parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -409,7 +415,7 @@ pub static AUTHORIZE: Key<Authorization> = Key::new(
             doc: "The authentication context classes that are wanted, the most wanted first.",
             of: Type::List,
             optional: false,
-            get: |a| Some(Value::texts(a.asked.acr_values.iter().map(String::as_str))),
+            get: |a| Some(Value::texts(a.asked.wanted_acr().iter().map(String::as_str))),
         },
     ],
 );

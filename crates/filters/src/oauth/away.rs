@@ -42,15 +42,19 @@ impl Away {
         let Some(visit) = exchange.share(self.visit) else { return Ok(None) };
         let authorization = exchange.share(self.authorization);
         let mut parameters = Vec::new();
+        // On whatever page: a provider that says no at once would be asked without end.
+        let came_back = visit.form == Some(Step::Away);
+        let in_vain = Error::new(ErrorCode::LoginRequired, "The user came back without the log-in that is asked for");
+        if authorization.is_none() && came_back {
+            return Err(in_vain.into());
+        }
         if let Some(Authorization { target, asked, issuer }) = authorization.as_deref() {
             if asked.prompt.none {
                 let error = Error::new(ErrorCode::LoginRequired, "The user must log in");
                 return Err(redirected(target, error, issuer).into());
             }
-            if visit.form == Some(Step::Away) {
-                let error =
-                    Error::new(ErrorCode::LoginRequired, "The user came back without the log-in that is asked for");
-                return Err(redirected(target, error, issuer).into());
+            if came_back {
+                return Err(redirected(target, in_vain, issuer).into());
             }
             let wants = [
                 ("prompt", asked.prompt.login.then(|| "login".to_owned())),

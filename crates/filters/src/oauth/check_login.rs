@@ -93,7 +93,7 @@ impl Filter for CheckLogin {
             let reason = Reason::new(ANOTHER_USER, "the request is for another user than is logged in");
             return Ok(Outcome::Failure(reason.with_absent()));
         }
-        let (authenticated_at, resumed) = (subject.authenticated_at.unwrap_or(0), visit.form.is_some());
+        let (authenticated_at, resumed) = (subject.authenticated_at.unwrap_or(0), visit.is_after_log_in());
         if !login_is_fresh(&authorization.asked, authenticated_at, visit.began, resumed, unix_seconds(exchange)) {
             return Ok(Outcome::Failure(
                 Reason::new(LOGIN_TOO_OLD, "the request asks for a younger log-in").with_absent(),

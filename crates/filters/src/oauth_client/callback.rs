@@ -8,7 +8,7 @@
 //! `session.start`. A token of nobody yet is not kept; `oauth-client.save-token` can do that.
 //!
 //! A state that is not this browser's is `unknown-journey`, a provider that says no `authorization-refused`, a code that is no good
-//! `authorization-needed`.
+//! `authorization-needed`. After all but the first whoever takes the failure knows `${journey.return_to}`.
 //!
 //! ```toml
 //! [[filter]]
@@ -111,6 +111,9 @@ impl Callback {
         if let Some(cookie) = clear(&state) {
             exchange.edit_response_header(HeaderEdit::Append(SET_COOKIE, cookie));
         }
+        // Whoever takes the failure can send the browser back all the same: the application that waits there must hear of it.
+        let return_to = journey.return_to.clone();
+        exchange.set(self.journey, Arrival { return_to, claims: None, subject: None });
         let code = code?;
         let holding = Holding {
             provider: provider.name.clone(),

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
+use http::header::COOKIE;
 use serde::{Deserialize, Serialize};
 
 use ::oauth::{Scopes, Secret};
-use policy::Exchange;
 use policy::attribute::{Field, Key};
 use policy::value::{Type, Value};
+use policy::{Exchange, Request};
 use store::{ClientAccessTokens, StoreError};
 
 use crate::host_cookie;
@@ -23,6 +24,8 @@ use crate::host_cookie;
 pub(super) const LONGEST: u64 = 600;
 /// What the names of the cookies begin with.
 const NAME: &str = "__Host-portcullis-journey-";
+/// Bytes of journeys that a browser may carry along with each request: heads have 32 KiB here, and less elsewhere.
+const MOST: usize = 12 * 1024;
 /// Characters of the state that are in the name of its cookie.
 const NAMED: usize = 8;
 
@@ -144,6 +147,23 @@ fn name(state: &str) -> String {
 /// `Set-Cookie` that takes the journey with this `state` off the browser.
 pub(super) fn clear(state: &str) -> Option<HeaderValue> {
     is_state(state).then(|| host_cookie::set(&name(state), "", Some(0)).ok())?
+}
+
+/// `Set-Cookie`s that take journeys off the browser which were begun and not ended, where it carries so many of them that servers would soon
+/// refuse its heads: anybody's link can begin one.
+pub(super) fn clear_forgotten(request: &Request) -> Vec<HeaderValue> {
+    let headers = request.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = headers.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let journeys: Vec<_> = pairs.filter(|(name, _)| name.strip_prefix(NAME).is_some_and(is_named)).collect();
+    match journeys.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() {
+        few if few <= MOST => Vec::new(),
+        _ => journeys.iter().filter_map(|(name, _)| host_cookie::set(name, "", Some(0)).ok()).collect(),
+    }
+}
+
+/// Whether this can be what the name of a journey's cookie ends in.
+fn is_named(text: &str) -> bool {
+    text.len() == NAMED && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Whether a browser that is sent here stays here: a path, and no other host behind two slashes.

@@ -25,13 +25,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::provider::authorization::{OURS, Request, url};
+use policy::exchange::HeaderEdit;
 use policy::filter::Answers;
 use policy::settings::Spanned;
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, Response,
 };
 
-use super::journey::{Journey, is_local};
+use super::journey::{Journey, clear_forgotten, is_local};
 use super::target::Target;
 use crate::entries::Entries;
 use crate::oauth::Away;
@@ -138,6 +139,9 @@ impl Redirect {
         let location = HeaderValue::from_str(&location)
             .map_err(|_| holder.calls.malformed("its `authorization_endpoint` is no URL"))?;
         let cookie = journey.set(&holder.calls.provider().name, &holder.store)?;
+        for forgotten in clear_forgotten(&exchange.request) {
+            exchange.edit_response_header(HeaderEdit::Append(SET_COOKIE, forgotten));
+        }
         Ok(Response::new(StatusCode::SEE_OTHER)
             .with_header(LOCATION, location)
             .with_header(SET_COOKIE, cookie)

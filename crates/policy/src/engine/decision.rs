@@ -1,10 +1,13 @@
 //! The decision record: who decided what, in integers while the request runs.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use crate::outcome::ReasonCode;
 
-/// The decision record: integers only while the request runs; [`Program::explain`](super::Program::explain) turns it into words.
+/// The decision record: integers only while the request runs, but for what a fault says.
+/// [`Program::explain`](super::Program::explain) turns it into words.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// The generation.
@@ -15,6 +18,8 @@ pub struct Decision {
     pub(crate) reasons: SmallVec<[ReasonCode; 2]>,
     pub(crate) outcome: StepOutcome,
     pub(crate) refused: Option<(ReasonCode, Option<u32>)>,
+    /// What a fault says for the log, where that was what was answered.
+    pub(crate) fault: Option<Cow<'static, str>>,
     /// How many flow words are running around the next step.
     pub(crate) depth: u8,
 }
@@ -88,6 +93,7 @@ impl Decision {
             reasons: SmallVec::new(),
             outcome: StepOutcome::Running,
             refused: None,
+            fault: None,
             depth: 0,
         }
     }

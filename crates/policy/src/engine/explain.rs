@@ -14,6 +14,8 @@ pub struct Explained {
     /// The reason code of the refusal or fault that was answered, and where: `FILE:LINE`, empty where no step is at fault (no
     /// route).
     pub refused: Option<(String, String)>,
+    /// What happened, where a fault was answered: for the log, since the reason code alone says only of what kind it was.
+    pub why: Option<String>,
 }
 
 /// One step of a decision record.
@@ -50,6 +52,7 @@ impl Program {
             steps: steps.collect(),
             outcome: decision.outcome.as_str(),
             refused: decision.refused.map(|(code, step)| (code.to_string(), step.map_or_else(String::new, place))),
+            why: decision.fault.as_deref().map(str::to_owned),
         }
     }
 }

@@ -146,7 +146,7 @@ impl Program {
         }
         let handled = self.run_handlers(x, policy, ended).await;
         if let Ended::Success = handled {
-            x.decision.refused = None;
+            (x.decision.refused, x.decision.fault) = (None, None);
         }
         handled
     }
@@ -218,6 +218,10 @@ impl super::Decision {
             Ended::Failure(failed) => Some((failed.reason.code, failed.step)),
             Ended::Abort(aborted) => Some((aborted.abort.code, aborted.step.or_else(|| self.unfinished()))),
             Ended::Success | Ended::Answered => None,
+        };
+        self.fault = match ended {
+            Ended::Abort(aborted) => Some(aborted.abort.message.clone()),
+            _ => None,
         };
     }
 

@@ -23,6 +23,15 @@ pub(super) enum Ended {
     Unanswered(&'static str),
 }
 
+/// What is told of a refusal or a fault.
+#[derive(Clone, Copy, Default)]
+struct Told<'a> {
+    reason: Option<&'a str>,
+    place: Option<&'a str>,
+    /// Of a fault: what happened, for whoever has to mend it.
+    why: Option<&'a str>,
+}
+
 /// Whether lines are wanted: asked before anything is gathered for one.
 pub(super) fn wanted(generation: &Generation) -> bool {
     generation.settings.node.log.access && tracing::enabled!(target: "access", tracing::Level::INFO)
@@ -30,23 +39,28 @@ pub(super) fn wanted(generation: &Generation) -> bool {
 
 /// A request that a policy, or the router, answered.
 pub(super) fn answered(line: &Line<'_>, policy: &str, generation: &Generation, decision: &Decision) {
-    let refused = decision.refused().and_then(|_| generation.program.explain(decision).refused);
-    let (reason, place) = refused.as_ref().map(|(reason, place)| (reason.as_str(), place.as_str())).unzip();
-    write(line, Some(policy).filter(|name| !name.is_empty()), reason, place, generation.number);
+    let explained = decision.refused().map(|_| generation.program.explain(decision));
+    let refused = explained.as_ref().and_then(|explained| explained.refused.as_ref());
+    let told = Told {
+        reason: refused.map(|(reason, _)| reason.as_str()),
+        place: refused.map(|(_, place)| place.as_str()),
+        why: explained.as_ref().and_then(|explained| explained.why.as_deref()),
+    };
+    write(line, Some(policy).filter(|name| !name.is_empty()), told, generation.number);
 }
 
 /// A request that no policy saw.
 pub(super) fn unserved(line: &Line<'_>, reason: &str, generation: u64) {
-    write(line, None, Some(reason), None, generation);
+    write(line, None, Told { reason: Some(reason), ..Told::default() }, generation);
 }
 
 /// A request that ended before there was an answer.
 pub(super) fn unanswered(line: &Line<'_>, generation: u64) {
-    write(line, None, None, None, generation);
+    write(line, None, Told::default(), generation);
 }
 
 /// What there is not is left out of the line.
-fn write(line: &Line<'_>, policy: Option<&str>, reason: Option<&str>, place: Option<&str>, generation: u64) {
+fn write(line: &Line<'_>, policy: Option<&str>, told: Told<'_>, generation: u64) {
     let (status, outcome) = match line.ended {
         Ended::Status(status) => (Some(status.as_u16()), None),
         Ended::Unanswered(why) => (None, Some(why)),
@@ -59,8 +73,9 @@ fn write(line: &Line<'_>, policy: Option<&str>, reason: Option<&str>, place: Opt
         status,
         outcome,
         policy,
-        reason,
-        place,
+        reason = told.reason,
+        place = told.place,
+        why = told.why,
         listener = line.listener,
         generation,
         micros = line.nanos / 1_000,

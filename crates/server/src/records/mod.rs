@@ -13,7 +13,7 @@ use policy::ports::Environment;
 use serde_json::{Map, Value};
 use store::mapping::Opened;
 use store::seal::Sealer;
-use store::{AccessTokens, Clients, Sessions, StoreError, StoreHandle, Users};
+use store::{AccessTokens, Clients, Consents, Sessions, StoreError, StoreHandle, Users};
 
 pub use self::clients::{HashedSecret, hash_secret};
 pub(crate) use self::clients::{check_client, check_grant, check_hash, check_id, check_known_method};
@@ -37,6 +37,8 @@ pub struct Stores {
     pub users: Arc<Users>,
     /// The stores of sessions: what is ended is ended in all of them.
     pub sessions: Vec<Arc<Sessions>>,
+    /// What people have agreed to: of whoever is deleted it is forgotten in all of them.
+    consents: Vec<Arc<Consents>>,
     /// The keys that sign tokens.
     keys: keys::KeyStores,
     /// Tokens that the gateway holds as a client of others.
@@ -83,7 +85,7 @@ impl Stores {
     /// Those of this mapping.
     pub(crate) fn of(opened: &Opened, environment: Environment, audit: Audit) -> Result<Stores, Refusal> {
         let (mut clients, mut access_tokens) = (None, Vec::new());
-        let (mut users, mut sessions) = (None, Vec::new());
+        let (mut users, mut sessions, mut consents) = (None, Vec::new(), Vec::new());
         let mut kps = kps::KpsStores::new();
         let mut keys = keys::KeyStores::new();
         let mut held = held::HeldStores::new();
@@ -95,6 +97,7 @@ impl Stores {
                 Some(StoreHandle::AccessToken(store)) => access_tokens.push(store.clone()),
                 Some(StoreHandle::Users(store)) if users.is_none() || name == "users" => users = Some(store.clone()),
                 Some(StoreHandle::Sessions(store)) => sessions.push(store.clone()),
+                Some(StoreHandle::Consents(store)) => consents.push(store.clone()),
                 Some(StoreHandle::ClientAccessToken(store)) => {
                     held.insert(name.to_owned(), store.clone());
                 }
@@ -110,7 +113,19 @@ impl Stores {
         match (clients, users) {
             (Some(clients), Some(users)) if !access_tokens.is_empty() => {
                 let sealer = opened.sealer().clone();
-                Ok(Stores { clients, access_tokens, users, sessions, keys, held, kps, sealer, environment, audit })
+                Ok(Stores {
+                    clients,
+                    access_tokens,
+                    users,
+                    sessions,
+                    consents,
+                    keys,
+                    held,
+                    kps,
+                    sealer,
+                    environment,
+                    audit,
+                })
             }
             _ => Err(Refusal::invalid(
                 "no store of clients, of users or of access tokens is mapped",

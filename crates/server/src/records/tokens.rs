@@ -91,8 +91,10 @@ impl Stores {
                 })
             }
             (None, None, Some(subject)) => {
-                self.revoke_all(&Whose::Subject(subject.clone()), now).await?;
-                Ok(Done { done: format!("all tokens of subject `{subject}` are revoked") })
+                // Of whoever is not in the store `users` (a directory's, another provider's, a file's) nothing else ends the sessions, which
+                // would give new tokens at once.
+                self.cast_out(subject).await?;
+                Ok(Done { done: format!("all tokens of subject `{subject}` are revoked, and the sessions are ended") })
             }
             _ => Err(Refusal::invalid("name one token, one client or one subject", "exactly one of the three")),
         }

@@ -131,6 +131,10 @@ impl Stores {
             self.users.unlock(name).await.map_err(failed)?;
             // And what was issued meanwhile.
             self.cast_out(name).await?;
+            // Whoever gets the name next has agreed to nothing.
+            for store in &self.consents {
+                store.withdraw_all(name).await.map_err(failed)?;
+            }
             let done = format!("user `{name}` is deleted, the sessions are ended and the tokens revoked");
             Ok(Done { done })
         };
@@ -146,7 +150,7 @@ impl Stores {
     }
 
     /// Ends all sessions and revokes all tokens of a user.
-    async fn cast_out(&self, name: &str) -> Result<(), Refusal> {
+    pub(super) async fn cast_out(&self, name: &str) -> Result<(), Refusal> {
         self.end_sessions(name).await?;
         self.revoke_all(&Whose::Subject(name.to_owned()), self.now()).await
     }

@@ -18,12 +18,17 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the schedules of the generation in force, for as long as the node lives.
 pub(crate) async fn keep_keys(node: Arc<Node>) {
+    let mut told = None;
     loop {
         let generation = node.generation.load_full();
+        let mut signs = Ok(());
         for (name, schedule) in schedules(&generation) {
             let Some(StoreHandle::Keys(keys)) = generation.stores.store(&name) else { continue };
             match keys.keep_schedule(&schedule, node.now()).await {
-                Ok(steps) => steps.iter().for_each(|step| tell(&name, step)),
+                Ok(steps) => {
+                    steps.iter().for_each(|step| tell(&name, step));
+                    signs = signs.and(keys.can_sign(&schedule.algorithms, node.now()).await);
+                }
                 // That a source is down is told by whoever watches it.
                 Err(StoreError::Unavailable(why)) => tracing::debug!(store = name, "the keys are not looked at: {why}"),
                 Err(StoreError::Broken(why)) => {
@@ -32,6 +37,12 @@ pub(crate) async fn keep_keys(node: Arc<Node>) {
             }
         }
         drop(generation);
+        // Told once, and again where it is something else.
+        let why = signs.err().filter(|why| matches!(why, StoreError::Broken(_)));
+        if let Some(why) = why.as_ref().filter(|why| told.as_ref() != Some(*why)) {
+            tracing::error!("no ID token can be signed: {why}");
+        }
+        told = why;
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -219,6 +219,24 @@ fn openid_core_3_1_2_1_max_age() {
     assert_eq!(told(&ran, "error").as_deref(), Some("login_required"));
 }
 
+/// OpenID Connect Core, section 3.1.2.1: a log-in for another request, while the page that asks for one is open, is not the one that is asked for.
+#[test]
+fn openid_core_3_1_2_1_prompt_login_is_for_this_request() {
+    let world = with("", "without = [\"web\"]");
+    for more in ["&prompt=login", "&max_age=0"] {
+        let page = world.authorize("", &format!("{PKCE}{more}"));
+        world.fixture.clock().advance(std::time::Duration::from_secs(2));
+        let browser = format!("{}; {}", given(&page), world.browser("ann"));
+        let ran = world.answer(&browser, &filled(&page, ""));
+        assert_eq!(
+            ran.path().last().map(String::as_str),
+            Some("oauth.login:answered"),
+            "{more}: {}",
+            ran.header("location")
+        );
+    }
+}
+
 /// Out of band, as in Oracle API Gateway: a page shows the code, and an error.
 #[test]
 fn a_code_to_copy_is_shown_on_a_page() {
@@ -309,6 +327,15 @@ fn openid_core_5_5_1_1_classes_of_log_ins() {
     assert_eq!(found.record.authentication.and_then(|proved| proved.acr).as_deref(), Some("gold"));
     let strong = ran.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
     assert!(told(&classed.authorize(&strong, &demand("gold")), "code").is_some());
+    // The chains of the log-in hear of a demand as of a wish.
+    let gold = "when = \"'gold' in authorization.acr_values\"\n";
+    let chosen = "use = \"session.start\"\nacr = \"gold\"\n".to_owned() + gold;
+    let choosing =
+        with("", "without = [\"web\"]").policy("oauth/log-in", &LOG_IN.replace("use = \"session.start\"\n", &chosen));
+    assert!(block_on(choosing.users.add(&user)).expect("memory"));
+    let page = choosing.authorize("", &demand("gold"));
+    let ran = choosing.answer(&given(&page), &filled(&page, "&username=ann&password=right+horse"));
+    assert!(told(&ran, "code").is_some(), "{}", ran.header("location"));
     let document = classed.get("/.well-known/openid-configuration", &[]).json();
     assert_eq!(
         (&document["acr_values_supported"], &document["claims_parameter_supported"]),

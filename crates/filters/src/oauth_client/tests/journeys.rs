@@ -313,3 +313,62 @@ fn rfc9207_2_4_a_code_of_another_issuer_is_never_redeemed() {
         assert!(op.world.partner.sent().is_empty());
     }
 }
+
+/// Anybody's link begins a journey, and what a browser carries along must not grow until its heads are refused.
+#[test]
+fn journeys_that_were_never_ended_are_taken_off_a_browser() {
+    let world = changed(POLICIES, |_| {});
+    let sent = |size: usize| {
+        let cookie: Vec<String> =
+            (0..8).map(|number| format!("__Host-portcullis-journey-abcdefg{number}={}", "x".repeat(size))).collect();
+        let cookie = format!("__Host-portcullis-journey-x\"=1; own=1; {}", cookie.join("; "));
+        world.fixture.run(get("/go?user=alice", &[("cookie", &cookie)]))
+    };
+    let set = |ran: &Ran| {
+        let all = ran.headers.get_all("set-cookie").iter();
+        all.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(set(&sent(1_000)).len(), 1, "some tabs that were left are no harm");
+    let all = set(&sent(2_000));
+    let cleared = all.iter().filter(|cookie| cookie.contains("-abcdefg") && cookie.contains("=; Max-Age=0;")).count();
+    assert_eq!((all.len(), cleared), (9, 8), "{all:?}");
+}
+
+/// A person who says no at the provider goes back to where they were: whoever waits there must hear of it.
+#[test]
+fn a_person_who_says_no_goes_back_to_where_they_were() {
+    let taken = "provider = 'partner'\non_failure = 'no'\n\n[[chain.no]]\nuse = 'respond'\nstatus = 303\n\
+                 headers = { location = '${journey.return_to ?? /}' }\n\n[[chain.back]]\nuse = 'respond'";
+    let world = changed(&POLICIES.replace("provider = 'partner'\n\n[[chain.back]]\nuse = 'respond'", taken), |_| {});
+    let away = away(&world, "/go?user=alice&then=/orders?a=1");
+    let query = format!("error=access_denied&state={}&iss=http%3A%2F%2F127.0.0.1%3A9%2Ftenant", away.get("state"));
+    let ran = back(&world, &away.cookie, &query);
+    assert_eq!((ran.status, ran.header("location")), (303, "/orders?a=1"));
+    let ran = back(&world, "", &query);
+    assert_eq!((ran.status, ran.header("location")), (303, "/"), "nobody knows where this one was");
+}
+
+/// A provider that says no at once, and a page of ours that no client asked for: the browser is not sent to and fro without end.
+#[test]
+fn a_page_that_was_come_back_to_in_vain_sends_nobody_away_again() {
+    let opened = "[[chain.go]]\nuse = 'oauth.open-form'\n\n[[chain.go]]\nuse = 'oauth-client.redirect'";
+    let taken = "provider = 'partner'\nlog_in = 'email'\non_failure = 'no'\n\n[[chain.no]]\nuse = 'respond'\nstatus = 303\n\
+                 headers = { location = '${journey.return_to ?? /}' }";
+    let policy = LOG_IN
+        .replace("[[chain.go]]\nuse = 'oauth-client.redirect'", opened)
+        .replace("provider = 'partner'\nlog_in = 'email'", taken);
+    let world = changed(&policy, |_| {});
+    let cookies = |ran: &Ran| {
+        let all =
+            ran.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().split(';').next().unwrap());
+        all.collect::<Vec<_>>().join("; ")
+    };
+    let sent = world.fixture.run(get("/go", &[]));
+    let (browser, location) = (cookies(&sent), sent.header("location"));
+    let state = location.split("&state=").nth(1).unwrap().split('&').next().unwrap();
+    let query = format!("error=access_denied&state={state}&iss=http%3A%2F%2F127.0.0.1%3A9%2Ftenant");
+    let ran = back(&world, &browser, &query);
+    assert!(ran.header("location").starts_with("/go?resume="), "{}", ran.header("location"));
+    let ran = world.fixture.run(get(ran.header("location"), &[("cookie", &browser)]));
+    assert_eq!(told(&ran), "400 login_required");
+}

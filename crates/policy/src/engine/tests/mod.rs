@@ -37,6 +37,7 @@ fn an_abort_that_nothing_takes_is_the_built_in_answer() {
     let ran = policy("filter = [{ use = 'abort' }, { use = 'answer' }]").get("/");
     assert_eq!(short(&ran), (503, "broken".into(), "abort:abort".into()));
     assert_eq!(ran.decision.outcome, "abort");
+    assert_eq!(ran.decision.why.as_deref(), Some("it is broken"), "for the log");
 }
 
 #[test]

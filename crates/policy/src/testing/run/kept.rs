@@ -138,7 +138,7 @@ mod tests {
                 header("location", "https://app.example/cb?state=s&code=a%20b#end"),
             ]),
             body: body.into(),
-            decision: Explained { policy: None, steps: Vec::new(), outcome: "answered", refused: None },
+            decision: Explained { policy: None, steps: Vec::new(), outcome: "answered", refused: None, why: None },
             attributes: Vec::new(),
             received: BTreeMap::new(),
         }

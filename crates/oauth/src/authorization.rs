@@ -166,10 +166,10 @@ impl Parameters {
             max_age: self.max_age()?,
             login_hint: self.one("login_hint")?.filter(|hint| hint.len() <= 256).map(str::to_owned),
             hinted_subject: self.hinted_subject(claims.as_ref())?,
-            acr_values: self
-                .one("acr_values")?
-                .map(|all| all.split(' ').map(str::to_owned).collect())
-                .unwrap_or_default(),
+            acr_values: match self.one("acr_values")? {
+                Some(all) => all.split(' ').map(str::to_owned).collect(),
+                None => claims.as_ref().map(claims_request::wished_acr).unwrap_or_default(),
+            },
             essential_acr: claims.as_ref().map(claims_request::essential_acr).unwrap_or_default(),
             claims,
         })

@@ -43,6 +43,16 @@ pub fn essential_acr(claims: &Value) -> Vec<String> {
     }
 }
 
+/// The authentication context classes that are wished for: those of an `acr` that is not essential (section 5.5.1.1, as `acr_values`).
+pub fn wished_acr(claims: &Value) -> Vec<String> {
+    match essential_acr(claims) {
+        demanded if demanded.is_empty() => {
+            wanted(claims, "id_token", "acr").into_iter().flatten().map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The values that a claim is wanted with; none where any will do.
 fn wanted<'a>(claims: &'a Value, place: &str, name: &str) -> Option<impl Iterator<Item = &'a str>> {
     let claim = claim(claims, place, name)?;
@@ -101,9 +111,16 @@ mod tests {
             r#"{"id_token":{"acr":{"values":["gold"]}}}"#,
             r#"{"id_token":{"acr":{"essential":true}}}"#,
             r#"{"id_token":{"acr":{"essential":"true","value":"gold"}}}"#,
+            "{}",
             r#"{"userinfo":{"acr":{"essential":true,"value":"gold"}}}"#,
         ] {
             assert!(of(text).is_empty(), "{text}");
+        }
+        let wished = |text: &str| wished_acr(&parse(text).expect(text));
+        assert_eq!(wished(r#"{"id_token":{"acr":{"values":["gold","silver"]}}}"#), ["gold", "silver"]);
+        for text in ["{}", r#"{"id_token":{"acr":null}}"#, r#"{"id_token":{"acr":{"essential":true,"value":"gold"}}}"#]
+        {
+            assert!(wished(text).is_empty(), "{text}");
         }
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use oauth::{ClientId, Scopes};
 use serde::{Deserialize, Serialize};
 
+use crate::access_tokens::Whose;
 use crate::codec::{SWAPS, decode, encode, too_busy};
 use crate::source::{DataSource, Row, StoreError};
 use crate::successor::{Succeeded, Successor};
 use crate::tables::CONSENT;
 
-/// The place of the subject among the table's index columns.
+/// The places of the client and the subject among the table's index columns.
+const CLIENT: usize = 0;
 const SUBJECT: usize = 1;
 
 /// Consents that are taken back in one go.
@@ -107,12 +109,16 @@ impl Consents {
         }
     }
 
-    /// Takes back all that this user has agreed to; how many clients that was for.
-    pub async fn withdraw_all(&self, subject: &str) -> Result<u64, StoreError> {
+    /// Takes back all that this user has agreed to, or that was agreed to for this client; how many consents that was.
+    pub async fn withdraw_all(&self, whose: &Whose) -> Result<u64, StoreError> {
+        let (index, value) = match whose {
+            Whose::Client(client) => (CLIENT, client.as_str()),
+            Whose::Subject(subject) => (SUBJECT, subject.as_str()),
+        };
         let mut withdrawn = 0;
         loop {
             let store = self.latest();
-            match store.source.remove(&CONSENT, SUBJECT, subject, BATCH).await? {
+            match store.source.remove(&CONSENT, index, value, BATCH).await? {
                 0 if std::ptr::eq(store, self.latest()) => return Ok(withdrawn),
                 some => withdrawn += some,
             }
@@ -153,8 +159,11 @@ mod tests {
         assert_eq!((store.withdraw(&app, "ann").await, store.withdraw(&app, "ann").await), (Ok(true), Ok(false)));
         assert_eq!(store.get(&app, "ann").await, Ok(None));
         assert!(store.get(&app, "bob").await.unwrap().is_some());
-        assert_eq!((store.withdraw_all("ann").await, store.withdraw_all("ann").await), (Ok(1), Ok(0)));
+        let ann = Whose::Subject("ann".into());
+        assert_eq!((store.withdraw_all(&ann).await, store.withdraw_all(&ann).await), (Ok(1), Ok(0)));
         assert_eq!(store.of_subject("ann", 9).await, Ok(Vec::new()));
         assert!(store.get(&app, "bob").await.unwrap().is_some(), "that is another one's");
+        assert_eq!(store.withdraw_all(&Whose::Client(app.clone())).await, Ok(1));
+        assert_eq!(store.get(&app, "bob").await, Ok(None));
     }
 }

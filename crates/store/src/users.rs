@@ -92,6 +92,11 @@ impl Users {
         (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
     }
 
+    /// Whether this is a user who may do nothing any more. Of whoever is not here a directory or another provider may know.
+    pub async fn is_disabled(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.get(name).await?.is_some_and(|user| !user.enabled))
+    }
+
     /// The user of this name, enabled or not.
     pub async fn get(&self, name: &str) -> Result<Option<User>, StoreError> {
         loop {

@@ -42,8 +42,8 @@ pub(crate) struct Settings {
     /// Whether the cookie stays on the request that goes upstream. Default: false.
     #[serde(default)]
     keep_credential: bool,
-    /// The store of the kind `users` in which the subject must be, and enabled. Default: none is asked; `portcullis user disable` ends
-    /// sessions by itself.
+    /// The store of the kind `users`: whoever is disabled there is let in no more. Where it is named here, nobody is who is not in it either.
+    /// Default: the one of that name, and whom a directory or another provider knows need not be in it.
     users: Option<Spanned<String>>,
     /// The store of the kind `sessions`. Default: the one of that name.
     store: Option<Spanned<String>>,
@@ -68,7 +68,8 @@ impl FilterConfig for Settings {
             idle,
             keep_credential: self.keep_credential,
             sessions: cx.store(&self.store)?,
-            users: self.users.is_some().then(|| cx.store(&self.users)).transpose()?,
+            users: cx.store(&self.users)?,
+            must_be_known: self.users.is_some(),
             subject: cx.writes(&SUBJECT),
         })
     }
@@ -79,7 +80,8 @@ pub(crate) struct AuthSession {
     idle: u64,
     keep_credential: bool,
     sessions: Arc<Sessions>,
-    users: Option<Arc<Users>>,
+    users: Arc<Users>,
+    must_be_known: bool,
     subject: Slot<Subject>,
 }
 
@@ -95,8 +97,10 @@ impl AuthSession {
         let text = exchange.request.cookie(cookie::NAME).ok_or_else(none)?;
         let found = self.sessions.find(text, unix_seconds(exchange), self.idle).await?;
         let session = found.ok_or_else(none)?;
-        if let Some(users) = &self.users {
-            users.get(&session.subject).await?.filter(|user| user.enabled).ok_or_else(none)?;
+        match self.users.get(&session.subject).await? {
+            Some(user) if user.enabled => {}
+            None if !self.must_be_known => {}
+            _ => return Err(none().into()),
         }
         if !self.keep_credential {
             cookie::take_off(&mut exchange.request.headers);

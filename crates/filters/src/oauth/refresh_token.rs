@@ -28,7 +28,7 @@ use policy::attribute::Slot;
 use policy::filter::Role;
 use policy::settings::{Duration, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Value};
-use store::{AccessTokens, Client};
+use store::{AccessTokens, Client, Users};
 
 use super::answers::ENDPOINT;
 use super::attributes::{CLIENT, GRANT, Grant, Proof, Rotation};
@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     grace: Option<Spanned<String>>,
     /// The store of the kind `access-token`. Default: the one of that name.
     store: Option<Spanned<String>>,
+    /// The store of the kind `users`: whoever is disabled there gets no more tokens. Default: the one of that name.
+    users: Option<Spanned<String>>,
 }
 
 impl FilterConfig for Settings {
@@ -71,6 +73,7 @@ impl FilterConfig for Settings {
             rotation: rotation(&self.rotation, cx)?,
             grace: grace(&self.grace, cx)?,
             tokens: cx.store(&self.store)?,
+            users: cx.store(&self.users)?,
             client: cx.reads(&CLIENT),
             grant: cx.writes(&GRANT),
         })
@@ -83,6 +86,7 @@ pub(crate) struct RefreshToken {
     /// Seconds.
     grace: u64,
     tokens: Arc<AccessTokens>,
+    users: Arc<Users>,
     client: Slot<Client>,
     grant: Slot<Grant>,
 }
@@ -100,6 +104,10 @@ impl RefreshToken {
         let token = required(endpoint_form(&exchange.request)?, "refresh_token")?;
         let presented = self.tokens.present(token, &client.client_id, self.grace, unix_seconds(exchange)).await?;
         let presented = presented.ok_or_else(refresh::refused)?;
+        // `portcullis user disable` revokes what there is; people who stand in a file are disabled by whoever edits it.
+        if self.users.is_disabled(&presented.grant.subject).await? {
+            return Err(refresh::refused().into());
+        }
         let public = client.token_endpoint_auth_method.as_deref() == Some(Method::None.as_str());
         let rotation = match self.rotation {
             // RFC 9700, section 2.2.2.

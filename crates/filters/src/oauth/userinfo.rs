@@ -72,7 +72,7 @@ impl UserInfo {
         if !token.scope.contains(OPENID) {
             return Err(refuse(Error::new(ErrorCode::InsufficientScope, "The token was not given for `openid`")).into());
         }
-        // A client that acts for itself is no user. Whoever was deleted has no tokens left: who is unknown here is known elsewhere.
+        // A client that acts for itself is no user. Who is unknown here is known elsewhere, or was taken out of a file: `user delete` revokes.
         let Some(subject) = token.subject.as_deref() else {
             return Err(refuse(Error::new(ErrorCode::InvalidToken, "The token is no user's")).into());
         };

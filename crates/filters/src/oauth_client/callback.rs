@@ -124,7 +124,7 @@ impl Callback {
         let tokens = holder.redeem(&code, &journey.redirect_uri, &journey.verifier(), &holding, exchange.now()).await?;
         let claims = self.claims(&journey, &tokens, exchange.now()).await?;
         if let Some((claim, slot)) = &self.log_in {
-            let subject = self.subject(claim, claims.as_ref(), exchange.now())?;
+            let subject = self.subject(claim, claims.as_ref(), journey.asks_age, exchange.now())?;
             exchange.set(*slot, subject);
         }
         if holding.subject.is_some() {
@@ -158,10 +158,22 @@ impl Callback {
         }
     }
 
-    fn subject(&self, claim: &str, claims: Option<&::oauth::jose::Claims>, now: u64) -> Result<Subject, Reason> {
+    fn subject(
+        &self,
+        claim: &str,
+        claims: Option<&::oauth::jose::Claims>,
+        asks_age: bool,
+        now: u64,
+    ) -> Result<Subject, Reason> {
         let id = claims.and_then(|claims| claims.text(claim)).filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| bad_id_token(&format!("it has no text `{claim}`: is `openid` among the scopes?")))?;
         let authenticated_at = claims.and_then(|claims| claims.time("auth_time").ok().flatten());
+        // OpenID Connect Core, section 3.1.3.7, step 13.
+        if asks_age && authenticated_at.is_none() {
+            return Err(bad_id_token(
+                "it does not say when the user logged in (`auth_time`), though `max_age` was asked for",
+            ));
+        }
         Ok(Subject {
             id: format!("{}:{id}", self.target.holder.calls.provider().name).into(),
             is_client: false,

@@ -15,15 +15,18 @@ use serde::{Deserialize, Serialize};
 use ::oauth::{Scopes, Secret};
 use policy::attribute::{Field, Key};
 use policy::value::{Type, Value};
-use policy::{Exchange, Request};
+use policy::{Exchange, Reason, Request};
 use store::{ClientAccessTokens, StoreError};
 
 use crate::host_cookie;
+use crate::stop::Stop;
 
 /// Seconds that a journey may take: a log-in, perhaps with a second factor.
 pub(super) const LONGEST: u64 = 600;
 /// What the names of the cookies begin with.
 const NAME: &str = "__Host-portcullis-journey-";
+/// Bytes of a journey that fit into a cookie with its name: browsers keep 4,096 of both, and silently drop what is larger.
+const LARGEST: usize = 4_000;
 /// Bytes of journeys that a browser may carry along with each request: heads have 32 KiB here, and less elsewhere.
 const MOST: usize = 12 * 1024;
 /// Characters of the state that are in the name of its cookie.
@@ -46,6 +49,9 @@ pub(super) struct Journey {
     pub(super) redirect_uri: String,
     /// Where the browser goes afterwards.
     pub(super) return_to: Option<String>,
+    /// Whether the provider must say when the user logged in, since it was asked for a log-in of some age (`max_age`).
+    #[serde(default)]
+    pub(super) asks_age: bool,
     /// Unix seconds.
     until: u64,
 }
@@ -101,6 +107,7 @@ impl Journey {
             scopes,
             redirect_uri,
             return_to: None,
+            asks_age: false,
             until: exchange.now() + LONGEST,
         }
     }
@@ -110,12 +117,17 @@ impl Journey {
     }
 
     /// `Set-Cookie` that gives it to the browser.
-    pub(super) fn set(&self, provider: &str, store: &ClientAccessTokens) -> Result<HeaderValue, StoreError> {
+    pub(super) fn set(&self, provider: &str, store: &ClientAccessTokens) -> Result<HeaderValue, Stop> {
         let plain = serde_json::to_vec(self)
             .map_err(|why| StoreError::Broken(format!("a journey cannot be written: {why}")))?;
         let sealed = store.seal_journey(provider, &plain)?;
-        host_cookie::set(&name(&self.state), &sealed, Some(LONGEST))
-            .map_err(|_| StoreError::Broken(String::from("a sealed value cannot stand in a cookie")))
+        if sealed.len() > LARGEST {
+            return Err(
+                Reason::bad_request("the request is too long to be carried to another provider and back").into()
+            );
+        }
+        let cookie = host_cookie::set(&name(&self.state), &sealed, Some(LONGEST));
+        Ok(cookie.map_err(|_| StoreError::Broken(String::from("a sealed value cannot stand in a cookie")))?)
     }
 
     /// The journey of this browser with this `state`; none where it has begun none, or that is too long ago.

@@ -72,9 +72,7 @@ impl FilterConfig for Settings {
             }
         }
         cx.answers(Answers::Always);
-        if self.return_to.is_some() {
-            cx.fails_rarely(&[policy::outcome::BAD_REQUEST]);
-        }
+        cx.fails_rarely(&[policy::outcome::BAD_REQUEST]);
         Ok(Redirect {
             target: Target::compile(&self.provider, &self.scopes, &self.r#for, &self.store, cx)?,
             redirect_uri: cx.dynamic(&self.redirect_uri)?,
@@ -124,6 +122,7 @@ impl Redirect {
             let said: Vec<String> = more.iter().map(|(name, _)| name.clone()).collect();
             more.extend(leaving.parameters.into_iter().filter(|(name, _)| !said.contains(name)));
         }
+        journey.asks_age = more.iter().any(|(name, _)| name == "max_age");
         let endpoints = holder.calls.endpoints(exchange.now()).await?;
         let endpoint = endpoints.authorization;
         let endpoint = endpoint.ok_or_else(|| holder.calls.malformed("it has no `authorization_endpoint`"))?;

@@ -165,6 +165,8 @@ impl Stores {
         }
         // And what was issued meanwhile.
         self.revoke_all(&whose, self.now()).await?;
+        // Nobody has agreed to what gets the name next.
+        self.forget_consents(&whose).await?;
         Ok(Done { done: format!("client `{id}` is deleted, and its tokens are revoked") })
     }
 

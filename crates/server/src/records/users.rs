@@ -132,9 +132,7 @@ impl Stores {
             // And what was issued meanwhile.
             self.cast_out(name).await?;
             // Whoever gets the name next has agreed to nothing.
-            for store in &self.consents {
-                store.withdraw_all(name).await.map_err(failed)?;
-            }
+            self.forget_consents(&Whose::Subject(name.to_owned())).await?;
             let done = format!("user `{name}` is deleted, the sessions are ended and the tokens revoked");
             Ok(Done { done })
         };
@@ -147,6 +145,14 @@ impl Stores {
             Some(user) => self.user_view(user).await,
             None => Err(unknown(name)),
         }
+    }
+
+    /// Forgets what this user has agreed to, or what was agreed to for this client.
+    pub(super) async fn forget_consents(&self, whose: &Whose) -> Result<(), Refusal> {
+        for store in &self.consents {
+            store.withdraw_all(whose).await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Ends all sessions and revokes all tokens of a user.

@@ -185,3 +185,16 @@ fn rfc9700_4_14_rotation_and_lifetimes_are_the_policys() {
     let never = world("", "when = 'false', lifetime = '10m'");
     assert_eq!(first(&never, "app").json().get("refresh_token"), None);
 }
+
+/// A file of users is edited, and no command revokes anything.
+#[test]
+fn whoever_is_disabled_gets_no_more_tokens() {
+    let world = registered();
+    let user =
+        store::User { name: "ann".into(), enabled: true, password: None, claims: Default::default(), created_at: 0 };
+    assert!(block_on(world.users.add(&user)).expect("memory"));
+    let first = world.redeem(&world.code(|_| {}), "");
+    let second = world.refresh(&text(&first, "refresh_token"), "");
+    block_on(world.users.update("ann", |user| user.enabled = false)).expect("memory");
+    assert_eq!(error(&world.refresh(&text(&second, "refresh_token"), "")), refused(400, "invalid_grant"));
+}

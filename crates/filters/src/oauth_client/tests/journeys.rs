@@ -199,7 +199,11 @@ json = { who = '${subject.id}', sub = '${journey.subject}', claims = '${journey.
 
 impl OpenId {
     fn new() -> OpenId {
-        let world = changed(LOG_IN, |provider| {
+        OpenId::of(LOG_IN)
+    }
+
+    fn of(policy: &str) -> OpenId {
+        let world = changed(policy, |provider| {
             provider.issuer = Issuer::parse(ISSUER);
             provider.endpoints.jwks = Some("http://127.0.0.1:9/jwks".into());
         });
@@ -371,4 +375,37 @@ fn a_page_that_was_come_back_to_in_vain_sends_nobody_away_again() {
     assert!(ran.header("location").starts_with("/go?resume="), "{}", ran.header("location"));
     let ran = world.fixture.run(get(ran.header("location"), &[("cookie", &browser)]));
     assert_eq!(told(&ran), "400 login_required");
+}
+
+/// OpenID Connect Core, section 3.1.3.7, step 13: a provider that is asked for a log-in of some age says how old it is.
+#[test]
+fn openid_core_3_1_3_7_13_a_log_in_of_some_age_says_its_age() {
+    let to_back = "redirect_uri = 'https://gw.example/back'\n";
+    let op = OpenId::of(&LOG_IN.replacen(to_back, &format!("{to_back}parameters = {{ max_age = '60' }}\n"), 1));
+    op.metadata();
+    for (auth_time, expected) in [(false, "bad-id-token"), (true, "200")] {
+        let sent = away(&op.world, "/go");
+        assert_eq!(sent.get("max_age"), "60");
+        let mut claims = op.claims(sent.get("nonce"));
+        if auth_time {
+            claims["auth_time"] = claims["iat"].clone();
+        }
+        op.token(Some(&claims));
+        if !auth_time {
+            op.keys("1");
+        }
+        let query = format!("code=c&state={}&iss=http%3A%2F%2F127.0.0.1%3A9%2Ftenant", sent.get("state"));
+        assert!(told(&back(&op.world, &sent.cookie, &query)).ends_with(expected), "{auth_time}");
+    }
+}
+
+/// A browser drops a cookie of more than 4,096 bytes without a word, and nobody could come back.
+#[test]
+fn a_journey_that_fits_into_no_cookie_is_not_begun() {
+    let world = changed(POLICIES, |_| {});
+    let go = |size: usize| world.fixture.run(get(&format!("/go?user=alice&then=/{}", "x".repeat(size)), &[]));
+    let fits = go(2_000);
+    assert_eq!(fits.status, 303);
+    assert!(fits.header("set-cookie").split(';').next().unwrap().len() <= 4_096);
+    assert_eq!(told(&go(3_000)), "400 bad-request");
 }

@@ -1,6 +1,5 @@
 //! The authorization code flow and its kin through real nodes: begun on one node and ended on the other, and eight at once who want the same.
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 
 use serde_json::Value;
@@ -28,7 +27,7 @@ fn asked(more: &str) -> String {
 
 /// The client `app`, and the user `ann`.
 fn registered(folder: &Folder) -> Client {
-    shares_the_key(folder);
+    folder.shares_the_key();
     folder.write("secrets/password", PASSWORD);
     let password = folder.at("secrets/password");
     folder.run(["user", "add", "ann", "--password-file", password.to_str().unwrap()]).code(0);
@@ -50,13 +49,6 @@ fn registered(folder: &Folder) -> Client {
         "urn:ietf:params:oauth:grant-type:device_code",
     ]);
     Client { id: "app".into(), secret: text(&added.code(0).json(), "client_secret") }
-}
-
-/// The key that both nodes have: a form that one sealed the other opens.
-fn shares_the_key(folder: &Folder) {
-    folder.write("secrets/shared.key", &"0123456789abcdef".repeat(4));
-    std::fs::set_permissions(folder.at("secrets/shared.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
-    folder.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
 }
 
 /// Logs in and agrees, each step at the next of the nodes: a browser behind a balancer.
@@ -120,7 +112,7 @@ fn json(answers: &[Response]) -> Vec<Value> {
 /// The whole story on two nodes, and D8, D45 and D85 by eight at once.
 fn is_one_server(first: &Folder, second: &Folder) {
     let client = registered(first);
-    shares_the_key(second);
+    second.shares_the_key();
     let (one, two) = (Node::start(first), Node::start(second));
     let (nodes, mut browser) = ([&one, &two], Browser::default());
     let good = |token: &Value| nodes.iter().all(|node| node.tokeninfo(token.as_str().unwrap()).status == 200);

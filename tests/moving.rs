@@ -25,6 +25,7 @@ fn folder(file: &std::path::Path, database: &Postgres, name: &str) -> Folder {
     );
     folder.write("node.toml", &format!("name = \"{name}\"\n"));
     folder.write("policies/oauth/server.toml", "issuer = \"https://login.example.com\"\n");
+    folder.shares_the_key();
     folder
 }
 

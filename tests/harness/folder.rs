@@ -1,5 +1,7 @@
 //! A configuration folder of a test's own.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -44,6 +46,13 @@ impl Folder {
              allowed = \"${token.scopes}\"\n[[filter]]\nuse = \"respond\"\ntext = \"hello ${client.id}\"\n",
         );
         folder
+    }
+
+    /// The key that all nodes of a test have in common: what one sealed the others open.
+    pub fn shares_the_key(&self) {
+        self.write("secrets/shared.key", &"0123456789abcdef".repeat(4));
+        std::fs::set_permissions(self.at("secrets/shared.key"), Permissions::from_mode(0o600)).unwrap();
+        self.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
     }
 
     /// Where it is.

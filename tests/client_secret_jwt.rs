@@ -148,9 +148,7 @@ fn it_goes_from_one_registry_to_another() {
 fn sealed_anew_under_another_key() {
     let folder = folder();
     for (name, digit) in [("old.key", "a"), ("new.key", "b")] {
-        folder.write(name, &digit.repeat(64));
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(folder.at(name), private).unwrap();
+        folder.write_private(name, &digit.repeat(64));
     }
     let keys = |ids: &[&str]| {
         let keys: Vec<_> = ids.iter().map(|id| format!("{{ id = \"{id}\", file = \"{id}.key\" }}")).collect();

@@ -240,8 +240,7 @@ fn two_nodes_of_one_name_and_two_keys_are_warned_of() {
     let folders = [("node-1", 'a'), ("node-1", 'a'), ("node-2", 'b')].map(|(name, digit)| {
         let folder = shared(&database, name);
         folder.append("node.toml", "[encryption]\nkeys = [{ id = \"k\", file = \"secret.key\" }]\n");
-        folder.write("secret.key", &digit.to_string().repeat(64));
-        std::fs::set_permissions(folder.at("secret.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        folder.write_private("secret.key", &digit.to_string().repeat(64));
         folder
     });
     let nodes = folders.each_ref().map(Node::start);

@@ -48,9 +48,7 @@ fn folder(partner: &Partner) -> Folder {
     let folder = Folder::shipped();
     for (name, text) in [("old.key", "a".repeat(64)), ("new.key", "b".repeat(64)), ("partner.secret", "geheim".into())]
     {
-        folder.write(name, &text);
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(folder.at(name), private).unwrap();
+        folder.write_private(name, &text);
     }
     folder.write(
         "policies/stock.toml",

@@ -1,7 +1,5 @@
 //! Signing keys: what is published, the schedule that a node keeps, and the commands, with and without a node.
 
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::Value;
 
 use crate::harness::{Folder, Node, wait_until};
@@ -85,9 +83,7 @@ fn a_node_whose_keys_do_not_open_says_so() {
     wait_until("a key is there", || node.log().contains("a signing key was made"));
     node.signal("TERM");
     node.end();
-    folder.write("secrets/shared.key", &"0123456789abcdef".repeat(4));
-    std::fs::set_permissions(folder.at("secrets/shared.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
-    folder.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
+    folder.shares_the_key();
     std::fs::copy(folder.at("var/secret.key"), folder.at("own.key")).unwrap();
     std::fs::remove_file(folder.at("var/secret.key")).unwrap();
     let node = Node::start(&folder);

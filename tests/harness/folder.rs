@@ -50,9 +50,14 @@ impl Folder {
 
     /// The key that all nodes of a test have in common: what one sealed the others open.
     pub fn shares_the_key(&self) {
-        self.write("secrets/shared.key", &"0123456789abcdef".repeat(4));
-        std::fs::set_permissions(self.at("secrets/shared.key"), Permissions::from_mode(0o600)).unwrap();
+        self.write_private("secrets/shared.key", &"0123456789abcdef".repeat(4));
         self.append("node.toml", "[encryption]\nkeys = [{ id = \"shared\", file = \"secrets/shared.key\" }]\n");
+    }
+
+    /// Writes a file that nobody else may read.
+    pub fn write_private(&self, path: &str, text: &str) {
+        self.write(path, text);
+        std::fs::set_permissions(self.at(path), Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Where it is.

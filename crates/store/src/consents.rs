@@ -8,15 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::access_tokens::Whose;
 use crate::codec::{SWAPS, decode, encode, too_busy};
 use crate::source::{DataSource, Row, StoreError};
-use crate::successor::{Succeeded, Successor};
+use crate::successor::{Succeeded, Successor, remove_all};
 use crate::tables::CONSENT;
 
 /// The places of the client and the subject among the table's index columns.
 const CLIENT: usize = 0;
 const SUBJECT: usize = 1;
-
-/// Consents that are taken back in one go.
-const BATCH: usize = 1_000;
 
 /// What a user has agreed to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,14 +112,7 @@ impl Consents {
             Whose::Client(client) => (CLIENT, client.as_str()),
             Whose::Subject(subject) => (SUBJECT, subject.as_str()),
         };
-        let mut withdrawn = 0;
-        loop {
-            let store = self.latest();
-            match store.source.remove(&CONSENT, index, value, BATCH).await? {
-                0 if std::ptr::eq(store, self.latest()) => return Ok(withdrawn),
-                some => withdrawn += some,
-            }
-        }
+        remove_all(self, |store| &store.source, &CONSENT, index, value).await
     }
 
     /// What this user has agreed to, `limit` clients at most.

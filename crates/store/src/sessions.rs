@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
 use crate::source::{DataSource, Row, StoreError};
-use crate::successor::{Succeeded, Successor};
+use crate::successor::{Succeeded, Successor, remove_all};
 use crate::tables::USER_SESSION;
 
 /// How often it is written, in seconds, that a session is used.
 const TOUCHED: u64 = 60;
-/// Sessions of a subject that are taken away in one step.
-const BATCH: usize = 500;
 /// The place of the subject among the table's index columns.
 const SUBJECT: usize = 0;
 
@@ -137,14 +135,7 @@ impl Sessions {
 
     /// Ends all sessions of a subject; how many.
     pub async fn end_all(&self, subject: &str) -> Result<u64, StoreError> {
-        let mut ended = 0;
-        loop {
-            let store = self.latest();
-            match store.source.remove(&USER_SESSION, SUBJECT, subject, BATCH).await? {
-                0 if std::ptr::eq(store, self.latest()) => return Ok(ended),
-                some => ended += some,
-            }
-        }
+        remove_all(self, Sessions::source, &USER_SESSION, SUBJECT, subject).await
     }
 }
 

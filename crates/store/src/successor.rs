@@ -7,6 +7,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::source::{DataSource, StoreError, Table};
+
+/// Rows that are taken away in one step.
+const BATCH: usize = 500;
+
 /// The store that has taken a store's place, if any.
 pub(crate) struct Successor<S>(OnceLock<Arc<S>>);
 
@@ -33,6 +38,24 @@ pub(crate) trait Succeeded: Sized {
     fn succeeded_by(&self, next: &Arc<Self>) {
         if !std::ptr::eq(self, &**next) {
             let _ = self.successor().0.set(next.clone());
+        }
+    }
+}
+
+/// Takes away all rows whose index column has this value, of the store that serves when it is done; how many.
+pub(crate) async fn remove_all<S: Succeeded>(
+    store: &S,
+    source: impl Fn(&S) -> &Arc<dyn DataSource>,
+    table: &'static Table,
+    index: usize,
+    value: &str,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let serving = store.latest();
+        match source(serving).remove(table, index, value, BATCH).await? {
+            0 if std::ptr::eq(serving, store.latest()) => return Ok(removed),
+            some => removed += some,
         }
     }
 }

@@ -44,7 +44,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::authorization::{Asked, Parameters, Registered, Rules, Target};
-use ::oauth::client_auth::Method as ClientMethod;
 use ::oauth::redirect_uri::OUT_OF_BAND;
 use ::oauth::{ClientId, Error, ErrorCode, Issuer};
 use policy::attribute::Slot;
@@ -151,9 +150,8 @@ impl Authorize {
     }
 
     fn asked(&self, parameters: &Parameters, client: &Client) -> Result<Asked, Error> {
-        let public = client.token_endpoint_auth_method.as_deref() == Some(ClientMethod::None.as_str());
         // A public client has nothing else that proves it is the one (RFC 9700, section 2.1.1).
-        let excepted = !public && self.without_pkce.iter().any(|id| id == client.client_id.as_str());
+        let excepted = !client.is_public() && self.without_pkce.iter().any(|id| id == client.client_id.as_str());
         let registered = Registered {
             grant_types: &client.grant_types,
             redirect_uris: &client.metadata.redirect_uris,

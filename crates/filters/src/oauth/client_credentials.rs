@@ -13,7 +13,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::ErrorCode;
-use ::oauth::client_auth::Method;
 use ::oauth::token_endpoint::{CLIENT_CREDENTIALS, may_use_client_credentials};
 use policy::attribute::Slot;
 use policy::filter::Role;
@@ -57,7 +56,7 @@ impl Filter for ClientCredentials {
             return Ok(Outcome::Failure(Reason::missing(CLIENT.name())));
         };
         // Whoever is registered with `none` came in with nothing but its name.
-        let proved = client.token_endpoint_auth_method.as_deref() != Some(Method::None.as_str());
+        let proved = !client.is_public();
         if let Err(error) = may_use_client_credentials(&client.grant_types, proved) {
             return Ok(Outcome::Failure(refused(error)));
         }

@@ -27,7 +27,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use ::oauth::client_auth::Method as ClientMethod;
 use ::oauth::redirect_uri;
 use ::oauth::refresh::OPENID;
 use ::oauth::{Error, ErrorCode, Scopes};
@@ -131,8 +130,8 @@ impl Consent {
         let subject = exchange.needs_shared(self.subject)?;
         let asked = &authorization.asked.scope;
         let excepted = self.without.iter().any(|id| id == client.client_id.as_str());
-        let public = client.token_endpoint_auth_method.as_deref() == Some(ClientMethod::None.as_str());
-        let remember = self.remember.unwrap_or(redirect_uri::is_assured(public, &authorization.target.redirect_uri));
+        let remember =
+            self.remember.unwrap_or(redirect_uri::is_assured(client.is_public(), &authorization.target.redirect_uri));
         let before = match remember && !excepted {
             true => self.consents.get(&client.client_id, &subject.id).await?.map(|consent| consent.scope),
             false => None,

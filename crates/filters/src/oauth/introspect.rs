@@ -15,7 +15,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::ErrorCode;
-use ::oauth::client_auth::Method;
 use ::oauth::introspection::{Active, Caller, Sees, answer};
 use policy::attribute::Slot;
 use policy::filter::{Answers, Role};
@@ -83,7 +82,7 @@ impl Introspect {
 fn caller(client: &Client) -> Caller<'_> {
     Caller {
         client_id: &client.client_id,
-        proved: client.token_endpoint_auth_method.as_deref() != Some(Method::None.as_str()),
+        proved: !client.is_public(),
         sees: match &client.introspect {
             Introspects::Own => Sees::Own,
             Introspects::Any => Sees::Any,

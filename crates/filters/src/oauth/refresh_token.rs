@@ -21,7 +21,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::ErrorCode;
-use ::oauth::client_auth::Method;
 use ::oauth::refresh::{self, REFRESH_TOKEN};
 use ::oauth::token_endpoint::may_use_grant;
 use policy::attribute::Slot;
@@ -108,10 +107,9 @@ impl RefreshToken {
         if self.users.is_disabled(&presented.grant.subject).await? {
             return Err(refresh::refused().into());
         }
-        let public = client.token_endpoint_auth_method.as_deref() == Some(Method::None.as_str());
         let rotation = match self.rotation {
             // RFC 9700, section 2.2.2.
-            Rotation::Keep if public => Rotation::Rotate,
+            Rotation::Keep if client.is_public() => Rotation::Rotate,
             rotation => rotation,
         };
         let of = &presented.grant;

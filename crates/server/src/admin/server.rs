@@ -251,51 +251,30 @@ async fn on_records(
             Ok((after, limit)) => outcome(stores.list_clients(after.as_deref(), limit).await),
             Err(refusal) => refused(&refusal),
         },
-        ("POST", ["clients"]) => match read(body) {
-            Ok(request) => outcome(stores.add_client(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", ["clients"]) => asked(body, async |request| stores.add_client(&request).await).await,
         ("GET", ["clients", id]) => outcome(stores.show_client(&work::decoded(id)).await),
-        ("PATCH", ["clients", id]) => match read(body) {
-            Ok(changes) => outcome(stores.set_client(&work::decoded(id), &changes).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("PATCH", ["clients", id]) => {
+            asked(body, async |changes| stores.set_client(&work::decoded(id), &changes).await).await
+        }
         ("DELETE", ["clients", id]) => outcome(stores.delete_client(&work::decoded(id)).await),
-        ("POST", ["clients", id, "rotate"]) => match read(body) {
-            Ok(request) => outcome(stores.rotate_client(&work::decoded(id), &request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", ["clients", id, "rotate"]) => {
+            asked(body, async |request| stores.rotate_client(&work::decoded(id), &request).await).await
+        }
         ("POST", ["clients", id, "enable"]) => outcome(stores.enable_client(&work::decoded(id), true).await),
         ("POST", ["clients", id, "disable"]) => outcome(stores.enable_client(&work::decoded(id), false).await),
         ("POST", ["reencrypt", "clients"]) => outcome(stores.reencrypt_clients().await),
         ("POST", ["reencrypt", "held"]) => outcome(stores.reencrypt_held().await),
-        ("POST", ["held", "list"]) => match read(body) {
-            Ok(request) => outcome(stores.list_held(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
-        ("POST", ["held", "delete"]) => match read(body) {
-            Ok(request) => outcome(stores.delete_held(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
-        ("POST", ["tokens", "inspect"]) => match read(body) {
-            Ok(request) => outcome(stores.inspect_token(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
-        ("POST", ["tokens", "revoke"]) => match read(body) {
-            Ok(request) => outcome(stores.revoke_tokens(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", ["held", "list"]) => asked(body, async |request| stores.list_held(&request).await).await,
+        ("POST", ["held", "delete"]) => asked(body, async |request| stores.delete_held(&request).await).await,
+        ("POST", ["tokens", "inspect"]) => asked(body, async |request| stores.inspect_token(&request).await).await,
+        ("POST", ["tokens", "revoke"]) => asked(body, async |request| stores.revoke_tokens(&request).await).await,
         (_, ["users", path @ ..]) => on_users(stores, method, path, query, body).await,
         ("GET", ["keys"]) => outcome(stores.list_keys().await),
-        ("POST", ["keys", "rotate"]) => match read(body) {
-            Ok(request) => outcome(stores.rotate_key(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", ["keys", "rotate"]) => asked(body, async |request| stores.rotate_key(&request).await).await,
         ("POST", ["keys", "reencrypt"]) => outcome(stores.reencrypt_keys().await),
-        ("POST", ["keys", kid, "retire"]) => match read(body) {
-            Ok(request) => outcome(stores.retire_key(&work::decoded(kid), &request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", ["keys", kid, "retire"]) => {
+            asked(body, async |request| stores.retire_key(&work::decoded(kid), &request).await).await
+        }
         ("GET", ["transfer", what @ ("clients" | "with-secrets")]) => match work::page(query) {
             Ok((after, limit)) => {
                 let sealer = (*what == "with-secrets").then(|| stores.sealer());
@@ -303,10 +282,9 @@ async fn on_records(
             }
             Err(refusal) => refused(&refusal),
         },
-        ("POST", ["transfer", "clients"]) => match read(body) {
-            Ok(request) => outcome(stores.import_clients(&request, stores.sealer()).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", ["transfer", "clients"]) => {
+            asked(body, async |request| stores.import_clients(&request, stores.sealer()).await).await
+        }
         (_, ["kps", path @ ..]) => on_rows(stores, method, path, query, body).await,
         (
             _,
@@ -338,20 +316,13 @@ async fn on_users(
             Ok((after, limit)) => outcome(stores.list_users(after.as_deref(), limit).await),
             Err(refusal) => refused(&refusal),
         },
-        ("POST", []) => match read(body) {
-            Ok(request) => outcome(stores.add_user(&request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", []) => asked(body, async |request| stores.add_user(&request).await).await,
         ("GET", [name]) => outcome(stores.show_user(&work::decoded(name)).await),
-        ("POST", [name]) => match read(body) {
-            Ok(request) => outcome(stores.set_user(&work::decoded(name), &request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", [name]) => asked(body, async |request| stores.set_user(&work::decoded(name), &request).await).await,
         ("DELETE", [name]) => outcome(stores.delete_user(&work::decoded(name)).await),
-        ("POST", [name, "password"]) => match read(body) {
-            Ok(request) => outcome(stores.set_password(&work::decoded(name), &request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", [name, "password"]) => {
+            asked(body, async |request| stores.set_password(&work::decoded(name), &request).await).await
+        }
         ("POST", [name, "enable"]) => outcome(stores.enable_user(&work::decoded(name), true).await),
         ("POST", [name, "disable"]) => outcome(stores.enable_user(&work::decoded(name), false).await),
         ("POST", [name, "unlock"]) => outcome(stores.unlock_user(&work::decoded(name)).await),
@@ -368,18 +339,13 @@ async fn on_rows(stores: &records::Stores, method: &Method, path: &[&str], query
             Ok((after, limit)) => outcome(stores.list_rows(&work::decoded(name), after.as_deref(), limit).await),
             Err(refusal) => refused(&refusal),
         },
-        ("POST", [name]) => match read(body) {
-            Ok(request) => outcome(stores.put_rows(&work::decoded(name), &request).await),
-            Err(refusal) => refused(&refusal),
-        },
-        ("POST", [name, "restore"]) => match read(body) {
-            Ok(rows) => outcome(stores.restore_rows(&work::decoded(name), rows).await),
-            Err(refusal) => refused(&refusal),
-        },
-        ("POST", [name, "reencrypt"]) => match read(body) {
-            Ok(request) => outcome(stores.reencrypt_rows(&work::decoded(name), &request).await),
-            Err(refusal) => refused(&refusal),
-        },
+        ("POST", [name]) => asked(body, async |request| stores.put_rows(&work::decoded(name), &request).await).await,
+        ("POST", [name, "restore"]) => {
+            asked(body, async |rows| stores.restore_rows(&work::decoded(name), rows).await).await
+        }
+        ("POST", [name, "reencrypt"]) => {
+            asked(body, async |request| stores.reencrypt_rows(&work::decoded(name), &request).await).await
+        }
         ("GET", [name, key]) => {
             let asks =
                 |what: &str| query.unwrap_or_default().split('&').any(|pair| pair.strip_suffix("=true") == Some(what));
@@ -419,6 +385,17 @@ pub(super) fn read<Q: DeserializeOwned>(body: &[u8]) -> Result<Q, Refusal> {
         message: format!("the body is not what this needs: {why}"),
         help: None,
     })
+}
+
+/// Does what the body asks for, where that can be read.
+async fn asked<Q: DeserializeOwned, A: Serialize>(
+    body: &[u8],
+    work: impl AsyncFnOnce(Q) -> Result<A, Refusal>,
+) -> Answer {
+    match read(body) {
+        Ok(request) => outcome(work(request).await),
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 fn outcome<A: Serialize>(outcome: Result<A, Refusal>) -> Answer {

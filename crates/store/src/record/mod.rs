@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use oauth::client_auth::Method;
 use oauth::registration::{Registration, signs_by_secret};
 use oauth::{ClientId, GrantId, Scopes};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,11 @@ impl Client {
             notes: ClientNotes::default(),
             metadata: ClientMetadata::default(),
         }
+    }
+
+    /// Whether it has nothing to prove itself by, and only says its name (RFC 6749, section 2.1).
+    pub fn is_public(&self) -> bool {
+        self.token_endpoint_auth_method.as_deref() == Some(Method::None.as_str())
     }
 
     /// The scopes that it gets where it asks for none.

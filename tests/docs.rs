@@ -231,11 +231,19 @@ fn pages_below(folder: &Path, pages: &mut Vec<PathBuf>) {
     }
 }
 
-/// The tests that the page on standards names are there: in each row's last cell, names and then the file that has them.
+/// The tests that the tables of what is supported name are there: in each row's last cell, names and then the file that has them.
 #[test]
 fn conformance_names_tests_that_are_there() {
+    for (page, at_least) in [("docs/conformance.md", 150), ("docs/gateway.md", 10)] {
+        let found = tests_named_in(page);
+        assert!(found > at_least, "only {found} tests were found in {page}");
+    }
+}
+
+/// How many tests the rows of a page name; all of them are there.
+fn tests_named_in(page: &str) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/conformance.md")).expect("the page is there");
+    let page = fs::read_to_string(root.join(page)).expect("the page is there");
     let mut found = 0;
     for row in page.lines().filter(|line| line.starts_with("| ")) {
         let shown = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
@@ -254,7 +262,7 @@ fn conformance_names_tests_that_are_there() {
         }
         assert!(names.is_empty(), "no file after the test in: {row}");
     }
-    assert!(found > 150, "only {found} tests were found");
+    found
 }
 
 /// Each row of the checklist has a mutant in `tests/mutants`, or no test and says why; each mutant can be made: its text stands once in

@@ -5,11 +5,13 @@
 
 mod amount;
 mod http_words;
+mod network;
 mod outside;
 mod spanned;
 
 pub use amount::{ByteSize, Duration, Rate};
 pub use http_words::{HeaderName, Method, StatusCode};
+pub use network::Network;
 pub use outside::FromOutside;
 pub use spanned::{Literal, Spanned};
 

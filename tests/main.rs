@@ -34,6 +34,7 @@ mod introspect;
 mod keys;
 mod kps;
 mod ldap;
+mod listeners;
 mod lsp;
 mod lsp_recorded;
 mod metadata;

@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod connection;
+mod forwarded;
 mod header_timer;
 mod headers;
 mod held;

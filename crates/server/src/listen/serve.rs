@@ -39,14 +39,16 @@ pub(super) async fn serve(
     let generation = listener.generation(node);
     let id = node.ids.next();
     let Some(name) = generation.listener(listener.number) else {
-        return refuse(node, &generation, NO_LISTENER, &id, "");
+        return refuse(node, &generation, NO_LISTENER, &id.text(), "");
     };
     let body_timeout = generation.settings.node.limits.body_timeout;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread };
+    let trusted = &generation.settings.node.trusted_proxies;
+    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id, trusted, unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return refuse(node, &generation, refused, &id, name),
+        Err(refused) => return refuse(node, &generation, refused, &id.text(), name),
     };
+    let id = received.id.clone();
     let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
     let unanswered =

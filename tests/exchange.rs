@@ -1,7 +1,11 @@
 //! The proxied exchange: who the client is, what goes on with a request and with its answer.
 
-use crate::harness::upstream::{Upstream, values};
-use crate::harness::{Folder, Node};
+use std::io::Read;
+use std::sync::{Mutex, mpsc};
+
+use crate::harness::upstream::{Incoming, Upstream, values};
+use crate::harness::wire::Wire;
+use crate::harness::{DEADLINE, Folder, Node};
 
 const ECHO: &str = "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n";
 
@@ -95,4 +99,152 @@ fn a_trace_goes_on_or_begins_here() {
         assert!(values(&head, "traceparent")[0].starts_with(&format!("00-{id}-")), "{head:?}");
         assert_eq!(values(&head, "tracestate"), [] as [&str; 0]);
     }
+}
+
+/// All that comes up to this text.
+fn read_until(incoming: &mut Incoming, end: &str) -> String {
+    let mut read = Vec::new();
+    let mut byte = [0];
+    while !read.ends_with(end.as_bytes()) && incoming.stream.read_exact(&mut byte).is_ok() {
+        read.push(byte[0]);
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+#[test]
+fn trailers_of_a_request_go_where_they_were_announced() {
+    let upstream = Upstream::start(|incoming| {
+        let body = read_until(incoming, "\r\n\r\n");
+        incoming.answer("200 OK", &[], body.as_bytes());
+        false
+    });
+    let policy =
+        ECHO.replacen("[[filter]]", "[[filter]]\nuse = \"set-header\"\nset = { x-user = \"ann\" }\n[[filter]]", 1);
+    let (_folder, node) = node_before(&upstream, "", &policy);
+    let mut wire = Wire::open(node.address);
+    wire.send("POST /up/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Host, X_User\r\n\r\n");
+    wire.send(
+        "2\r\nhi\r\n0\r\nX-Sum: 7\r\nHost: evil\r\nX_User: eve\r\nX-Other: 1\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
+    );
+    let answer = wire.answer_to("POST").expect("an answer").status(200);
+    assert_eq!(answer.text().to_lowercase(), "2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n");
+    let head = &upstream.heads()[0];
+    assert_eq!(values(head, "trailer"), ["x-sum"]);
+    assert_eq!((values(head, "x-user"), values(head, "host").len()), (vec![String::from("ann")], 1));
+}
+
+#[test]
+fn trailers_of_an_answer_go_to_who_takes_them() {
+    let upstream = Upstream::start(|incoming| {
+        incoming
+            .send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n\r\n2\r\nhi\r\n");
+        incoming.send(b"0\r\nX-Sum: 7\r\nSet-Cookie: a=1\r\nX-Other: 1\r\n\r\n");
+        true
+    });
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    let takes = node.get("/up/1").header("TE", "trailers").header("Connection", "TE, close").send().status(200);
+    assert_eq!((takes.text().as_str(), takes.whole), ("hi", true));
+    assert_eq!((takes.header("trailer"), takes.header("x-sum")), (Some("x-sum"), Some("7")));
+    assert_eq!((takes.header("set-cookie"), takes.header("x-other")), (None, None));
+    let does_not = node.get("/up/2").send().status(200);
+    assert_eq!((does_not.text().as_str(), does_not.whole), ("hi", true));
+    assert_eq!((does_not.header("trailer"), does_not.header("x-sum")), (None, None));
+    // The upstream's connection is as good as before.
+    node.get("/up/3").send().status(200);
+}
+
+#[test]
+fn trailers_have_a_limit() {
+    let upstream = Upstream::start(|incoming| {
+        read_until(incoming, "\r\n\r\n");
+        false
+    });
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    let mut wire = Wire::open(node.address);
+    wire.send("POST /up/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nhi\r\n0\r\n");
+    let line = format!("X-Sum: {}\r\n", "a".repeat(1000));
+    for _ in 0..200 {
+        wire.send(&line);
+    }
+    wire.send("\r\n");
+    let answer = wire.answer_to("POST");
+    assert!(answer.is_none_or(|answer| answer.status == 400));
+    node.get("/api/nothing").send().status(404);
+}
+
+#[test]
+fn the_body_is_asked_for_when_somebody_wants_it() {
+    let upstream = Upstream::echo();
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    let expecting = |target: &str| {
+        let mut wire = Wire::open(node.address);
+        wire.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"));
+        wire
+    };
+    let mut wanted = expecting("/up/1");
+    assert_eq!(wanted.head().map(|head| head.status), Some(100));
+    let answer = wanted.send("hi").answer_to("POST").expect("an answer").status(200);
+    assert!(
+        answer.text().ends_with("\n\nhi") && !answer.text().to_lowercase().contains("expect:"),
+        "{}",
+        answer.text()
+    );
+    // Nobody reads the body of what is refused, and there was nothing on the connection that would have to be read.
+    assert_eq!(expecting("/nothing").head().map(|head| head.status), Some(404));
+}
+
+#[test]
+fn an_upstream_that_is_not_there_asks_for_no_body() {
+    let folder = Folder::shipped();
+    folder.append("node.toml", "[upstream.up]\ntargets = [\"http://127.0.0.1:1\"]\n");
+    folder.write("policies/up.toml", ECHO);
+    let node = Node::start(&folder);
+    let mut wire = Wire::open(node.address);
+    wire.send("POST /up/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(wire.head().map(|head| head.status), Some(502));
+}
+
+#[test]
+fn events_are_not_held_back() {
+    let (seen, go_on) = mpsc::channel::<()>();
+    let go_on = Mutex::new(go_on);
+    let upstream = Upstream::start(move |incoming| {
+        incoming.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+        for event in 0..3 {
+            incoming.send(format!("data: {event}\n\n").as_bytes());
+            go_on.lock().expect("a lock").recv_timeout(DEADLINE).expect("the client has it");
+        }
+        false
+    });
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    let mut wire = Wire::open(node.address);
+    wire.send("GET /up/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(
+        wire.head().and_then(|head| head.header("content-type").map(str::to_owned)).as_deref(),
+        Some("text/event-stream")
+    );
+    let mut text = String::new();
+    for event in 0..3 {
+        let expected = format!("data: {event}\n\n");
+        while !text.contains(&expected) {
+            text.push_str(&String::from_utf8_lossy(&wire.read_some()));
+        }
+        seen.send(()).expect("the upstream waits");
+    }
+}
+
+#[test]
+fn a_client_that_closes_its_half_has_gone() {
+    let (tell, told) = mpsc::channel();
+    let upstream = Upstream::start(move |incoming| {
+        let mut byte = [0];
+        let ended = matches!(incoming.stream.read(&mut byte), Ok(0) | Err(_));
+        tell.send(ended).expect("the test waits");
+        false
+    });
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    let mut wire = Wire::open(node.address);
+    wire.send("GET /up/1 HTTP/1.1\r\nHost: a\r\n\r\n").finish();
+    assert!(told.recv_timeout(DEADLINE).expect("the upstream's request ends"));
+    assert!(wire.is_closed());
 }

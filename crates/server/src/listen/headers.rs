@@ -20,8 +20,8 @@ pub(crate) fn strip_forged(headers: &mut HeaderMap) {
     }
 }
 
-/// Names come in lower case: hyper parsed them.
-fn is_forged(name: &str) -> bool {
+/// Whether it is such a field. Names come in lower case: hyper parsed them.
+pub(crate) fn is_forged(name: &str) -> bool {
     if name.contains('_') {
         let name = name.replace('_', "-");
         return is_forged_x(&name) || FRAMES.contains(&name.as_str());

@@ -147,7 +147,7 @@ fn is_id(id: &str) -> bool {
 /// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
 fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
     let path = path::normalise(path).map_err(|why| Refused::bad(why.message()))?;
-    hop::strip(headers);
+    hop::strip_request(headers);
     headers::strip_forged(headers);
     Ok(path)
 }

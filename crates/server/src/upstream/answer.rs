@@ -15,10 +15,11 @@ use policy::ports::Clock;
 use super::link::Link;
 use super::pool::Pool;
 use crate::idle::IdleLimit;
+use crate::trailers;
 
 /// A body that comes while it is asked for, and gives its connection back at its end.
 struct Answer {
-    first: Option<Bytes>,
+    first: Option<Frame<Bytes>>,
     failure: Option<BoxError>,
     incoming: Incoming,
     link: Option<Box<Link>>,
@@ -39,7 +40,9 @@ pub(super) async fn body(incoming: Incoming, link: Box<Link>, home: Home, idle: 
     let complete = std::future::poll_fn(|cx| Poll::Ready(answer.take_what_is_there(cx))).await;
     match complete {
         Some(bytes) => bytes.into(),
-        None => Body::stream(Shared { size: answer.size_hint(), answer: Mutex::new(answer) }),
+        None => {
+            Body::stream(Shared { size: answer.size_hint(), ended: answer.has_ended(), answer: Mutex::new(answer) })
+        }
     }
 }
 
@@ -56,12 +59,15 @@ impl Answer {
                 Some(Bytes::new())
             }
             Poll::Ready(Some(Ok(frame))) => {
-                let data = frame.into_data().unwrap_or_default();
-                if self.incoming.is_end_stream() {
-                    self.give_back(cx);
-                    return Some(data);
-                }
-                self.first = Some(data);
+                let frame = match frame.into_data() {
+                    Ok(data) if self.incoming.is_end_stream() => {
+                        self.give_back(cx);
+                        return Some(data);
+                    }
+                    Ok(data) => Frame::data(data),
+                    Err(other) => other,
+                };
+                self.first = Some(frame);
                 None
             }
             Poll::Ready(Some(Err(e))) => {
@@ -94,7 +100,9 @@ impl Answer {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+            if let Some(frame) = passed_on(first) {
+                return Poll::Ready(Some(Ok(frame)));
+            }
         }
         if let Some(failure) = self.failure.take() {
             return Poll::Ready(Some(Err(failure)));
@@ -103,12 +111,11 @@ impl Answer {
             match self.poll_incoming(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.idle.moved();
-                    // Trailers were promised to nobody: `TE` did not go upstream.
-                    let Ok(data) = frame.into_data() else { continue };
+                    let Some(frame) = passed_on(frame) else { continue };
                     if self.incoming.is_end_stream() {
                         self.give_back(cx);
                     }
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                    return Poll::Ready(Some(Ok(frame)));
                 }
                 Poll::Ready(Some(Err(e))) => {
                     // Told at the next poll: an error makes hyper drop what it has not written yet, and the client is to have
@@ -131,9 +138,14 @@ impl Answer {
         }
     }
 
+    /// Whether nothing comes any more, trailers neither.
+    fn has_ended(&self) -> bool {
+        self.first.is_none() && self.failure.is_none() && self.incoming.is_end_stream()
+    }
+
     fn size_hint(&self) -> SizeHint {
         let rest = self.incoming.size_hint();
-        let first = self.first.as_ref().map_or(0, |f| f.len() as u64);
+        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower() + first);
         if let Some(upper) = rest.upper() {
@@ -143,10 +155,22 @@ impl Answer {
     }
 }
 
+/// A piece of a body as it goes on; none where nothing of it may.
+fn passed_on(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    match frame.into_trailers() {
+        Ok(mut fields) => {
+            trailers::clean(&mut fields);
+            (!fields.is_empty()).then(|| Frame::trailers(fields))
+        }
+        Err(data) => Some(data),
+    }
+}
+
 /// hyper's connection is not `Sync`, which bodies must be. The lock is never waited for: only `get_mut` is used.
 struct Shared {
     answer: Mutex<Answer>,
     size: SizeHint,
+    ended: bool,
 }
 
 impl HttpBody for Shared {
@@ -157,12 +181,12 @@ impl HttpBody for Shared {
         let this = &mut *self;
         let answer = this.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
         let polled = answer.poll(cx);
-        this.size = answer.size_hint();
+        (this.size, this.ended) = (answer.size_hint(), answer.has_ended());
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.size.exact() == Some(0)
+        self.ended
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -14,9 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::Body;
 use policy::ports::{BoxFuture, Clock, Upstream, UpstreamError};
+use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 use self::answer::Home;
@@ -24,7 +26,7 @@ use self::link::{Link, SendError};
 use self::pool::Pool;
 pub(crate) use self::provider::{Tasks, Whole};
 use self::sent::{Sent, Watch};
-use crate::hop;
+use crate::{hop, trailers};
 
 /// What an upstream is made of. Equal settings are the same upstream: its pool then outlives a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +100,17 @@ impl HttpUpstream {
         headers.remove(header::EXPECT);
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, self.host.clone());
+        }
+        if headers.contains_key(header::TRAILER) {
+            let announced = match request.body().size_hint().exact() {
+                None => trailers::announced(request.headers()),
+                // All of it goes by its length, and nothing comes after it.
+                Some(_) => SmallVec::new(),
+            };
+            if announced.is_empty() {
+                request.headers_mut().remove(header::TRAILER);
+            }
+            request.body_mut().announces(announced);
         }
     }
 

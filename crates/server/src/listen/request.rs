@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
 use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate};
 use policy::settings::Network;
 use policy::{Body, Request, Response};
 
 use super::id::RequestId;
-use super::{body, forwarded, headers, host, path};
+use super::{body, forwarded, headers, host, path, upgrade};
 use crate::hop;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -79,11 +79,16 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
         true => Some(Believed::take(&mut headers, peer, &arrival)?),
         false => None,
     };
+    let upgrade = match version == Version::HTTP_11 {
+        true => upgrade::asked(&headers),
+        false => None,
+    };
     let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
     request.query = uri.query().map(str::to_owned);
     request.version = version;
     request.headers = headers;
+    request.upgrade = upgrade;
     request.host = host.unwrap_or_else(|| arrival.local.to_string());
     request.peer = arrival.peer;
     request.client = peer;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::deaf::Deaf;
 use super::sent::{Sent, Watch};
 use crate::joined::Joined;
+use crate::tunnel::Tunnel;
 
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
@@ -102,6 +103,17 @@ impl Link {
         if !self.finished {
             self.finished = Pin::new(&mut self.connection).poll(cx).is_ready();
         }
+    }
+
+    /// The connection after it switched protocols; None where it broke first.
+    pub(super) async fn into_tunnel(self: Box<Self>) -> Option<Tunnel> {
+        let Link { mut connection, finished, .. } = *self;
+        if !finished {
+            // Nothing is waited for: hyper lets go of it right behind the head.
+            Pin::new(&mut connection).await.ok()?;
+        }
+        let parts = connection.into_parts();
+        Some(Tunnel::new(parts.read_buf, parts.io.into_inner().into_inner()))
     }
 
     /// Whether it is still open and free for another request, looked at without waiting.

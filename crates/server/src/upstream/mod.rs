@@ -17,7 +17,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::Body;
-use policy::ports::{BoxFuture, Clock, Upstream, UpstreamError};
+use policy::exchange::{Upgrade, Upgraded};
+use policy::ports::{BoxFuture, Clock, Repeatable, Upstream, UpstreamError};
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
@@ -98,6 +99,12 @@ impl HttpUpstream {
         headers.remove(header::CONTENT_LENGTH);
         // The listener has answered it: the body comes at once.
         headers.remove(header::EXPECT);
+        if let Some(Upgrade(protocol)) = request.extensions().get::<Upgrade>().cloned() {
+            let headers = request.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, protocol);
+        }
+        let headers = request.headers_mut();
         if !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, self.host.clone());
         }
@@ -116,6 +123,7 @@ impl HttpUpstream {
 
     async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         let (parts, body) = request.into_parts();
+        let upgrade = parts.extensions.get::<Upgrade>().cloned();
         let (sent, watch) = Sent::new(body);
         let mut request = Request::from_parts(parts, sent);
         self.prepare(&mut request);
@@ -123,7 +131,7 @@ impl HttpUpstream {
         if let Some(mut link) = self.pool.take() {
             let retry = second_copy(&request);
             match link.send(request, limit, watch.as_deref()).await {
-                Ok(head) => return self.answer(head, link).await,
+                Ok(head) => return self.answer(head, link, upgrade).await,
                 // The upstream closed the connection while it lay idle, or right behind its last answer: once more on a fresh
                 // one, where that cannot do anything twice.
                 Err(SendError::Broken(mut broken)) if !broken.error.is_parse() => {
@@ -137,7 +145,7 @@ impl HttpUpstream {
         }
         let mut link = self.connect().await?;
         match link.send(request, limit, watch.as_deref()).await {
-            Ok(head) => self.answer(head, link).await,
+            Ok(head) => self.answer(head, link, upgrade).await,
             Err(error) => Err(failed(error, watch.as_deref())),
         }
     }
@@ -152,10 +160,15 @@ impl HttpUpstream {
         Link::over(stream).await.map_err(|e| UpstreamError::Unreachable(e.to_string()))
     }
 
-    async fn answer(&self, head: Response<Incoming>, link: Box<Link>) -> Result<Response<Body>, UpstreamError> {
+    async fn answer(
+        &self,
+        head: Response<Incoming>,
+        link: Box<Link>,
+        upgrade: Option<Upgrade>,
+    ) -> Result<Response<Body>, UpstreamError> {
         let (mut parts, incoming) = head.into_parts();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(UpstreamError::Malformed(String::from("it switched protocols unasked")));
+            return switched(parts, link, upgrade).await;
         }
         if !hop::is_framed_plainly(&parts.headers) {
             return Err(UpstreamError::Malformed(String::from("its transfer coding is not chunked alone")));
@@ -171,6 +184,30 @@ impl Upstream for HttpUpstream {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
         Box::pin(self.exchange(request))
     }
+
+    fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        scheme == "http" && self.settings.host.eq_ignore_ascii_case(host) && self.settings.port == port
+    }
+}
+
+/// The answer of an upstream that switched protocols, with the connection.
+async fn switched(
+    mut parts: http::response::Parts,
+    link: Box<Link>,
+    upgrade: Option<Upgrade>,
+) -> Result<Response<Body>, UpstreamError> {
+    let malformed = |why: &str| UpstreamError::Malformed(why.to_owned());
+    let Some(Upgrade(asked)) = upgrade else { return Err(malformed("it switched protocols unasked")) };
+    let mut named = parts.headers.get_all(header::UPGRADE).iter();
+    let is_it = |named: &HeaderValue| named.as_bytes().eq_ignore_ascii_case(asked.as_bytes());
+    if !named.next().is_some_and(is_it) || named.next().is_some() {
+        return Err(malformed("it switched to another protocol than was asked for"));
+    }
+    hop::strip(&mut parts.headers);
+    let tunnel = link.into_tunnel().await.ok_or_else(|| malformed("it broke off behind its 101"))?;
+    parts.extensions.clear();
+    parts.extensions.insert(Upgraded::new(asked, tunnel));
+    Ok(Response::from_parts(parts, Body::Empty))
 }
 
 /// A copy for a second try, where doing it twice does no harm (RFC 9110, section 9.2.2) and the body is in memory.
@@ -178,7 +215,7 @@ fn second_copy(request: &Request<Sent>) -> Option<Request<Sent>> {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    );
+    ) || request.extensions().get::<Repeatable>().is_some();
     let body = idempotent.then(|| request.body().copy())??;
     let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();

@@ -58,6 +58,11 @@ impl Sent {
         (Sent { body, watch: watch.clone() }, watch)
     }
 
+    /// Whether something may come after its last byte.
+    pub(super) fn may_have_trailers(&self) -> bool {
+        matches!(self.body, Body::Stream(_))
+    }
+
     /// A second copy, where the body is in memory: for one more try.
     pub(super) fn copy(&self) -> Option<Sent> {
         let body = match &self.body {

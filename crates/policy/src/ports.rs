@@ -57,13 +57,19 @@ pub trait Upstream: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct Repeatable;
 
+/// What a request carries, in its extensions, to an upstream that chooses its target by a key: equal keys have the same target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceKey(pub Arc<str>);
+
 /// What can go wrong with an upstream, before the head of its answer.
 #[derive(Clone, Debug)]
 pub enum UpstreamError {
     /// No connection: refused, unreachable, closed before the answer.
     Unreachable(String),
-    /// The time limit named here passed (`connect`, `first_byte`).
+    /// The time limit named here passed (`connect`, `first_byte`, `whole`).
     Timeout(&'static str),
+    /// As much goes on there as the limit named here allows (`requests`, `pending`, `connections`).
+    Full(&'static str),
     /// The client's own body broke off or was malformed.
     RequestBody(String),
     /// The answer was no HTTP.
@@ -75,6 +81,7 @@ impl fmt::Display for UpstreamError {
         match self {
             UpstreamError::Unreachable(why) => write!(f, "unreachable: {why}"),
             UpstreamError::Timeout(which) => write!(f, "silent: `timeouts.{which}` passed"),
+            UpstreamError::Full(which) => write!(f, "too much goes on there: `limits.{which}`"),
             UpstreamError::RequestBody(why) => write!(f, "the request's body broke off: {why}"),
             UpstreamError::Malformed(why) => write!(f, "the answer is malformed: {why}"),
         }

@@ -1,5 +1,7 @@
 //! What the node counts. A request touches only counters that its generation has at hand: no look-up, no lock.
 
+mod upstreams;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::upstream::ObservedUpstream;
 
 /// Upper bounds of the histogram of durations, in microseconds.
 const BOUNDS: [u64; 14] = [
@@ -70,6 +74,8 @@ pub(crate) trait Observed: fmt::Debug + Send + Sync + 'static {
     fn sources(&self) -> Vec<ObservedSource>;
     /// Stores that have a cache.
     fn caches(&self) -> Vec<ObservedCache>;
+    /// Upstreams and their targets.
+    fn upstreams(&self) -> Vec<ObservedUpstream>;
 }
 
 /// A store's cache as the collector shows it.
@@ -188,7 +194,8 @@ impl<N: Observed> Collector for NodeCollector<N> {
             ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX)).encode(open.encode_family(&labels)?)?;
         }
         encode_sources(node, &mut encoder)?;
-        encode_caches(node, &mut encoder)
+        encode_caches(node, &mut encoder)?;
+        upstreams::encode(&node.upstreams(), &mut encoder)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Two connections joined: what comes on one goes out on the other, both ways, no faster than it is taken.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,16 +26,18 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// An upstream's connection after it switched protocols. What else is to last as long as it does is within.
+/// An upstream's connection after it switched protocols.
 pub(crate) struct Tunnel {
     /// What came right behind the answer.
     first: Bytes,
     io: Box<dyn Duplex>,
+    _held: Box<dyn Any + Send>,
 }
 
 impl Tunnel {
-    pub(crate) fn new(first: Bytes, io: impl Duplex + 'static) -> Self {
-        Tunnel { first, io: Box::new(io) }
+    /// `held`: what lasts as long as it does.
+    pub(crate) fn new(first: Bytes, io: impl Duplex + 'static, held: impl Send + 'static) -> Self {
+        Tunnel { first, io: Box::new(io), _held: Box::new(held) }
     }
 }
 
@@ -223,7 +226,7 @@ mod tests {
         let (client, ours) = duplex(64);
         let (upstream, theirs) = duplex(64);
         let counts = Arc::<Counts>::default();
-        let tunnel = Tunnel::new(Bytes::from_static(b"first "), theirs);
+        let tunnel = Tunnel::new(Bytes::from_static(b"first "), theirs, ());
         (client, upstream, Joint::new(ours, tunnel, counts.clone(), IDLE, over), counts)
     }
 

@@ -410,3 +410,18 @@ fn a_connection_that_switched_is_drained_and_then_cut() {
     assert!(wire.is_closed());
     assert!(node.end().success());
 }
+
+#[test]
+fn places_that_an_upstream_names_are_the_gateways() {
+    let upstream = Upstream::start(|incoming| {
+        let own = values(&incoming.lines, "host")[0].clone();
+        let location = format!("http://{own}/v2/up/login?next=/v2");
+        incoming.answer("302 Found", &[("Location", &location), ("Content-Location", "http://other.example/x")], b"");
+        true
+    });
+    let policy = format!("{ECHO}rewrite = \"/v2${{request.path}}\"\n");
+    let (_folder, node) = node_before(&upstream, "", &policy);
+    let answer = node.get("/up/1").send().status(302);
+    assert_eq!(answer.header("location"), Some("/up/login?next=/v2"));
+    assert_eq!(answer.header("content-location"), Some("http://other.example/x"));
+}

@@ -161,6 +161,7 @@ fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
 pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
     let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
     check_target(&request.method, &http::Uri::default()).map_err(refused)?;
+    request.upgrade = upgrade::asked(&request.headers);
     request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
     request.host.make_ascii_lowercase();
     Ok(())

@@ -14,8 +14,12 @@ async def echo(connection):
         await connection.send(message)
 
 
+def select(_connection, offered):
+    return "chat.v1" if "chat.v1" in offered else None
+
+
 async def main():
-    async with serve(echo, "127.0.0.1", int(sys.argv[1]), max_size=None, subprotocols=["chat.v1"]) as server:
+    async with serve(echo, "127.0.0.1", int(sys.argv[1]), max_size=None, select_subprotocol=select) as server:
         await server.serve_forever()
 
 

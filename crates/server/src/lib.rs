@@ -37,6 +37,7 @@ mod tasks;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trailers;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};

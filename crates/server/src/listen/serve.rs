@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER};
+use http::{HeaderValue, Method, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::{Body, Response};
 
@@ -16,6 +17,7 @@ use super::body::Unread;
 use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
+use crate::hop;
 use crate::load::Generation;
 use crate::node::Node;
 
@@ -39,16 +41,19 @@ pub(super) async fn serve(
     let generation = listener.generation(node);
     let id = node.ids.next();
     let Some(name) = generation.listener(listener.number) else {
-        return refuse(node, &generation, NO_LISTENER, &id, "");
+        return refuse(node, &generation, NO_LISTENER, &id.text(), "");
     };
     let body_timeout = generation.settings.node.limits.body_timeout;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread };
+    let trusted = &generation.settings.node.trusted_proxies;
+    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id, trusted, unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return refuse(node, &generation, refused, &id, name),
+        Err(refused) => return refuse(node, &generation, refused, &id.text(), name),
     };
+    let id = received.id.clone();
     let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
+    let takes_trailers = received.version == Version::HTTP_2 || hop::takes_trailers(&received.headers);
     let unanswered =
         Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
@@ -77,6 +82,10 @@ pub(super) async fn serve(
     }
     let held_since = served.held_since;
     let mut answer = answer(served.response, is_head, &generation);
+    if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
+        // None will come, or nobody would take them.
+        answer.headers_mut().remove(TRAILER);
+    }
     if listener.has_gone() || node.draining() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

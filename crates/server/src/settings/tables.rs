@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use policy::lint::AllowTable;
-use policy::settings::{ByteSize, Duration, FromOutside};
+use policy::settings::{ByteSize, Duration, FromOutside, Network};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use store::Kind;
@@ -33,6 +33,9 @@ pub(crate) struct NodeFile {
     values: Option<BTreeMap<String, Setting>>,
     /// The addresses that requests come in on. Default: one, `default`, on `127.0.0.1:8080`.
     listener: Option<Vec<ListenerTable>>,
+    /// The proxies before the gateway that are believed about the client: addresses and networks. What anybody else says in `Forwarded`,
+    /// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`, `traceparent` and `tracestate` is dropped. Default: nobody, also not on loopback.
+    trusted_proxies: Option<Vec<Network>>,
     /// The address for the commands: reload, status, metrics, health.
     admin: Option<AdminTable>,
     /// The servers behind the gateway, by their names.

@@ -64,7 +64,7 @@ fn all_of_it_is_read() {
     let (settings, problems) = read_texts(
         r#"
 name = "node-1"
-trusted_proxies = []
+trusted_proxies = ["10.0.0.0/8", "::1"]
 [cluster]
 nodes = 1
 [values]
@@ -108,7 +108,7 @@ access = false
     );
     assert_eq!(problems, [] as [&str; 0]);
     let node = settings.node;
-    assert_eq!(node.listeners.len(), 2);
+    assert_eq!((node.listeners.len(), node.trusted_proxies.len()), (2, 2));
     assert_eq!(node.listeners[0].on_error.as_ref().map(|policy| policy.name.as_str()), Some("e"));
     assert_eq!(node.values["b"].to_string(), "from outside");
     assert_eq!(node.values["c"].to_string(), "d");
@@ -154,8 +154,8 @@ fn node_problems_have_places() {
             "node.toml:4:1 P0113 two listeners have one address",
         ),
         (
-            "trusted_proxies = [\"10.0.0.0/8\"]",
-            "node.toml:1:19 P0004 `trusted_proxies` is not there yet in this version",
+            "trusted_proxies = [\"::1\", \"10.0.0.1/8\"]",
+            "node.toml:1:27 P0103 expected an address, or a network without bits behind its length: `10.1.0.0/16`, found \"10.0.0.1/8\"",
         ),
         ("[upstream.a]", "node.toml:1:1 P0102 `targets` is missing"),
         ("[upstream.a]\ntargets = []", "node.toml:2:11 P0103 an upstream needs a target"),

@@ -17,6 +17,7 @@ use super::Going;
 use super::eject::Ending;
 use super::endpoint::Carrier;
 use crate::idle::IdleLimit;
+use crate::trailers;
 
 /// A body that comes while it is asked for, and gives its connection back at its end.
 struct Answer {
@@ -111,7 +112,7 @@ impl Answer {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(first) = self.first.take() {
+        if let Some(first) = self.first.take().and_then(passed_on) {
             return Poll::Ready(Some(Ok(first)));
         }
         if let Some(failure) = self.failure.take() {
@@ -121,30 +122,34 @@ impl Answer {
             self.under_way = None;
             return Poll::Ready(Some(Err("the upstream did not come to an end: `timeouts.whole` passed".into())));
         }
-        match self.poll_incoming(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.idle.moved();
-                if self.incoming.is_end_stream() || frame.is_trailers() {
-                    self.give_back(cx);
+        loop {
+            match self.poll_incoming(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.idle.moved();
+                    if self.incoming.is_end_stream() || frame.is_trailers() {
+                        self.give_back(cx);
+                    }
+                    if let Some(frame) = passed_on(frame) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Err(e))) => {
+                    // Told at the next poll: an error makes hyper drop what it has not written yet, and the client is to have
+                    // all that came before.
+                    self.broke(e.into());
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(None) => {
+                    self.give_back(cx);
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if self.idle.passed(cx) => {
+                    self.broke("the upstream sent nothing more: `timeouts.idle` passed".into());
+                    return Poll::Ready(self.failure.take().map(Err));
+                }
+                Poll::Pending => return Poll::Pending,
             }
-            Poll::Ready(Some(Err(e))) => {
-                // Told at the next poll: an error makes hyper drop what it has not written yet, and the client is to have all that
-                // came before.
-                self.broke(e.into());
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Ready(None) => {
-                self.give_back(cx);
-                Poll::Ready(None)
-            }
-            Poll::Pending if self.idle.passed(cx) => {
-                self.broke("the upstream sent nothing more: `timeouts.idle` passed".into());
-                Poll::Ready(self.failure.take().map(Err))
-            }
-            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -162,6 +167,17 @@ impl Answer {
             hint.set_upper(upper + first);
         }
         hint
+    }
+}
+
+/// A piece of a body as it goes on; none where nothing of it may.
+fn passed_on(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    match frame.into_trailers() {
+        Ok(mut fields) => {
+            trailers::clean(&mut fields);
+            (!fields.is_empty()).then(|| Frame::trailers(fields))
+        }
+        Err(data) => Some(data),
     }
 }
 

@@ -37,6 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::Body;
 use policy::ports::{BalanceKey, BoxFuture, Clock, Upstream, UpstreamError};
@@ -60,7 +61,7 @@ pub(crate) use self::settings::{
     Balance, Ejection, Health, HttpVersion, Limits, Retries, Target, Timeouts, UpstreamSettings, Way,
 };
 pub(crate) use self::tls::{Identity, TlsSettings, Wrong};
-use crate::hop;
+use crate::{hop, trailers};
 
 /// An upstream of one generation. What a reload changes nothing of is taken over.
 pub(crate) struct HttpUpstream {
@@ -433,17 +434,21 @@ impl Drop for Going {
 /// writes it). Gives the host that it asks for itself.
 fn prepare(request: &mut Request<Sent>) -> Option<HeaderValue> {
     let headers = request.headers_mut();
-    // What is announced to come after the body does come.
-    let announced = headers.remove(header::TRAILER);
     hop::strip(headers);
     headers.remove(header::CONTENT_LENGTH);
     // The listener has answered it: the body comes at once.
     headers.remove(header::EXPECT);
     let host = headers.get(header::HOST).cloned();
-    if let Some(announced) = announced
-        && request.body().may_have_trailers()
-    {
-        request.headers_mut().insert(header::TRAILER, announced);
+    if headers.contains_key(header::TRAILER) {
+        let announced = match request.body().size_hint().exact() {
+            None => trailers::announced(request.headers()),
+            // All of it goes by its length, and nothing comes after it.
+            Some(_) => SmallVec::new(),
+        };
+        if announced.is_empty() {
+            request.headers_mut().remove(header::TRAILER);
+        }
+        request.body_mut().announces(announced);
     }
     host
 }

@@ -190,6 +190,9 @@ impl Core {
                     if !matches!(error, UpstreamError::RequestBody(_) | UpstreamError::Full(_)) {
                         self.judge(&endpoint, Ending::Fault);
                     }
+                    if until.is_some_and(|until| until <= Instant::now()) {
+                        return Err(UpstreamError::Timeout("whole"));
+                    }
                     match again {
                         Some(again) if !last && retries.after(cause) && self.affords() => again,
                         _ => return Err(error),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, mpsc};
 
 use crate::harness::upstream::{Incoming, Upstream, values};
 use crate::harness::wire::Wire;
-use crate::harness::{DEADLINE, Folder, Node};
+use crate::harness::{DEADLINE, Folder, Node, wait_until};
 
 const ECHO: &str = "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n";
 
@@ -237,14 +237,191 @@ fn events_are_not_held_back() {
 fn a_client_that_closes_its_half_has_gone() {
     let (tell, told) = mpsc::channel();
     let upstream = Upstream::start(move |incoming| {
+        tell.send("begun").expect("the test waits");
         let mut byte = [0];
         let ended = matches!(incoming.stream.read(&mut byte), Ok(0) | Err(_));
-        tell.send(ended).expect("the test waits");
+        tell.send(if ended { "ended" } else { "more came" }).expect("the test waits");
         false
     });
     let (_folder, node) = node_before(&upstream, "", ECHO);
     let mut wire = Wire::open(node.address);
-    wire.send("GET /up/1 HTTP/1.1\r\nHost: a\r\n\r\n").finish();
-    assert!(told.recv_timeout(DEADLINE).expect("the upstream's request ends"));
+    wire.send("GET /up/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(told.recv_timeout(DEADLINE), Ok("begun"));
+    wire.finish();
+    assert_eq!(told.recv_timeout(DEADLINE), Ok("ended"));
     assert!(wire.is_closed());
+}
+
+const HANDSHAKE: &str = "GET /up/chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// Switches, says `hello`, and sends back what comes.
+fn chat() -> Upstream {
+    Upstream::start(|incoming| {
+        incoming.send(&[SWITCHED, b"hello "].concat());
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = incoming.stream.read(&mut bytes) {
+            incoming.send(&bytes[..count]);
+        }
+        false
+    })
+}
+
+fn upgrading(more: &str) -> String {
+    format!("{ECHO}upgrade = [\"websocket\"]\n{more}\n")
+}
+
+/// Reads until so much has come.
+fn read_exactly(wire: &mut Wire, length: usize) -> String {
+    let mut read = Vec::new();
+    while read.len() < length {
+        let more = wire.read_some();
+        assert!(!more.is_empty(), "it was closed after {:?}", String::from_utf8_lossy(&read));
+        read.extend(more);
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+#[test]
+fn a_websocket_goes_through() {
+    let upstream = chat();
+    let (_folder, node) = node_before(&upstream, "", &upgrading(""));
+    let mut wire = Wire::open(node.address);
+    let head = wire.send(HANDSHAKE).head().expect("an answer").status(101);
+    assert_eq!((head.header("upgrade"), head.header("connection")), (Some("websocket"), Some("upgrade")));
+    assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!((head.header("content-length"), head.header("transfer-encoding")), (None, None));
+    assert_eq!(read_exactly(&mut wire, 6), "hello ");
+    for text in ["one", "two"] {
+        wire.send(text);
+        assert_eq!(read_exactly(&mut wire, 3), text);
+    }
+    let seen = &upstream.heads()[0];
+    assert_eq!(
+        (values(seen, "upgrade"), values(seen, "connection")),
+        (vec!["websocket".into()], vec!["upgrade".into()])
+    );
+    assert_eq!(values(seen, "sec-websocket-key"), ["dGhlIHNhbXBsZSBub25jZQ=="]);
+
+    // It ends on both sides where one ends, and is told of then.
+    wire.finish();
+    assert!(wire.is_closed());
+    wait_until("the line in the log", || {
+        let log = node.log();
+        log.lines().any(|line| {
+            ["/up/chat", "status=101", "outcome=\"closed\"", "received=6", "sent=12"]
+                .iter()
+                .all(|word| line.contains(word))
+        })
+    });
+    let metrics = node.admin("GET", "/metrics").send().text();
+    assert!(metrics.contains("upgrades_total 1"), "{metrics}");
+}
+
+#[test]
+fn a_connection_that_switched_keeps_its_way_over_reloads() {
+    let upstream = chat();
+    let (folder, node) = node_before(&upstream, "", &upgrading(""));
+    let mut wire = Wire::open(node.address);
+    wire.send(HANDSHAKE).head().expect("an answer").status(101);
+    assert_eq!(read_exactly(&mut wire, 6), "hello ");
+    folder.write("policies/up.toml", "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"respond\"\ntext = \"other\"\n");
+    node.reload();
+    assert_eq!(node.get("/up/1").send().text(), "other");
+    wire.send("still");
+    assert_eq!(read_exactly(&mut wire, 5), "still");
+}
+
+#[test]
+fn a_stream_ends_when_its_time_is_over() {
+    let upstream = chat();
+    let (_folder, node) = node_before(&upstream, "", &upgrading("max_stream = \"1s\""));
+    let mut wire = Wire::open(node.address);
+    wire.send(HANDSHAKE).head().expect("an answer").status(101);
+    assert_eq!(read_exactly(&mut wire, 6), "hello ");
+    assert!(wire.is_closed());
+    wait_until("the line in the log", || node.log().contains("outcome=\"max_stream\""));
+}
+
+#[test]
+fn a_stream_ends_with_the_token_that_let_it_in() {
+    let events = Upstream::start(|incoming| {
+        incoming.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+        let mut byte = [0];
+        // Until the gateway goes away.
+        let _ = incoming.stream.read(&mut byte);
+        false
+    });
+    let checked = "[[filter]]\nuse = \"oauth.validate-token\"\n[[filter]]\nuse = \"proxy\"";
+    let policy = format!("{}max_stream = \"token\"\n", ECHO.replace("[[filter]]\nuse = \"proxy\"", checked));
+    let folder = Folder::shipped();
+    folder.append("node.toml", &events.toml("up"));
+    folder.write("policies/up.toml", &policy);
+    folder.edit("policies/oauth/token.toml", "lifetime = \"1h\"", "lifetime = \"2s\"");
+    let node = Node::start(&folder);
+    let client = folder.client("app", "read", &[]);
+    let token = node.token(&client);
+    let answer = node.get("/up/events").bearer(&token).send().status(200);
+    assert_eq!(answer.text(), "data: 1\n\n");
+    assert!(!answer.whole, "it was broken off");
+}
+
+#[test]
+fn a_connection_switches_only_where_both_sides_agree() {
+    // Not in the policy: nobody asks the upstream.
+    let upstream = Upstream::echo();
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    let answer = Wire::open(node.address).send(HANDSHAKE).answer().expect("an answer").status(200);
+    assert!(!answer.text().to_lowercase().contains("upgrade"), "{}", answer.text());
+
+    for (said, status) in [
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403),
+        ("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n", 502),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", 502),
+    ] {
+        let upstream = Upstream::start(move |incoming| {
+            incoming.send(said.as_bytes());
+            false
+        });
+        let (_folder, node) = node_before(&upstream, "", &upgrading(""));
+        Wire::open(node.address).send(HANDSHAKE).answer().expect("an answer").status(status);
+    }
+    // And never unasked.
+    let upstream = chat();
+    let (_folder, node) = node_before(&upstream, "", &upgrading(""));
+    node.get("/up/chat").send().status(502);
+}
+
+#[test]
+fn a_connection_that_switched_is_drained_and_then_cut() {
+    let upstream = chat();
+    let (_folder, mut node) = node_before(&upstream, "", &upgrading(""));
+    let mut wire = Wire::open(node.address);
+    wire.send(HANDSHAKE).head().expect("an answer").status(101);
+    assert_eq!(read_exactly(&mut wire, 6), "hello ");
+    node.signal("TERM");
+    // As long as the drain lasts, it goes on.
+    wire.send("still");
+    assert_eq!(read_exactly(&mut wire, 5), "still");
+    wire.finish();
+    assert!(wire.is_closed());
+    assert!(node.end().success());
+}
+
+#[test]
+fn places_that_an_upstream_names_are_the_gateways() {
+    let upstream = Upstream::start(|incoming| {
+        let own = values(&incoming.lines, "host")[0].clone();
+        let location = format!("http://{own}/v2/up/login?next=/v2");
+        incoming.answer("302 Found", &[("Location", &location), ("Content-Location", "http://other.example/x")], b"");
+        true
+    });
+    let policy = format!("{ECHO}rewrite = \"/v2${{request.path}}\"\n");
+    let (_folder, node) = node_before(&upstream, "", &policy);
+    let answer = node.get("/up/1").send().status(302);
+    assert_eq!(answer.header("location"), Some("/up/login?next=/v2"));
+    assert_eq!(answer.header("content-location"), Some("http://other.example/x"));
 }

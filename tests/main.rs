@@ -60,4 +60,5 @@ mod templates;
 mod token;
 mod tokeninfo;
 mod upgrade;
+mod upstreams;
 mod users;

@@ -38,6 +38,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod trailers;
+mod tunnel;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};

@@ -36,6 +36,11 @@ pub(crate) struct Metrics {
     pub(crate) clients_gone: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
     pub(crate) cut_off: AtomicU64,
+    /// Connections that switched protocols.
+    pub(crate) upgrades: AtomicU64,
+    /// Bytes that came from clients on those that have ended, and that went to them.
+    pub(crate) upgraded_received: AtomicU64,
+    pub(crate) upgraded_sent: AtomicU64,
     /// Requests that panicked.
     pub(crate) panics: AtomicU64,
     /// Connections that were closed at once because there were too many.
@@ -153,6 +158,13 @@ impl<N: Observed> Collector for NodeCollector<N> {
         encode_policies(metrics, &mut encoder)?;
         for (name, help, counter) in [
             ("malformed_requests", "Requests refused before any policy saw them", &metrics.malformed),
+            ("upgrades", "Connections that switched protocols", &metrics.upgrades),
+            (
+                "upgraded_received_bytes",
+                "Bytes from clients on such connections that have ended",
+                &metrics.upgraded_received,
+            ),
+            ("upgraded_sent_bytes", "Bytes to clients on such connections that have ended", &metrics.upgraded_sent),
             ("panics", "Requests that panicked; each is a defect", &metrics.panics),
             ("connections_refused", "Connections closed because there were too many", &metrics.connections_refused),
         ] {

@@ -47,6 +47,8 @@ pub struct Request {
     pub trace: Option<TraceContext>,
     /// The certificate that it proved itself with, over mutual TLS.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The protocols that the client asks to switch to, over HTTP/1.1: what `Upgrade` says.
+    pub upgrade: Option<String>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// An identifier for logs and for `X-Request-Id`.
@@ -100,6 +102,7 @@ impl Request {
             client: Ipv4Addr::LOCALHOST.into(),
             proxies: Vec::new(),
             trace: None,
+            upgrade: None,
             certificate: None,
             listener: Arc::from(""),
             id: Arc::from(""),

@@ -14,9 +14,11 @@ mod path;
 mod request;
 mod serve;
 mod stream;
+mod until;
+mod upgrade;
 
 pub(crate) use body::receive as receive_body;
-pub(crate) use connection::{Connections, Opened};
+pub(crate) use connection::{Connections, Finish, Opened};
 pub(crate) use headers::is_forged;
 pub(crate) use id::RequestIds;
 pub(crate) use listeners::{Listeners, Plan};

@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
 use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate};
 use policy::settings::Network;
 use policy::{Body, Request, Response};
 
 use super::id::RequestId;
-use super::{body, forwarded, headers, host, path};
+use super::{body, forwarded, headers, host, path, upgrade};
 use crate::hop;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -79,11 +79,16 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
         true => Some(Believed::take(&mut headers, peer, &arrival)?),
         false => None,
     };
+    let upgrade = match version == Version::HTTP_11 {
+        true => upgrade::asked(&headers),
+        false => None,
+    };
     let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
     request.query = uri.query().map(str::to_owned);
     request.version = version;
     request.headers = headers;
+    request.upgrade = upgrade;
     request.host = host.unwrap_or_else(|| arrival.local.to_string());
     request.peer = arrival.peer;
     request.client = peer;
@@ -156,6 +161,7 @@ fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
 pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
     let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
     check_target(&request.method, &http::Uri::default()).map_err(refused)?;
+    request.upgrade = upgrade::asked(&request.headers);
     request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
     request.host.make_ascii_lowercase();
     Ok(())

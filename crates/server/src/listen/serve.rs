@@ -4,19 +4,23 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::{Body, Response};
+use tokio::time::Instant;
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
 use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
+use super::until::until;
+use super::upgrade;
 use crate::hop;
 use crate::load::Generation;
 use crate::node::Node;
@@ -31,11 +35,11 @@ const PANICKED: Refused =
 
 /// Answers one request. It lives in the generation that is loaded here, to its end.
 pub(super) async fn serve(
-    node: &Node,
+    node: &Arc<Node>,
     listener: &Listener,
     peer: SocketAddr,
     unread: &Unread,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
@@ -43,6 +47,7 @@ pub(super) async fn serve(
     let Some(name) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id.text(), "");
     };
+    let client = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let body_timeout = generation.settings.node.limits.body_timeout;
     let trusted = &generation.settings.node.trusted_proxies;
     let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id, trusted, unread };
@@ -60,7 +65,7 @@ pub(super) async fn serve(
     let serving = generation.program.serve(&node.environment, received);
     let served = AssertUnwindSafe(serving).catch_unwind().await;
     let line = unanswered.answered();
-    let Ok(served) = served else {
+    let Ok(mut served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             id = &*id,
@@ -76,11 +81,26 @@ pub(super) async fn serve(
     if let Some(reason) = served.decision.refused() {
         node.metrics.refusal(&policy.name, reason.as_str());
     }
+    if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+        let (name, policy, generation_number) = (name.clone(), policy.name.clone(), generation.number);
+        let told =
+            upgrade::Told { id: id.clone(), line, policy, listener: name, generation: generation_number, started };
+        let (opened, until) = (listener.connections.open(), served.response.until);
+        if !client.is_some_and(|client| upgrade::join(node, opened, client, &upgraded, until, told)) {
+            return refuse(node, &generation, PANICKED, &id, "");
+        }
+        let mut answer = answer(served.response, false, &generation);
+        upgrade::announce(answer.headers_mut(), &upgraded.protocol);
+        return answer;
+    }
     if let Some((method, path)) = line {
         let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
     let held_since = served.held_since;
+    if let Some(end) = served.response.until {
+        served.response.body = until(served.response.body, instant(node, end));
+    }
     let mut answer = answer(served.response, is_head, &generation);
     if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
         // None will come, or nobody would take them.
@@ -138,9 +158,14 @@ impl Drop for Unanswered<'_> {
     }
 }
 
+/// A time in Unix milliseconds by the clock that tasks wait by.
+pub(super) fn instant(node: &Node, unix_millis: u64) -> Instant {
+    Instant::now() + Duration::from_millis(unix_millis.saturating_sub(node.environment.clock.unix_millis()))
+}
+
 /// The engine's answer for hyper, which writes `Date` and the framing.
 fn answer(response: Response, is_head: bool, generation: &Generation) -> http::Response<Body> {
-    let Response { status, mut headers, body } = response;
+    let Response { status, mut headers, body, .. } = response;
     // The length is the body's, whatever a filter or an upstream wrote. It stays where it tells of the body that is not sent; these
     // have none to tell of (RFC 9110, section 8.6).
     let never_has_one = status.is_informational() || status == StatusCode::NO_CONTENT;

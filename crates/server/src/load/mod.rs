@@ -202,7 +202,7 @@ impl Draft {
     pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
         let providers = world::providers(&reading.settings);
         let things = |stores: &Opened, upstreams: &Upstreams, _: &Providers| {
-            let upstreams: Vec<_> = upstreams.keys().cloned().collect();
+            let upstreams = world::upstreams(upstreams);
             let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers);
             (things, Some(world))
         };

@@ -122,34 +122,34 @@ impl Answer {
             self.under_way = None;
             return Poll::Ready(Some(Err("the upstream did not come to an end: `timeouts.whole` passed".into())));
         }
-        loop {
-            match self.poll_incoming(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.idle.moved();
-                    if self.incoming.is_end_stream() || frame.is_trailers() {
-                        self.give_back(cx);
-                    }
-                    if let Some(frame) = passed_on(frame) {
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                }
-                Poll::Ready(Some(Err(e))) => {
-                    // Told at the next poll: an error makes hyper drop what it has not written yet, and the client is to have
-                    // all that came before.
-                    self.broke(e.into());
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(None) => {
+        match self.poll_incoming(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.moved();
+                if self.incoming.is_end_stream() || frame.is_trailers() {
                     self.give_back(cx);
-                    return Poll::Ready(None);
                 }
-                Poll::Pending if self.idle.passed(cx) => {
-                    self.broke("the upstream sent nothing more: `timeouts.idle` passed".into());
-                    return Poll::Ready(self.failure.take().map(Err));
+                match passed_on(frame) {
+                    Some(frame) => Poll::Ready(Some(Ok(frame))),
+                    // Trailers of which nothing is left, and they were the last.
+                    None => Poll::Ready(None),
                 }
-                Poll::Pending => return Poll::Pending,
             }
+            Poll::Ready(Some(Err(e))) => {
+                // Told at the next poll: an error makes hyper drop what it has not written yet, and the client is to have all that
+                // came before.
+                self.broke(e.into());
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.give_back(cx);
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.idle.passed(cx) => {
+                self.broke("the upstream sent nothing more: `timeouts.idle` passed".into());
+                Poll::Ready(self.failure.take().map(Err))
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
+use policy::exchange::Upgrade;
 use policy::ports::UpstreamError;
 
 use super::endpoint::{Carrier, Connection, Endpoint, Terms};
@@ -25,6 +26,8 @@ pub(super) struct Attempt<'a> {
     pub(super) watch: Option<&'a Watch>,
     /// The `Host` that the request came with.
     pub(super) host: Option<&'a HeaderValue>,
+    /// The protocol that its connection is to switch to.
+    pub(super) upgrade: Option<&'a Upgrade>,
     /// It may be done twice.
     pub(super) repeatable: bool,
     /// Whoever sends it may want to do so once more.
@@ -95,7 +98,9 @@ impl Attempt<'_> {
             }
             *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
             *request.version_mut() = Version::HTTP_2;
-            request.headers_mut().remove(header::HOST);
+            for name in [header::HOST, header::CONNECTION, header::UPGRADE] {
+                request.headers_mut().remove(name);
+            }
             // What comes after a body is passed on (RFC 9113, section 8.2.2 lets `te` say this and nothing else).
             request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
             return;
@@ -106,6 +111,10 @@ impl Attempt<'_> {
             request.headers_mut().remove(header::TE);
         }
         *request.version_mut() = Version::HTTP_11;
+        if let Some(Upgrade(protocol)) = self.upgrade {
+            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            request.headers_mut().insert(header::UPGRADE, protocol.clone());
+        }
         if !request.headers().contains_key(header::HOST) || self.host.is_none() {
             request.headers_mut().insert(header::HOST, host.clone());
         }

@@ -46,11 +46,12 @@ async fn ask(core: &Arc<Core>, health: &Health, endpoint: &Arc<Endpoint>) -> Res
         limit: health.timeout,
         watch: None,
         host: host.as_ref(),
+        upgrade: None,
         repeatable: true,
         last: true,
     };
     let Answered { head, carrier, .. } = attempt.send(request).await.map_err(|failed| failed.error.to_string())?;
-    let answer = core.answer(head, carrier, going, None).await.map_err(|error| error.to_string())?;
+    let answer = core.answer(head, carrier, going, None, None).await.map_err(|error| error.to_string())?;
     let (head, body) = answer.into_parts();
     if !is_expected(health, head.status) {
         return Err(format!("it answered {}", head.status.as_u16()));

@@ -24,6 +24,7 @@ use super::sent::{Sent, Watch};
 use super::slots::Slot;
 use super::stream::Stream;
 use crate::joined::Joined;
+use crate::tunnel::Tunnel;
 
 /// The most bytes of an answer's head, and of what is read at once.
 const MOST_READ: usize = 256 * 1024;
@@ -72,6 +73,17 @@ impl Link {
         if !self.finished {
             self.finished = Pin::new(&mut self.connection).poll(cx).is_ready();
         }
+    }
+
+    /// The connection after it switched protocols; None where it broke first. `held` lasts as long as it does.
+    pub(super) async fn into_tunnel(self: Box<Self>, held: impl Send + 'static) -> Option<Tunnel> {
+        let Link { mut connection, finished, _slot: slot, .. } = *self;
+        if !finished {
+            // Nothing is waited for: hyper lets go of it right behind the head.
+            Pin::new(&mut connection).await.ok()?;
+        }
+        let parts = connection.into_parts();
+        Some(Tunnel::new(parts.read_buf, parts.io.into_inner().into_inner(), (slot, held)))
     }
 
     /// Whether it is still open and free for another request, looked at without waiting.

@@ -37,10 +37,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::Body;
-use policy::ports::{BalanceKey, BoxFuture, Clock, Upstream, UpstreamError};
+use policy::exchange::{Upgrade, Upgraded};
+use policy::ports::{BalanceKey, BoxFuture, Clock, Repeatable, Upstream, UpstreamError};
 use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -141,6 +141,10 @@ impl Upstream for HttpUpstream {
             }),
         }
     }
+
+    fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        self.core.settings.is_at(scheme, host, port)
+    }
 }
 
 impl Core {
@@ -156,8 +160,10 @@ impl Core {
         let (sent, watch) = Sent::new(body);
         let mut request = Request::from_parts(parts, sent);
         let key = request.extensions_mut().remove::<BalanceKey>();
+        let upgrade = request.extensions_mut().remove::<Upgrade>();
+        let declared = request.extensions_mut().remove::<Repeatable>().is_some();
         let host = prepare(&mut request);
-        let repeatable = retries.may_repeat(request.method());
+        let repeatable = declared || retries.may_repeat(request.method());
         let mut tried = Tried::new();
         loop {
             let endpoint = self.choose(key.as_ref(), &tried).await?;
@@ -168,10 +174,11 @@ impl Core {
             });
             let attempt = Attempt {
                 endpoint: &endpoint,
-                terms: self.terms(),
+                terms: Terms { switches: upgrade.is_some(), ..self.terms() },
                 limit: first_byte,
                 watch: watch.as_deref(),
                 host: host.as_ref(),
+                upgrade: upgrade.as_ref(),
                 repeatable,
                 last,
             };
@@ -182,10 +189,10 @@ impl Core {
                     self.judge(&endpoint, Ending::of(head.status()));
                     // Where all of it is there already, its connection is kept.
                     let unjudged = Going::unjudged(self.clone(), endpoint.clone());
-                    drop(self.answer(head, carrier, unjudged, until).await);
+                    drop(self.answer(head, carrier, unjudged, until, None).await);
                     again
                 }
-                Ok(Answered { head, carrier, .. }) => return self.answer(head, carrier, going, until).await,
+                Ok(Answered { head, carrier, .. }) => return self.answer(head, carrier, going, until, upgrade).await,
                 Err(Failed { error, cause, again }) => {
                     if !matches!(error, UpstreamError::RequestBody(_) | UpstreamError::Full(_)) {
                         self.judge(&endpoint, Ending::Fault);
@@ -215,6 +222,7 @@ impl Core {
         carrier: Carrier,
         going: Going,
         until: Option<Instant>,
+        upgrade: Option<Upgrade>,
     ) -> Result<Response<Body>, UpstreamError> {
         let (mut parts, incoming) = head.into_parts();
         let malformed = |why: &str| {
@@ -222,7 +230,16 @@ impl Core {
             Err(UpstreamError::Malformed(String::from(why)))
         };
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return malformed("it switched protocols unasked");
+            let (Some(Upgrade(asked)), Carrier::Link(link)) = (upgrade, carrier) else {
+                return malformed("it switched protocols unasked");
+            };
+            let mut named = parts.headers.get_all(header::UPGRADE).iter();
+            let is_it = |named: &HeaderValue| named.as_bytes().eq_ignore_ascii_case(asked.as_bytes());
+            if !named.next().is_some_and(is_it) || named.next().is_some() {
+                return malformed("it switched to another protocol than was asked for");
+            }
+            going.ended(Ending::of(parts.status));
+            return switched(parts, link, going, asked).await;
         }
         if !hop::is_framed_plainly(&parts.headers) {
             return malformed("its transfer coding is not chunked alone");
@@ -234,7 +251,8 @@ impl Core {
     }
 
     fn terms(&self) -> Terms<'_> {
-        Terms { limits: &self.settings.limits, timeouts: &self.settings.timeouts, counters: &self.counters }
+        let UpstreamSettings { limits, timeouts, .. } = &self.settings;
+        Terms { limits, timeouts, counters: &self.counters, switches: false }
     }
 
     /// The address for a request. It waits for a look-up only where no address is known at all.
@@ -433,6 +451,21 @@ impl Drop for Going {
     }
 }
 
+/// The answer of an upstream that switched protocols, with the connection, on which it counts as a request in flight.
+async fn switched(
+    mut parts: http::response::Parts,
+    link: Box<Link>,
+    going: Going,
+    protocol: HeaderValue,
+) -> Result<Response<Body>, UpstreamError> {
+    hop::strip(&mut parts.headers);
+    let tunnel = link.into_tunnel(going).await;
+    let tunnel = tunnel.ok_or_else(|| UpstreamError::Malformed(String::from("it broke off behind its 101")))?;
+    parts.extensions.clear();
+    parts.extensions.insert(Upgraded::new(protocol, tunnel));
+    Ok(Response::from_parts(parts, Body::Empty))
+}
+
 /// Makes the request what goes over one hop: nothing of the client's connection, and only the length that the body really has (hyper
 /// writes it). Gives the host that it asks for itself.
 fn prepare(request: &mut Request<Sent>) -> Option<HeaderValue> {
@@ -443,10 +476,10 @@ fn prepare(request: &mut Request<Sent>) -> Option<HeaderValue> {
     headers.remove(header::EXPECT);
     let host = headers.get(header::HOST).cloned();
     if headers.contains_key(header::TRAILER) {
-        let announced = match request.body().size_hint().exact() {
-            None => trailers::announced(request.headers()),
-            // All of it goes by its length, and nothing comes after it.
-            Some(_) => SmallVec::new(),
+        // What is announced to come after the body does come, and nothing else.
+        let announced = match request.body().may_have_trailers() {
+            true => trailers::announced(request.headers()),
+            false => SmallVec::new(),
         };
         if announced.is_empty() {
             request.headers_mut().remove(header::TRAILER);

@@ -81,6 +81,11 @@ impl Sent {
         (!left.is_empty()).then(|| Frame::trailers(left))
     }
 
+    /// Whether something may come after its last byte.
+    pub(super) fn may_have_trailers(&self) -> bool {
+        matches!(self.body, Body::Stream(_)) && self.body.size_hint().exact().is_none()
+    }
+
     /// A second copy, where the body is in memory: for one more try.
     pub(super) fn copy(&self) -> Option<Sent> {
         let body = match &self.body {

@@ -50,6 +50,16 @@ impl UpstreamSettings {
         }
     }
 
+    /// Whether a target is at this origin.
+    pub(crate) fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        let at = |target: &Target| {
+            (scheme == "https") == target.way.tls.is_some()
+                && target.port == port
+                && target.host.eq_ignore_ascii_case(host)
+        };
+        self.targets.iter().any(at)
+    }
+
     /// What stands in for an upstream whose settings are wrong, so that policies that name it can be checked. Never sent to.
     pub(crate) fn nowhere() -> Self {
         UpstreamSettings::to(Way::default(), "invalid", 0)

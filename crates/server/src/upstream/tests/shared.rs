@@ -265,3 +265,31 @@ async fn what_is_spoken_is_agreed_on() {
         assert!(upstream.observe().targets[0].connections <= 1);
     }
 }
+
+/// Over what is agreed on for all others no connection could switch.
+#[tokio::test]
+async fn a_connection_that_is_to_switch_protocols_is_http_1_1_where_that_is_left_open() {
+    let authority = Authority::new();
+    let tls = TlsSettings { authorities: Some(vec![authority.certificate()]), ..TlsSettings::default() };
+    let Scripted { upstream, listener } = Scripted::with(|settings| {
+        settings.targets[0].way = Arc::new(Way { http: HttpVersion::Auto, tls: Some(tls) });
+        settings.timeouts.first_byte = Duration::from_secs(5);
+    })
+    .await;
+    let asks = async {
+        let mut said = Vec::new();
+        for switches in [false, true, false] {
+            let mut request = get("/");
+            if switches {
+                request.extensions_mut().insert(Upgrade(HeaderValue::from_static("websocket")));
+            }
+            said.push(text(upstream.send(request).await.unwrap()).await);
+        }
+        said
+    };
+    let said = tokio::select! {
+        said = asks => said,
+        () = serve_either(&listener, authority.server("127.0.0.1", None, &["h2", "http/1.1"])) => unreachable!(),
+    };
+    assert_eq!(said, ["HTTP/2.0", "HTTP/1.1", "HTTP/2.0"]);
+}

@@ -1,6 +1,5 @@
 //! One request: received, served in one generation, answered, counted, logged.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,10 +15,11 @@ use tokio::time::Instant;
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
+use super::client::Client;
+use super::deadline::Deadline;
 use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
-use super::until::until;
 use super::upgrade;
 use crate::hop;
 use crate::load::Generation;
@@ -30,27 +30,30 @@ const GENERATION: HeaderName = HeaderName::from_static("portcullis-generation");
 
 const NO_LISTENER: Refused =
     Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail: "this address is no longer served" };
+const TOO_LONG: Refused = Refused { status: StatusCode::GATEWAY_TIMEOUT, detail: "the request took too long" };
 const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
 /// Answers one request. It lives in the generation that is loaded here, to its end.
 pub(super) async fn serve(
-    node: &Arc<Node>,
-    listener: &Listener,
-    peer: SocketAddr,
+    client: &Client,
     unread: &Unread,
     mut request: http::Request<Incoming>,
 ) -> http::Response<Body> {
+    let (node, listener) = (&client.node, &*client.listener);
+    let http2 = request.version() == Version::HTTP_2;
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
     let id = node.ids.next();
-    let Some(name) = generation.listener(listener.number) else {
+    let Some(served) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id.text(), "");
     };
-    let client = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
-    let body_timeout = generation.settings.node.limits.body_timeout;
+    let (name, limits) = (&served.name, &served.settings.limits);
+    let deadline = Deadline::after(limits.request_timeout);
+    let switching = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let trusted = &generation.settings.node.trusted_proxies;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id, trusted, unread };
+    let arrival =
+        Arrival { caller: &client.caller, local: &listener.bound, limits, listener: name, id, trusted, unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, refused, &id.text(), name),
@@ -58,13 +61,14 @@ pub(super) async fn serve(
     let id = received.id.clone();
     let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
-    let takes_trailers = received.version == Version::HTTP_2 || hop::takes_trailers(&received.headers);
+    let takes_trailers = http2 || hop::takes_trailers(&received.headers);
     let unanswered =
         Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
-    let served = AssertUnwindSafe(serving).catch_unwind().await;
+    let served = deadline.keep(AssertUnwindSafe(serving).catch_unwind()).await;
     let line = unanswered.answered();
+    let Some(served) = served else { return refuse(node, &generation, TOO_LONG, &id, name) };
     let Ok(mut served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
@@ -85,8 +89,8 @@ pub(super) async fn serve(
         let (name, policy, generation_number) = (name.clone(), policy.name.clone(), generation.number);
         let told =
             upgrade::Told { id: id.clone(), line, policy, listener: name, generation: generation_number, started };
-        let (opened, until) = (listener.connections.open(), served.response.until);
-        if !client.is_some_and(|client| upgrade::join(node, opened, client, &upgraded, until, told)) {
+        let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
+        if !switching.is_some_and(|client| upgrade::join(node, counts, client, &upgraded, until, told)) {
             return refuse(node, &generation, PANICKED, &id, "");
         }
         let mut answer = answer(served.response, false, &generation);
@@ -99,16 +103,18 @@ pub(super) async fn serve(
     }
     let held_since = served.held_since;
     if let Some(end) = served.response.until {
-        served.response.body = until(served.response.body, instant(node, end));
+        served.response.body = Deadline::at(instant(node, end), "`max_stream` is over").end(served.response.body);
     }
     let mut answer = answer(served.response, is_head, &generation);
     if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
         // None will come, or nobody would take them.
         answer.headers_mut().remove(TRAILER);
     }
-    if listener.has_gone() || node.draining() {
+    // Over HTTP/2 the connection says it itself (GOAWAY).
+    if !http2 && (listener.has_gone() || node.draining()) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let answer = answer.map(|body| deadline.end(body));
     if let Some(since) = held_since {
         let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
         hold(took).await;

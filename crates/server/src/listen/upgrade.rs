@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use policy::exchange::Upgraded;
 
 use super::access;
+use super::addresses::Counted;
 use super::connection::Opened;
 use super::serve::instant;
 use crate::node::Node;
@@ -51,7 +52,7 @@ pub(super) fn announce(headers: &mut HeaderMap, protocol: &HeaderValue) {
 /// Joins the two connections once the answer is written. `until`: when that ends in any case, in Unix milliseconds.
 pub(super) fn join(
     node: &Arc<Node>,
-    opened: Opened,
+    (opened, counted): (Opened, Arc<Counted>),
     client: OnUpgrade,
     upgraded: &Upgraded,
     until: Option<u64>,
@@ -62,6 +63,7 @@ pub(super) fn join(
     let over = until.map(|until| instant(node, until));
     let node = node.clone();
     tasks::spawn(async move {
+        let _counted = counted;
         // A client that was gone before the answer was written.
         let Ok(client) = client.await else { return };
         let counts = Arc::<Counts>::default();

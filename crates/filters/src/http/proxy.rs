@@ -4,7 +4,7 @@
 //! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1),
 //! which are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id`,
 //! `traceparent` and `Via` are the gateway's own words. The filters after it see the response. An upstream that is unreachable (502),
-//! silent (504) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
+//! silent (504), full (503, its `limits`) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
 //! failure (400). Another `proxy` in a chain that `on_abort` names can try another upstream with a body that is in
 //! memory; one that was streamed is gone (502).
 //!

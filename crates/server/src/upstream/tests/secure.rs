@@ -30,7 +30,7 @@ impl Authority {
 
     /// A server of this name; it asks for certificates of this authority where one is given.
     pub(super) fn server(&self, name: &str, clients: Option<&Authority>, protocols: &[&str]) -> TlsAcceptor {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = crate::tls::provider();
         let builder =
             ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
         let builder = match clients {

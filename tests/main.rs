@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod audit;
 mod bad_files;

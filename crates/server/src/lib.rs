@@ -9,6 +9,7 @@
     allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
 )]
 
+mod acme;
 pub mod admin;
 mod audit;
 mod clock;
@@ -29,6 +30,7 @@ mod mutants;
 mod node;
 mod once;
 mod options;
+mod private_file;
 mod records;
 mod reload;
 mod run;

@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     purged: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Requests that no policy saw, because they were no proper requests.
     pub(crate) malformed: AtomicU64,
+    /// Certificates that ACME did not bring.
+    pub(crate) certificates_failed: AtomicU64,
     /// Connections that came to no request: no TLS, no PROXY protocol where there must be.
     pub(crate) not_opened: AtomicU64,
     /// Requests whose client went away before there was an answer.
@@ -159,6 +161,7 @@ impl<N: Observed> Collector for NodeCollector<N> {
         let metrics = node.metrics();
         encode_policies(metrics, &mut encoder)?;
         for (name, help, counter) in [
+            ("certificates_failed", "Attempts to get a certificate by ACME that failed", &metrics.certificates_failed),
             (
                 "connections_not_opened",
                 "Connections that came to no request: TLS or the PROXY protocol failed",

@@ -68,6 +68,7 @@ pub(crate) async fn launch(
     tasks::spawn(tasks::purge_always(node.clone()));
     tasks::spawn(tasks::beat_always(node.clone()));
     tasks::spawn(tasks::keep_keys(node.clone()));
+    tasks::spawn(tasks::keep_certificates(node.clone()));
     tasks::spawn(tasks::watch_moves(node.clone()));
     node.generation.load().begin();
     Ok(Running { node, started, admin })

@@ -5,6 +5,7 @@ mod address;
 mod addresses;
 mod begun;
 mod body;
+mod challenge;
 mod client;
 mod connection;
 mod deadline;

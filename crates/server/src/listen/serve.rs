@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
+use super::challenge;
 use super::client::Client;
 use super::deadline::Deadline;
 use super::held::hold;
@@ -49,6 +50,9 @@ pub(super) async fn serve(
         return refuse(node, &generation, NO_LISTENER, &id.text(), "");
     };
     let (name, limits) = (&served.name, &served.settings.limits);
+    if let Some(answer) = challenge::answer(&generation, request.uri().path()) {
+        return answer;
+    }
     let deadline = Deadline::after(limits.request_timeout);
     let switching = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let trusted = &generation.settings.node.trusted_proxies;

@@ -1,5 +1,6 @@
 //! `node.toml` and `stores/stores.toml`, read and checked: every problem at its place, all at once.
 
+mod acme;
 mod clients;
 mod encryption;
 mod kps;

@@ -114,9 +114,12 @@ struct ListenerTable {
 #[schemars(deny_unknown_fields)]
 struct TlsTable {
     /// The file of the certificate (PEM), the server's own first, then those that signed it. A file that changes is taken up while running.
-    certificate: String,
+    /// This and `key`, or `acme`.
+    certificate: Option<String>,
     /// Its private key (PEM: PKCS #8, PKCS #1 or SEC 1): `{ file = "tls/server.key" }` or `{ env = "NAME" }`.
-    key: SecretTable,
+    key: Option<SecretTable>,
+    /// An authority that makes the certificate and renews it (ACME, RFC 8555).
+    acme: Option<AcmeTable>,
     /// More certificates: a client that asks for one of their names (SNI) gets that one, all others the first.
     more: Option<Vec<CertificateTable>>,
     /// The oldest TLS that is spoken.
@@ -124,6 +127,38 @@ struct TlsTable {
     min_version: Option<String>,
     /// Certificates of clients (mutual TLS): `request.cert` in policies. Default: none is asked for.
     clients: Option<TlsClientsTable>,
+}
+
+/// `acme` of a listener's `tls`. The certificate and its key are kept in `var/acme/LISTENER.pem`, the account beside it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct AcmeTable {
+    /// The URL of the authority's directory.
+    #[schemars(extend("default" = "https://acme-v02.api.letsencrypt.org/directory"))]
+    directory: Option<String>,
+    /// The names that the certificate is for.
+    names: Vec<String>,
+    /// Where the authority may write to: `["mailto:ops@example.com"]`. Default: nowhere.
+    contact: Option<Vec<String>>,
+    /// That you agree to the authority's terms: it makes no certificates for others.
+    terms_agreed: bool,
+    /// How it is proven that the names are yours: the authority comes to port 443 of each over TLS, or to port 80.
+    #[schemars(extend("enum" = ["tls-alpn-01", "http-01"], "default" = "tls-alpn-01"))]
+    proof: Option<String>,
+    /// The file of the authorities that signed the certificate of the directory's own server (PEM). Default: the machine's.
+    ca: Option<String>,
+    /// The account at the authority that a new one is bound to, where the authority wants that.
+    external_account: Option<ExternalAccountTable>,
+}
+
+/// `external_account` of `acme`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ExternalAccountTable {
+    /// Its id.
+    id: String,
+    /// Its key, in base64url.
+    key: SecretTable,
 }
 
 /// One of `more` certificates.

@@ -350,6 +350,8 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[[encryption.keys]]", &node, "EncryptionKeyTable"),
         ("node.toml", "[[listener]]", &node, "ListenerTable"),
         ("node.toml", "[[listener]]\n[listener.tls]", &node, "TlsTable"),
+        ("node.toml", "[[listener]]\n[listener.tls.acme]", &node, "AcmeTable"),
+        ("node.toml", "[[listener]]\n[listener.tls.acme.external_account]", &node, "ExternalAccountTable"),
         ("node.toml", "[[listener]]\n[[listener.tls.more]]", &node, "CertificateTable"),
         ("node.toml", "[[listener]]\n[listener.tls.clients]", &node, "TlsClientsTable"),
         ("node.toml", "[[listener]]\n[listener.limits]", &node, "ListenerLimitsTable"),

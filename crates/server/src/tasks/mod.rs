@@ -1,5 +1,6 @@
 //! Everything that runs beside requests. The only module, with the listeners, that starts tasks.
 
+mod certificates;
 mod check;
 mod each;
 mod heartbeat;
@@ -12,6 +13,7 @@ use std::future::Future;
 
 use tokio::task::JoinHandle;
 
+pub(crate) use certificates::keep_certificates;
 pub(crate) use check::check_source;
 pub(crate) use heartbeat::{beat_always, say_farewell};
 pub(crate) use keys::keep_keys;

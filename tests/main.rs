@@ -61,4 +61,5 @@ mod templates;
 mod token;
 mod tokeninfo;
 mod upgrade;
+mod upstreams;
 mod users;

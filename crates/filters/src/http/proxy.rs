@@ -4,7 +4,7 @@
 //! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1),
 //! which are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id`,
 //! `traceparent` and `Via` are the gateway's own words. The filters after it see the response. An upstream that is unreachable (502),
-//! silent (504) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
+//! silent (504), full (503, its `limits`) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
 //! failure (400). Another `proxy` in a chain that `on_abort` names can try another upstream with a body that is in
 //! memory; one that was streamed is gone (502).
 //!
@@ -28,7 +28,7 @@ use serde::Deserialize;
 use ::oauth::provider::Provider;
 use policy::attribute::Slot;
 use policy::exchange::{Body, Request, RequestBody, Upgraded};
-use policy::ports::{PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
+use policy::ports::{BalanceKey, PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
 use policy::settings::{self, Spanned};
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
@@ -60,6 +60,9 @@ pub(crate) struct Settings {
     rewrite: Option<Dynamic<String>>,
     /// `Host` of the request to the upstream. Default: the upstream's own; `"${request.host}"` sends the client's.
     host: Option<Dynamic<String>>,
+    /// The key by which an upstream with `balance = "hash"` chooses its target: equal keys have the same one while it is there. Default: none,
+    /// and such an upstream chooses as if it said nothing.
+    key: Option<Dynamic<String>>,
     /// The provider whose token goes along, in the place of whatever credential the client sent: `[provider.NAME]` in `node.toml`. An
     /// `oauth-client.get-token` before gets it. Where the upstream answers that it is no good (401 with a `Bearer` challenge), another one is
     /// got, and the request is sent once more, unless its body was streamed. Default: none.
@@ -133,6 +136,7 @@ impl FilterConfig for Settings {
             mends: self.redirect != Redirect::Keep,
             follows,
             rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
+            key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
     }
@@ -148,6 +152,7 @@ pub(crate) struct Proxy {
     mends: bool,
     follows: bool,
     rewrite: Option<Getter<String>>,
+    key: Option<Getter<String>>,
     host: Option<Getter<String>>,
 }
 
@@ -260,6 +265,11 @@ impl Proxy {
         *request.headers_mut() = headers;
         if let Some(upgrade) = upgrade {
             request.extensions_mut().insert(upgrade);
+        }
+        if let Some(key) = &self.key
+            && let Some(key) = key.get_optional(exchange)?
+        {
+            request.extensions_mut().insert(BalanceKey(Arc::from(key)));
         }
         if self.repeatable {
             request.extensions_mut().insert(Repeatable);
@@ -549,7 +559,9 @@ mod tests {
                 request: http::Request<policy::Body>,
             ) -> policy::ports::BoxFuture<'_, Result<http::Response<policy::Body>, UpstreamError>> {
                 let repeatable = request.extensions().get::<policy::ports::Repeatable>().is_some();
-                let target = format!("{}:{}{} {repeatable}", self.0, self.1, request.uri());
+                let key = request.extensions().get::<policy::ports::BalanceKey>().map(|key| format!(" by {}", key.0));
+                let key = key.unwrap_or_default();
+                let target = format!("{}:{}{} {repeatable}{key}", self.0, self.1, request.uri());
                 let location = format!("http://{}:{}/v2/login", self.0, self.1);
                 Box::pin(async move { Ok(answer(201, &[("location", &location)], target)) })
             }
@@ -566,6 +578,13 @@ mod tests {
                 .resource(UPSTREAM, "two", at("::1", 8080))
                 .resource(UPSTREAM, "three", at("three.example", 80))
                 .policy("tested", &format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\n{settings}"))
+        }
+
+        #[test]
+        fn the_key_goes_along_where_there_is_one() {
+            let tested = two("upstream = 'one'\nkey = '${request.header.x-user ??}'");
+            assert_eq!(tested.run(get("/a", &[("x-user", "ann")])).text(), "one.example:80/a false by ann");
+            assert_eq!(tested.run(get("/a", &[])).text(), "one.example:80/a false");
         }
 
         #[test]

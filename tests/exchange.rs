@@ -1,6 +1,6 @@
 //! The proxied exchange: who the client is, what goes on with a request and with its answer.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::{Mutex, mpsc};
 
 use crate::harness::upstream::{Incoming, Upstream, values};
@@ -424,4 +424,45 @@ fn places_that_an_upstream_names_are_the_gateways() {
     let answer = node.get("/up/1").send().status(302);
     assert_eq!(answer.header("location"), Some("/up/login?next=/v2"));
     assert_eq!(answer.header("content-location"), Some("http://other.example/x"));
+}
+
+/// Connections that switched, and answers that stream, while the configuration changes a hundred times, their own policy included.
+#[test]
+fn a_hundred_reloads_cut_no_stream() {
+    let upstream = Upstream::start(|incoming| {
+        if incoming.lines[0].contains("/events") {
+            incoming.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+            let event = |number: u32| format!("data: {number}\n\n").into_bytes();
+            return (0..).any(|number| incoming.stream.write_all(&event(number)).is_err() || pause());
+        }
+        incoming.send(SWITCHED);
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = incoming.stream.read(&mut bytes) {
+            incoming.send(&bytes[..count]);
+        }
+        false
+    });
+    let (folder, node) = node_before(&upstream, "", &upgrading(""));
+    let mut switched: Vec<Wire> = (0..20).map(|_| Wire::open(node.address)).collect();
+    for wire in &mut switched {
+        wire.send(HANDSHAKE).head().expect("an answer").status(101);
+    }
+    let mut streams: Vec<Wire> = (0..5).map(|_| Wire::open(node.address)).collect();
+    for wire in &mut streams {
+        wire.send("GET /up/events HTTP/1.1\r\nHost: a\r\n\r\n").head().expect("an answer").status(200);
+    }
+    for round in 0..100 {
+        folder.write("policies/up.toml", &format!("# {round}\n{}", upgrading("stream_idle = \"10m\"")));
+        node.reload();
+        let wire = &mut switched[round % 20];
+        wire.send("still here");
+        assert_eq!(read_exactly(wire, 10), "still here", "after {round} reloads");
+        assert!(!streams[round % 5].read_some().is_empty(), "after {round} reloads");
+    }
+}
+
+/// Between two events; never the end.
+fn pause() -> bool {
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    false
 }

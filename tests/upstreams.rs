@@ -215,7 +215,7 @@ fn upstreams_that_err_end_by_rule() {
         ("bad-length", "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\nab", 502),
         ("coding", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 502),
         ("endless", "HTTP/1.1 200 OK\r\n", 502),
-        ("hints", "", 504),
+        ("hints", "", 502),
         ("hangs", "", 504),
         ("unasked", "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", 502),
         (

@@ -36,10 +36,18 @@ def upstream_connection(connection):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
+def quietly(connection):
+    """The gateway may go away in the middle of a request."""
+    try:
+        upstream_connection(connection)
+    except OSError:
+        pass
+
+
 def serve():
     listener = socket.create_server(("127.0.0.1", upstream))
     while True:
-        threading.Thread(target=upstream_connection, args=(listener.accept()[0],), daemon=True).start()
+        threading.Thread(target=quietly, args=(listener.accept()[0],), daemon=True).start()
 
 
 def send(headers, body=b"", trailers=None):

@@ -68,7 +68,17 @@ impl Way {
 }
 
 fn upstreams(names: &[Spanned<String>], cx: &mut BuildContext<'_>) -> Result<Vec<Arc<UpstreamHandle>>, Diagnostics> {
-    names.iter().map(|name| cx.upstream(name)).collect()
+    let upstream = |name: &Spanned<String>| {
+        if name.value.contains("://") {
+            let help = format!(
+                "declare `[upstream.NAME]` with `targets = [\"{}\"]` in `node.toml`, which says how it is reached, and write its name here",
+                name.value
+            );
+            return Err(cx.error(name.span, "`allow` has the names of upstreams", help).into());
+        }
+        cx.upstream(name)
+    };
+    names.iter().map(upstream).collect()
 }
 
 /// The upstream that a URL names, and path and query there.

@@ -69,6 +69,10 @@ impl Attempt<'_> {
                     let (error, cause) = (UpstreamError::Timeout("first_byte"), Cause::Timeout);
                     return Err(Failed { error, cause, again: copy.filter(|_| self.repeatable) });
                 }
+                Err(SendError::Flood) => {
+                    let error = UpstreamError::Malformed(String::from("too much came before the answer"));
+                    return Err(Failed { error, cause: Cause::Other, again: None });
+                }
                 Err(SendError::Broken(broken)) => broken,
             };
             let untouched = broken.unsent.take().or_else(|| copy.take_if(|_| is_refused(&broken)));

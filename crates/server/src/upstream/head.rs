@@ -17,6 +17,8 @@ use super::sent::{Sent, Watch};
 pub(super) enum SendError {
     /// The upstream was silent for the whole limit.
     Late,
+    /// It sent too much that was no answer.
+    Flood,
     /// The connection broke, or spoke no HTTP.
     Broken(Box<Broken>),
 }

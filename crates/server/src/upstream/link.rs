@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use store::alarm::Alarm;
 use tokio::time::Instant;
 
+use super::bounded::{Bound, Bounded};
 use super::deaf::Deaf;
 use super::head::{self, SendError};
 use super::sent::{Sent, Watch};
@@ -26,16 +27,17 @@ use super::stream::Stream;
 use crate::joined::Joined;
 use crate::tunnel::Tunnel;
 
-/// The most bytes of an answer's head, and of what is read at once.
+/// The most bytes of an answer's head, of all that comes before it, and of what is read at once.
 const MOST_READ: usize = 256 * 1024;
 
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<Deaf<Joined<Stream>>>, Sent>,
+    connection: Connection<TokioIo<Bounded<Deaf<Joined<Stream>>>>, Sent>,
     finished: bool,
     /// The upstream has stopped reading: no other request may go on it.
     deaf: Arc<AtomicBool>,
+    bound: Bound,
     /// Of the last request, for the next.
     alarm: Alarm,
     _slot: Slot,
@@ -45,9 +47,10 @@ impl Link {
     /// HTTP/1.1 over this stream.
     pub(super) async fn over(stream: Stream, slot: Slot) -> hyper::Result<Box<Link>> {
         let (stream, deaf) = Deaf::new(Joined::new(stream));
+        let (stream, bound) = Bounded::new(stream);
         let (sender, connection) = Builder::new().max_buf_size(MOST_READ).handshake(TokioIo::new(stream)).await?;
         let alarm = Alarm::at(Instant::now());
-        Ok(Box::new(Link { sender, connection, finished: false, deaf, alarm, _slot: slot }))
+        Ok(Box::new(Link { sender, connection, finished: false, deaf, bound, alarm, _slot: slot }))
     }
 
     /// Sends a request and gives the head of its answer; the body comes while [`drive`](Self::drive) is called.
@@ -57,7 +60,8 @@ impl Link {
         limit: Duration,
         watch: Option<&Watch>,
     ) -> Result<Response<Incoming>, SendError> {
-        let Link { sender, connection, finished, alarm, .. } = self;
+        let Link { sender, connection, finished, alarm, bound, .. } = self;
+        bound.set(MOST_READ);
         let answer = sender.try_send_request(request);
         // The answer's error says more than the connection's, so the connection's own end is only noted.
         let drive = |cx: &mut Context<'_>| {
@@ -65,7 +69,11 @@ impl Link {
                 *finished = Pin::new(&mut *connection).poll(cx).is_ready();
             }
         };
-        head::of(answer, drive, alarm, limit, watch).await
+        let head = head::of(answer, drive, alarm, limit, watch).await;
+        match (bound.lift(), head) {
+            (true, Err(SendError::Broken(_))) => Err(SendError::Flood),
+            (_, head) => head,
+        }
     }
 
     /// Moves bytes. The waker is woken when there is more to do.
@@ -83,7 +91,7 @@ impl Link {
             Pin::new(&mut connection).await.ok()?;
         }
         let parts = connection.into_parts();
-        Some(Tunnel::new(parts.read_buf, parts.io.into_inner().into_inner(), (slot, held)))
+        Some(Tunnel::new(parts.read_buf, parts.io.into_inner().into_inner().into_inner(), (slot, held)))
     }
 
     /// Whether it is still open and free for another request, looked at without waiting.

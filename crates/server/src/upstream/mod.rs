@@ -8,6 +8,7 @@
 mod answer;
 mod attempt;
 mod balance;
+mod bounded;
 mod connector;
 mod counters;
 mod deaf;

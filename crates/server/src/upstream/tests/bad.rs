@@ -59,6 +59,9 @@ async fn a_head_that_trickles_and_answers_that_are_none_end_with_the_time() {
     for endless in ["HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
         let ended = ends(|_| {}, "", endless).await;
         assert!(matches!(ended, Err(UpstreamError::Timeout("first_byte"))), "{endless:?}: {ended:?}");
+        let flood = |settings: &mut UpstreamSettings| settings.timeouts.first_byte = Duration::from_secs(60);
+        let ended = ends(flood, "", &endless.repeat(500)).await;
+        assert!(matches!(ended, Err(UpstreamError::Malformed(_))), "{endless:?}: {ended:?}");
     }
     let scripted = Scripted::new().await;
     let server = async {

@@ -30,11 +30,14 @@ use crate::tunnel::Tunnel;
 /// The most bytes of an answer's head, of all that comes before it, and of what is read at once.
 const MOST_READ: usize = 256 * 1024;
 
+/// What the bytes go through.
+type Transport = Bounded<Deaf<Joined<Stream>>>;
+
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
     /// Nothing once it has ended before an answer.
-    connection: Option<Connection<TokioIo<Bounded<Deaf<Joined<Stream>>>>, Sent>>,
+    connection: Option<Connection<TokioIo<Transport>, Sent>>,
     finished: bool,
     /// The upstream has stopped reading: no other request may go on it.
     deaf: Arc<AtomicBool>,

@@ -145,12 +145,21 @@ impl Answer {
                 self.give_back(cx);
                 Poll::Ready(None)
             }
+            // What is not there now does not come any more, whatever hyper waits for.
+            Poll::Pending if self.is_cut_off() => {
+                self.broke("the connection ended in the middle of the answer".into());
+                Poll::Ready(self.failure.take().map(Err))
+            }
             Poll::Pending if self.idle.passed(cx) => {
                 self.broke("the upstream sent nothing more: `timeouts.idle` passed".into());
                 Poll::Ready(self.failure.take().map(Err))
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn is_cut_off(&self) -> bool {
+        matches!(&self.under_way, Some((Carrier::Link(link), _)) if link.has_ended())
     }
 
     /// Whether there is nothing more to tell, trailers included.

@@ -31,11 +31,19 @@ pub(super) struct Broken {
     pub(super) unsent: Option<Request<Sent>>,
 }
 
+/// What is done with the connection while an answer is waited for.
+pub(super) enum Turn<'a, 'w> {
+    /// It moves what there is to move, and says whether it has ended.
+    Drive(&'a mut Context<'w>),
+    /// It has ended, and goes.
+    Drop,
+}
+
 /// The head. The limit is the upstream's: it starts anew whenever a piece of a watched body goes, and how long the client may pause
 /// is for its listener to say.
 pub(super) async fn of(
     answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Sent>>>>,
-    mut drive: impl FnMut(&mut Context<'_>),
+    mut connection: impl FnMut(Turn<'_, '_>) -> bool,
     alarm: &mut Alarm,
     limit: Duration,
     watch: Option<&Watch>,
@@ -44,8 +52,15 @@ pub(super) async fn of(
     let mut steps = watch.map(Watch::steps);
     alarm.set(Instant::now() + limit);
     std::future::poll_fn(|cx| {
-        drive(cx);
-        if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+        let ended = connection(Turn::Drive(cx));
+        let mut answered = answer.as_mut().poll(cx);
+        if ended && answered.is_pending() {
+            // An end that it reads behind the request is no error to hyper, and no answer comes any more. When the connection goes, its
+            // request is given back, or told that it has failed.
+            connection(Turn::Drop);
+            answered = answer.as_mut().poll(cx);
+        }
+        if let Poll::Ready(answered) = answered {
             return Poll::Ready(answered.map_err(|mut failed| {
                 let unsent = failed.take_message();
                 SendError::Broken(Box::new(Broken { unsent, error: failed.into_error() }))

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::bounded::{Bound, Bounded};
 use super::deaf::Deaf;
-use super::head::{self, SendError};
+use super::head::{self, SendError, Turn};
 use super::sent::{Sent, Watch};
 use super::slots::Slot;
 use super::stream::Stream;
@@ -30,10 +30,14 @@ use crate::tunnel::Tunnel;
 /// The most bytes of an answer's head, of all that comes before it, and of what is read at once.
 const MOST_READ: usize = 256 * 1024;
 
+/// What the bytes go through.
+type Transport = Bounded<Deaf<Joined<Stream>>>;
+
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<Bounded<Deaf<Joined<Stream>>>>, Sent>,
+    /// Nothing once it has ended before an answer.
+    connection: Option<Connection<TokioIo<Transport>, Sent>>,
     finished: bool,
     /// The upstream has stopped reading: no other request may go on it.
     deaf: Arc<AtomicBool>,
@@ -50,6 +54,7 @@ impl Link {
         let (stream, bound) = Bounded::new(stream);
         let (sender, connection) = Builder::new().max_buf_size(MOST_READ).handshake(TokioIo::new(stream)).await?;
         let alarm = Alarm::at(Instant::now());
+        let connection = Some(connection);
         Ok(Box::new(Link { sender, connection, finished: false, deaf, bound, alarm, _slot: slot }))
     }
 
@@ -64,12 +69,14 @@ impl Link {
         bound.set(MOST_READ);
         let answer = sender.try_send_request(request);
         // The answer's error says more than the connection's, so the connection's own end is only noted.
-        let drive = |cx: &mut Context<'_>| {
-            if !*finished {
-                *finished = Pin::new(&mut *connection).poll(cx).is_ready();
+        let turn = |turn: Turn<'_, '_>| {
+            match turn {
+                Turn::Drive(cx) => drive(connection, finished, cx),
+                Turn::Drop => *connection = None,
             }
+            *finished
         };
-        let head = head::of(answer, drive, alarm, limit, watch).await;
+        let head = head::of(answer, turn, alarm, limit, watch).await;
         match (bound.lift(), head) {
             (true, Err(SendError::Broken(_))) => Err(SendError::Flood),
             (_, head) => head,
@@ -78,14 +85,18 @@ impl Link {
 
     /// Moves bytes. The waker is woken when there is more to do.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.finished {
-            self.finished = Pin::new(&mut self.connection).poll(cx).is_ready();
-        }
+        drive(&mut self.connection, &mut self.finished, cx);
+    }
+
+    /// Whether nothing moves on it any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.finished
     }
 
     /// The connection after it switched protocols; None where it broke first. `held` lasts as long as it does.
     pub(super) async fn into_tunnel(self: Box<Self>, held: impl Send + 'static) -> Option<Tunnel> {
-        let Link { mut connection, finished, _slot: slot, .. } = *self;
+        let Link { connection, finished, _slot: slot, .. } = *self;
+        let mut connection = connection?;
         if !finished {
             // Nothing is waited for: hyper lets go of it right behind the head.
             Pin::new(&mut connection).await.ok()?;
@@ -108,5 +119,14 @@ impl Link {
 
     fn is_open(&self) -> bool {
         !self.finished && !self.deaf.load(Ordering::Relaxed)
+    }
+}
+
+/// Moves bytes, and notes the end.
+fn drive(connection: &mut Option<impl Future + Unpin>, finished: &mut bool, cx: &mut Context<'_>) {
+    if let Some(connection) = connection
+        && !*finished
+    {
+        *finished = Pin::new(connection).poll(cx).is_ready();
     }
 }

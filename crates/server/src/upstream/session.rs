@@ -98,7 +98,7 @@ impl Place {
         watch: Option<&Watch>,
     ) -> Result<Response<Incoming>, SendError> {
         let answer = self.0.sender.clone().try_send_request(request);
-        head::of(answer, |_| {}, &mut Alarm::at(Instant::now()), limit, watch).await
+        head::of(answer, |_| false, &mut Alarm::at(Instant::now()), limit, watch).await
     }
 }
 

@@ -221,6 +221,32 @@ async fn a_kept_connection_that_closes_under_a_request_is_tried_once_more_where_
     }
 }
 
+/// Between the look at it and the request: hyper reads the end first, and has nothing to say of the request that waits behind it.
+#[tokio::test]
+async fn a_kept_connection_that_closes_before_a_request_is_written_gives_it_back() {
+    let scripted = Scripted::with(|settings| settings.timeouts.first_byte = Duration::from_secs(60)).await;
+    let server = async {
+        let mut first = scripted.accept().await;
+        read_until(&mut first, "\r\n\r\n").await;
+        first.write_all(OK).await.unwrap();
+        first
+    };
+    let (first, answer) = tokio::join!(server, scripted.upstream.send(get("/")));
+    text(answer.unwrap()).await;
+    let endpoint = scripted.upstream.core.lineup.load().seats[0].endpoint.clone();
+    let mut link = endpoint.pool.take().expect("it is kept");
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (sent, _) = Sent::new(Body::from(String::from("x")));
+    let request = Request::post("/").body(sent).unwrap();
+    match link.send(request, Duration::from_secs(60), None).await {
+        Err(head::SendError::Broken(broken)) => assert!(broken.unsent.is_some(), "{:?}", broken.error),
+        Err(head::SendError::Late | head::SendError::Flood) => panic!("it is told at once"),
+        Ok(head) => panic!("an answer: {}", head.status()),
+    }
+    assert!(!link.is_idle());
+}
+
 #[tokio::test]
 async fn a_silent_upstream_is_a_timeout() {
     let scripted = Scripted::new().await;

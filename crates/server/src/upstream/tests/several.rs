@@ -222,7 +222,8 @@ async fn health_checks_take_a_target_out_and_back() {
     assert!(all.contains("204 "), "{all:?}");
     assert!(sick.connections.load(Ordering::SeqCst) < 4, "checks keep their connections");
     // With both out, both are asked.
-    (good.says(BUSY), sick.says(BUSY));
+    good.says(BUSY);
+    sick.says(BUSY);
     until("both are out", || upstream.observe().targets.iter().all(|target| !target.healthy)).await;
     assert_eq!(said(&upstream, get("/")).await, "503 busy");
     // The checks end with the upstream.

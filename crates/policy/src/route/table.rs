@@ -39,6 +39,7 @@ struct Node {
 /// One route, at the node where its path ends. Candidates are sorted, the most specific first.
 struct Candidate {
     policy: usize,
+    route: usize,
     spec: Arc<RouteSpec>,
     names: SmallVec<[Arc<str>; 2]>,
     /// The policy has a filter that answers `OPTIONS`.
@@ -48,6 +49,8 @@ struct Candidate {
 /// The route that a request took.
 pub(crate) struct Matched {
     pub(crate) policy: usize,
+    /// Which of the policy's routes.
+    pub(crate) route: usize,
     pub(crate) params: PathParams,
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct Tie {
 /// What a router is made from.
 pub(crate) struct Route<'a> {
     pub(crate) policy: usize,
+    /// Which of the policy's routes.
+    pub(crate) route: usize,
     pub(crate) spec: &'a Arc<RouteSpec>,
     pub(crate) options: bool,
 }
@@ -109,6 +114,7 @@ impl Router {
         }
         let candidate = Candidate {
             policy: route.policy,
+            route: route.route,
             spec: route.spec.clone(),
             names: route.spec.pattern.names().cloned().collect(),
             options: route.options,
@@ -223,7 +229,7 @@ impl Search<'_> {
         let captured = self.captured.iter().map(|index| self.segments[*index].to_string());
         let rest = matches!(candidate.spec.pattern.tail, Tail::Rest(_)).then(|| self.segments[depth..].join("/"));
         let params = candidate.names.iter().cloned().zip(captured.chain(rest)).collect();
-        Matched { policy: candidate.policy, params }
+        Matched { policy: candidate.policy, route: candidate.route, params }
     }
 }
 

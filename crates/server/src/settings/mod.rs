@@ -26,7 +26,8 @@ use policy::lint::Lints;
 use policy::reader::{Document, Files, Outside, Table};
 
 pub(crate) use listener::ListenerSettings;
-pub use log::{LogFormat, LogSettings};
+pub use log::{Access, AccessField, AccessFormat, AccessLines, LogFormat, LogSettings};
+pub(crate) use log::{is_target, level};
 pub(crate) use node::NodeSettings;
 pub(crate) use provider::{ProviderSettings, Way};
 pub(crate) use stores::StoreSettings;

@@ -214,9 +214,21 @@ struct LogTable {
     /// From which level on.
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"], "default" = "info"))]
     level: Option<String>,
-    /// Whether every request leaves a line (at `info`).
-    #[schemars(extend("default" = true))]
+    /// Other levels for some targets of lines, and what is below them: `{ "server::upstream" = "debug" }`.
+    targets: Option<BTreeMap<String, String>>,
+    /// Where every request leaves a line: `true` in the log (at `info`), `false` nowhere, `"json"`, `"common"` or `"combined"` in a log of its own.
+    #[schemars(schema_with = "access_choice", extend("default" = true))]
     access: Option<bool>,
+    /// The file of an access log of its own, relative to the configuration folder; appended to, and made anew where it was moved away. Default: standard output.
+    access_file: Option<String>,
+    /// What stands in a line of `access = "json"`, in this order: `time`, `id`, `listener`, `client`, `method`, `path`, `status`, `outcome`, `policy`, `route`, `reason`, `place`,
+    /// `why`, `bytes`, `micros`, `generation` and `trace_id` are there by default, `version`, `host`, `subject`, `client_id`, `user_agent` and `referer` (without its query) where they are asked for.
+    access_fields: Option<Vec<String>>,
+}
+
+/// In the log or not, or a format.
+fn access_choice(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": [true, false, "json", "common", "combined"] })
 }
 
 /// `[debug]`

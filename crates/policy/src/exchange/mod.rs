@@ -4,11 +4,13 @@ mod alike;
 mod body;
 mod request;
 mod response;
+mod trace;
 
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
+pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use crate::log_json::JsonLines;
 use crate::log_lines::Lines;
 use crate::output::color;
 
@@ -25,13 +26,19 @@ static LOG: OnceLock<reload::Handle<Log, Registry>> = OnceLock::new();
 static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Makes the log of a node as its settings say; a second call changes it.
-pub(crate) fn for_node(settings: &LogSettings) {
+/// `level`: what was asked for meanwhile, which goes before all else.
+pub(crate) fn for_node(settings: &LogSettings, level: Option<&str>) {
     let lines = match LINES.get() {
         Some(lines) => Some(lines.clone()),
         // Without a thread of its own the log is slower, and there all the same.
         None => Lines::to(io::stderr()).ok().map(|lines| LINES.get_or_init(|| lines).clone()),
     };
-    set(settings.format, &settings.level, || match &lines {
+    let targets: String = settings.targets.iter().map(|(target, level)| format!(",{target}={level}")).collect();
+    let filter = match level {
+        Some(level) => filter(None, level),
+        None => asked_or(&format!("{}{targets}", settings.level)),
+    };
+    set(settings.format, &filter, || match &lines {
         Some(lines) => {
             let lines = lines.clone();
             BoxMakeWriter::new(move || lines.clone())
@@ -49,30 +56,35 @@ pub(crate) fn finish() {
 
 /// Makes the log of a command: warnings, beside what it prints.
 pub(crate) fn for_commands() {
-    set(LogFormat::Text, "warn", || BoxMakeWriter::new(io::stderr));
+    set(LogFormat::Text, &asked_or("warn"), || BoxMakeWriter::new(io::stderr));
 }
 
-fn set(format: LogFormat, level: &str, writer: impl Fn() -> BoxMakeWriter) {
+fn set(format: LogFormat, filter: &EnvFilter, writer: impl Fn() -> BoxMakeWriter) {
     if let Some(handle) = LOG.get() {
-        if let Err(why) = handle.reload(log(format, level, writer())) {
+        if let Err(why) = handle.reload(log(format, filter, writer())) {
             tracing::error!("the log stays as it is: {why}");
         }
         return;
     }
-    let (layer, handle) = reload::Layer::new(log(format, level, writer()));
+    let (layer, handle) = reload::Layer::new(log(format, filter, writer()));
     // Only another subscriber in this process can be in the way, and then that one is the log.
     if tracing_subscriber::registry().with(layer).try_init().is_ok() {
         let _ = LOG.set(handle);
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
-fn log(format: LogFormat, level: &str, writer: BoxMakeWriter) -> Log {
-    let filter = filter(std::env::var(VARIABLE).ok().as_deref(), level);
+fn log(format: LogFormat, filter: &EnvFilter, writer: BoxMakeWriter) -> Log {
+    let filter = filter.clone();
     match format {
         LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(color(&io::stderr())).with_filter(filter).boxed(),
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).with_filter(filter).boxed(),
+        LogFormat::Json => fmt::layer().event_format(JsonLines).with_writer(writer).with_filter(filter).boxed(),
     }
+}
+
+/// The filter that the environment asks for, or this.
+#[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn asked_or(level: &str) -> EnvFilter {
+    filter(std::env::var(VARIABLE).ok().as_deref(), level)
 }
 
 /// The filter that the variable asks for, or the level where it is unset or cannot be read.

@@ -23,6 +23,7 @@ mod joined;
 mod lint;
 mod listen;
 mod load;
+mod log_level;
 mod look;
 mod metrics;
 mod mutants;

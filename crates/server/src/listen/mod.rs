@@ -8,12 +8,14 @@ mod headers;
 mod held;
 mod host;
 mod id;
+mod in_flight;
 mod listeners;
 mod path;
 mod request;
 mod serve;
 mod stream;
 
+pub(crate) use access::{About, Outcome};
 pub(crate) use body::receive as receive_body;
 pub(crate) use connection::{Connections, Opened};
 pub(crate) use id::RequestIds;

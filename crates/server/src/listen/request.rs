@@ -10,6 +10,7 @@ use policy::{Body, Request, Response};
 
 use super::{body, headers, host, path};
 use crate::hop;
+use crate::metrics::ListenerMetrics;
 
 /// Why a request is refused before any policy sees it. The words go to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: Arc<str>,
     /// `limits.body_timeout`.
     pub(crate) body_timeout: Duration,
+    /// The listener's, of which the bytes of bodies are counted.
+    pub(crate) counters: &'a Arc<ListenerMetrics>,
     /// Where the body tells that it was not read to its end.
     pub(crate) unread: &'a body::Unread,
 }
@@ -56,7 +59,7 @@ pub(crate) struct Arrival<'a> {
 pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
-    let body = body::receive_and_tell(incoming, arrival.body_timeout, arrival.unread);
+    let body = body::receive_and_tell(incoming, arrival.body_timeout, arrival.unread, Some(arrival.counters.clone()));
     let mut received = head(parts, arrival)?;
     received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
@@ -143,6 +146,7 @@ mod tests {
             listener: &Arc::from("public"),
             id: Arc::from("id"),
             body_timeout: Duration::ZERO,
+            counters: &Arc::default(),
             unread: &body::Unread::default(),
         };
         head(parts, arrival)

@@ -11,9 +11,9 @@ use http::{HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use policy::{Body, Response};
 
-use super::access::{self, Ended, Line};
 use super::body::Unread;
 use super::held::hold;
+use super::in_flight::{InFlight, Sent};
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
 use crate::load::Generation;
@@ -27,54 +27,43 @@ const NO_LISTENER: Refused =
 const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
-/// Answers one request. It lives in the generation that is loaded here, to its end.
+/// Answers one request. It lives in the generation that is loaded here, until there is an answer.
 pub(super) async fn serve(
-    node: &Node,
-    listener: &Listener,
+    node: &Arc<Node>,
+    listener: &Arc<Listener>,
     peer: SocketAddr,
     unread: &Unread,
     request: http::Request<Incoming>,
-) -> http::Response<Body> {
+) -> http::Response<Sent> {
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
     let id = node.ids.next();
-    let Some(name) = generation.listener(listener.number) else {
-        return refuse(node, &generation, NO_LISTENER, &id, "");
+    let Some((name, counters)) = generation.listener_counted(listener.number) else {
+        node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
+        return refusal(NO_LISTENER, &generation);
     };
+    let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), &id, started);
     let body_timeout = generation.settings.node.limits.body_timeout;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread };
-    let received = match receive(request, arrival) {
+    let arrival =
+        Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread, counters };
+    let mut received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return refuse(node, &generation, refused, &id, name),
+        Err(refused) => return refuse(node, &generation, in_flight, refused),
     };
-    let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
+    in_flight.received(&mut received);
     let is_head = received.method == Method::HEAD;
-    let unanswered =
-        Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
     let served = AssertUnwindSafe(serving).catch_unwind().await;
-    let line = unanswered.answered();
-    let Ok(served) = served else {
+    let Ok(mut served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             id = &*id,
             "a request panicked: this is a defect of the gateway, and the request was answered 500"
         );
-        return refuse(node, &generation, PANICKED, &id, name);
+        return refuse(node, &generation, in_flight, PANICKED);
     };
-    let nanos = node.environment.clock.monotonic_nanos().saturating_sub(started);
-    let status = served.response.status;
-    let policy =
-        served.decision.policy().and_then(|index| generation.policies.get(index)).unwrap_or(&generation.no_policy);
-    policy.metrics.answered(status, nanos);
-    if let Some(reason) = served.decision.refused() {
-        node.metrics.refusal(&policy.name, reason.as_str());
-    }
-    if let Some((method, path)) = line {
-        let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
-        access::answered(&line, &policy.name, &generation, &served.decision);
-    }
+    in_flight.answered(&mut served);
     let held_since = served.held_since;
     let mut answer = answer(served.response, is_head, &generation);
     if listener.has_gone() || node.draining() {
@@ -84,49 +73,7 @@ pub(super) async fn serve(
         let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
         hold(took).await;
     }
-    answer
-}
-
-/// A request while it is served. hyper drops it where the client goes away, and nothing else would tell of it then.
-struct Unanswered<'a> {
-    node: &'a Node,
-    listener: &'a Listener,
-    generation: &'a Generation,
-    name: &'a str,
-    id: &'a str,
-    started: u64,
-    /// Method and path, where a line is wanted.
-    line: Option<(Method, String)>,
-    answered: bool,
-}
-
-impl Unanswered<'_> {
-    /// There is an answer: from here on others tell.
-    fn answered(mut self) -> Option<(Method, String)> {
-        self.answered = true;
-        self.line.take()
-    }
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let metrics = &self.node.metrics;
-        // A node that ends, or a listener that goes, cuts off what takes too long: then it was not the client.
-        let (counter, why) = match self.listener.connections.ended() {
-            true => (&metrics.cut_off, "cut off"),
-            false => (&metrics.clients_gone, "client gone"),
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if let Some((method, path)) = &self.line {
-            let nanos = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
-            let ended = Ended::Unanswered(why);
-            let line = Line { id: self.id, method, path, listener: self.name, ended, nanos };
-            access::unanswered(&line, self.generation.number);
-        }
-    }
+    answer.map(|body| in_flight.sent(body))
 }
 
 /// The engine's answer for hyper, which writes `Date` and the framing.
@@ -147,21 +94,14 @@ fn answer(response: Response, is_head: bool, generation: &Generation) -> http::R
     answer
 }
 
-fn refuse(
-    node: &Node,
-    generation: &Arc<Generation>,
-    refused: Refused,
-    id: &str,
-    listener: &str,
-) -> http::Response<Body> {
+fn refuse(node: &Node, generation: &Arc<Generation>, in_flight: InFlight, refused: Refused) -> http::Response<Sent> {
     node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
-    if access::wanted(generation) {
-        // Nothing of a malformed request is repeated in the log.
-        let ended = Ended::Status(refused.status);
-        let line = Line { id, method: &Method::default(), path: "", listener, ended, nanos: 0 };
-        access::unserved(&line, refused.detail, generation.number);
-    }
+    in_flight.refused(refused);
+    refusal(refused, generation)
+}
+
+fn refusal(refused: Refused, generation: &Generation) -> http::Response<Sent> {
     let mut answer = answer(refused.response(), false, generation);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    answer.map(Sent::untold)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use policy::Diagnostics;
-use policy::engine::Program;
+use policy::engine::{Decision, Program};
 use policy::reader::Files;
 use store::mapping::Opened;
 
@@ -13,8 +13,9 @@ use super::outside::Recorder;
 use super::{Draft, LoadedProvider, Reading};
 use crate::admin::api::Change;
 use crate::cluster::common_files;
-use crate::metrics::{Metrics, PolicyMetrics};
+use crate::metrics::{ListenerMetrics, Metrics, RouteMetrics};
 use crate::settings::Settings;
+use crate::telling::AccessLog;
 use crate::upstream::HttpUpstream;
 
 /// What tells one state of the files, and of what they name outside, from another.
@@ -64,9 +65,11 @@ pub(crate) struct Generation {
     /// Its policies.
     pub(crate) program: Arc<Program>,
     /// Their names and counters, by the program's index.
-    pub(crate) policies: Vec<ServedPolicy>,
+    policies: Vec<ServedPolicy>,
     /// The counters of requests without a policy.
-    pub(crate) no_policy: ServedPolicy,
+    no_policy: ServedPolicy,
+    /// The access log, where it is one of its own.
+    pub(crate) access: Option<Arc<AccessLog>>,
     /// The files it was made of.
     pub(crate) files: Arc<Files>,
     /// The settings in them.
@@ -80,17 +83,36 @@ pub(crate) struct Generation {
     /// The header that names it, where `[debug]` asks for it.
     pub(crate) header: Option<HeaderValue>,
     /// The names of its listeners, by the listener's own number.
-    pub(crate) listeners: Vec<(u64, Arc<str>)>,
+    listeners: Vec<(u64, Arc<str>, Arc<ListenerMetrics>)>,
     /// What it changed against the one before.
     pub(crate) changes: Vec<Change>,
     /// What its load warned of.
     pub(crate) warnings: Diagnostics,
 }
 
-/// A policy as requests are counted on it.
-pub(crate) struct ServedPolicy {
+/// A policy as requests are counted on it: on one of its routes at least.
+struct ServedPolicy {
+    name: Arc<str>,
+    routes: Vec<ServedRoute>,
+}
+
+/// A route as requests are counted on it.
+pub(crate) struct ServedRoute {
+    /// As the policy's file has it; empty where it has none.
     pub(crate) name: Arc<str>,
-    pub(crate) metrics: Arc<PolicyMetrics>,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+impl ServedPolicy {
+    fn new(name: &str, routes: &[String], metrics: &Metrics) -> ServedPolicy {
+        let name: Arc<str> = Arc::from(name);
+        let route = |route: &str| ServedRoute { name: Arc::from(route), metrics: metrics.route(&name, route) };
+        let routes = match routes {
+            [] => vec![route("")],
+            routes => routes.iter().map(|name| route(name)).collect(),
+        };
+        ServedPolicy { name, routes }
+    }
 }
 
 /// What becomes known of a generation only when it is taken up.
@@ -99,6 +121,12 @@ pub(crate) struct TakenUp {
     pub(crate) since: u64,
     pub(crate) listeners: Vec<(u64, Arc<str>)>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) access: Option<Arc<AccessLog>>,
+}
+
+fn counted(number: u64, name: Arc<str>, metrics: &Metrics) -> (u64, Arc<str>, Arc<ListenerMetrics>) {
+    let counters = metrics.listener(&name);
+    (number, name, counters)
 }
 
 impl Generation {
@@ -107,16 +135,16 @@ impl Generation {
         let Draft { reading, stores, upstreams, providers, .. } = draft;
         let fingerprint = Fingerprint::of(&reading);
         let Reading { files, settings, diagnostics, .. } = reading;
-        let policies = program.policies();
-        let policies =
-            policies.into_iter().map(|name| ServedPolicy { name: Arc::from(name), metrics: metrics.policy(name) });
+        let names = program.policies().into_iter().enumerate();
+        let policies = names.map(|(index, name)| ServedPolicy::new(name, program.routes(index), metrics)).collect();
         Generation {
             number: taken.number,
             fingerprint,
             common: common_files(&files),
             since: taken.since,
-            policies: policies.collect(),
-            no_policy: ServedPolicy { name: Arc::from(""), metrics: metrics.no_policy() },
+            policies,
+            no_policy: ServedPolicy::new("", &[], metrics),
+            access: taken.access,
             program,
             header: settings.node.generation_header.then(|| HeaderValue::from(taken.number)),
             files,
@@ -124,7 +152,7 @@ impl Generation {
             stores,
             upstreams,
             providers,
-            listeners: taken.listeners,
+            listeners: taken.listeners.into_iter().map(|(number, name)| counted(number, name, metrics)).collect(),
             changes: taken.changes,
             warnings: diagnostics,
         }
@@ -132,6 +160,18 @@ impl Generation {
 
     /// The name that a listener has in this generation; none where the generation does not have that listener.
     pub(crate) fn listener(&self, number: u64) -> Option<&Arc<str>> {
-        self.listeners.iter().find(|(n, _)| *n == number).map(|(_, name)| name)
+        self.listener_counted(number).map(|(name, _)| name)
+    }
+
+    /// The same, with its counters.
+    pub(crate) fn listener_counted(&self, number: u64) -> Option<(&Arc<str>, &Arc<ListenerMetrics>)> {
+        self.listeners.iter().find(|(n, ..)| *n == number).map(|(_, name, counters)| (name, counters))
+    }
+
+    /// The policy and the route of a request.
+    pub(crate) fn served(&self, decision: &Decision) -> (&Arc<str>, &ServedRoute) {
+        let policy = decision.policy().and_then(|index| self.policies.get(index)).unwrap_or(&self.no_policy);
+        let route = policy.routes.get(decision.route()).unwrap_or(&policy.routes[0]);
+        (&policy.name, route)
     }
 }

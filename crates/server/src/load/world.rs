@@ -32,6 +32,7 @@ use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
 use crate::settings::{ProviderSettings, Settings, Way};
+use crate::telling::Silent;
 use crate::upstream::Tasks;
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
@@ -125,7 +126,8 @@ impl TestWorld {
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        (world, Things { stores, upstreams, sealer, providers, directories })
+        let observer = Arc::new(Silent::default());
+        (world, Things { stores, upstreams, sealer, providers, directories, observer })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {

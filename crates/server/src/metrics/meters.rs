@@ -76,7 +76,8 @@ impl Meters {
             for (values, sum, count, buckets) in meter.read() {
                 let values = values.iter().map(|value| &**value);
                 let labels: Vec<(&str, &str)> = shape.labels.iter().map(String::as_str).zip(values).collect();
-                let mut encoder = family.encode_family(&labels[..])?;
+                let labels: &[(&str, &str)] = &labels;
+                let mut encoder = family.encode_family(&labels)?;
                 match &shape.bounds {
                     None => ConstCounter::new(sum).encode(encoder)?,
                     Some(bounds) => {

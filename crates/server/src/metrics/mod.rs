@@ -19,9 +19,6 @@ use prometheus_client::metrics::info::Info;
 pub(crate) use self::meters::Meters;
 pub(crate) use self::traffic::{ListenerMetrics, OUTCOMES, RouteMetrics, RouteSums};
 
-/// The name that counts requests for which no route matched.
-const NO_POLICY: &str = "";
-
 /// All counters of a node; they live as long as it does, over all generations.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -91,11 +88,6 @@ impl Metrics {
     /// The counters of this route.
     pub(crate) fn route(&self, policy: &Arc<str>, route: &str) -> Arc<RouteMetrics> {
         lock(&self.routes).entry((policy.clone(), Arc::from(route))).or_default().clone()
-    }
-
-    /// The counters of requests without a policy.
-    pub(crate) fn no_policy(&self) -> Arc<RouteMetrics> {
-        self.route(&Arc::from(NO_POLICY), NO_POLICY)
     }
 
     /// The counters of this listener.

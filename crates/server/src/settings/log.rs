@@ -261,12 +261,14 @@ fn access(keys: &mut Keys<'_>, within: Within<'_>) -> Access {
     for field in fields.iter().flatten() {
         match AccessField::ALL.into_iter().find(|known| known.name() == field.value) {
             Some(known) if chosen.contains(&known) => {
-                let problem = Problem::error(codes::BAD_VALUE, format!("the field `{}` stands there twice", field.value));
+                let problem =
+                    Problem::error(codes::BAD_VALUE, format!("the field `{}` stands there twice", field.value));
                 keys.push(problem.with_help("name each once").at(within.place(field.span)));
             }
             Some(known) => chosen.push(known),
             None => {
-                let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no field of the access log", field.value));
+                let problem =
+                    Problem::error(codes::BAD_VALUE, format!("`{}` is no field of the access log", field.value));
                 let names = AccessField::ALL.map(AccessField::name);
                 let help = near_or(&field.value, &names, &names.join(", "));
                 keys.push(problem.with_help(help).at(within.place(field.span)));

@@ -10,6 +10,7 @@ mod provider;
 mod rows;
 mod stores;
 mod tables;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -31,6 +32,7 @@ pub(crate) use log::{is_target, level};
 pub(crate) use node::NodeSettings;
 pub(crate) use provider::{ProviderSettings, Way};
 pub(crate) use stores::StoreSettings;
+pub(crate) use telemetry::TelemetrySettings;
 
 /// The name under which the file of `--values` stands among the files of the folder.
 pub(crate) const VALUES_FILE: &str = "--values";

@@ -172,8 +172,7 @@ fn rfc3339(millis: u64) -> String {
 
 /// `28/Nov/2026:09:12:44 +0000`
 fn clf_time(millis: u64) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let time = rfc3339(millis);
     let month = time.get(5..7).and_then(|month| month.parse::<usize>().ok()).unwrap_or(1);
     let part = |from, to| time.get(from..to).unwrap_or_default();

@@ -84,6 +84,8 @@ pub(crate) struct TestWorld {
     /// The people of every directory.
     directory: Arc<Phonebook>,
     upstreams: BTreeMap<String, Arc<Canned>>,
+    /// What filters say.
+    observer: Arc<Silent>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
     /// The test's words for tokens, and the tokens.
@@ -109,6 +111,7 @@ impl TestWorld {
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             directory: Arc::default(),
             upstreams: all.map(canned).collect(),
+            observer: Arc::default(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
@@ -126,7 +129,7 @@ impl TestWorld {
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        let observer = Arc::new(Silent::default());
+        let observer = world.observer.clone();
         (world, Things { stores, upstreams, sealer, providers, directories, observer })
     }
 
@@ -202,6 +205,7 @@ impl TestWorld {
             }
         }
         self.upstreams.values().for_each(|upstream| upstream.forget());
+        self.observer.told();
         self.directory.write(None);
         lock(&self.words).clear();
         Ok(())
@@ -436,6 +440,10 @@ impl World for TestWorld {
 
     fn records<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Json>>, String>> {
         Box::pin(self.records_of(store))
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.observer.told()
     }
 
     fn received(&self) -> BTreeMap<String, Vec<Received>> {

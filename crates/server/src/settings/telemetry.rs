@@ -47,9 +47,9 @@ impl Traces {
             return trace.sampled;
         }
         let [.., a, b, c, d, e, f, g] = trace.trace_id;
-        // 56 bits: the random part of an identifier, as W3C Trace Context level 2 has it.
-        let number = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
-        (number as f64) < self.sample * (1_u64 << 56) as f64
+        // Of the 56 bits that are random by W3C Trace Context, level 2, those that a float holds.
+        let number = u64::from_be_bytes([0, a, b, c, d, e, f, g]) >> 3;
+        (number as f64) < self.sample * (1_u64 << 53) as f64
     }
 }
 

@@ -317,6 +317,7 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[provider.a]", &node, "ProviderTable"),
         ("node.toml", "[limits]", &node, "LimitsTable"),
         ("node.toml", "[log]", &node, "LogTable"),
+        ("node.toml", "[telemetry]", &node, "TelemetryTable"),
         ("node.toml", "[debug]", &node, "DebugTable"),
         ("stores/stores.toml", "", &stores, ""),
         ("stores/stores.toml", "[store.clients]", &stores, "StoreTable"),

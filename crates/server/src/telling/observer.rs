@@ -96,14 +96,46 @@ fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-/// Where nothing serves: commands, and the files' own tests. What filters say is checked, and goes nowhere.
+/// Where nothing serves: commands, and the files' own tests. What filters say is kept for whoever asks for it, and goes nowhere.
 #[derive(Default)]
-pub(crate) struct Silent(Mutex<Vec<MeterShape>>);
+pub(crate) struct Silent {
+    shapes: Mutex<Vec<MeterShape>>,
+    told: Arc<Mutex<Vec<String>>>,
+}
 
-struct Uncounted;
+/// No test looks at more.
+const MOST_TOLD: usize = 1_000;
 
-impl Meter for Uncounted {
-    fn count(&self, _: &[std::borrow::Cow<'_, str>], _: f64) {}
+impl Silent {
+    /// What filters said since this was last asked.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn note(told: &Mutex<Vec<String>>, words: impl IntoIterator<Item = String>) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() < MOST_TOLD {
+        let words = words.into_iter().filter(|word| !word.is_empty());
+        told.push(words.collect::<Vec<_>>().join(" "));
+    }
+}
+
+fn as_word(fields: &serde_json::Map<String, Value>) -> String {
+    if fields.is_empty() { String::new() } else { Value::Object(fields.clone()).to_string() }
+}
+
+struct Noted {
+    shape: MeterShape,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Meter for Noted {
+    fn count(&self, labels: &[std::borrow::Cow<'_, str>], amount: f64) {
+        let labels = self.shape.labels.iter().zip(labels).map(|(name, value)| format!("{name}={value}"));
+        let words = ["metric".to_owned(), self.shape.name.clone()].into_iter().chain(labels);
+        note(&self.told, words.chain([amount.to_string()]));
+    }
 }
 
 impl Observer for Silent {
@@ -111,13 +143,19 @@ impl Observer for Silent {
         true
     }
 
-    fn log(&self, _: LogLine<'_>) {}
+    fn log(&self, line: LogLine<'_>) {
+        let level = format!("{:?}", line.level).to_lowercase();
+        note(&self.told, ["log".to_owned(), level, plain(line.message), as_word(line.fields)]);
+    }
 
-    fn audit(&self, _: AuditRecord) -> BoxFuture<'_, Result<(), String>> {
+    fn audit(&self, record: AuditRecord) -> BoxFuture<'_, Result<(), String>> {
+        let of = record.of.unwrap_or_default();
+        note(&self.told, ["audit".to_owned(), record.who, record.action, of, as_word(&record.fields)]);
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn meter(&self, shape: MeterShape) -> Result<Arc<dyn Meter>, String> {
-        one_shape(&self.0, &shape).map(|()| Arc::new(Uncounted) as Arc<dyn Meter>)
+        one_shape(&self.shapes, &shape)?;
+        Ok(Arc::new(Noted { shape, told: self.told.clone() }))
     }
 }

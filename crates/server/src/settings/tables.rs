@@ -249,7 +249,10 @@ struct TelemetryTable {
     /// Whether requests that were answered 5xx leave a span whatever was decided.
     #[schemars(extend("default" = true))]
     errors: Option<bool>,
-    /// How often metrics are sent, 1 s to 1 h; `0s` is never.
+    /// Whether metrics are sent.
+    #[schemars(extend("default" = true))]
+    metrics: Option<bool>,
+    /// How often metrics are sent, 1 s to 1 h.
     #[schemars(extend("default" = "60s"))]
     metrics_every: Option<Duration>,
     /// How long the collector may take for an export, 1 s to 60 s.

@@ -82,25 +82,24 @@ pub(super) fn read(
     }
     let sample = sample.map_or(1.0, |sample| sample.value);
     let errors = keys.bool("errors").is_none_or(|errors| errors.value);
-    let bounded = |keys: &mut Keys<'_>, name: &'static str, default: u64, (least, most): (u64, u64), off: bool| {
+    let bounded = |keys: &mut Keys<'_>, name: &'static str, default: u64, most: u64| {
         let Some(given) = keys.duration(name) else { return Duration::from_secs(default) };
-        let seconds = given.value.0;
-        if !(off && seconds.is_zero()) && !(least..=most).contains(&seconds.as_secs()) {
+        if !(1..=most).contains(&given.value.0.as_secs()) {
             let problem = Problem::error(codes::BAD_VALUE, format!("`{name}` is out of its bounds"));
-            let zero = if off { "; 0s is never" } else { "" };
-            keys.push(problem.with_help(format!("from {least}s to {most}s{zero}")).at(within.place(given.span)));
+            keys.push(problem.with_help(format!("from 1s to {most}s")).at(within.place(given.span)));
         }
-        seconds
+        given.value.0
     };
-    let every = bounded(&mut keys, "metrics_every", 60, (1, 3_600), true);
-    let timeout = bounded(&mut keys, "timeout", 10, (1, 60), false);
+    let sends_metrics = keys.bool("metrics").is_none_or(|metrics| metrics.value);
+    let every = bounded(&mut keys, "metrics_every", 60, 3_600);
+    let timeout = bounded(&mut keys, "timeout", 10, 60);
     super::finish(keys, diagnostics);
     Some(TelemetrySettings {
         upstream: upstream?.1,
         headers,
         attributes,
         traces: (sample > 0.0 || errors).then_some(Traces { sample, errors }),
-        metrics_every: (!every.is_zero()).then_some(every),
+        metrics_every: sends_metrics.then_some(every),
         timeout,
     })
 }

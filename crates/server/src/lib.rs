@@ -39,6 +39,8 @@ mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trailers;
+mod tunnel;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};

@@ -20,6 +20,7 @@ use crate::options::{Host, Options};
 use crate::reload::Trigger;
 use crate::settings::{Access, NodeSettings};
 use crate::telling::{AccessLog, NodeObserver, Spans, Target, Writers};
+use crate::upstream::ObservedUpstream;
 
 /// A node.
 pub(crate) struct Node {
@@ -267,5 +268,9 @@ impl Observed for Node {
             }
         });
         observed.collect()
+    }
+
+    fn upstreams(&self) -> Vec<ObservedUpstream> {
+        self.generation.load().all_upstreams().map(|upstream| upstream.observe()).collect()
     }
 }

@@ -73,7 +73,7 @@ pub(crate) async fn launch(
     tasks::spawn(tasks::beat_always(node.clone()));
     tasks::spawn(tasks::keep_keys(node.clone()));
     tasks::spawn(tasks::watch_moves(node.clone()));
-    tasks::spawn(tasks::sweep_pools(node.clone()));
+    node.generation.load().begin();
     tasks::spawn(export_always(node.clone(), waiting));
     Ok(Running { node, started, admin })
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
+use super::certificate::ClientCertificate;
 use super::trace::TraceContext;
 use crate::outcome::{BODY_TOO_LARGE, Reason};
 
@@ -44,6 +45,10 @@ pub struct Request {
     pub proxies: Vec<IpAddr>,
     /// The trace that the request belongs to. None where it came over no connection.
     pub trace: Option<TraceContext>,
+    /// The certificate that it proved itself with, over mutual TLS.
+    pub certificate: Option<Arc<ClientCertificate>>,
+    /// The protocols that the client asks to switch to, over HTTP/1.1: what `Upgrade` says.
+    pub upgrade: Option<String>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// An identifier for logs and for `X-Request-Id`.
@@ -97,6 +102,8 @@ impl Request {
             client: Ipv4Addr::LOCALHOST.into(),
             proxies: Vec::new(),
             trace: None,
+            upgrade: None,
+            certificate: None,
             listener: Arc::from(""),
             id: Arc::from(""),
             params: PathParams::new(),

@@ -140,6 +140,8 @@ pub(super) enum Ended<'a> {
     Refused(u16, &'static str),
     /// It was not answered, and this is why: there is no status, since nobody was sent one.
     Unanswered(&'static str, u64),
+    /// Its connection switched protocols, and this ended it: bytes received and sent, nanoseconds.
+    Switched(&'a Outcome, &'static str, (u64, u64), u64),
 }
 
 /// A line in the log: told as soon as there is an answer. What there is not is left out.
@@ -148,8 +150,13 @@ pub(super) fn log(about: Option<&About>, id: &str, listener: &str, ended: Ended<
         Ended::Answered(outcome, ..) => (Some(outcome.status), None, outcome.nanos),
         Ended::Refused(status, _) => (Some(status), None, 0),
         Ended::Unanswered(why, nanos) => (None, Some(why), nanos),
+        Ended::Switched(outcome, why, _, nanos) => (Some(outcome.status), Some(why), nanos),
     };
-    let answered = if let Ended::Answered(outcome, ..) = ended { Some(outcome) } else { None };
+    let answered = match ended {
+        Ended::Answered(outcome, ..) | Ended::Switched(outcome, ..) => Some(outcome),
+        _ => None,
+    };
+    let bytes = if let Ended::Switched(_, _, bytes, _) = ended { Some(bytes) } else { None };
     let refused = answered.and_then(|outcome| outcome.refused.as_ref());
     let detail = if let Ended::Refused(_, detail) = ended { Some(detail) } else { None };
     tracing::info!(
@@ -165,6 +172,8 @@ pub(super) fn log(about: Option<&About>, id: &str, listener: &str, ended: Ended<
         why = refused.and_then(|refused| refused.why.as_deref()),
         listener,
         generation,
+        received = bytes.map(|(received, _)| received),
+        sent = bytes.map(|(_, sent)| sent),
         micros = nanos / 1_000,
     );
 }
@@ -212,6 +221,16 @@ pub(super) fn line(
             told.status = Some(status);
             told.outcome = "malformed";
             told.reason = detail;
+        }
+        Ended::Switched(outcome, why, (_, sent), nanos) => {
+            told.status = Some(outcome.status);
+            told.outcome = why;
+            told.policy = &outcome.policy;
+            told.route = &outcome.route;
+            told.bytes = sent;
+            told.micros = nanos / 1_000;
+            told.subject = outcome.subject.as_deref();
+            told.client_id = outcome.client_id.as_deref();
         }
         Ended::Unanswered(why, nanos) => {
             told.outcome = why;

@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use policy::engine::Served;
 use policy::exchange::BoxError;
 use policy::{Body, Request};
 
 use super::access::{self, About, Ended, Outcome};
+use super::id::RequestId;
 use super::listeners::Listener;
 use super::request::Refused;
 use crate::load::Generation;
@@ -32,13 +34,17 @@ pub(super) struct InFlight {
     access: Option<Arc<AccessLog>>,
     name: Arc<str>,
     counters: Arc<ListenerMetrics>,
-    id: Arc<str>,
+    id: RequestId,
+    /// By which it is known, where that is another.
+    known_as: Option<Arc<str>>,
     started: u64,
     /// Where somebody wants to be told.
     about: Option<About>,
     /// The trace gets this request's span whatever comes of it.
     sampled: bool,
     answered: Option<Answered>,
+    /// A line in the log is wanted.
+    logs: bool,
     /// Everything is told.
     over: bool,
 }
@@ -56,7 +62,7 @@ impl InFlight {
         (node, listener): (&Arc<Node>, &Arc<Listener>),
         generation: &Arc<Generation>,
         (name, counters): (&Arc<str>, &Arc<ListenerMetrics>),
-        id: &Arc<str>,
+        id: RequestId,
         started: u64,
     ) -> InFlight {
         counters.began();
@@ -68,11 +74,13 @@ impl InFlight {
             access: generation.access.clone(),
             name: name.clone(),
             counters: counters.clone(),
-            id: id.clone(),
+            id,
+            known_as: None,
             started,
             about: None,
             sampled: false,
             answered: None,
+            logs: false,
             over: false,
         }
     }
@@ -87,11 +95,15 @@ impl InFlight {
             trace.sampled = traces.keeps(trace);
             self.sampled = trace.sampled;
         }
-        self.id = request.id.clone();
+        self.known_as = Some(request.id.clone());
         if traces.is_some() || access::wanted(generation) {
             let at = self.node.environment.clock.unix_millis();
             self.about = Some(About::new(request, at, &generation.settings.node.log.access, traces.is_some()));
         }
+    }
+
+    fn told_id(&self) -> Arc<str> {
+        self.known_as.clone().unwrap_or_else(|| self.id.text())
     }
 
     /// No policy saw it. Nothing of a malformed request is repeated.
@@ -115,10 +127,10 @@ impl InFlight {
             let of = (policy, route);
             let (decision, attributes) = (&served.decision, &served.attributes);
             let outcome = Outcome::new(status.as_u16(), nanos, of, &generation, decision, attributes);
-            if let Access::Log = generation.settings.node.log.access
-                && access::wanted(&generation)
-            {
-                access::log(Some(about), &self.id, &self.name, Ended::Answered(&outcome, 0, true), self.number);
+            self.logs = matches!(generation.settings.node.log.access, Access::Log) && access::wanted(&generation);
+            // One that switches protocols is told of at its end.
+            if self.logs && status != StatusCode::SWITCHING_PROTOCOLS {
+                access::log(Some(about), &self.told_id(), &self.name, Ended::Answered(&outcome, 0, true), self.number);
             }
             let traces = generation.settings.node.traces();
             if traces.is_some_and(|traces| self.sampled || traces.errors && status.is_server_error()) {
@@ -145,14 +157,30 @@ impl InFlight {
         }
     }
 
+    /// Its connection switched protocols, and is over.
+    pub(super) fn switched(mut self, why: &'static str, received: u64, sent: u64) {
+        self.counters.received(received);
+        let outcome = self.answered.as_mut().and_then(|answered| answered.outcome.take());
+        if let Some(outcome) = outcome {
+            let nanos = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
+            let ended = Ended::Switched(&outcome, why, (received, sent), nanos);
+            if self.logs {
+                access::log(self.about.as_ref(), &self.told_id(), &self.name, ended, self.number);
+            }
+            self.line(ended);
+        }
+        self.over(sent, true);
+    }
+
     /// It is over: so much of its answer's body was sent.
     fn over(&mut self, bytes: u64, whole: bool) {
         self.over = true;
         self.counters.ended(bytes);
         let Some(Answered { route, outcome, span }) = self.answered.take() else { return };
         route.sent(bytes, whole);
-        let Some(outcome) = outcome else { return };
-        self.line(Ended::Answered(&outcome, bytes, whole));
+        if let Some(outcome) = outcome {
+            self.line(Ended::Answered(&outcome, bytes, whole));
+        }
         if let Some(mut span) = span {
             span.took = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
             (span.bytes, span.whole) = (bytes, whole);
@@ -164,7 +192,8 @@ impl InFlight {
     fn line(&self, ended: Ended<'_>) {
         if let Some(access) = &self.access {
             let now = self.node.environment.clock.unix_millis();
-            let line = access::line(&access.lines, self.about.as_ref(), &self.id, &self.name, ended, self.number, now);
+            let line =
+                access::line(&access.lines, self.about.as_ref(), &self.told_id(), &self.name, ended, self.number, now);
             access.writer.write(line.as_bytes());
         }
     }
@@ -175,7 +204,7 @@ impl InFlight {
             matches!(generation.settings.node.log.access, Access::Log) && access::wanted(generation)
         };
         if self.generation.as_ref().is_some_and(log) {
-            access::log(self.about.as_ref(), &self.id, &self.name, ended, self.number);
+            access::log(self.about.as_ref(), &self.told_id(), &self.name, ended, self.number);
         }
         self.line(ended);
     }

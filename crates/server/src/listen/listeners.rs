@@ -295,7 +295,7 @@ async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, st
     });
     let stream = Stream::new(stream, limits.write_timeout).lingers_where(unread.clone());
     let begun = stream.begun();
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let ended = store::guard::connection(opened.drive(connection)).await;
     if let Some(Err(why)) = ended {
         // A head that hyper refused, or waited for in vain: `serve` never heard of it.

@@ -4,18 +4,24 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, UPGRADE};
+use http::{HeaderValue, Method, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::{Body, Response};
+use tokio::time::Instant;
 
 use super::body::Unread;
 use super::held::hold;
 use super::in_flight::{InFlight, Sent};
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
+use super::until::until;
+use super::upgrade;
+use crate::hop;
 use crate::load::Generation;
 use crate::node::Node;
 
@@ -33,7 +39,7 @@ pub(super) async fn serve(
     listener: &Arc<Listener>,
     peer: SocketAddr,
     unread: &Unread,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> http::Response<Sent> {
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
@@ -42,16 +48,19 @@ pub(super) async fn serve(
         node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
         return refusal(NO_LISTENER, &generation);
     };
-    let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), &id, started);
+    let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), id, started);
+    let client = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let body_timeout = generation.settings.node.limits.body_timeout;
-    let arrival =
-        Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread, counters };
+    let trusted = &generation.settings.node.trusted_proxies;
+    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id, trusted, unread, counters };
     let mut received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, in_flight, refused),
     };
     in_flight.received(&mut received);
+    let id = received.id.clone();
     let is_head = received.method == Method::HEAD;
+    let takes_trailers = received.version == Version::HTTP_2 || hop::takes_trailers(&received.headers);
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
     let served = AssertUnwindSafe(serving).catch_unwind().await;
@@ -64,8 +73,29 @@ pub(super) async fn serve(
         return refuse(node, &generation, in_flight, PANICKED);
     };
     in_flight.answered(&mut served);
+    let status = served.response.status;
+    if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+        let (opened, until) = (listener.connections.open(), served.response.until);
+        let joined = match client {
+            Some(client) => upgrade::join(node, opened, client, &upgraded, until, in_flight),
+            None => Err(in_flight),
+        };
+        if let Err(in_flight) = joined {
+            return refuse(node, &generation, in_flight, PANICKED);
+        }
+        let mut answer = answer(served.response, false, &generation);
+        upgrade::announce(answer.headers_mut(), &upgraded.protocol);
+        return answer.map(Sent::untold);
+    }
     let held_since = served.held_since;
+    if let Some(end) = served.response.until {
+        served.response.body = until(served.response.body, instant(node, end));
+    }
     let mut answer = answer(served.response, is_head, &generation);
+    if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
+        // None will come, or nobody would take them.
+        answer.headers_mut().remove(TRAILER);
+    }
     if listener.has_gone() || node.draining() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -76,9 +106,14 @@ pub(super) async fn serve(
     answer.map(|body| in_flight.sent(body))
 }
 
+/// A time in Unix milliseconds by the clock that tasks wait by.
+pub(super) fn instant(node: &Node, unix_millis: u64) -> Instant {
+    Instant::now() + Duration::from_millis(unix_millis.saturating_sub(node.environment.clock.unix_millis()))
+}
+
 /// The engine's answer for hyper, which writes `Date` and the framing.
 fn answer(response: Response, is_head: bool, generation: &Generation) -> http::Response<Body> {
-    let Response { status, mut headers, body } = response;
+    let Response { status, mut headers, body, .. } = response;
     // The length is the body's, whatever a filter or an upstream wrote. It stays where it tells of the body that is not sent; these
     // have none to tell of (RFC 9110, section 8.6).
     let never_has_one = status.is_informational() || status == StatusCode::NO_CONTENT;

@@ -3,6 +3,7 @@
 mod meters;
 mod shards;
 mod traffic;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ use prometheus_client::metrics::info::Info;
 
 pub(crate) use self::meters::Meters;
 pub(crate) use self::traffic::{ListenerMetrics, OUTCOMES, RouteMetrics, RouteSums};
+use crate::upstream::ObservedUpstream;
 
 /// All counters of a node; they live as long as it does, over all generations.
 #[derive(Debug, Default)]
@@ -34,6 +36,11 @@ pub(crate) struct Metrics {
     pub(crate) clients_gone: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
     pub(crate) cut_off: AtomicU64,
+    /// Connections that switched protocols.
+    pub(crate) upgrades: AtomicU64,
+    /// Bytes that came from clients on those that have ended, and that went to them.
+    pub(crate) upgraded_received: AtomicU64,
+    pub(crate) upgraded_sent: AtomicU64,
     /// Requests that panicked.
     pub(crate) panics: AtomicU64,
     /// Lines of the access log that there was no room for.
@@ -64,6 +71,8 @@ pub(crate) trait Observed: fmt::Debug + Send + Sync + 'static {
     fn sources(&self) -> Vec<ObservedSource>;
     /// Stores that have a cache.
     fn caches(&self) -> Vec<ObservedCache>;
+    /// Upstreams and their targets.
+    fn upstreams(&self) -> Vec<ObservedUpstream>;
 }
 
 /// A store's cache as the collector shows it.
@@ -133,6 +142,13 @@ impl<N: Observed> Collector for NodeCollector<N> {
             ("spans_sent", "Spans that the collector of traces took", &metrics.spans_sent),
             ("spans_lost", "Spans that did not reach the collector of traces", &metrics.spans_lost),
             ("exports_failed", "Exports that no collector took", &metrics.exports_failed),
+            ("upgrades", "Connections that switched protocols", &metrics.upgrades),
+            (
+                "upgraded_received_bytes",
+                "Bytes from clients on such connections that have ended",
+                &metrics.upgraded_received,
+            ),
+            ("upgraded_sent_bytes", "Bytes to clients on such connections that have ended", &metrics.upgraded_sent),
             ("panics", "Requests that panicked; each is a defect", &metrics.panics),
             ("connections_refused", "Connections closed because there were too many", &metrics.connections_refused),
         ] {
@@ -163,6 +179,7 @@ impl<N: Observed> Collector for NodeCollector<N> {
         }
         encode_sources(node, &mut encoder)?;
         encode_caches(node, &mut encoder)?;
+        upstreams::encode(&node.upstreams(), &mut encoder)?;
         metrics.meters.encode(&mut encoder)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use policy::diagnostic::{Place, Problem, codes};
 use policy::reader::{Document, Keys, Outside};
-use policy::settings::ByteSize;
+use policy::settings::{ByteSize, Network};
 use policy::{Diagnostics, Value};
 use store::seal::Encryption;
 
@@ -31,6 +31,8 @@ pub(crate) struct NodeSettings {
     pub(crate) values: BTreeMap<String, Value>,
     /// The listeners, at least one.
     pub(crate) listeners: Vec<ListenerSettings>,
+    /// `trusted_proxies`: who is believed about the client.
+    pub(crate) trusted_proxies: Vec<Network>,
     /// The admin address.
     pub(crate) admin: SocketAddr,
     /// `[upstream.NAME]`: every one that is named, those with problems as nothing.
@@ -101,6 +103,7 @@ impl Default for NodeSettings {
             encryption: Encryption::Own,
             values: BTreeMap::new(),
             listeners: vec![ListenerSettings::default_one()],
+            trusted_proxies: Vec::new(),
             admin: DEFAULT_ADMIN,
             upstreams: BTreeMap::new(),
             providers: BTreeMap::new(),
@@ -143,6 +146,9 @@ pub(super) fn read(
     }
     if let Some(tables) = keys.tables("listener") {
         node.listeners = listener::read_all(within, &tables, diagnostics);
+    }
+    if let Some(networks) = keys.deserialize("trusted_proxies", outside) {
+        node.trusted_proxies = networks;
     }
     if let Some(table) = keys.table("admin") {
         let mut keys = Keys::new(within.file, table.value);
@@ -189,13 +195,6 @@ pub(super) fn read(
 }
 
 fn refuse_later_parts(keys: &mut Keys<'_>) {
-    if let Some(proxies) = keys.list("trusted_proxies")
-        && !proxies.value.is_empty()
-    {
-        let instead =
-            "leave it out: what a proxy before the gateway says of the client is then dropped, never believed";
-        keys.push(not_yet("`trusted_proxies`", instead).at(keys.place_of(proxies.span)));
-    }
     for (name, instead) in [("tracing", "traces are sent by `[telemetry]`")] {
         if let Some(entry) = keys.entry(name) {
             keys.push(not_yet(&format!("`[{name}]`"), instead).at(keys.place_of(entry.name_span)));

@@ -176,7 +176,7 @@ impl Metric {
                 None => return Ok(()),
             },
         };
-        if !(amount.abs() <= LARGEST) || self.counts && amount < 0.0 {
+        if amount.is_nan() || amount.abs() > LARGEST || self.counts && amount < 0.0 {
             return Err(Reason::new(BAD_AMOUNT, format!("{amount} cannot be counted")));
         }
         let mut labels: Vec<Cow<'_, str>> = Vec::with_capacity(self.labels.len());

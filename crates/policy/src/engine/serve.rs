@@ -91,9 +91,9 @@ impl Program {
         };
         let policy = matched.map(|matched| {
             x.request.params = matched.params;
-            x.decision.policy = u32::try_from(matched.policy).ok();
+            x.decision.policy = Some(matched.policy);
             x.decision.route = u16::try_from(matched.route).unwrap_or(u16::MAX);
-            &self.policies[matched.policy]
+            &self.policies[matched.policy as usize]
         });
         Routed { listener, policy, refused }
     }

@@ -47,10 +47,11 @@ struct Candidate {
 }
 
 /// The route that a request took.
+/// Small: it travels in results.
 pub(crate) struct Matched {
-    pub(crate) policy: usize,
+    pub(crate) policy: u32,
     /// Which of the policy's routes.
-    pub(crate) route: usize,
+    pub(crate) route: u32,
     pub(crate) params: PathParams,
 }
 
@@ -229,7 +230,9 @@ impl Search<'_> {
         let captured = self.captured.iter().map(|index| self.segments[*index].to_string());
         let rest = matches!(candidate.spec.pattern.tail, Tail::Rest(_)).then(|| self.segments[depth..].join("/"));
         let params = candidate.names.iter().cloned().zip(captured.chain(rest)).collect();
-        Matched { policy: candidate.policy, route: candidate.route, params }
+        // A configuration of four thousand million policies does not fit into any memory.
+        let [policy, route] = [candidate.policy, candidate.route].map(|index| u32::try_from(index).unwrap_or(u32::MAX));
+        Matched { policy, route, params }
     }
 }
 

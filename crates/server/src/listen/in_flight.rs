@@ -39,7 +39,7 @@ pub(super) struct InFlight {
     known_as: Option<Arc<str>>,
     started: u64,
     /// Where somebody wants to be told.
-    about: Option<About>,
+    about: Option<Box<About>>,
     /// The trace gets this request's span whatever comes of it.
     sampled: bool,
     answered: Option<Answered>,
@@ -53,7 +53,7 @@ pub(super) struct InFlight {
 struct Answered {
     route: Arc<RouteMetrics>,
     /// Where a line or a span waits for the end.
-    outcome: Option<Outcome>,
+    outcome: Option<Box<Outcome>>,
     span: Option<Box<Finished>>,
 }
 
@@ -98,7 +98,8 @@ impl InFlight {
         self.known_as = Some(request.id.clone());
         if traces.is_some() || access::wanted(generation) {
             let at = self.node.environment.clock.unix_millis();
-            self.about = Some(About::new(request, at, &generation.settings.node.log.access, traces.is_some()));
+            let about = About::new(request, at, &generation.settings.node.log.access, traces.is_some());
+            self.about = Some(Box::new(about));
         }
     }
 
@@ -138,7 +139,7 @@ impl InFlight {
                 answered.span =
                     Some(Box::new(Finished::new(about, &outcome, generation.program.explain(decision), marks)));
             }
-            answered.outcome = Some(outcome);
+            answered.outcome = Some(Box::new(outcome));
         }
         self.answered = Some(answered);
     }
@@ -165,7 +166,7 @@ impl InFlight {
             let nanos = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
             let ended = Ended::Switched(&outcome, why, (received, sent), nanos);
             if self.logs {
-                access::log(self.about.as_ref(), &self.told_id(), &self.name, ended, self.number);
+                access::log(self.about.as_deref(), &self.told_id(), &self.name, ended, self.number);
             }
             self.line(ended);
         }
@@ -184,7 +185,7 @@ impl InFlight {
         if let Some(mut span) = span {
             span.took = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
             (span.bytes, span.whole) = (bytes, whole);
-            self.node.spans.finish(span);
+            self.node.spans.finish(*span);
         }
     }
 
@@ -192,8 +193,15 @@ impl InFlight {
     fn line(&self, ended: Ended<'_>) {
         if let Some(access) = &self.access {
             let now = self.node.environment.clock.unix_millis();
-            let line =
-                access::line(&access.lines, self.about.as_ref(), &self.told_id(), &self.name, ended, self.number, now);
+            let line = access::line(
+                &access.lines,
+                self.about.as_deref(),
+                &self.told_id(),
+                &self.name,
+                ended,
+                self.number,
+                now,
+            );
             access.writer.write(line.as_bytes());
         }
     }
@@ -204,7 +212,7 @@ impl InFlight {
             matches!(generation.settings.node.log.access, Access::Log) && access::wanted(generation)
         };
         if self.generation.as_ref().is_some_and(log) {
-            access::log(self.about.as_ref(), &self.told_id(), &self.name, ended, self.number);
+            access::log(self.about.as_deref(), &self.told_id(), &self.name, ended, self.number);
         }
         self.line(ended);
     }

@@ -76,11 +76,11 @@ pub(super) async fn serve(
     let status = served.response.status;
     if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
         let (opened, until) = (listener.connections.open(), served.response.until);
-        let joined = match client {
+        let not_joined = match client {
             Some(client) => upgrade::join(node, opened, client, &upgraded, until, in_flight),
-            None => Err(in_flight),
+            None => Some(in_flight),
         };
-        if let Err(in_flight) = joined {
+        if let Some(in_flight) = not_joined {
             return refuse(node, &generation, in_flight, PANICKED);
         }
         let mut answer = answer(served.response, false, &generation);

@@ -44,9 +44,9 @@ pub(super) fn join(
     upgraded: &Upgraded,
     until: Option<u64>,
     in_flight: InFlight,
-) -> Result<(), InFlight> {
+) -> Option<InFlight> {
     let Some(tunnel) = upgraded.take().and_then(|other| other.downcast::<Tunnel>().ok()) else {
-        return Err(in_flight);
+        return Some(in_flight);
     };
     let idle = upgraded.idle.unwrap_or(IDLE);
     let over = until.map(|until| instant(node, until));
@@ -64,7 +64,7 @@ pub(super) fn join(
         node.metrics.upgraded_sent.fetch_add(sent, Ordering::Relaxed);
         in_flight.switched(ended, received, sent);
     });
-    Ok(())
+    None
 }
 
 #[cfg(test)]

@@ -26,8 +26,11 @@ pub(crate) struct Meters(Mutex<Vec<Weak<CountedMeter>>>);
 #[derive(Debug)]
 pub(crate) struct CountedMeter {
     pub(crate) shape: MeterShape,
-    series: RwLock<HashMap<Box<[Box<str>]>, Arc<Series>>>,
+    series: RwLock<HashMap<Labels, Arc<Series>>>,
 }
+
+/// The values of a metric's labels.
+pub(crate) type Labels = Box<[Box<str>]>;
 
 /// The numbers under one set of values.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ struct Series {
 }
 
 /// Labels, sum, count, and the counts of buckets.
-pub(crate) type Read = (Box<[Box<str>]>, f64, u64, Vec<u64>);
+pub(crate) type Read = (Labels, f64, u64, Vec<u64>);
 
 impl Meters {
     /// The metric of this shape.
@@ -96,7 +99,7 @@ impl CountedMeter {
     /// Everything that is counted, in the order of the labels' values.
     pub(crate) fn read(&self) -> Vec<Read> {
         let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        let read = |(labels, series): (&Box<[Box<str>]>, &Arc<Series>)| {
+        let read = |(labels, series): (&Labels, &Arc<Series>)| {
             let buckets = series.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
             let sum = f64::from_bits(series.sum.load(Ordering::Relaxed));
             (labels.clone(), sum, series.count.load(Ordering::Relaxed), buckets)
@@ -107,7 +110,7 @@ impl CountedMeter {
     }
 
     fn series(&self, labels: &[Cow<'_, str>]) -> Arc<Series> {
-        let key: Box<[Box<str>]> = labels.iter().map(|value| cut(value).into()).collect();
+        let key: Labels = labels.iter().map(|value| cut(value).into()).collect();
         if let Some(known) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }

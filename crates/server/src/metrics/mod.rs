@@ -21,11 +21,14 @@ pub(crate) use self::meters::Meters;
 pub(crate) use self::traffic::{ListenerMetrics, OUTCOMES, RouteMetrics, RouteSums};
 use crate::upstream::ObservedUpstream;
 
+/// Policy and route.
+type OfRoute = (Arc<str>, Arc<str>);
+
 /// All counters of a node; they live as long as it does, over all generations.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     /// By policy and route.
-    routes: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<RouteMetrics>>>,
+    routes: Mutex<BTreeMap<OfRoute, Arc<RouteMetrics>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerMetrics>>>,
     /// Those that policies count by themselves.
     pub(crate) meters: Meters,

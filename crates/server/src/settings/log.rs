@@ -195,7 +195,7 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
     if let Some(level) = keys.text("level") {
         match read_level(level, within) {
             Ok(level) => log.level = level.to_owned(),
-            Err(problem) => keys.push(problem),
+            Err(problem) => keys.push(*problem),
         }
     }
     if let Some(targets) = keys.table("targets") {
@@ -209,7 +209,7 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
             }
             match read_level(level, within) {
                 Ok(level) => _ = log.targets.insert(entry.name.clone(), level.to_owned()),
-                Err(problem) => inner.push(problem),
+                Err(problem) => inner.push(*problem),
             }
         }
         super::finish(inner, diagnostics);
@@ -219,11 +219,11 @@ pub(super) fn read(within: Within<'_>, diagnostics: &mut Diagnostics) -> LogSett
     log
 }
 
-fn read_level(level: Spanned<&str>, within: Within<'_>) -> Result<&'static str, policy::Diagnostic> {
+fn read_level(level: Spanned<&str>, within: Within<'_>) -> Result<&'static str, Box<policy::Diagnostic>> {
     LEVELS.into_iter().find(|known| *known == level.value).ok_or_else(|| {
         let problem = Problem::error(codes::BAD_VALUE, format!("`{}` is no log level", level.value));
         let help = near_or(level.value, &LEVELS, "one of error, warn, info, debug, trace");
-        problem.with_help(help).at(within.place(level.span))
+        Box::new(problem.with_help(help).at(within.place(level.span)))
     })
 }
 

@@ -41,7 +41,7 @@ enum Failed {
 /// Exports for as long as the node lives, and what is left when it ends.
 pub(crate) async fn export_always(node: Arc<Node>, mut waiting: Waiting) {
     let started = node.environment.clock.unix_millis() * 1_000_000;
-    let mut batch: Vec<Box<Finished>> = Vec::new();
+    let mut batch: Vec<Finished> = Vec::new();
     let mut gathered = interval(GATHER);
     gathered.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut metrics_due = Instant::now();
@@ -87,7 +87,7 @@ fn tell(told: &mut bool, what: &str, sent: Result<(), String>) {
     }
 }
 
-async fn spans(node: &Node, batch: Vec<Box<Finished>>) -> Result<(), String> {
+async fn spans(node: &Node, batch: Vec<Finished>) -> Result<(), String> {
     let generation = node.generation.load_full();
     let lost = |count: u64| _ = node.metrics.spans_lost.fetch_add(count, Ordering::Relaxed);
     let Some(settings) = &generation.settings.node.telemetry else {

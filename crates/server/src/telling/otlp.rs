@@ -72,8 +72,8 @@ fn scope() -> Option<InstrumentationScope> {
 }
 
 /// The spans of these requests, and how many they are.
-pub(super) fn traces(finished: &[Box<Finished>], resource: Resource) -> (ExportTraceServiceRequest, u64) {
-    let spans: Vec<Span> = finished.iter().flat_map(|finished| spans(finished)).collect();
+pub(super) fn traces(finished: &[Finished], resource: Resource) -> (ExportTraceServiceRequest, u64) {
+    let spans: Vec<Span> = finished.iter().flat_map(spans).collect();
     let count = spans.len() as u64;
     let scope_spans = vec![ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() }];
     let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() }];

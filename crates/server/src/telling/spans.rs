@@ -85,14 +85,14 @@ impl Finished {
 
 /// Where requests that have ended are handed over.
 pub(crate) struct Spans {
-    queue: mpsc::Sender<Box<Finished>>,
+    queue: mpsc::Sender<Finished>,
     /// Handed over, and not exported yet.
     open: AtomicUsize,
     metrics: Arc<Metrics>,
 }
 
 /// Where they are taken from.
-pub(crate) type Waiting = mpsc::Receiver<Box<Finished>>;
+pub(crate) type Waiting = mpsc::Receiver<Finished>;
 
 impl Spans {
     pub(crate) fn new(metrics: Arc<Metrics>) -> (Spans, Waiting) {
@@ -113,7 +113,7 @@ impl Spans {
     }
 
     /// Hands one over. Never waits.
-    pub(crate) fn finish(&self, finished: Box<Finished>) {
+    pub(crate) fn finish(&self, finished: Finished) {
         self.open.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send(finished).is_err() {
             self.done(1);

@@ -39,6 +39,7 @@ mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trailers;
 mod tunnel;
 mod upstream;
@@ -46,6 +47,7 @@ mod upstream;
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};
 pub use copying::{CopyRequest, CopyTold, store_copy};
 pub use files::{store_backup, store_restore};
+pub use listen::Address;
 pub use load::{
     Fault, GivenAnswer, GivenAnswers, GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser,
 };

@@ -1,24 +1,35 @@
 //! Listeners: from a connection to an answered request.
 
 mod access;
+mod address;
+mod addresses;
+mod begun;
 mod body;
+mod client;
 mod connection;
+mod deadline;
 mod forwarded;
-mod header_timer;
+mod head_clock;
 mod headers;
 mod held;
 mod host;
+mod http1;
+mod http2;
 mod id;
 mod in_flight;
 mod listeners;
+mod opening;
 mod path;
+mod proxy_protocol;
 mod request;
 mod serve;
+mod socket;
 mod stream;
-mod until;
 mod upgrade;
+mod wire;
 
 pub(crate) use access::{About, Outcome};
+pub use address::Address;
 pub(crate) use body::receive as receive_body;
 pub(crate) use connection::{Connections, Finish, Opened};
 pub(crate) use headers::is_forged;

@@ -1,8 +1,7 @@
 //! From what hyper parsed to the engine's request: checked, in one form, and without anything that only the gateway may say.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -10,10 +9,13 @@ use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate};
 use policy::settings::Network;
 use policy::{Body, Request, Response};
 
+use super::address::Address;
+use super::client::Caller;
 use super::id::RequestId;
 use super::{body, forwarded, headers, host, path, upgrade};
 use crate::hop;
 use crate::metrics::ListenerMetrics;
+use crate::settings::ClientLimits;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -46,27 +48,28 @@ impl Refused {
 }
 
 /// Where a request came in.
-pub(crate) struct Arrival<'a> {
-    pub(crate) peer: SocketAddr,
+pub(super) struct Arrival<'a> {
+    pub(super) caller: &'a Caller,
     /// The address that the listener has: the host of HTTP/1.0 requests that name none.
-    pub(crate) local: SocketAddr,
-    pub(crate) listener: &'a Arc<str>,
-    pub(crate) id: RequestId,
+    pub(super) local: &'a Address,
+    pub(super) listener: &'a Arc<str>,
+    pub(super) id: RequestId,
     /// `trusted_proxies`.
-    pub(crate) trusted: &'a [Network],
-    /// `limits.body_timeout`.
-    pub(crate) body_timeout: Duration,
+    pub(super) trusted: &'a [Network],
+    /// The listener's limits.
+    pub(super) limits: &'a ClientLimits,
     /// The listener's, of which the bytes of bodies are counted.
-    pub(crate) counters: &'a Arc<ListenerMetrics>,
+    pub(super) counters: &'a Arc<ListenerMetrics>,
     /// Where the body tells that it was not read to its end.
-    pub(crate) unread: &'a body::Unread,
+    pub(super) unread: &'a body::Unread,
 }
 
 /// The request for the engine.
-pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
+pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
-    let body = body::receive_and_tell(incoming, arrival.body_timeout, arrival.unread, Some(arrival.counters.clone()));
+    let counters = arrival.counters.clone();
+    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, arrival.unread, Some(counters));
     let mut received = head(parts, arrival)?;
     received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
@@ -74,10 +77,10 @@ pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) ->
 
 fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let http::request::Parts { method, uri, version, mut headers, .. } = parts;
-    check_target(&method, &uri)?;
+    check_target(&method, &uri, scheme(arrival.caller.secure))?;
     check_framing(&headers)?;
     let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
-    let peer = arrival.peer.ip().to_canonical();
+    let peer = arrival.caller.peer.ip().to_canonical();
     let believed = match forwarded::is_trusted(peer, arrival.trusted) {
         true => Some(Believed::take(&mut headers, peer, &arrival)?),
         false => None,
@@ -86,15 +89,23 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
         true => upgrade::asked(&headers),
         false => None,
     };
+    if version == Version::HTTP_2 {
+        as_http1_has_it(&mut headers, host.as_deref());
+    }
     let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
     request.query = uri.query().map(str::to_owned);
     request.version = version;
     request.headers = headers;
     request.upgrade = upgrade;
-    request.host = host.unwrap_or_else(|| arrival.local.to_string());
-    request.peer = arrival.peer;
+    request.host = host.unwrap_or_else(|| match arrival.local.tcp() {
+        Some(address) => address.to_string(),
+        None => String::from("localhost"),
+    });
+    request.scheme = scheme(arrival.caller.secure);
+    request.peer = arrival.caller.peer;
     request.client = peer;
+    request.certificate = arrival.caller.certificate.clone();
     request.listener = arrival.listener.clone();
     match believed {
         Some(believed) => believed.tell(&mut request, arrival.id),
@@ -152,6 +163,10 @@ fn is_id(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=@".contains(&b))
 }
 
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
+}
+
 /// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
 fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
     let path = path::normalise(path).map_err(|why| Refused::bad(why.message()))?;
@@ -163,14 +178,14 @@ fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
 /// The same for the request of a policy's test, which comes over no connection. The words are for the test's author.
 pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
     let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
-    check_target(&request.method, &http::Uri::default()).map_err(refused)?;
     request.upgrade = upgrade::asked(&request.headers);
+    check_target(&request.method, &http::Uri::default(), request.scheme).map_err(refused)?;
     request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
     request.host.make_ascii_lowercase();
     Ok(())
 }
 
-fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
+fn check_target(method: &Method, uri: &http::Uri, scheme: &str) -> Result<(), Refused> {
     // TRACE would send a caller's credentials back to whatever made the caller ask.
     let detail = match *method {
         Method::CONNECT => Some("CONNECT is not served here"),
@@ -180,13 +195,29 @@ fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
     if let Some(detail) = detail {
         return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail });
     }
-    // `http` only: these are plain listeners, and a target of another scheme is meant for somebody else.
+    // A target of another scheme is meant for somebody else.
     match uri.scheme_str() {
-        None | Some("http") => Ok(()),
+        None => Ok(()),
+        Some(asked) if asked == scheme => Ok(()),
         Some(_) => Err(Refused {
             status: StatusCode::MISDIRECTED_REQUEST,
             detail: "the request target is not for this server",
         }),
+    }
+}
+
+/// `Host`, which HTTP/2 has in the target, and one `Cookie` of those that it lets a client send apart (RFC 9113, section 8.2.3): policies
+/// see the same whichever HTTP a client speaks.
+fn as_http1_has_it(headers: &mut HeaderMap, host: Option<&str>) {
+    if let Some(Ok(host)) = host.map(HeaderValue::from_str) {
+        headers.insert(header::HOST, host);
+    }
+    let mut apart = headers.get_all(header::COOKIE).iter();
+    if let (Some(first), Some(second)) = (apart.next(), apart.next()) {
+        let all: Vec<&[u8]> = [first, second].into_iter().chain(apart).map(HeaderValue::as_bytes).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, joined);
+        }
     }
 }
 
@@ -223,12 +254,12 @@ mod tests {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let trusted = ["10.0.0.0/8"].map(|network| Network::parse(network).unwrap());
         let arrival = Arrival {
-            peer: (peer, 5).into(),
-            local: ([127, 0, 0, 1], 8080).into(),
+            caller: &Caller { peer: (peer, 5).into(), secure: false, certificate: None },
+            local: &Address::Tcp(([127, 0, 0, 1], 8080).into()),
             listener: &Arc::from("public"),
             id: RequestIds::new(&crate::clock::SystemRandom).next(),
             trusted: &trusted,
-            body_timeout: Duration::ZERO,
+            limits: &ClientLimits::default(),
             counters: &Arc::default(),
             unread: &body::Unread::default(),
         };

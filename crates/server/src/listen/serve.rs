@@ -1,6 +1,5 @@
 //! One request: received, served in one generation, answered, counted, logged.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,11 +14,11 @@ use policy::{Body, Response};
 use tokio::time::Instant;
 
 use super::body::Unread;
+use super::client::Client;
+use super::deadline::Deadline;
 use super::held::hold;
 use super::in_flight::{InFlight, Sent};
-use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
-use super::until::until;
 use super::upgrade;
 use crate::hop;
 use crate::load::Generation;
@@ -30,29 +29,32 @@ const GENERATION: HeaderName = HeaderName::from_static("portcullis-generation");
 
 const NO_LISTENER: Refused =
     Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail: "this address is no longer served" };
+const TOO_LONG: Refused = Refused { status: StatusCode::GATEWAY_TIMEOUT, detail: "the request took too long" };
 const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
 /// Answers one request. It lives in the generation that is loaded here, until there is an answer.
 pub(super) async fn serve(
-    node: &Arc<Node>,
-    listener: &Arc<Listener>,
-    peer: SocketAddr,
+    client: &Client,
     unread: &Unread,
     mut request: http::Request<Incoming>,
 ) -> http::Response<Sent> {
+    let (node, listener) = (&client.node, &client.listener);
+    let http2 = request.version() == Version::HTTP_2;
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
     let id = node.ids.next();
-    let Some((name, counters)) = generation.listener_counted(listener.number) else {
+    let Some(served) = generation.listener(listener.number) else {
         node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
         return refusal(NO_LISTENER, &generation);
     };
+    let (name, limits, counters) = (&served.name, &served.settings.limits, &served.counters);
     let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), id, started);
-    let client = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
-    let body_timeout = generation.settings.node.limits.body_timeout;
+    let deadline = Deadline::after(limits.request_timeout);
+    let switching = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let trusted = &generation.settings.node.trusted_proxies;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id, trusted, unread, counters };
+    let (caller, local) = (&client.caller, &listener.bound);
+    let arrival = Arrival { caller, local, limits, listener: name, id, trusted, unread, counters };
     let mut received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, in_flight, refused),
@@ -60,10 +62,11 @@ pub(super) async fn serve(
     in_flight.received(&mut received);
     let id = received.id.clone();
     let is_head = received.method == Method::HEAD;
-    let takes_trailers = received.version == Version::HTTP_2 || hop::takes_trailers(&received.headers);
+    let takes_trailers = http2 || hop::takes_trailers(&received.headers);
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
-    let served = AssertUnwindSafe(serving).catch_unwind().await;
+    let served = deadline.keep(AssertUnwindSafe(serving).catch_unwind()).await;
+    let Some(served) = served else { return refuse(node, &generation, in_flight, TOO_LONG) };
     let Ok(mut served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
@@ -75,9 +78,9 @@ pub(super) async fn serve(
     in_flight.answered(&mut served);
     let status = served.response.status;
     if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
-        let (opened, until) = (listener.connections.open(), served.response.until);
-        let not_joined = match client {
-            Some(client) => upgrade::join(node, opened, client, &upgraded, until, in_flight),
+        let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
+        let not_joined = match switching {
+            Some(switching) => upgrade::join(node, counts, switching, &upgraded, until, in_flight),
             None => Some(in_flight),
         };
         if let Some(in_flight) = not_joined {
@@ -89,16 +92,18 @@ pub(super) async fn serve(
     }
     let held_since = served.held_since;
     if let Some(end) = served.response.until {
-        served.response.body = until(served.response.body, instant(node, end));
+        served.response.body = Deadline::at(instant(node, end), "`max_stream` is over").end(served.response.body);
     }
     let mut answer = answer(served.response, is_head, &generation);
     if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
         // None will come, or nobody would take them.
         answer.headers_mut().remove(TRAILER);
     }
-    if listener.has_gone() || node.draining() {
+    // Over HTTP/2 the connection says it itself (GOAWAY).
+    if !http2 && (listener.has_gone() || node.draining()) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let answer = answer.map(|body| deadline.end(body));
     if let Some(since) = held_since {
         let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
         hold(took).await;

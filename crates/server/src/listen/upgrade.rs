@@ -10,6 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use policy::exchange::Upgraded;
 
+use super::addresses::Counted;
 use super::connection::Opened;
 use super::in_flight::InFlight;
 use super::serve::instant;
@@ -39,7 +40,7 @@ pub(super) fn announce(headers: &mut HeaderMap, protocol: &HeaderValue) {
 /// Joins the two connections once the answer is written; gives the request back where there is none to join. `until`: when that ends in any case, in Unix milliseconds.
 pub(super) fn join(
     node: &Arc<Node>,
-    opened: Opened,
+    (opened, counted): (Opened, Arc<Counted>),
     client: OnUpgrade,
     upgraded: &Upgraded,
     until: Option<u64>,
@@ -52,6 +53,7 @@ pub(super) fn join(
     let over = until.map(|until| instant(node, until));
     let node = node.clone();
     tasks::spawn(async move {
+        let _counted = counted;
         // A client that was gone before the answer was written.
         let Ok(client) = client.await else { return };
         let counts = Arc::<Counts>::default();

@@ -14,7 +14,7 @@ use super::{Draft, LoadedProvider, Reading};
 use crate::admin::api::Change;
 use crate::cluster::common_files;
 use crate::metrics::{ListenerMetrics, Metrics, RouteMetrics};
-use crate::settings::Settings;
+use crate::settings::{ListenerSettings, Settings};
 use crate::telling::AccessLog;
 use crate::upstream::HttpUpstream;
 
@@ -82,12 +82,24 @@ pub(crate) struct Generation {
     pub(crate) providers: BTreeMap<String, LoadedProvider>,
     /// The header that names it, where `[debug]` asks for it.
     pub(crate) header: Option<HeaderValue>,
-    /// The names of its listeners, by the listener's own number.
-    listeners: Vec<(u64, Arc<str>, Arc<ListenerMetrics>)>,
+    /// Its listeners.
+    pub(crate) listeners: Vec<ServedListener>,
     /// What it changed against the one before.
     pub(crate) changes: Vec<Change>,
     /// What its load warned of.
     pub(crate) warnings: Diagnostics,
+}
+
+/// A listener as a generation has it.
+pub(crate) struct ServedListener {
+    /// The listener's own number.
+    pub(crate) number: u64,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its settings.
+    pub(crate) settings: Arc<ListenerSettings>,
+    /// Its counters, over all generations that have one of this name.
+    pub(crate) counters: Arc<ListenerMetrics>,
 }
 
 /// A policy as requests are counted on it: on one of its routes at least.
@@ -119,14 +131,9 @@ impl ServedPolicy {
 pub(crate) struct TakenUp {
     pub(crate) number: u64,
     pub(crate) since: u64,
-    pub(crate) listeners: Vec<(u64, Arc<str>)>,
+    pub(crate) listeners: Vec<ServedListener>,
     pub(crate) changes: Vec<Change>,
     pub(crate) access: Option<Arc<AccessLog>>,
-}
-
-fn counted(number: u64, name: Arc<str>, metrics: &Metrics) -> (u64, Arc<str>, Arc<ListenerMetrics>) {
-    let counters = metrics.listener(&name);
-    (number, name, counters)
 }
 
 impl Generation {
@@ -152,7 +159,7 @@ impl Generation {
             stores,
             upstreams,
             providers,
-            listeners: taken.listeners.into_iter().map(|(number, name)| counted(number, name, metrics)).collect(),
+            listeners: taken.listeners,
             changes: taken.changes,
             warnings: diagnostics,
         }
@@ -169,14 +176,9 @@ impl Generation {
         self.upstreams.values().chain(of_providers.map(|provider| &provider.upstream))
     }
 
-    /// The name that a listener has in this generation; none where the generation does not have that listener.
-    pub(crate) fn listener(&self, number: u64) -> Option<&Arc<str>> {
-        self.listener_counted(number).map(|(name, _)| name)
-    }
-
-    /// The same, with its counters.
-    pub(crate) fn listener_counted(&self, number: u64) -> Option<(&Arc<str>, &Arc<ListenerMetrics>)> {
-        self.listeners.iter().find(|(n, ..)| *n == number).map(|(_, name, counters)| (name, counters))
+    /// A listener in this generation; none where the generation does not have it.
+    pub(crate) fn listener(&self, number: u64) -> Option<&ServedListener> {
+        self.listeners.iter().find(|listener| listener.number == number)
     }
 
     /// The policy and the route of a request.

@@ -35,6 +35,8 @@ pub(crate) struct Metrics {
     purged: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Requests that no policy saw, because they were no proper requests.
     pub(crate) malformed: AtomicU64,
+    /// Connections that came to no request: no TLS, no PROXY protocol where there must be.
+    pub(crate) not_opened: AtomicU64,
     /// Requests whose client went away before there was an answer.
     pub(crate) clients_gone: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
@@ -140,6 +142,11 @@ impl<N: Observed> Collector for NodeCollector<N> {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         build.encode(encoder.encode_descriptor("build", "Which program this is", None, MetricType::Info)?)?;
         for (name, help, counter) in [
+            (
+                "connections_not_opened",
+                "Connections that came to no request: TLS or the PROXY protocol failed",
+                &metrics.not_opened,
+            ),
             ("malformed_requests", "Requests refused before any policy saw them", &metrics.malformed),
             ("access_lines_lost", "Lines of the access log that there was no room for", &metrics.access_lost),
             ("spans_sent", "Spans that the collector of traces took", &metrics.spans_sent),

@@ -3,6 +3,7 @@
 mod clients;
 mod encryption;
 mod kps;
+mod limits;
 mod listener;
 mod log;
 mod node;
@@ -13,6 +14,7 @@ mod tables;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 mod users;
 mod values;
@@ -26,6 +28,7 @@ use policy::diagnostic::{Place, Problem, SourceFile, codes};
 use policy::lint::Lints;
 use policy::reader::{Document, Files, Outside, Table};
 
+pub(crate) use limits::ClientLimits;
 pub(crate) use listener::ListenerSettings;
 pub use log::{Access, AccessField, AccessFormat, AccessLines, LogFormat, LogSettings};
 pub(crate) use log::{is_target, level};

@@ -438,6 +438,12 @@ fn a_node_that_ends_sends_its_last_spans_and_lines() {
 
 #[test]
 fn settings_of_telemetry_are_checked() {
+    let timeouts = "timeouts = { connect = \"1s\", first_byte = \"10s\", idle = \"10s\" }";
+    let whole =
+        format!("[upstream.c]\ntargets = [\"http://127.0.0.1:4318\"]\n{timeouts}\n[telemetry]\nupstream = \"c\"\n");
+    let checked = folder(&whole).run(["check", "--no-tests"]).code(0);
+    let said = format!("{}{}", checked.stdout, checked.stderr);
+    assert!(!said.contains("nothing is sent to the upstream"), "{said}");
     for (telemetry, told) in [
         ("", "`upstream` is missing"),
         ("upstream = \"nobody\"", "there is no upstream `nobody`"),

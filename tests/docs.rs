@@ -141,6 +141,7 @@ fn checks(page: &str, folder: &Path) {
         .arg(folder)
         .env("OAUTH_DB_URL", "postgres://gateway@db.example.com/oauth")
         .env("PARTNER_SECRET", "a secret")
+        .env("OTLP_AUTHORIZATION", "Bearer a-secret")
         .output()
         .expect("the program starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

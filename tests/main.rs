@@ -44,6 +44,7 @@ mod mistakes;
 mod moving;
 mod mutants;
 mod oauth_client;
+mod observe;
 #[cfg(feature = "odbc")]
 mod odbc;
 mod outage;

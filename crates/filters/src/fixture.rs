@@ -2,7 +2,7 @@
 //! in memory.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
@@ -13,8 +13,9 @@ use ::oauth::{ClientId, Scopes, Secret};
 use policy::Body;
 use policy::exchange::Request;
 use policy::ports::{
-    Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, PROVIDER, Proving, Reached,
-    UPSTREAM, Upstream, UpstreamError, UpstreamHandle,
+    AuditRecord, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, LogLevel, LogLine,
+    Meter, MeterShape, OBSERVER, Observer, ObserverHandle, PROVIDER, Proving, Reached, UPSTREAM, Upstream,
+    UpstreamError, UpstreamHandle,
 };
 use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
@@ -34,6 +35,85 @@ pub(crate) fn policy(filters: &str) -> Fixture {
     world().policy("tested", &format!("route = \"/**\"\n\n{filters}"))
 }
 
+/// A policy at every path, and what its filters tell.
+pub(crate) fn recorded(filters: &str) -> (Fixture, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    let fixture = policy(filters).resource(OBSERVER, "", ObserverHandle(recorder.clone()));
+    (fixture, recorder)
+}
+
+/// Notes what filters tell.
+#[derive(Default)]
+pub(crate) struct Recorder(Arc<Mutex<Recorded>>);
+
+#[derive(Default)]
+struct Recorded {
+    lines: Vec<String>,
+    records: Vec<AuditRecord>,
+    counts: Vec<String>,
+    shapes: Vec<MeterShape>,
+    broken: bool,
+}
+
+impl Recorder {
+    /// The log.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("a lock").lines.clone()
+    }
+
+    /// The audit log.
+    pub(crate) fn records(&self) -> Vec<AuditRecord> {
+        self.0.lock().expect("a lock").records.clone()
+    }
+
+    /// What was counted: name, labels, amount.
+    pub(crate) fn counts(&self) -> Vec<String> {
+        self.0.lock().expect("a lock").counts.clone()
+    }
+
+    /// The audit log cannot be written from now on.
+    pub(crate) fn break_down(&self) {
+        self.0.lock().expect("a lock").broken = true;
+    }
+}
+
+impl Observer for Recorder {
+    fn wants(&self, _: LogLevel) -> bool {
+        true
+    }
+
+    fn log(&self, line: LogLine<'_>) {
+        let LogLine { level, place, message, fields, .. } = line;
+        let line = format!("{level:?} {place} {message} {}", Json::Object(fields.clone()));
+        self.0.lock().expect("a lock").lines.push(line);
+    }
+
+    fn audit(&self, record: AuditRecord) -> BoxFuture<'_, Result<(), String>> {
+        let mut recorded = self.0.lock().expect("a lock");
+        let done = if recorded.broken { Err(String::from("the disk is full")) } else { Ok(()) };
+        recorded.records.push(record);
+        Box::pin(std::future::ready(done))
+    }
+
+    fn meter(&self, shape: MeterShape) -> Result<Arc<dyn Meter>, String> {
+        let mut recorded = self.0.lock().expect("a lock");
+        if recorded.shapes.iter().any(|known| known.name == shape.name && *known != shape) {
+            return Err(String::from("it is another one"));
+        }
+        let name = shape.name.clone();
+        recorded.shapes.push(shape);
+        Ok(Arc::new(Counting(name, self.0.clone())))
+    }
+}
+
+struct Counting(String, Arc<Mutex<Recorded>>);
+
+impl Meter for Counting {
+    fn count(&self, labels: &[std::borrow::Cow<'_, str>], amount: f64) {
+        self.1.lock().expect("a lock").counts.push(format!("{} {} {amount}", self.0, labels.join(",")));
+    }
+}
+
 /// The same without a policy.
 pub(crate) fn world() -> Fixture {
     let source: Arc<dyn DataSource> = Arc::new(Memory::new());
@@ -41,6 +121,7 @@ pub(crate) fn world() -> Fixture {
         .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
+        .resource(OBSERVER, "", ObserverHandle(Arc::new(Recorder::default())))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))

@@ -30,6 +30,7 @@ mod kps;
 mod not_yet;
 pub mod oauth;
 mod oauth_client;
+mod observe;
 mod refusal;
 mod remote_keys;
 pub mod session;
@@ -54,6 +55,7 @@ pub const LIBRARY: Library = Library {
         content::FILTERS,
         kps::FILTERS,
         traffic::FILTERS,
+        observe::FILTERS,
         oauth::FILTERS,
         oauth_client::FILTERS,
         auth::FILTERS,

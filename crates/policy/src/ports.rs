@@ -183,6 +183,94 @@ impl<T> Reached<T> {
     }
 }
 
+/// The word under which whoever tells of requests is asked for in [`Resources`], without a name: the thing is an [`ObserverHandle`].
+pub const OBSERVER: &str = "observer";
+
+/// What [`Resources`] gives for [`OBSERVER`].
+pub struct ObserverHandle(pub Arc<dyn Observer>);
+
+/// Where filters tell what they have seen. What is told here was redacted before.
+pub trait Observer: Send + Sync + 'static {
+    /// Whether lines of this level are wanted: asked before anything is gathered for one.
+    fn wants(&self, level: LogLevel) -> bool;
+    /// Writes a line to the log. It never waits for a disk.
+    fn log(&self, line: LogLine<'_>);
+    /// Appends a record to the audit log: done once it is in the file, or why it cannot be.
+    fn audit(&self, record: AuditRecord) -> BoxFuture<'_, Result<(), String>>;
+    /// A metric of this shape; the same one for all who ask for the same shape. The error says which other shape the name has already.
+    fn meter(&self, shape: MeterShape) -> Result<Arc<dyn Meter>, String>;
+}
+
+/// Levels of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LogLevel {
+    /// For whoever looks for a mistake.
+    Debug,
+    /// What happened.
+    #[default]
+    Info,
+    /// What somebody should look at.
+    Warn,
+    /// What somebody must mend.
+    Error,
+}
+
+/// A line that a filter writes.
+pub struct LogLine<'a> {
+    /// How grave.
+    pub level: LogLevel,
+    /// The request's identifier.
+    pub id: &'a str,
+    /// `FILE:LINE` of the filter.
+    pub place: &'a str,
+    /// What happened, for people.
+    pub message: &'a str,
+    /// What belongs to it, for programs.
+    pub fields: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+/// A record of who did what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditRecord {
+    /// When, Unix milliseconds.
+    pub at: u64,
+    /// The request's identifier.
+    pub id: Arc<str>,
+    /// `FILE:LINE` of the filter.
+    pub place: Arc<str>,
+    /// Who.
+    pub who: String,
+    /// Through which client.
+    pub client: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub of: Option<String>,
+    /// What belongs to it.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a metric is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeterShape {
+    /// Its name, without the node's prefix and the suffix of its kind.
+    pub name: String,
+    /// What it counts, for people.
+    pub help: String,
+    /// The upper bounds of its buckets: a histogram. None = a counter.
+    pub bounds: Option<Vec<f64>>,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+    /// How many different sets of their values are kept apart; what is beyond is counted with `other` in place of each.
+    pub most: usize,
+}
+
+/// A metric.
+pub trait Meter: Send + Sync + 'static {
+    /// Counts so much, or observes it, under these values of the labels, in the shape's order.
+    fn count(&self, labels: &[std::borrow::Cow<'_, str>], amount: f64);
+}
+
 /// The clock and the randomness of a run.
 #[derive(Clone)]
 pub struct Environment {

@@ -24,6 +24,7 @@ mod joined;
 mod lint;
 mod listen;
 mod load;
+mod log_level;
 mod look;
 mod metrics;
 mod mutants;
@@ -36,6 +37,7 @@ mod reload;
 mod run;
 pub mod settings;
 mod tasks;
+mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -59,5 +61,5 @@ pub use once::{
 pub use options::{Host, Options, StartError, Started, StartedListener};
 pub use records::{HashedPassword, HashedSecret, Records, Seal, Stores, hash_password, hash_secret};
 pub use run::run;
-pub use settings::{LogFormat, LogSettings};
+pub use settings::{Access, AccessField, AccessFormat, AccessLines, LogFormat, LogSettings};
 pub use testing::{TestChoice, TestOutcome, TestReport, TestWatch, test};

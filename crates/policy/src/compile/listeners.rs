@@ -123,7 +123,8 @@ fn routes_of<'a>(listener: Option<&str>, policies: &'a [Policy], effects: &[&Pol
     let mut routes = Vec::new();
     for (id, policy) in policies.iter().enumerate().filter(|(_, policy)| bound(policy)) {
         let options = effects[id].iter().flatten().any(|step| step.own.serves_options);
-        routes.extend(policy.routes.iter().map(|spec| Route { policy: id, spec, options }));
+        let of_policy = policy.routes.iter().enumerate();
+        routes.extend(of_policy.map(|(route, spec)| Route { policy: id, route, spec, options }));
     }
     routes
 }

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use super::decision::StepOutcome;
 use super::model::{Listener, Policy};
 use super::run::{Aborted, Ended, Failed};
-use super::{Program, Served, grpc};
+use super::{Attributes, Program, Served, grpc};
 use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
@@ -31,7 +31,7 @@ impl Program {
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
         let (x, response) = self.routed(environment, request).await;
-        Served { response, held_since: x.held_since, decision: x.decision }
+        x.served(response)
     }
 
     /// [`serve`](Self::serve), with the exchange as the run left it.
@@ -54,7 +54,7 @@ impl Program {
         request: Request,
     ) -> Option<Served> {
         let (x, response) = self.handed(name, environment, request).await?;
-        Some(Served { response, held_since: x.held_since, decision: x.decision })
+        Some(x.served(response))
     }
 
     /// [`serve_policy`](Self::serve_policy), with the exchange as the run left it.
@@ -91,8 +91,9 @@ impl Program {
         };
         let policy = matched.map(|matched| {
             x.request.params = matched.params;
-            x.decision.policy = u32::try_from(matched.policy).ok();
-            &self.policies[matched.policy]
+            x.decision.policy = Some(matched.policy);
+            x.decision.route = u16::try_from(matched.route).unwrap_or(u16::MAX);
+            &self.policies[matched.policy as usize]
         });
         Routed { listener, policy, refused }
     }
@@ -209,6 +210,14 @@ impl Program {
             x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
             self.built_in(x, style, ended);
         }
+    }
+}
+
+impl Exchange {
+    /// What is left of it, with its answer.
+    fn served(self, response: Response) -> Served {
+        let attributes = Attributes { slots: self.slots, marks: self.marks };
+        Served { response, held_since: self.held_since, decision: self.decision, attributes }
     }
 }
 

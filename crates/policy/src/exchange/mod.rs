@@ -26,6 +26,9 @@ use crate::outcome::{Abort, BAD_RESPONSE, Outcome, Reason};
 use crate::ports::Environment;
 use crate::value::Value;
 
+/// How many names one exchange may note for its trace.
+pub const MARKS: usize = 64;
+
 /// One request from start to end. It lives in one generation: its [`Program`].
 pub struct Exchange {
     /// The request, as filters may read and edit it.
@@ -41,6 +44,8 @@ pub struct Exchange {
     pub(crate) stamp: u64,
     /// See [`Exchange::hold_since`].
     pub(crate) held_since: Option<u64>,
+    /// See [`Exchange::mark`].
+    pub(crate) marks: Vec<(Arc<str>, Value)>,
     body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
@@ -79,6 +84,7 @@ impl Exchange {
             decision: Decision::new(program.generation()),
             stamp: 0,
             held_since: None,
+            marks: Vec::new(),
             body_limit: program.body_limit(),
             program,
             environment,
@@ -155,6 +161,16 @@ impl Exchange {
     /// whether it was there. Whoever sends the answer holds it until a time that does not depend on how long that took.
     pub fn hold_since(&mut self, began: u64) {
         self.held_since = Some(began);
+    }
+
+    /// Notes something for the request's trace, in place of what was noted under this name: at most [`MARKS`] names.
+    pub fn mark(&mut self, name: &Arc<str>, value: Value) {
+        let known = self.marks.iter().position(|(known, _)| known == name);
+        match known {
+            Some(index) => self.marks[index].1 = value,
+            None if self.marks.len() < MARKS => self.marks.push((name.clone(), value)),
+            None => {}
+        }
     }
 
     /// Sets the response and ends the run: what an answering filter returns.

@@ -39,6 +39,7 @@ struct Node {
 /// One route, at the node where its path ends. Candidates are sorted, the most specific first.
 struct Candidate {
     policy: usize,
+    route: usize,
     spec: Arc<RouteSpec>,
     names: SmallVec<[Arc<str>; 2]>,
     /// The policy has a filter that answers `OPTIONS`.
@@ -46,8 +47,11 @@ struct Candidate {
 }
 
 /// The route that a request took.
+/// Small: it travels in results.
 pub(crate) struct Matched {
-    pub(crate) policy: usize,
+    pub(crate) policy: u32,
+    /// Which of the policy's routes.
+    pub(crate) route: u32,
     pub(crate) params: PathParams,
 }
 
@@ -76,6 +80,8 @@ pub(crate) struct Tie {
 /// What a router is made from.
 pub(crate) struct Route<'a> {
     pub(crate) policy: usize,
+    /// Which of the policy's routes.
+    pub(crate) route: usize,
     pub(crate) spec: &'a Arc<RouteSpec>,
     pub(crate) options: bool,
 }
@@ -109,6 +115,7 @@ impl Router {
         }
         let candidate = Candidate {
             policy: route.policy,
+            route: route.route,
             spec: route.spec.clone(),
             names: route.spec.pattern.names().cloned().collect(),
             options: route.options,
@@ -223,7 +230,9 @@ impl Search<'_> {
         let captured = self.captured.iter().map(|index| self.segments[*index].to_string());
         let rest = matches!(candidate.spec.pattern.tail, Tail::Rest(_)).then(|| self.segments[depth..].join("/"));
         let params = candidate.names.iter().cloned().zip(captured.chain(rest)).collect();
-        Matched { policy: candidate.policy, params }
+        // A configuration of four thousand million policies does not fit into any memory.
+        let [policy, route] = [candidate.policy, candidate.route].map(|index| u32::try_from(index).unwrap_or(u32::MAX));
+        Matched { policy, route, params }
     }
 }
 

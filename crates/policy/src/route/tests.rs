@@ -25,7 +25,7 @@ fn specs(list: &str) -> Vec<Arc<RouteSpec>> {
 fn router_and_ties(list: &str) -> (Router, Vec<Tie>) {
     let specs = specs(list);
     let routes: Vec<Route<'_>> =
-        specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
+        specs.iter().enumerate().map(|(policy, spec)| Route { policy, route: 0, spec, options: false }).collect();
     Router::new(&routes)
 }
 

@@ -5,6 +5,8 @@
 //! | `GET /health/live`, `/health/ready`, `/metrics` | | text; open, all else asks for `Authorization: Bearer` |
 //! | `GET /status` | | [`Status`] |
 //! | `POST /reload` | | [`Reloaded`] (200 also where the files are refused) |
+//! | `GET /log`, `DELETE /log` | | [`LogLevels`]; back to what the settings say |
+//! | `POST /log` | [`AskLogLevel`] | [`LogLevels`] |
 //! | `GET /clients?after=ID&limit=N` | | [`ClientList`] |
 //! | `POST /clients` | [`AddClient`] | [`ClientAdded`] |
 //! | `GET /clients/ID` | | [`ClientView`] |
@@ -301,6 +303,35 @@ pub enum CopyStep {
     Verify,
     /// Rows are handed over.
     HandOver,
+}
+
+/// Asks for another level of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskLogLevel {
+    /// `error`, `warn`, `info`, `debug`, `trace`, in any case of the letters.
+    pub level: String,
+    /// Of lines with this target, and those below it, alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// After so many seconds the level is what the settings say again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// How much is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevels {
+    /// From this level on.
+    pub level: String,
+    /// Other levels, by target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, String>,
+    /// Whether some of that was asked for, and is not what the settings say.
+    pub asked: bool,
+    /// Until when, Unix seconds; absent where it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// A generation.

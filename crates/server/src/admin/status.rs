@@ -33,7 +33,7 @@ pub(crate) fn status(node: &Node) -> Status {
             number: generation.number,
             hash: format!("{:016x}", generation.fingerprint.files),
             since: generation.since,
-            policies: generation.policies.iter().map(|policy| policy.name.to_string()).collect(),
+            policies: generation.program.policies().into_iter().map(str::to_owned).collect(),
         },
         listeners: listeners.collect(),
         sources: sources.collect(),

@@ -13,6 +13,7 @@ use policy::Body;
 use policy::exchange::BoxError;
 
 use crate::idle::IdleLimit;
+use crate::metrics::ListenerMetrics;
 use crate::trailers;
 
 /// Whether something of a request's body was left unread, for the close of its connection: known once nobody wants the body
@@ -34,21 +35,29 @@ struct Received {
     incoming: Incoming,
     ended: bool,
     unread: Unread,
+    /// Where what comes is counted.
+    counters: Option<Arc<ListenerMetrics>>,
     // `Sync`, which bodies must be; only `get_mut` is used, so nothing is ever waited for.
     idle: Mutex<IdleLimit>,
 }
 
 /// The request's body. `limit`: how long the client may send nothing in the middle of it.
 pub(crate) fn receive(incoming: Incoming, limit: Duration) -> Body {
-    receive_and_tell(incoming, limit, &Unread::default())
+    receive_and_tell(incoming, limit, &Unread::default(), None)
 }
 
 /// The request's body, which tells where it was not read to its end.
-pub(super) fn receive_and_tell(incoming: Incoming, limit: Duration, unread: &Unread) -> Body {
+pub(super) fn receive_and_tell(
+    incoming: Incoming,
+    limit: Duration,
+    unread: &Unread,
+    counters: Option<Arc<ListenerMetrics>>,
+) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    Body::stream(Received { incoming, ended: false, unread: unread.clone(), idle: Mutex::new(IdleLimit::new(limit)) })
+    let idle = Mutex::new(IdleLimit::new(limit));
+    Body::stream(Received { incoming, ended: false, unread: unread.clone(), counters, idle })
 }
 
 impl Drop for Received {
@@ -78,7 +87,12 @@ impl HttpBody for Received {
                             }
                             Poll::Ready(Some(Ok(Frame::trailers(fields))))
                         }
-                        Err(data) => Poll::Ready(Some(Ok(data))),
+                        Err(data) => {
+                            if let Some(counters) = &this.counters {
+                                counters.received(data.data_ref().map_or(0, |data| data.len() as u64));
+                            }
+                            Poll::Ready(Some(Ok(data)))
+                        }
                     }
                 }
                 Poll::Ready(other) => {

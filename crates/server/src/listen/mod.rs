@@ -17,6 +17,7 @@ mod host;
 mod http1;
 mod http2;
 mod id;
+mod in_flight;
 mod listeners;
 mod opening;
 mod path;
@@ -28,6 +29,7 @@ mod stream;
 mod upgrade;
 mod wire;
 
+pub(crate) use access::{About, Outcome};
 pub use address::Address;
 pub(crate) use body::receive as receive_body;
 pub(crate) use connection::{Connections, Finish, Opened};

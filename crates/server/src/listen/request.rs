@@ -14,6 +14,7 @@ use super::client::Caller;
 use super::id::RequestId;
 use super::{body, forwarded, headers, host, path, upgrade};
 use crate::hop;
+use crate::metrics::ListenerMetrics;
 use crate::settings::ClientLimits;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,6 +58,8 @@ pub(super) struct Arrival<'a> {
     pub(super) trusted: &'a [Network],
     /// The listener's limits.
     pub(super) limits: &'a ClientLimits,
+    /// The listener's, of which the bytes of bodies are counted.
+    pub(super) counters: &'a Arc<ListenerMetrics>,
     /// Where the body tells that it was not read to its end.
     pub(super) unread: &'a body::Unread,
 }
@@ -65,7 +68,8 @@ pub(super) struct Arrival<'a> {
 pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
-    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, arrival.unread);
+    let counters = arrival.counters.clone();
+    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, arrival.unread, Some(counters));
     let mut received = head(parts, arrival)?;
     received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
@@ -256,6 +260,7 @@ mod tests {
             id: RequestIds::new(&crate::clock::SystemRandom).next(),
             trusted: &trusted,
             limits: &ClientLimits::default(),
+            counters: &Arc::default(),
             unread: &body::Unread::default(),
         };
         head(parts, arrival)

@@ -13,13 +13,12 @@ use hyper::body::Incoming;
 use policy::{Body, Response};
 use tokio::time::Instant;
 
-use super::access::{self, Ended, Line};
 use super::body::Unread;
 use super::challenge;
 use super::client::Client;
 use super::deadline::Deadline;
 use super::held::hold;
-use super::listeners::Listener;
+use super::in_flight::{InFlight, Sent};
 use super::request::{Arrival, Refused, receive};
 use super::upgrade;
 use crate::hop;
@@ -35,75 +34,65 @@ const TOO_LONG: Refused = Refused { status: StatusCode::GATEWAY_TIMEOUT, detail:
 const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
-/// Answers one request. It lives in the generation that is loaded here, to its end.
+/// Answers one request. It lives in the generation that is loaded here, until there is an answer.
 pub(super) async fn serve(
     client: &Client,
     unread: &Unread,
     mut request: http::Request<Incoming>,
-) -> http::Response<Body> {
-    let (node, listener) = (&client.node, &*client.listener);
+) -> http::Response<Sent> {
+    let (node, listener) = (&client.node, &client.listener);
     let http2 = request.version() == Version::HTTP_2;
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
     let id = node.ids.next();
     let Some(served) = generation.listener(listener.number) else {
-        return refuse(node, &generation, NO_LISTENER, &id.text(), "");
+        node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
+        return refusal(NO_LISTENER, &generation);
     };
-    let (name, limits) = (&served.name, &served.settings.limits);
     if let Some(answer) = challenge::answer(&generation, request.uri().path()) {
-        return answer;
+        return answer.map(Sent::untold);
     }
+    let (name, limits, counters) = (&served.name, &served.settings.limits, &served.counters);
+    let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), id, started);
     let deadline = Deadline::after(limits.request_timeout);
     let switching = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let trusted = &generation.settings.node.trusted_proxies;
-    let arrival =
-        Arrival { caller: &client.caller, local: &listener.bound, limits, listener: name, id, trusted, unread };
-    let received = match receive(request, arrival) {
+    let (caller, local) = (&client.caller, &listener.bound);
+    let arrival = Arrival { caller, local, limits, listener: name, id, trusted, unread, counters };
+    let mut received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return refuse(node, &generation, refused, &id.text(), name),
+        Err(refused) => return refuse(node, &generation, in_flight, refused),
     };
+    in_flight.received(&mut received);
     let id = received.id.clone();
-    let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
     let takes_trailers = http2 || hop::takes_trailers(&received.headers);
-    let unanswered =
-        Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
     let served = deadline.keep(AssertUnwindSafe(serving).catch_unwind()).await;
-    let line = unanswered.answered();
-    let Some(served) = served else { return refuse(node, &generation, TOO_LONG, &id, name) };
+    let Some(served) = served else { return refuse(node, &generation, in_flight, TOO_LONG) };
     let Ok(mut served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             id = &*id,
             "a request panicked: this is a defect of the gateway, and the request was answered 500"
         );
-        return refuse(node, &generation, PANICKED, &id, name);
+        return refuse(node, &generation, in_flight, PANICKED);
     };
-    let nanos = node.environment.clock.monotonic_nanos().saturating_sub(started);
+    in_flight.answered(&mut served);
     let status = served.response.status;
-    let policy =
-        served.decision.policy().and_then(|index| generation.policies.get(index)).unwrap_or(&generation.no_policy);
-    policy.metrics.answered(status, nanos);
-    if let Some(reason) = served.decision.refused() {
-        node.metrics.refusal(&policy.name, reason.as_str());
-    }
     if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
-        let (name, policy, generation_number) = (name.clone(), policy.name.clone(), generation.number);
-        let told =
-            upgrade::Told { id: id.clone(), line, policy, listener: name, generation: generation_number, started };
         let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
-        if !switching.is_some_and(|client| upgrade::join(node, counts, client, &upgraded, until, told)) {
-            return refuse(node, &generation, PANICKED, &id, "");
+        let not_joined = match switching {
+            Some(switching) => upgrade::join(node, counts, switching, &upgraded, until, in_flight),
+            None => Some(in_flight),
+        };
+        if let Some(in_flight) = not_joined {
+            return refuse(node, &generation, in_flight, PANICKED);
         }
         let mut answer = answer(served.response, false, &generation);
         upgrade::announce(answer.headers_mut(), &upgraded.protocol);
-        return answer;
-    }
-    if let Some((method, path)) = line {
-        let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
-        access::answered(&line, &policy.name, &generation, &served.decision);
+        return answer.map(Sent::untold);
     }
     let held_since = served.held_since;
     if let Some(end) = served.response.until {
@@ -123,49 +112,7 @@ pub(super) async fn serve(
         let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
         hold(took).await;
     }
-    answer
-}
-
-/// A request while it is served. hyper drops it where the client goes away, and nothing else would tell of it then.
-struct Unanswered<'a> {
-    node: &'a Node,
-    listener: &'a Listener,
-    generation: &'a Generation,
-    name: &'a str,
-    id: &'a str,
-    started: u64,
-    /// Method and path, where a line is wanted.
-    line: Option<(Method, String)>,
-    answered: bool,
-}
-
-impl Unanswered<'_> {
-    /// There is an answer: from here on others tell.
-    fn answered(mut self) -> Option<(Method, String)> {
-        self.answered = true;
-        self.line.take()
-    }
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let metrics = &self.node.metrics;
-        // A node that ends, or a listener that goes, cuts off what takes too long: then it was not the client.
-        let (counter, why) = match self.listener.connections.ended() {
-            true => (&metrics.cut_off, "cut off"),
-            false => (&metrics.clients_gone, "client gone"),
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if let Some((method, path)) = &self.line {
-            let nanos = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
-            let ended = Ended::Unanswered(why);
-            let line = Line { id: self.id, method, path, listener: self.name, ended, nanos };
-            access::unanswered(&line, self.generation.number);
-        }
-    }
+    answer.map(|body| in_flight.sent(body))
 }
 
 /// A time in Unix milliseconds by the clock that tasks wait by.
@@ -191,21 +138,14 @@ fn answer(response: Response, is_head: bool, generation: &Generation) -> http::R
     answer
 }
 
-fn refuse(
-    node: &Node,
-    generation: &Arc<Generation>,
-    refused: Refused,
-    id: &str,
-    listener: &str,
-) -> http::Response<Body> {
+fn refuse(node: &Node, generation: &Arc<Generation>, in_flight: InFlight, refused: Refused) -> http::Response<Sent> {
     node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
-    if access::wanted(generation) {
-        // Nothing of a malformed request is repeated in the log.
-        let ended = Ended::Status(refused.status);
-        let line = Line { id, method: &Method::default(), path: "", listener, ended, nanos: 0 };
-        access::unserved(&line, refused.detail, generation.number);
-    }
+    in_flight.refused(refused);
+    refusal(refused, generation)
+}
+
+fn refusal(refused: Refused, generation: &Generation) -> http::Response<Sent> {
     let mut answer = answer(refused.response(), false, generation);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    answer.map(Sent::untold)
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::Method;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use policy::exchange::Upgraded;
 
-use super::access;
 use super::addresses::Counted;
 use super::connection::Opened;
+use super::in_flight::InFlight;
 use super::serve::instant;
 use crate::node::Node;
 use crate::tasks;
@@ -21,17 +20,6 @@ use crate::tunnel::{Counts, Joint, Tunnel};
 
 /// For how long nothing may come from either side, where a policy says nothing of it.
 const IDLE: Duration = Duration::from_secs(300);
-
-/// What is told of it at its end.
-pub(super) struct Told {
-    pub(super) id: Arc<str>,
-    /// Method and path, where a line is wanted.
-    pub(super) line: Option<(Method, String)>,
-    pub(super) policy: Arc<str>,
-    pub(super) listener: Arc<str>,
-    pub(super) generation: u64,
-    pub(super) started: u64,
-}
 
 /// The protocols that a request asks for, where its connection is to switch.
 pub(super) fn asked(headers: &HeaderMap) -> Option<String> {
@@ -49,16 +37,18 @@ pub(super) fn announce(headers: &mut HeaderMap, protocol: &HeaderValue) {
     headers.insert(UPGRADE, protocol.clone());
 }
 
-/// Joins the two connections once the answer is written. `until`: when that ends in any case, in Unix milliseconds.
+/// Joins the two connections once the answer is written; gives the request back where there is none to join. `until`: when that ends in any case, in Unix milliseconds.
 pub(super) fn join(
     node: &Arc<Node>,
     (opened, counted): (Opened, Arc<Counted>),
     client: OnUpgrade,
     upgraded: &Upgraded,
     until: Option<u64>,
-    told: Told,
-) -> bool {
-    let Some(tunnel) = upgraded.take().and_then(|other| other.downcast::<Tunnel>().ok()) else { return false };
+    in_flight: InFlight,
+) -> Option<InFlight> {
+    let Some(tunnel) = upgraded.take().and_then(|other| other.downcast::<Tunnel>().ok()) else {
+        return Some(in_flight);
+    };
     let idle = upgraded.idle.unwrap_or(IDLE);
     let over = until.map(|until| instant(node, until));
     let node = node.clone();
@@ -74,12 +64,9 @@ pub(super) fn join(
         let sent = counts.sent.load(Ordering::Relaxed);
         node.metrics.upgraded_received.fetch_add(received, Ordering::Relaxed);
         node.metrics.upgraded_sent.fetch_add(sent, Ordering::Relaxed);
-        if let Some((method, path)) = &told.line {
-            let nanos = node.environment.clock.monotonic_nanos().saturating_sub(told.started);
-            access::upgraded(&told, method, path, ended, (received, sent), nanos);
-        }
+        in_flight.switched(ended, received, sent);
     });
-    true
+    None
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use policy::compile::{Compiled, Input, NodeFacts, compile};
 use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
-use policy::ports::{Clock, Reached, Upstream};
+use policy::ports::{Clock, Observer, Reached, Upstream};
 use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
 use store::oauth::provider::Provider;
@@ -35,7 +35,7 @@ pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
-pub(crate) use self::generation::{Fingerprint, Generation, ServedListener, TakenUp};
+pub(crate) use self::generation::{Fingerprint, Generation, ServedListener, ServedRoute, TakenUp};
 pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
@@ -101,6 +101,8 @@ pub(crate) struct Before<'a> {
     pub(crate) keeper: &'a Keeper,
     /// The clock of upstreams' pools.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where filters say what they have seen.
+    pub(crate) observer: Arc<dyn Observer>,
     /// The generation that serves: what did not change is taken over.
     pub(crate) generation: Option<&'a Generation>,
     /// The number of the generation to be.
@@ -189,13 +191,14 @@ impl Draft {
         options: &Options,
         before: &Before<'_>,
     ) -> Draft {
+        let observer = before.observer.clone();
         let things = |stores: &Opened, upstreams: &Upstreams, providers: &Providers| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
             let providers = providers.iter().map(|(name, p)| (name.clone(), p.reached.clone())).collect();
             let sealer = stores.sealer().clone();
             let (stores, upstreams, directories) = (named.collect(), upstreams.collect(), crate::directory::all());
-            (Things { stores, upstreams, sealer, providers, directories }, None)
+            (Things { stores, upstreams, sealer, providers, directories, observer }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }

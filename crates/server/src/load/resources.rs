@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream,
-    UpstreamHandle,
+    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, OBSERVER, Observer, ObserverHandle, PROVIDER, Reached,
+    Resources, UPSTREAM, Upstream, UpstreamHandle,
 };
 use policy::reader::did_you_mean;
 use store::StoreHandle;
@@ -34,6 +34,7 @@ pub(crate) struct Things {
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) directories: Arc<dyn Directories>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
 }
 
@@ -54,6 +55,7 @@ impl Resources for Things {
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
+            OBSERVER => Ok(Arc::new(ObserverHandle(self.observer.clone()))),
             SEALER => Ok(self.sealer.clone()),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),

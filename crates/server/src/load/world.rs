@@ -32,6 +32,7 @@ use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
 use crate::settings::{ProviderSettings, Settings, Way};
+use crate::telling::Silent;
 use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings};
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
@@ -91,6 +92,8 @@ pub(crate) struct TestWorld {
     /// The people of every directory.
     directory: Arc<Phonebook>,
     upstreams: BTreeMap<String, Arc<Canned>>,
+    /// What filters say.
+    observer: Arc<Silent>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
     /// The test's words for tokens, and the tokens.
@@ -120,6 +123,7 @@ impl TestWorld {
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             directory: Arc::default(),
             upstreams: all.map(canned).collect(),
+            observer: Arc::default(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
@@ -137,7 +141,8 @@ impl TestWorld {
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        (world, Things { stores, upstreams, sealer, providers, directories })
+        let observer = world.observer.clone();
+        (world, Things { stores, upstreams, sealer, providers, directories, observer })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -212,6 +217,7 @@ impl TestWorld {
             }
         }
         self.upstreams.values().for_each(|upstream| upstream.forget());
+        self.observer.told();
         self.directory.write(None);
         lock(&self.words).clear();
         Ok(())
@@ -446,6 +452,10 @@ impl World for TestWorld {
 
     fn records<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Json>>, String>> {
         Box::pin(self.records_of(store))
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.observer.told()
     }
 
     fn received(&self) -> BTreeMap<String, Vec<Received>> {

@@ -11,6 +11,7 @@ use store::seal::Encryption;
 
 use super::limits::{self, Limits};
 use super::listener::{self, ListenerSettings};
+use super::telemetry::{self, TelemetrySettings, Traces};
 use super::{LogSettings, ProviderSettings, Within, encryption, log, not_yet, provider, upstream, values};
 use crate::upstream::UpstreamSettings;
 
@@ -44,6 +45,15 @@ pub(crate) struct NodeSettings {
     pub(crate) generation_header: bool,
     /// `[log]`.
     pub(crate) log: LogSettings,
+    /// `[telemetry]`.
+    pub(crate) telemetry: Option<TelemetrySettings>,
+}
+
+impl NodeSettings {
+    /// Which requests leave spans, where any do.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.telemetry.as_ref()?.traces.as_ref()
+    }
 }
 
 /// Places that other files' problems point to.
@@ -67,6 +77,7 @@ impl Default for NodeSettings {
             limits: Limits::default(),
             generation_header: false,
             log: LogSettings::default(),
+            telemetry: None,
         }
     }
 }
@@ -140,6 +151,9 @@ pub(super) fn read(
     if let Some(table) = keys.table("log") {
         node.log = log::read(within.inner(table.value), diagnostics);
     }
+    if let Some(table) = keys.table("telemetry") {
+        node.telemetry = telemetry::read(within.inner(table.value), &node.upstreams, diagnostics);
+    }
     refuse_later_parts(&mut keys);
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
@@ -147,7 +161,7 @@ pub(super) fn read(
 }
 
 fn refuse_later_parts(keys: &mut Keys<'_>) {
-    for (name, instead) in [("tracing", "the access log and `/metrics` are there")] {
+    for (name, instead) in [("tracing", "traces are sent by `[telemetry]`")] {
         if let Some(entry) = keys.entry(name) {
             keys.push(not_yet(&format!("`[{name}]`"), instead).at(keys.place_of(entry.name_span)));
         }

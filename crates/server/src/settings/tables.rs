@@ -46,6 +46,8 @@ pub(crate) struct NodeFile {
     limits: Option<LimitsTable>,
     /// How log lines look.
     log: Option<LogTable>,
+    /// Traces and metrics for a collector (OTLP). Default: none are sent.
+    telemetry: Option<TelemetryTable>,
     /// Help for whoever looks for a mistake.
     debug: Option<DebugTable>,
     /// Lints that are silent in this file, each with the reason.
@@ -344,9 +346,48 @@ struct LogTable {
     /// From which level on.
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"], "default" = "info"))]
     level: Option<String>,
-    /// Whether every request leaves a line (at `info`).
-    #[schemars(extend("default" = true))]
+    /// Other levels for some targets of lines, and what is below them: `{ "server::upstream" = "debug" }`.
+    targets: Option<BTreeMap<String, String>>,
+    /// Where every request leaves a line: `true` in the log (at `info`), `false` nowhere, `"json"`, `"common"` or `"combined"` in a log of its own.
+    #[schemars(schema_with = "access_choice", extend("default" = true))]
     access: Option<bool>,
+    /// The file of an access log of its own, relative to the configuration folder; appended to, and made anew where it was moved away. Default: standard output.
+    access_file: Option<String>,
+    /// What stands in a line of `access = "json"`, in this order: `time`, `id`, `listener`, `client`, `method`, `path`, `status`, `outcome`, `policy`, `route`, `reason`, `place`,
+    /// `why`, `bytes`, `micros`, `generation` and `trace_id` are there by default, `version`, `host`, `subject`, `client_id`, `user_agent` and `referer` (without its query) where they are asked for.
+    access_fields: Option<Vec<String>>,
+}
+
+/// In the log or not, or a format.
+fn access_choice(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": [true, false, "json", "common", "combined"] })
+}
+
+/// `[telemetry]`: traces and metrics, sent by OTLP over HTTP (protobuf) to `/v1/traces` and `/v1/metrics`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TelemetryTable {
+    /// The upstream that is the collector: `[upstream.NAME]`, with its port for OTLP over HTTP, mostly 4318.
+    upstream: String,
+    /// Headers of every export: `{ authorization = { env = "OTLP_AUTHORIZATION" } }`.
+    headers: Option<BTreeMap<String, SecretTable>>,
+    /// What is said of the node beside `service.name` (`portcullis`, unless named here), `service.version` and `service.instance.id` (its name): `{ "deployment.environment.name" = "test" }`.
+    attributes: Option<BTreeMap<String, FromOutside>>,
+    /// Of traces that begin here, the share whose spans are sent, 0 to 1. What a trusted proxy decided is kept to.
+    #[schemars(extend("default" = 1.0))]
+    sample: Option<f64>,
+    /// Whether requests that were answered 5xx leave a span whatever was decided.
+    #[schemars(extend("default" = true))]
+    errors: Option<bool>,
+    /// Whether metrics are sent.
+    #[schemars(extend("default" = true))]
+    metrics: Option<bool>,
+    /// How often metrics are sent, 1 s to 1 h.
+    #[schemars(extend("default" = "60s"))]
+    metrics_every: Option<Duration>,
+    /// How long the collector may take for an export, 1 s to 60 s.
+    #[schemars(extend("default" = "10s"))]
+    timeout: Option<Duration>,
 }
 
 /// `[debug]`

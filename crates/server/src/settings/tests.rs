@@ -121,7 +121,7 @@ access = false
     let clients = &node.limits.clients;
     assert_eq!((clients.write_timeout.as_secs(), clients.body_timeout.as_secs()), (3, 4));
     assert_eq!(node.listeners[0].limits, *clients);
-    assert!(node.generation_header && !node.log.access);
+    assert!(node.generation_header && node.log.access == Access::Off);
     let stores = settings.stores.mapping.stores();
     assert_eq!(stores["clients"].1, "b");
     assert_eq!(stores["access-token"].1, "a");
@@ -366,6 +366,7 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[provider.a]", &node, "ProviderTable"),
         ("node.toml", "[limits]", &node, "LimitsTable"),
         ("node.toml", "[log]", &node, "LogTable"),
+        ("node.toml", "[telemetry]", &node, "TelemetryTable"),
         ("node.toml", "[debug]", &node, "DebugTable"),
         ("stores/stores.toml", "", &stores, ""),
         ("stores/stores.toml", "[store.clients]", &stores, "StoreTable"),
@@ -408,8 +409,8 @@ fn defaults_of_the_schema_are_those_of_the_reader() {
     ] {
         text.push_str(&format!("{header}\n"));
         for (key, setting) in schema["definitions"][definition]["properties"].as_object().expect(definition) {
-            if !setting["default"].is_null() {
-                text.push_str(&format!("{key} = {}\n", setting["default"]));
+            if let Some(default) = setting.get("default") {
+                text.push_str(&format!("{key} = {default}\n"));
             }
         }
     }

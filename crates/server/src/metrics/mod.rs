@@ -1,5 +1,8 @@
 //! What the node counts. A request touches only counters that its generation has at hand: no look-up, no lock.
 
+mod meters;
+mod shards;
+mod traffic;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -7,28 +10,28 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::StatusCode;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
 
+pub(crate) use self::meters::Meters;
+pub(crate) use self::traffic::{ListenerMetrics, OUTCOMES, RouteMetrics, RouteSums};
 use crate::upstream::ObservedUpstream;
 
-/// Upper bounds of the histogram of durations, in microseconds.
-const BOUNDS: [u64; 14] = [
-    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 10_000_000,
-];
-
-/// The name that counts requests for which no route matched.
-const NO_POLICY: &str = "";
+/// Policy and route.
+type OfRoute = (Arc<str>, Arc<str>);
 
 /// All counters of a node; they live as long as it does, over all generations.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    policies: Mutex<BTreeMap<Arc<str>, Arc<PolicyMetrics>>>,
-    refused: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
+    /// By policy and route.
+    routes: Mutex<BTreeMap<OfRoute, Arc<RouteMetrics>>>,
+    listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerMetrics>>>,
+    /// Those that policies count by themselves.
+    pub(crate) meters: Meters,
     purged: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Requests that no policy saw, because they were no proper requests.
     pub(crate) malformed: AtomicU64,
@@ -47,6 +50,12 @@ pub(crate) struct Metrics {
     pub(crate) upgraded_sent: AtomicU64,
     /// Requests that panicked.
     pub(crate) panics: AtomicU64,
+    /// Lines of the access log that there was no room for.
+    pub(crate) access_lost: Arc<AtomicU64>,
+    /// Spans, and points of metrics, that did not reach the collector.
+    pub(crate) spans_lost: AtomicU64,
+    pub(crate) spans_sent: AtomicU64,
+    pub(crate) exports_failed: AtomicU64,
     /// Connections that were closed at once because there were too many.
     pub(crate) connections_refused: AtomicU64,
     /// Reloads that were taken.
@@ -55,15 +64,6 @@ pub(crate) struct Metrics {
     pub(crate) unchanged: AtomicU64,
     /// Reloads that were refused.
     pub(crate) refused_loads: AtomicU64,
-}
-
-/// The counters of one policy.
-#[derive(Debug, Default)]
-pub(crate) struct PolicyMetrics {
-    /// By the first digit of the status.
-    answers: [AtomicU64; 6],
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    micros: AtomicU64,
 }
 
 /// What the collector asks when it is scraped.
@@ -101,49 +101,30 @@ pub(crate) struct ObservedSource {
 }
 
 impl Metrics {
-    /// The counters of this policy.
-    pub(crate) fn policy(&self, name: &str) -> Arc<PolicyMetrics> {
-        let mut policies = lock(&self.policies);
-        if let Some(found) = policies.get(name) {
-            return found.clone();
-        }
-        policies.entry(Arc::from(name)).or_default().clone()
+    /// The counters of this route.
+    pub(crate) fn route(&self, policy: &Arc<str>, route: &str) -> Arc<RouteMetrics> {
+        lock(&self.routes).entry((policy.clone(), Arc::from(route))).or_default().clone()
     }
 
-    /// The counters of requests without a policy.
-    pub(crate) fn no_policy(&self) -> Arc<PolicyMetrics> {
-        self.policy(NO_POLICY)
+    /// The counters of this listener.
+    pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerMetrics> {
+        lock(&self.listeners).entry(name.clone()).or_default().clone()
     }
 
-    /// Counts a refusal.
-    pub(crate) fn refusal(&self, policy: &Arc<str>, reason: &'static str) {
-        *lock(&self.refused).entry((policy.clone(), reason)).or_default() += 1;
+    /// Policy, route and sums of every route.
+    pub(crate) fn routes(&self) -> Vec<(Arc<str>, Arc<str>, RouteSums)> {
+        let routes = lock(&self.routes);
+        routes.iter().map(|((policy, route), counters)| (policy.clone(), route.clone(), counters.sums())).collect()
+    }
+
+    /// Name and sums of every listener: in flight, received, sent.
+    pub(crate) fn listeners(&self) -> Vec<(Arc<str>, [u64; 3])> {
+        lock(&self.listeners).iter().map(|(name, counters)| (name.clone(), counters.sums())).collect()
     }
 
     /// Counts rows that a purge took.
     pub(crate) fn purged(&self, source: &str, table: &'static str, rows: u64) {
         *lock(&self.purged).entry((source.to_owned(), table)).or_default() += rows;
-    }
-}
-
-impl PolicyMetrics {
-    /// Counts one answer.
-    pub(crate) fn answered(&self, status: StatusCode, nanos: u64) {
-        let class = usize::from(status.as_u16() / 100).min(5);
-        self.answers[class].fetch_add(1, Ordering::Relaxed);
-        let micros = nanos / 1_000;
-        let bucket = BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    fn encode_durations(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
-        let bound = |at: usize| BOUNDS.get(at).map_or(f64::MAX, |micros| *micros as f64 / 1e6);
-        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
-        let buckets: Vec<(f64, u64)> = counts.enumerate().map(|(at, count)| (bound(at), count)).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        encoder.encode_histogram::<[(&str, &str); 0]>(sum, count, &buckets, None)
     }
 }
 
@@ -159,7 +140,9 @@ impl<N: Observed> Collector for NodeCollector<N> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let node = &*self.0;
         let metrics = node.metrics();
-        encode_policies(metrics, &mut encoder)?;
+        encode_traffic(metrics, &mut encoder)?;
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        build.encode(encoder.encode_descriptor("build", "Which program this is", None, MetricType::Info)?)?;
         for (name, help, counter) in [
             ("certificates_failed", "Attempts to get a certificate by ACME that failed", &metrics.certificates_failed),
             (
@@ -168,6 +151,10 @@ impl<N: Observed> Collector for NodeCollector<N> {
                 &metrics.not_opened,
             ),
             ("malformed_requests", "Requests refused before any policy saw them", &metrics.malformed),
+            ("access_lines_lost", "Lines of the access log that there was no room for", &metrics.access_lost),
+            ("spans_sent", "Spans that the collector of traces took", &metrics.spans_sent),
+            ("spans_lost", "Spans that did not reach the collector of traces", &metrics.spans_lost),
+            ("exports_failed", "Exports that no collector took", &metrics.exports_failed),
             ("upgrades", "Connections that switched protocols", &metrics.upgrades),
             (
                 "upgraded_received_bytes",
@@ -205,42 +192,116 @@ impl<N: Observed> Collector for NodeCollector<N> {
         }
         encode_sources(node, &mut encoder)?;
         encode_caches(node, &mut encoder)?;
-        upstreams::encode(&node.upstreams(), &mut encoder)
+        upstreams::encode(&node.upstreams(), &mut encoder)?;
+        metrics.meters.encode(&mut encoder)
     }
 }
 
-fn encode_policies(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let policies: Vec<_> =
-        lock(&metrics.policies).iter().map(|(name, counters)| (name.clone(), counters.clone())).collect();
+/// What there is of each policy: the sums over its routes; and of each route.
+fn encode_traffic(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let routes = metrics.routes();
+    let mut policies: BTreeMap<&str, RouteSums> = BTreeMap::new();
+    for (policy, _, sums) in &routes {
+        policies.entry(policy).or_insert_with(RouteSums::none).add(sums);
+    }
     let mut answers = encoder.encode_descriptor("requests", "Answered requests", None, MetricType::Counter)?;
-    for (name, counters) in &policies {
-        for (class, counter) in counters.answers.iter().enumerate() {
-            let count = counter.load(Ordering::Relaxed);
-            if count > 0 {
-                let labels = [("policy", name.to_string()), ("status", format!("{class}xx"))];
-                ConstCounter::new(count).encode(answers.encode_family(&labels)?)?;
-            }
+    for (policy, sums) in &policies {
+        for (class, count) in sums.statuses.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let labels = [("policy", (*policy).to_owned()), ("status", format!("{class}xx"))];
+            ConstCounter::new(*count).encode(answers.encode_family(&labels)?)?;
         }
     }
     let help = "From a request's head to its answer's, in seconds";
     let mut durations = encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;
-    for (name, counters) in &policies {
-        let labels = [("policy", name.to_string())];
-        counters.encode_durations(&mut durations.encode_family(&labels)?)?;
+    for (policy, sums) in &policies {
+        let (seconds, buckets) = sums.durations();
+        let labels = [("policy", *policy)];
+        durations.encode_family(&labels)?.encode_histogram::<NoLabels>(seconds, sums.requests(), &buckets, None)?;
     }
-    let refused = lock(&metrics.refused).clone();
     let help = "Refusals and faults that were answered, by reason";
     let mut refusals = encoder.encode_descriptor("refusals", help, None, MetricType::Counter)?;
-    for ((policy, reason), count) in refused {
-        let labels = [("policy", policy.to_string()), ("reason", reason.to_owned())];
-        ConstCounter::new(count).encode(refusals.encode_family(&labels)?)?;
+    for (policy, sums) in &policies {
+        // A reason may come with several outcomes.
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        sums.refused.iter().for_each(|(reason, _, count)| *reasons.entry(reason).or_default() += count);
+        for (reason, count) in reasons {
+            let labels = [("policy", *policy), ("reason", reason)];
+            ConstCounter::new(count).encode(refusals.encode_family(&labels)?)?;
+        }
     }
+    encode_routes(&routes, encoder)?;
+    encode_listeners(metrics, encoder)?;
     let purged = lock(&metrics.purged).clone();
     let mut rows =
         encoder.encode_descriptor("expired_rows", "Expired rows that were purged", None, MetricType::Counter)?;
     for ((source, table), count) in purged {
         let labels = [("source", source), ("table", table.to_owned())];
         ConstCounter::new(count).encode(rows.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+type NoLabels = [(&'static str, &'static str); 0];
+
+fn encode_routes(routes: &[(Arc<str>, Arc<str>, RouteSums)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Answered requests by route, outcome, and the reason of those that were refused or failed";
+    let mut requests = encoder.encode_descriptor("route_requests", help, None, MetricType::Counter)?;
+    for (policy, route, sums) in routes {
+        let mut tell = |outcome: usize, reason: &str, count: u64| {
+            let labels = [("policy", &**policy), ("route", route), ("outcome", OUTCOMES[outcome]), ("reason", reason)];
+            ConstCounter::new(count).encode(requests.encode_family(&labels)?)
+        };
+        for (outcome, count) in sums.outcomes.iter().enumerate() {
+            let with_reason: u64 = sums.refused.iter().filter(|(_, of, _)| *of == outcome).map(|(.., n)| n).sum();
+            match count.saturating_sub(with_reason) {
+                0 => {}
+                without => tell(outcome, "", without)?,
+            }
+        }
+        for (reason, outcome, count) in &sums.refused {
+            tell(*outcome, reason, *count)?;
+        }
+    }
+    let help = "From a request's head to its answer's, in seconds, by route";
+    let name = "route_request_duration_seconds";
+    let mut durations = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    for (policy, route, sums) in routes.iter().filter(|(.., sums)| sums.requests() > 0) {
+        let (seconds, buckets) = sums.durations();
+        let labels = [("policy", &**policy), ("route", route)];
+        durations.encode_family(&labels)?.encode_histogram::<NoLabels>(seconds, sums.requests(), &buckets, None)?;
+    }
+    let help = "Bytes of answers' bodies, by route";
+    let mut sent = encoder.encode_descriptor("route_sent_bytes", help, None, MetricType::Counter)?;
+    for (policy, route, sums) in routes.iter().filter(|(.., sums)| sums.requests() > 0) {
+        let labels = [("policy", &**policy), ("route", route)];
+        ConstCounter::new(sums.sent).encode(sent.encode_family(&labels)?)?;
+    }
+    let help = "Answers whose body broke off: the client went away in the middle of it, or the upstream did";
+    let mut broken = encoder.encode_descriptor("route_broken_answers", help, None, MetricType::Counter)?;
+    for (policy, route, sums) in routes.iter().filter(|(.., sums)| sums.broken > 0) {
+        let labels = [("policy", &**policy), ("route", route)];
+        ConstCounter::new(sums.broken).encode(broken.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn encode_listeners(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let listeners = metrics.listeners();
+    let help = "Requests whose answer is not sent to its end";
+    let mut in_flight = encoder.encode_descriptor("requests_in_flight", help, None, MetricType::Gauge)?;
+    for (listener, [count, ..]) in &listeners {
+        let labels = [("listener", &**listener)];
+        ConstGauge::new(i64::from_ne_bytes(count.to_ne_bytes())).encode(in_flight.encode_family(&labels)?)?;
+    }
+    for (name, help, at) in [
+        ("received_bytes", "Bytes of requests' bodies", 1),
+        ("sent_bytes", "Bytes of answers' bodies, of requests that are over", 2),
+    ] {
+        let mut bytes = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (listener, sums) in &listeners {
+            let labels = [("listener", &**listener)];
+            ConstCounter::new(sums[at]).encode(bytes.encode_family(&labels)?)?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
-mod fields;
+pub(crate) mod fields;
 mod forward;
 mod proxy;
 mod remove_header;
@@ -9,6 +9,8 @@ mod security_headers;
 mod set_header;
 
 use policy::filter::FilterKind;
+
+pub(crate) use fields::Side;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =

@@ -2,6 +2,7 @@
 
 mod alike;
 mod body;
+mod limit;
 mod request;
 mod response;
 
@@ -36,6 +37,7 @@ pub struct Exchange {
     /// See [`Exchange::hold_since`].
     pub(crate) held_since: Option<u64>,
     body_limit: usize,
+    response_body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
     started_unix_millis: u64,
@@ -57,6 +59,7 @@ pub(crate) struct Snapshot {
     request: request::Snapshot,
     response: Option<(StatusCode, HeaderMap)>,
     failure: Option<FailureInfo>,
+    limits: (usize, usize),
 }
 
 impl Exchange {
@@ -74,6 +77,7 @@ impl Exchange {
             stamp: 0,
             held_since: None,
             body_limit: program.body_limit(),
+            response_body_limit: program.body_limit(),
             program,
             environment,
             started_unix_millis,
@@ -160,7 +164,8 @@ impl Exchange {
     /// Reads the request's body into memory, at most `limit` bytes. The engine calls it before a filter that said it
     /// reads the body. A larger body is [`BODY_TOO_LARGE`](crate::outcome::BODY_TOO_LARGE) (413).
     pub async fn buffer_request_body(&mut self, limit: usize) -> Result<(), Reason> {
-        self.request.buffer_body(limit).await
+        let read = self.request.buffer_body(limit).await;
+        read.map_err(|reason| self.outgrown().unwrap_or(reason))
     }
 
     /// The decision record so far.
@@ -168,20 +173,10 @@ impl Exchange {
         &self.decision
     }
 
-    /// How many bytes of a body the engine reads into memory for filters.
-    pub fn body_limit(&self) -> usize {
-        self.body_limit
-    }
-
-    /// Another limit for this exchange (`body-limit`).
-    pub fn set_body_limit(&mut self, bytes: usize) {
-        self.body_limit = bytes;
-    }
-
     /// Reads the response's body into memory. A larger body than the limit, or one that breaks off, is a fault of whoever
     /// sent it: 502.
     pub(crate) async fn buffer_response_body(&mut self) -> Result<(), Abort> {
-        let limit = self.body_limit;
+        let limit = self.response_body_limit;
         let Some(response) = self.response.as_mut().filter(|r| matches!(r.body, Body::Stream(_))) else {
             return Ok(());
         };
@@ -210,6 +205,7 @@ impl Exchange {
             request: self.request.snapshot(),
             response: self.response.as_ref().map(|response| (response.status, response.headers.clone())),
             failure: self.failure.clone(),
+            limits: (self.body_limit, self.response_body_limit),
         }
     }
 
@@ -218,6 +214,7 @@ impl Exchange {
         self.response_edits.truncate(snapshot.response_edits);
         self.request.restore(&snapshot.request);
         self.failure = snapshot.failure.clone();
+        (self.body_limit, self.response_body_limit) = snapshot.limits;
         match (&snapshot.response, &mut self.response) {
             (Some((status, headers)), Some(response)) => {
                 response.status = *status;

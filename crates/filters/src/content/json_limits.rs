@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn of_the_response_it_is_the_upstreams_fault() {
-        for (body, expected) in [("[1]", "200"), ("[[1]]", "502 json-limits"), ("no", "502 bad-response"), ("", "200")] {
+        for (body, expected) in [("[1]", "200"), ("[[1]]", "502 json-limits"), ("no", "502 bad-response"), ("", "200")]
+        {
             let text = "route = '/**'\n[[filter]]\nuse = 'proxy'\nupstream = 'odd'\n[[filter]]\nuse = 'json-limits'\nof = 'response'\ndepth = 1";
             let upstream = always(move || Ok(answer(200, &[], body.to_owned())));
             let ran = world().resource(UPSTREAM, "odd", upstream).policy("tested", text).get("/x");

@@ -88,7 +88,8 @@ fn bytes(json: &[u8], limits: &Limits) -> Result<(), Excess> {
 
 /// Where line and column lie, both counted from one.
 fn offset(json: &[u8], line: usize, column: usize) -> usize {
-    let begins = json.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
+    let begins =
+        json.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
     begins + column.saturating_sub(1)
 }
 

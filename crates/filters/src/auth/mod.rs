@@ -3,6 +3,7 @@
 mod api_key;
 mod basic;
 mod header;
+mod ip_address;
 mod jwt;
 #[cfg(test)]
 mod jwt_tests;
@@ -16,4 +17,5 @@ mod tests;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, jwt, ldap];
+pub(crate) const FILTERS: &[FilterKind] =
+    policy::filters![password, basic, session, api_key, header, ip_address, jwt, ldap];

@@ -1,13 +1,16 @@
-//! Filters over bodies.
+//! Filters over what a message holds: bodies, queries, headers.
 
 mod body_limit;
 mod content_type;
+mod header_rules;
 mod json_limits;
 mod json_path;
 mod json_schema;
 #[cfg(test)]
 mod json_schema_tests;
 mod media_range;
+mod query_rules;
+mod rules;
 mod threat_patterns;
 mod threat_sets;
 mod walk;
@@ -15,5 +18,13 @@ mod walk;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![body_limit, content_type, json_limits, json_path, json_schema, threat_patterns,];
+pub(crate) const FILTERS: &[FilterKind] = policy::filters![
+    body_limit,
+    content_type,
+    header_rules,
+    json_limits,
+    json_path,
+    json_schema,
+    query_rules,
+    threat_patterns,
+];

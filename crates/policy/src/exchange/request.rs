@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
+use super::certificate::ClientCertificate;
 use super::limit::{Allowance, too_large};
 use crate::outcome::{BAD_REQUEST, Reason};
 
@@ -37,6 +38,8 @@ pub struct Request {
     pub host: String,
     /// The peer's address.
     pub peer: SocketAddr,
+    /// The certificate that it proved itself with, over mutual TLS.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// An identifier for logs and for `X-Request-Id`.
@@ -93,6 +96,7 @@ impl Request {
             scheme: "http",
             host: String::from("localhost"),
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            certificate: None,
             listener: Arc::from(""),
             id: Arc::from(""),
             params: PathParams::new(),
@@ -198,6 +202,12 @@ impl Request {
             }
             RequestBody::Taken => Body::Empty,
         }
+    }
+
+    /// Puts another query in place of what the client sent.
+    pub fn set_query(&mut self, query: Option<String>) {
+        self.query = query;
+        self.query_form = OnceLock::new();
     }
 
     /// Puts another body in place of what the client sent.

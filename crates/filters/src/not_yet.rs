@@ -25,8 +25,6 @@ const LATER: &[(&str, &str)] = &[
     ("compress", "let the upstream or a proxy before the gateway compress"),
     ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
     ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
-    ("json-edit", "let the upstream edit the document"),
-    ("template", "use `respond` with `text` or `json`, which take selectors"),
     ("xml-to-json", "let the upstream convert the document"),
     ("json-to-xml", "let the upstream convert the document"),
     ("quota", "use `rate-limit` with a long window: `limit = \"1000/1d\"`"),

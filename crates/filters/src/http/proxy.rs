@@ -193,7 +193,7 @@ impl Proxy {
         if let Some(host) = &self.host
             && let Some(host) = host.get_optional(exchange)?
         {
-            headers.insert(header::HOST, fields::value(host)?);
+            headers.insert(header::HOST, fields::host(host)?);
         }
         let mut request = http::Request::new(body_to_send(&mut exchange.request));
         *request.method_mut() = exchange.request.method.clone();

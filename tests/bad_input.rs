@@ -390,7 +390,7 @@ fn selectors_inject_no_headers() {
         "b%0aX-Injected:%20yes",
         "b%0dX-Injected:%20yes",
         "b%00",
-        "b%0d%0a%0d%0a<b>",
+        "b%0d%0a%0d%0a%3Cb%3E",
         "b%7f",
     ];
     for attack in attacks {
@@ -425,7 +425,7 @@ fn selectors_begin_no_lines_in_the_log() {
     let node = Node::start(&folder);
     let forged = "x%0a2026-01-01T00:00:00Z%20%20INFO%20forged:%20all%20is%20well%0d%0aforged%1b[2J";
     node.get(&format!("/fail?a={forged}")).header("User-Agent", "forged\tagent").send().status(403);
-    node.get(&format!("/{forged}")).send().status(404);
+    node.get(&format!("/{forged}")).send().status(400);
     crate::harness::wait_until("it is in the log", || node.log().matches("/fail").count() > 0);
     for line in node.log().lines() {
         assert!(!line.starts_with("2026-01-01T00:00:00Z") && !line.starts_with("forged"), "{line}");

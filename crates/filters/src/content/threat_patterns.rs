@@ -51,7 +51,8 @@ pub(crate) struct Settings {
     /// The sets that ship and are looked for: `sql-injection`, `xss`, `path-traversal`, `shell`, `jndi`, `template`, `xxe`. Default: none.
     #[serde(default)]
     sets: Vec<Spanned<String>>,
-    /// Patterns of your own: a name for the log, and a regular expression (the syntax of Rust's `regex`: no look-around). Default: none.
+    /// Patterns of your own: a name for the log, and a regular expression (the syntax of Rust's `regex`: no look-around;
+    /// `(?-u:\b)` is quicker than `\b` on text that is not ASCII). Default: none.
     #[serde(default)]
     patterns: Entries<Spanned<String>>,
     /// Where it looks: `path`, `query`, `headers`, `body` (a form's or JSON's values among it). Default: path, query and headers.
@@ -102,12 +103,12 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ThreatPatterns, Diagnostics> {
         let mut problems = Diagnostics::new();
-        let (mut names, mut patterns) = (Vec::new(), Vec::new());
+        let (mut shipped, mut own) = (Named::default(), Named::default());
         for set in &self.sets {
             match SETS.iter().find(|(name, _)| *name == set.value) {
                 Some((name, of)) => of.iter().for_each(|pattern| {
-                    names.push((*name).to_owned());
-                    patterns.push((*pattern).to_owned());
+                    // In bytes: where a word ends, in any script, costs a hundred times as much on text that is not ASCII.
+                    shipped.push(name, format!("(?-u:{pattern})"));
                 }),
                 None => {
                     let known = SETS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -124,10 +125,9 @@ impl FilterConfig for Settings {
                 let help = "no look-around and no back-references: patterns are matched in linear time";
                 problems.push(cx.error(pattern.span, format!("this is no pattern: {why}"), help));
             }
-            names.push(name.value.clone());
-            patterns.push(pattern.value.clone());
+            own.push(&name.value, pattern.value.clone());
         }
-        if names.is_empty() && self.sets.is_empty() {
+        if own.names.is_empty() && self.sets.is_empty() {
             let help = "write `sets = [\"sql-injection\", \"xss\"]`, or `patterns` of your own";
             problems.push(cx.error(cx.own_place().span, "`threat-patterns` looks for nothing", help));
         }
@@ -148,7 +148,11 @@ impl FilterConfig for Settings {
         if problems.has_errors() {
             return Err(problems);
         }
-        let set = compile(&patterns).map_err(|why| cx.error(cx.own_place().span, why, "use fewer patterns"))?;
+        let mut sets = Vec::new();
+        for named in [shipped, own].into_iter().filter(|named| !named.names.is_empty()) {
+            let set = compile(&named.patterns);
+            sets.push((set.map_err(|why| cx.error(cx.own_place().span, why, "use fewer patterns"))?, named.names));
+        }
         if self.places.value.contains(&Part::Body) {
             cx.reads_request_body();
         }
@@ -156,21 +160,35 @@ impl FilterConfig for Settings {
             cx.fails(&[THREAT]);
         }
         let into = self.into.as_ref().map(|name| cx.may_write_var(&name.value));
-        Ok(ThreatPatterns { set, names, places: self.places.value.clone(), mode: self.mode, into, status })
+        Ok(ThreatPatterns { sets, places: self.places.value.clone(), mode: self.mode, into, status })
     }
 }
 
 fn compile(patterns: &[impl AsRef<str>]) -> Result<RegexSet, String> {
     let mut builder = RegexSetBuilder::new(patterns);
-    let built = builder.case_insensitive(true).dot_matches_new_line(true).size_limit(LARGEST).build();
+    let built =
+        builder.case_insensitive(true).dot_matches_new_line(true).size_limit(LARGEST).dfa_size_limit(LARGEST).build();
     built.map_err(|why| why.to_string())
+}
+
+/// Patterns and what each is called.
+#[derive(Default)]
+struct Named {
+    names: Vec<String>,
+    patterns: Vec<String>,
+}
+
+impl Named {
+    fn push(&mut self, name: &str, pattern: String) {
+        self.names.push(name.to_owned());
+        self.patterns.push(pattern);
+    }
 }
 
 /// The compiled filter.
 pub(crate) struct ThreatPatterns {
-    set: RegexSet,
-    /// The set of each pattern.
-    names: Vec<String>,
+    /// What ships, and patterns of an operator's own: each with the names of its patterns.
+    sets: Vec<(RegexSet, Vec<String>)>,
     places: Vec<Part>,
     mode: Mode,
     into: Option<Slot<Value>>,
@@ -253,8 +271,10 @@ impl ThreatPatterns {
     fn find(&self, value: &[u8]) -> Option<&str> {
         let mut value = Cow::Borrowed(value);
         for _ in 0..3 {
-            if let Some(index) = self.set.matches(&value).iter().next() {
-                return Some(&self.names[index]);
+            for (set, names) in &self.sets {
+                if let Some(index) = set.matches(&value).iter().next() {
+                    return Some(&names[index]);
+                }
             }
             if !value.contains(&b'%') {
                 return None;

@@ -115,7 +115,7 @@ fn a_response_that_outgrows_its_limit_is_cut() {
     assert_eq!(status(&[&format!("{url}/known")]), "502");
     // 18: curl's word for a body that broke off (over HTTP/1.1; 92 over 2).
     let cut = curl(&["-o", "/dev/null", &format!("{url}/unknown")]);
-    assert!(matches!(cut.status.code(), Some(18 | 56)), "{cut:?}");
+    assert!(matches!(cut.status.code(), Some(18 | 56)), "{cut:?}: {}", node.log());
     node.get("/tested/known").send().status(502);
 }
 

@@ -10,13 +10,13 @@ use serde_json::{Map, Value as Json, json};
 use ::oauth::client_auth::Method;
 use ::oauth::provider::{Endpoints, Provider};
 use ::oauth::{ClientId, Scopes, Secret};
-use policy::Body;
 use policy::exchange::Request;
 use policy::ports::{
     Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, PROVIDER, Proving, Reached,
     UPSTREAM, Upstream, UpstreamError, UpstreamHandle,
 };
 use policy::testing::{Fixture, Ran};
+use policy::{Body, Value};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
@@ -38,7 +38,10 @@ pub(crate) fn policy(filters: &str) -> Fixture {
 pub(crate) fn world() -> Fixture {
     let source: Arc<dyn DataSource> = Arc::new(Memory::new());
     Fixture::new(LIBRARY)
-        .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
+        .node(|node| {
+            node.default_issuer = Some("http://127.0.0.1:8080".into());
+            node.values.insert("partner_key".into(), Value::text("told by an example"));
+        })
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))

@@ -3,6 +3,7 @@
 mod api_key;
 mod basic;
 mod header;
+mod hmac;
 mod ip_address;
 mod jwt;
 #[cfg(test)]
@@ -18,4 +19,4 @@ use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![password, basic, session, api_key, header, ip_address, jwt, ldap];
+    policy::filters![password, basic, session, api_key, header, hmac, ip_address, jwt, ldap];

@@ -92,7 +92,7 @@ fn uploads_up_to_the_limit_stream_through_and_larger_ones_are_refused() {
 #[test]
 fn a_response_that_outgrows_its_limit_is_cut() {
     let upstream = Upstream::start(|incoming| {
-        if incoming.lines[0].contains("known") {
+        if incoming.lines[0].contains("declared") {
             incoming.answer("200 OK", &[], &vec![b'a'; 2_000_000]);
             return true;
         }
@@ -112,11 +112,11 @@ fn a_response_that_outgrows_its_limit_is_cut() {
     folder.write("policies/tested.toml", &policy);
     let node = Node::start(&folder);
     let url = format!("http://{}/tested", node.address);
-    assert_eq!(status(&[&format!("{url}/known")]), "502");
+    assert_eq!(status(&[&format!("{url}/declared")]), "502");
     // 18: curl's word for a body that broke off (over HTTP/1.1; 92 over 2).
-    let cut = curl(&["-o", "/dev/null", &format!("{url}/unknown")]);
+    let cut = curl(&["-o", "/dev/null", &format!("{url}/chunked")]);
     assert!(matches!(cut.status.code(), Some(18 | 56)), "{cut:?}: {}", node.log());
-    node.get("/tested/known").send().status(502);
+    node.get("/tested/declared").send().status(502);
 }
 
 #[test]

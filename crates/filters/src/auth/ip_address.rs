@@ -7,9 +7,9 @@
 //!
 //! ```toml
 //! [[filter]]
-//! use   = "auth.ip-address"
-//! allow = ["10.0.0.0/8", "fd00::/8"]
-//! deny  = ["10.66.0.0/16"]
+//! use        = "auth.ip-address"
+//! allow      = ["10.0.0.0/8", "fd00::/8"]
+//! deny       = ["10.66.0.0/16"]
 //! allow_from = "${kps.partners[request.query.partner].email ??}"
 //! ```
 

@@ -16,9 +16,9 @@
 //! use = "json-schema"
 //!
 //! [filter.schema]
-//! type       = "object"
-//! required   = ["item", "count"]
-//! properties = { item = { type = "string", pattern = "^[A-Z]{2}[0-9]+$" }, count = { type = "integer", minimum = 1 } }
+//! type                 = "object"
+//! required             = ["item", "count"]
+//! properties           = { item = { type = "string", pattern = "^[A-Z]{2}[0-9]+$" }, count = { type = "integer", minimum = 1 } }
 //! additionalProperties = false
 //! ```
 

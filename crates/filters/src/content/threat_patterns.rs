@@ -12,9 +12,9 @@
 //!
 //! ```toml
 //! [[filter]]
-//! use  = "threat-patterns"
-//! sets = ["sql-injection", "xss", "path-traversal", "shell", "jndi"]
-//! in   = ["path", "query", "headers", "body"]
+//! use      = "threat-patterns"
+//! sets     = ["sql-injection", "xss", "path-traversal", "shell", "jndi"]
+//! in       = ["path", "query", "headers", "body"]
 //! patterns = { old-admin = "^/cgi-bin/" }
 //! ```
 

@@ -39,7 +39,6 @@ const LATER: &[(&str, &str)] = &[
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),
-    ("auth.certificate", "check certificates in the proxy before the gateway"),
     ("oauth.verify-assertion", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.exchange-token", "use `oauth.client-credentials`: it is the only grant of this version"),

@@ -71,7 +71,7 @@ pub(crate) struct IpAddress {
 
 impl Filter for IpAddress {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
-        let address = exchange.request.peer.ip();
+        let address = exchange.request.client;
         if self.deny.iter().any(|network| network.has(address)) {
             return Ok(Outcome::Failure(refused(address)));
         }
@@ -100,8 +100,6 @@ fn refused(address: IpAddr) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use crate::fixture::{get, policy, told};
     use policy::testing::Fixture;
 
@@ -111,7 +109,7 @@ mod tests {
 
     fn from(fixture: &Fixture, address: &str, path: &str) -> String {
         let mut request = get(path, &[("x-forwarded-for", "10.0.0.1"), ("x-real-ip", "10.0.0.1")]);
-        request.peer = SocketAddr::new(address.parse().expect("an address"), 1);
+        request.client = address.parse().expect("an address");
         told(&fixture.run(request))
     }
 

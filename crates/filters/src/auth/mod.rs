@@ -2,6 +2,7 @@
 
 mod api_key;
 mod basic;
+mod certificate;
 mod header;
 mod hmac;
 mod ip_address;
@@ -19,4 +20,4 @@ use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![password, basic, session, api_key, header, hmac, ip_address, jwt, ldap];
+    policy::filters![password, basic, session, api_key, certificate, header, hmac, ip_address, jwt, ldap];

@@ -1,12 +1,16 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
 pub(crate) mod fields;
+mod follow;
 mod forward;
+mod location;
 mod proxy;
 mod remove_header;
 mod respond;
 mod security_headers;
 mod set_header;
+mod streams;
+mod way;
 
 use policy::filter::FilterKind;
 

@@ -238,7 +238,7 @@ impl Accessor {
                 body_text(request.plain_body()?).map_err(|_| Reason::bad_request("the body is no UTF-8 text"))?
             }
             Accessor::Json(query) => query.get(request.json()?),
-            Accessor::ClientIp => Some(Got::Text(request.peer.ip().to_string().into())),
+            Accessor::ClientIp => Some(Got::Text(request.client.to_string().into())),
             Accessor::Certificate { field, tail } => request
                 .certificate
                 .as_ref()

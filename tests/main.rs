@@ -23,6 +23,7 @@ mod client_keys;
 mod client_secret_jwt;
 mod cluster;
 mod code_flow;
+mod content;
 mod coverage;
 mod drain;
 mod durability;

@@ -10,7 +10,6 @@ use serde_json::{Map, Value as Json, json};
 use ::oauth::client_auth::Method;
 use ::oauth::provider::{Endpoints, Provider};
 use ::oauth::{ClientId, Scopes, Secret};
-use policy::Body;
 use policy::exchange::Request;
 use policy::ports::{
     AuditRecord, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, LogLevel, LogLine,
@@ -18,6 +17,7 @@ use policy::ports::{
     UpstreamError, UpstreamHandle,
 };
 use policy::testing::{Fixture, Ran};
+use policy::{Body, Value};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
 use store::sources::memory::Memory;
@@ -118,7 +118,10 @@ impl Meter for Counting {
 pub(crate) fn world() -> Fixture {
     let source: Arc<dyn DataSource> = Arc::new(Memory::new());
     Fixture::new(LIBRARY)
-        .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
+        .node(|node| {
+            node.default_issuer = Some("http://127.0.0.1:8080".into());
+            node.values.insert("partner_key".into(), Value::text("told by an example"));
+        })
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
         .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(OBSERVER, "", ObserverHandle(Arc::new(Recorder::default())))

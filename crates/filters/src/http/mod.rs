@@ -1,6 +1,6 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
-mod fields;
+pub(crate) mod fields;
 mod follow;
 mod forward;
 mod location;
@@ -13,6 +13,8 @@ mod streams;
 mod way;
 
 use policy::filter::FilterKind;
+
+pub(crate) use fields::Side;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =

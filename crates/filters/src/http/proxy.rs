@@ -257,7 +257,7 @@ impl Proxy {
             held.authorize(&mut headers);
         }
         if let Some(host) = self.host(exchange)? {
-            headers.insert(header::HOST, fields::value(host)?);
+            headers.insert(header::HOST, fields::host(host)?);
         }
         let mut request = http::Request::new(body_to_send(&mut exchange.request));
         *request.method_mut() = self.method.as_ref().unwrap_or(&exchange.request.method).clone();
@@ -313,7 +313,7 @@ impl Proxy {
     fn again(&self, exchange: &mut Exchange, next: &Next<'_>) -> Result<http::Request<Body>, Reason> {
         let mut headers = forward::request_headers(&exchange.request);
         if let Some(host) = self.host(exchange)? {
-            headers.insert(header::HOST, fields::value(host)?);
+            headers.insert(header::HOST, fields::host(host)?);
         }
         // What was got for the upstream goes to it again.
         if let Some(token) = &self.token {

@@ -139,8 +139,11 @@ impl Program {
         let ended = match filter.run(x).await {
             Ok(Outcome::Success) => Ended::Success,
             Ok(Outcome::Answered) => Ended::Answered,
-            Ok(Outcome::Failure(reason)) => failure(reason, step),
-            Err(abort) => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
+            Ok(Outcome::Failure(reason)) => failure(x.outgrown().unwrap_or(reason), step),
+            Err(abort) => match x.outgrown() {
+                Some(reason) => failure(reason, step),
+                None => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
+            },
         };
         x.stamp = x.environment().clock.monotonic_nanos();
         if step.sets_response && matches!(ended, Ended::Success) || matches!(ended, Ended::Answered) {

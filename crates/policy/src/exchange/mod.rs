@@ -3,6 +3,7 @@
 mod alike;
 mod body;
 mod certificate;
+mod limit;
 mod request;
 mod response;
 mod trace;
@@ -47,6 +48,7 @@ pub struct Exchange {
     /// See [`Exchange::mark`].
     pub(crate) marks: Vec<(Arc<str>, Value)>,
     body_limit: usize,
+    response_body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
     started_unix_millis: u64,
@@ -68,6 +70,7 @@ pub(crate) struct Snapshot {
     request: request::Snapshot,
     response: Option<(StatusCode, HeaderMap)>,
     failure: Option<FailureInfo>,
+    limits: (usize, usize),
 }
 
 impl Exchange {
@@ -86,6 +89,7 @@ impl Exchange {
             held_since: None,
             marks: Vec::new(),
             body_limit: program.body_limit(),
+            response_body_limit: program.body_limit(),
             program,
             environment,
             started_unix_millis,
@@ -182,7 +186,8 @@ impl Exchange {
     /// Reads the request's body into memory, at most `limit` bytes. The engine calls it before a filter that said it
     /// reads the body. A larger body is [`BODY_TOO_LARGE`](crate::outcome::BODY_TOO_LARGE) (413).
     pub async fn buffer_request_body(&mut self, limit: usize) -> Result<(), Reason> {
-        self.request.buffer_body(limit).await
+        let read = self.request.buffer_body(limit).await;
+        read.map_err(|reason| self.outgrown().unwrap_or(reason))
     }
 
     /// The decision record so far.
@@ -190,20 +195,10 @@ impl Exchange {
         &self.decision
     }
 
-    /// How many bytes of a body the engine reads into memory for filters.
-    pub fn body_limit(&self) -> usize {
-        self.body_limit
-    }
-
-    /// Another limit for this exchange (`body-limit`).
-    pub fn set_body_limit(&mut self, bytes: usize) {
-        self.body_limit = bytes;
-    }
-
     /// Reads the response's body into memory. A larger body than the limit, or one that breaks off, is a fault of whoever
     /// sent it: 502.
     pub(crate) async fn buffer_response_body(&mut self) -> Result<(), Abort> {
-        let limit = self.body_limit;
+        let limit = self.response_body_limit;
         let Some(response) = self.response.as_mut().filter(|r| matches!(r.body, Body::Stream(_))) else {
             return Ok(());
         };
@@ -232,6 +227,7 @@ impl Exchange {
             request: self.request.snapshot(),
             response: self.response.as_ref().map(|response| (response.status, response.headers.clone())),
             failure: self.failure.clone(),
+            limits: (self.body_limit, self.response_body_limit),
         }
     }
 
@@ -240,6 +236,7 @@ impl Exchange {
         self.response_edits.truncate(snapshot.response_edits);
         self.request.restore(&snapshot.request);
         self.failure = snapshot.failure.clone();
+        (self.body_limit, self.response_body_limit) = snapshot.limits;
         match (&snapshot.response, &mut self.response) {
             (Some((status, headers)), Some(response)) => {
                 response.status = *status;

@@ -5,14 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
 use super::certificate::ClientCertificate;
+use super::limit::{Allowance, too_large};
 use super::trace::TraceContext;
-use crate::outcome::{BODY_TOO_LARGE, Reason};
+use crate::outcome::{BAD_REQUEST, Reason};
 
 /// The media type of forms.
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -57,6 +58,8 @@ pub struct Request {
     pub params: PathParams,
     /// The body.
     pub body: RequestBody,
+    /// How large the body may be while it streams, where a filter said so.
+    pub(super) allowance: Option<Arc<Allowance>>,
     form: OnceLock<Result<Form, Reason>>,
     query_form: OnceLock<Result<Form, Reason>>,
     json: OnceLock<Result<serde_json::Value, Reason>>,
@@ -73,6 +76,10 @@ pub enum RequestBody {
     #[default]
     Taken,
 }
+
+/// More parameters than this are a mistake, or an attack on whoever keeps them: each takes a hundred bytes of memory for the two that it
+/// may have on the wire.
+const MOST_PARAMETERS: usize = 1_000;
 
 /// Decoded `application/x-www-form-urlencoded` parameters, in their order, repeated ones included.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +115,7 @@ impl Request {
             id: Arc::from(""),
             params: PathParams::new(),
             body: RequestBody::Stream(body),
+            allowance: None,
             form: OnceLock::new(),
             query_form: OnceLock::new(),
             json: OnceLock::new(),
@@ -139,6 +147,18 @@ impl Request {
         }
     }
 
+    /// The body, where it was read into memory and no coding hides it. Nothing here decompresses what a client sent: a few bytes of
+    /// it can stand for as many as memory has. Such a body is refused with 415 (RFC 9110, section 15.5.16).
+    pub fn plain_body(&self) -> Result<&[u8], Reason> {
+        let bytes = self.body_bytes().map_or(&[][..], |bytes| bytes);
+        let is_plain = |value: &http::HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+        if bytes.is_empty() || self.headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+            return Ok(bytes);
+        }
+        let message = "the body has a `Content-Encoding`, and is read as it came";
+        Err(Reason::new(BAD_REQUEST, message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    }
+
     /// The form in the body: empty where the content type is another one; a reason where it is malformed, or where there
     /// is more than one type.
     pub fn form(&self) -> Result<&Form, Reason> {
@@ -147,7 +167,7 @@ impl Request {
                 if self.content_type()?.as_deref() != Some(FORM) {
                     return Ok(Form::default());
                 }
-                Form::parse(self.body_bytes().map_or(&[][..], |b| b))
+                Form::parse(self.plain_body()?)
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -166,7 +186,7 @@ impl Request {
         self.json
             .get_or_init(|| {
                 self.content_type()?;
-                serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b))
+                serde_json::from_slice(self.plain_body()?)
                     .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
             })
             .as_ref()
@@ -198,6 +218,12 @@ impl Request {
         }
     }
 
+    /// Puts another query in place of what the client sent.
+    pub fn set_query(&mut self, query: Option<String>) {
+        self.query = query;
+        self.query_form = OnceLock::new();
+    }
+
     /// Puts another body in place of what the client sent.
     pub fn set_body(&mut self, body: Bytes) {
         self.body = RequestBody::Buffered(body);
@@ -214,10 +240,7 @@ impl Request {
                 self.set_body(bytes);
                 Ok(())
             }
-            Err(BodyError::TooLarge) => {
-                Err(Reason::new(BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"))
-                    .with_status(StatusCode::PAYLOAD_TOO_LARGE))
-            }
+            Err(BodyError::TooLarge) => Err(too_large(limit as u64)),
             Err(BodyError::Broken(why)) => Err(Reason::bad_request(format!("the body broke off: {why}"))),
         }
     }
@@ -247,10 +270,14 @@ impl Request {
 }
 
 impl Form {
-    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
+    /// Decodes strictly: broken percent-encoding, bytes that are no UTF-8, and more than a thousand parameters are a
+    /// [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
+            if pairs.len() == MOST_PARAMETERS {
+                return Err(Reason::bad_request(format!("there are more than {MOST_PARAMETERS} parameters")));
+            }
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &[][..]),

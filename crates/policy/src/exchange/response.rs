@@ -56,7 +56,7 @@ impl Response {
     }
 
     /// The body's bytes, where no coding hides them.
-    pub(crate) fn plain_body(&self) -> Result<&[u8], Reason> {
+    pub fn plain_body(&self) -> Result<&[u8], Reason> {
         let bytes = match &self.body {
             Body::Full(bytes) => &bytes[..],
             // The engine reads the body before a filter that said it needs it.

@@ -287,9 +287,15 @@ impl BuildContext<'_> {
         self.aborts_rarely(&[BAD_RESPONSE]);
     }
 
-    /// Says that the filter sends the request's body away.
+    /// Says that the filter sends the request's body away: it fails where the body outgrows a limit meanwhile.
     pub fn streams_request_body(&mut self) {
         self.effects.streams_request_body = true;
+        self.fails_rarely(&[BODY_TOO_LARGE]);
+    }
+
+    /// Says that the filter reads the response, and not its body.
+    pub fn reads_response(&mut self) {
+        self.read("response", self.place.span, false);
     }
 
     /// Says that the filter leaves a response for the filters after it.

@@ -63,7 +63,7 @@ fn is_taken_over(folder: &Folder, left: &Value) {
     let text = |name: &str| left[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned();
     let node = Node::start(folder);
     let check = folder.run(["store", "check", "--json"]).code(0).stdout;
-    assert!(check.contains("version 3"), "{check}");
+    assert!(check.contains("version 4"), "{check}");
     let client = |id: &str, secret: &str| Client { id: id.into(), secret: text(secret) };
     for (id, secret) in [("plain", "plain"), ("rotated", "old"), ("rotated", "new"), ("gone", "gone")] {
         let token = node.token(&client(id, secret));

@@ -2,11 +2,13 @@
 
 mod alike;
 mod body;
+mod company;
 mod request;
 mod response;
 
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
+pub use company::{Companion, Company};
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
 
@@ -35,6 +37,8 @@ pub struct Exchange {
     pub(crate) stamp: u64,
     /// See [`Exchange::hold_since`].
     pub(crate) held_since: Option<u64>,
+    /// See [`Exchange::accompany`].
+    pub(crate) company: Company,
     body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
@@ -73,6 +77,7 @@ impl Exchange {
             decision: Decision::new(program.generation()),
             stamp: 0,
             held_since: None,
+            company: Company::default(),
             body_limit: program.body_limit(),
             program,
             environment,

@@ -47,6 +47,7 @@ mod outage;
 mod own_tests;
 mod protect;
 mod proxy;
+mod rate_limits;
 mod redis;
 mod registration;
 mod registry;

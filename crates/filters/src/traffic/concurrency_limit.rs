@@ -51,7 +51,8 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ConcurrencyLimit, Diagnostics> {
         bounded(&Some(self.limit.clone()), "limit", 1..=1_000_000, cx)?;
-        cx.fails(&[TOO_MANY]);
+        // Requests of a test come one after another.
+        cx.fails_rarely(&[TOO_MANY]);
         Ok(ConcurrencyLimit {
             key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
             limit: self.limit.value,

@@ -79,6 +79,15 @@ impl SharedBy {
     }
 }
 
+/// Which counters these are, as far as the settings say: what one store or group said means nothing for another.
+pub(super) fn place<'a>(
+    store: &'a Option<Spanned<String>>,
+    group: &'a Option<Spanned<String>>,
+) -> (Option<&'a str>, Option<&'a str>) {
+    let value = |setting: &'a Option<Spanned<String>>| setting.as_ref().map(|given| given.value.as_str());
+    (value(store), value(group))
+}
+
 /// Whose request it is; the empty text where nobody is told apart.
 pub(super) fn key_of(key: Option<&Getter<String>>, exchange: &Exchange) -> Result<String, Reason> {
     Ok(key.map(|key| key.get_optional(exchange)).transpose()?.flatten().unwrap_or_default())

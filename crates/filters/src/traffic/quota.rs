@@ -33,7 +33,7 @@ use policy::{
 use super::gcra::{Due, Gcra, Verdict};
 use super::keyed::Keyed;
 use super::leases::{Ask, Budget, Grant, Leases};
-use super::limits::{OnStoreFailure, SECOND, SharedBy, announce, bounded, key_of, limited};
+use super::limits::{OnStoreFailure, SECOND, SharedBy, announce, bounded, key_of, limited, place};
 use super::windows::{Row, Unit, Window};
 use crate::stores::abort_from;
 
@@ -92,7 +92,7 @@ impl FilterConfig for Settings {
             cost: self.cost.as_ref().map(|cost| cx.dynamic(cost)).transpose()?,
             name: self.headers.then(|| format!("\"quota-per-{window}\"")),
             nodes: cx.node().cluster_nodes,
-            leases: cx.keep((window.to_string(), keys), || Leases::new(keys)),
+            leases: cx.keep((window.to_string(), place(&self.store, &self.group), keys), || Leases::new(keys)),
             meanwhile: cx.keep(keys, || Keyed::new(keys)),
             window,
             by,

@@ -35,7 +35,7 @@ use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, Filter
 use super::gcra::{Due, Gcra, Verdict};
 use super::keyed::Keyed;
 use super::leases::{Ask, Budget, Grant, Leases};
-use super::limits::{OnStoreFailure, SECOND, SharedBy, announce, bounded, key_of, limited, needs};
+use super::limits::{OnStoreFailure, SECOND, SharedBy, announce, bounded, key_of, limited, needs, place};
 use crate::stores::abort_from;
 
 /// More requests than the limit allows.
@@ -107,8 +107,9 @@ impl Settings {
         let on_failure = self.on_store_failure.as_ref().map(|given| given.value);
         let by = SharedBy::build(&self.store, &self.group, &self.store_timeout, on_failure, cx)?;
         let nodes = cx.node().cluster_nodes;
+        let shape = (place(&self.store, &self.group), keys);
         let budget = Schedule::new(&self.limit, gcra, nodes);
-        Ok(Some(Shared { by, budget, share: gcra.share(nodes), leases: cx.keep(keys, || Leases::new(keys)) }))
+        Ok(Some(Shared { by, budget, share: gcra.share(nodes), leases: cx.keep(shape, || Leases::new(keys)) }))
     }
 }
 

@@ -31,7 +31,7 @@ impl Program {
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
         let (x, response) = self.routed(environment, request).await;
-        Served { response, held_since: x.held_since, decision: x.decision }
+        Served { response, held_since: x.held_since, decision: x.decision, company: x.company }
     }
 
     /// [`serve`](Self::serve), with the exchange as the run left it.
@@ -54,7 +54,7 @@ impl Program {
         request: Request,
     ) -> Option<Served> {
         let (x, response) = self.handed(name, environment, request).await?;
-        Some(Served { response, held_since: x.held_since, decision: x.decision })
+        Some(Served { response, held_since: x.held_since, decision: x.decision, company: x.company })
     }
 
     /// [`serve_policy`](Self::serve_policy), with the exchange as the run left it.
@@ -126,8 +126,10 @@ impl Program {
         if x.request.method == Method::HEAD {
             keep_length_only(&mut response);
         }
-        let company = std::mem::take(&mut x.company);
-        response.body = response.body.accompanied(company);
+        if !matches!(response.body, Body::Empty) {
+            let company = std::mem::take(&mut x.company);
+            response.body = response.body.accompanied(company);
+        }
         response
     }
 

@@ -192,7 +192,7 @@ impl Fixture {
 /// # Panics
 /// Where a filter ended as it does not state (`BuildContext::fails` and the like): coverage and reference pages would be wrong.
 pub async fn read(program: &Program, served: Served) -> Ran {
-    let Served { response, decision, held_since } = served;
+    let Served { response, decision, held_since, company: _ } = served;
     let unstated: Vec<String> = program.unstated(&decision).iter().map(ToString::to_string).collect();
     assert!(unstated.is_empty(), "{}", unstated.join("\n"));
     Ran {

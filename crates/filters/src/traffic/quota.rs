@@ -50,7 +50,7 @@ pub(crate) struct Settings {
     /// Whose requests are counted together: `"${client.id}"`. Default: all of them. Where it is absent on purpose (`${x ??}`), those
     /// without are counted together.
     key: Option<Dynamic<String>>,
-    /// How many, a number or where it is read: `"${client.metadata.quota ?? 1000}"`. Less than 1 lets nothing through. One that is raised or lowered counts on.
+    /// How many, a number or where it is read: `"${kps.partners[client.id].limit ?? 1000}"`. Less than 1 lets nothing through. One that is raised or lowered counts on.
     limit: Dynamic<i64>,
     /// The time that it is for. `"hour"`, `"day"`, `"week"` (from Monday), `"month"` or `"year"`: the calendar's, which begins anew at midnight. A duration, `"1m"` to `"366d"`: whatever passed in the last so much time, in steps of a twenty-fourth of it.
     per: Spanned<String>,
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
     cost: Option<Dynamic<i64>>,
     /// How many keys are kept in mind, 128 to 10 000 000; one that is forgotten is read from the store again. About 300 bytes each. Default: 100 000.
     keys: Option<Spanned<u32>>,
-    /// Whether answers have the `RateLimit` headers. Default: `true`.
+    /// Whether answers have the `RateLimit` headers.
     #[serde(default = "yes")]
     headers: bool,
     /// The store of the kind `counters`. Default: the one of that name.

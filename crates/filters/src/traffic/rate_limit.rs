@@ -54,7 +54,7 @@ pub(crate) struct Settings {
     burst: Option<Spanned<u32>>,
     /// How many keys are kept in mind, 128 to 10 000 000; beyond, a new one takes the place of the one that is soonest free, of the few next in turn. About 50 bytes each, 250 with `store`. Default: 100 000.
     keys: Option<Spanned<u32>>,
-    /// Whether answers have the `RateLimit` headers. Default: `true`.
+    /// Whether answers have the `RateLimit` headers.
     #[serde(default = "yes")]
     headers: bool,
     /// The store of the kind `counters` over which all nodes keep this limit together. Default: none, each node counts for itself.

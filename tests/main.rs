@@ -25,6 +25,7 @@ mod code_flow;
 mod coverage;
 mod drain;
 mod durability;
+mod exchange;
 mod explain;
 mod file_source;
 mod fmt;

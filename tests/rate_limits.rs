@@ -1,5 +1,6 @@
 //! What limits traffic, on real sockets: one limit for two nodes, quotas that outlive nodes, requests in flight, a circuit that opens.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -12,9 +13,9 @@ use crate::harness::upstream::Upstream;
 use crate::harness::wire::Wire;
 use crate::harness::{DEADLINE, Folder, Node, Response, wait_until};
 
-/// `/shared/KEY`: so many a second for all nodes, and twice as many at once after a pause.
+/// `/shared/KEY`: so many a second for all nodes, and as many at once after a pause.
 const RATE: f64 = 100.0;
-const BURST: f64 = 200.0;
+const BURST: f64 = 100.0;
 
 /// `/few/KEY`, `/deny/KEY`, `/allow/KEY`: ten an hour for all nodes. `/month/KEY`: a quota of five.
 fn limits(folder: &Folder) {
@@ -25,10 +26,7 @@ fn limits(folder: &Folder) {
         folder.write(&format!("policies/{path}.toml"), &text);
     };
     // A machine that is busy with other things is not a store that is down.
-    policy(
-        "shared",
-        "use = \"rate-limit\"\nlimit = \"100/1s\"\nburst = 200\nstore = \"counters\"\nstore_timeout = \"2s\"",
-    );
+    policy("shared", "use = \"rate-limit\"\nlimit = \"100/1s\"\nstore = \"counters\"\nstore_timeout = \"2s\"");
     policy("few", "use = \"rate-limit\"\nlimit = \"10/1h\"\nstore = \"counters\"\nstore_timeout = \"2s\"");
     policy("deny", "use = \"rate-limit\"\nlimit = \"10/1h\"\nstore = \"counters\"\non_store_failure = \"deny\"");
     policy("allow", "use = \"rate-limit\"\nlimit = \"10/1h\"\nstore = \"counters\"\non_store_failure = \"allow\"");
@@ -97,7 +95,7 @@ fn keep_one_limit(folders: [Folder; 2]) {
     // All on one node, then on both alike, then two thirds on the other; one key, since the limit is what is left of it.
     let began = Instant::now();
     let mut passed = 0;
-    for clients in [[6, 0], [3, 3], [2, 4]] {
+    for clients in [[12, 0], [6, 6], [4, 8]] {
         passed += drive(&nodes, clients, Duration::from_secs(2));
     }
     // The last answers may be a little younger than the clock says.
@@ -300,6 +298,36 @@ fn a_place_is_free_when_the_answer_was_sent_or_nobody_waits_for_it() {
         let all: Vec<_> = (0..3).map(|n| begin(&node, &format!("/slots/{n}"))).collect();
         all.into_iter().all(|mut wire| wire.answer().is_some_and(|answer| answer.status == 200))
     });
+}
+
+#[test]
+fn a_switched_connection_has_its_place_until_it_ends() {
+    let upstream = Upstream::start(|incoming| {
+        incoming.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+        let mut byte = [0];
+        // Until the other side ends.
+        while incoming.stream.read(&mut byte).is_ok_and(|read| read > 0) {}
+        false
+    });
+    let folder = Folder::shipped();
+    folder.append("node.toml", &upstream.toml("chat"));
+    folder.write(
+        "policies/slots.toml",
+        "route = \"/slots/**\"\n[[filter]]\nuse = \"concurrency-limit\"\nkey = \"${request.client_ip}\"\nlimit = 1\n\
+         [[filter]]\nuse = \"proxy\"\nupstream = \"chat\"\nupgrade = [\"chat\"]\n",
+    );
+    let node = Node::start(&folder);
+    let switch = || {
+        let mut wire = Wire::open(node.address);
+        wire.send("GET /slots/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+        let status = wire.head().expect("an answer").status;
+        (wire, status)
+    };
+    let (open, status) = switch();
+    assert_eq!(status, 101);
+    (0..5).for_each(|_| assert_eq!(switch().1, 429));
+    drop(open);
+    wait_until("the place is free", || switch().1 == 101);
 }
 
 #[test]

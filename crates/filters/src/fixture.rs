@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::task::Poll;
 
 use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
@@ -235,6 +236,8 @@ pub(crate) struct Watched {
     memory: Memory,
     writes: AtomicU32,
     is_down: AtomicBool,
+    /// How often a verb is polled in vain before it is done.
+    waits: AtomicU32,
 }
 
 impl Watched {
@@ -248,11 +251,28 @@ impl Watched {
         self.is_down.store(is_down, Relaxed);
     }
 
+    /// From now on verbs take their time.
+    pub(crate) fn set_slow(&self) {
+        self.waits.store(3, Relaxed);
+    }
+
     fn or_down<'a, T: Send + 'a>(&self, verb: Verb<'a, T>) -> Verb<'a, T> {
-        match self.is_down.load(Relaxed) {
-            true => Box::pin(std::future::ready(Err(StoreError::Unavailable("refused".into())))),
-            false => verb,
-        }
+        let (is_down, mut waits) = (self.is_down.load(Relaxed), self.waits.load(Relaxed));
+        let waited = std::future::poll_fn(move |cx| match waits.checked_sub(1) {
+            None => Poll::Ready(()),
+            Some(left) => {
+                waits = left;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        });
+        Box::pin(async move {
+            waited.await;
+            match is_down {
+                true => Err(StoreError::Unavailable("refused".into())),
+                false => verb.await,
+            }
+        })
     }
 
     fn write<'a, T: Send + 'a>(&self, verb: Verb<'a, T>) -> Verb<'a, T> {

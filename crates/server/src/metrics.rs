@@ -1,5 +1,7 @@
 //! What the node counts. A request touches only counters that its generation has at hand: no look-up, no lock.
 
+mod upstreams;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::upstream::ObservedUpstream;
 
 /// Upper bounds of the histogram of durations, in microseconds.
 const BOUNDS: [u64; 14] = [
@@ -28,10 +32,17 @@ pub(crate) struct Metrics {
     purged: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Requests that no policy saw, because they were no proper requests.
     pub(crate) malformed: AtomicU64,
+    /// Connections that came to no request: no TLS, no PROXY protocol where there must be.
+    pub(crate) not_opened: AtomicU64,
     /// Requests whose client went away before there was an answer.
     pub(crate) clients_gone: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
     pub(crate) cut_off: AtomicU64,
+    /// Connections that switched protocols.
+    pub(crate) upgrades: AtomicU64,
+    /// Bytes that came from clients on those that have ended, and that went to them.
+    pub(crate) upgraded_received: AtomicU64,
+    pub(crate) upgraded_sent: AtomicU64,
     /// Requests that panicked.
     pub(crate) panics: AtomicU64,
     /// Connections that were closed at once because there were too many.
@@ -65,6 +76,8 @@ pub(crate) trait Observed: fmt::Debug + Send + Sync + 'static {
     fn sources(&self) -> Vec<ObservedSource>;
     /// Stores that have a cache.
     fn caches(&self) -> Vec<ObservedCache>;
+    /// Upstreams and their targets.
+    fn upstreams(&self) -> Vec<ObservedUpstream>;
 }
 
 /// A store's cache as the collector shows it.
@@ -146,7 +159,19 @@ impl<N: Observed> Collector for NodeCollector<N> {
         let metrics = node.metrics();
         encode_policies(metrics, &mut encoder)?;
         for (name, help, counter) in [
+            (
+                "connections_not_opened",
+                "Connections that came to no request: TLS or the PROXY protocol failed",
+                &metrics.not_opened,
+            ),
             ("malformed_requests", "Requests refused before any policy saw them", &metrics.malformed),
+            ("upgrades", "Connections that switched protocols", &metrics.upgrades),
+            (
+                "upgraded_received_bytes",
+                "Bytes from clients on such connections that have ended",
+                &metrics.upgraded_received,
+            ),
+            ("upgraded_sent_bytes", "Bytes to clients on such connections that have ended", &metrics.upgraded_sent),
             ("panics", "Requests that panicked; each is a defect", &metrics.panics),
             ("connections_refused", "Connections closed because there were too many", &metrics.connections_refused),
         ] {
@@ -176,7 +201,8 @@ impl<N: Observed> Collector for NodeCollector<N> {
             ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX)).encode(open.encode_family(&labels)?)?;
         }
         encode_sources(node, &mut encoder)?;
-        encode_caches(node, &mut encoder)
+        encode_caches(node, &mut encoder)?;
+        upstreams::encode(&node.upstreams(), &mut encoder)
     }
 }
 

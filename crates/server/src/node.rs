@@ -17,6 +17,7 @@ use crate::load::Generation;
 use crate::metrics::{Metrics, Observed, ObservedCache, ObservedSource};
 use crate::options::{Host, Options};
 use crate::reload::Trigger;
+use crate::upstream::ObservedUpstream;
 
 /// A node.
 pub(crate) struct Node {
@@ -173,8 +174,9 @@ impl Observed for Node {
 
     fn connections(&self) -> Vec<(String, u64)> {
         let generation = self.generation.load();
-        let named = |(number, address, count): (u64, std::net::SocketAddr, usize)| {
-            let name = generation.listener(number).map_or_else(|| address.to_string(), ToString::to_string);
+        let named = |(number, address, count): (u64, crate::Address, usize)| {
+            let name =
+                generation.listener(number).map_or_else(|| address.to_string(), |listener| listener.name.to_string());
             (name, count as u64)
         };
         self.listeners.open().into_iter().map(named).collect()
@@ -214,5 +216,9 @@ impl Observed for Node {
             }
         });
         observed.collect()
+    }
+
+    fn upstreams(&self) -> Vec<ObservedUpstream> {
+        self.generation.load().all_upstreams().map(|upstream| upstream.observe()).collect()
     }
 }

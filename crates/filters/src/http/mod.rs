@@ -2,11 +2,13 @@
 
 mod fields;
 mod forward;
+mod location;
 mod proxy;
 mod remove_header;
 mod respond;
 mod security_headers;
 mod set_header;
+mod streams;
 
 use policy::filter::FilterKind;
 

@@ -1,7 +1,7 @@
 //! `concurrency-limit`: lets so many requests be in flight at once, by key, on this node.
 //!
 //! A request is in flight from here until its answer was sent to the last byte, or nobody waits for it any more: a client that goes
-//! away, a fault, an answer that breaks off. Beyond the limit the filter fails with `too-many-at-once`: 429 where a `key` tells whose
+//! away, a fault, an answer that breaks off; a connection that switched protocols, until it ends. Beyond the limit the filter fails with `too-many-at-once`: 429 where a `key` tells whose
 //! requests they are, 503 where all are counted together; with `Retry-After`. A reload counts on, also where it changes the limit.
 //! Each node counts for itself.
 //!

@@ -272,3 +272,160 @@ impl<S: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Leases<S> 
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::atomic::AtomicU32;
+    use std::task::{Context, Poll, Waker};
+
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+    use policy::ports::BoxFuture;
+    use policy::testing::block_on;
+
+    use super::*;
+    use crate::fixture::Watched;
+
+    /// So many for ever.
+    struct UpTo {
+        limit: u64,
+        batch: u32,
+    }
+
+    impl Budget for UpTo {
+        type State = u64;
+
+        fn grant(&self, state: Option<&u64>, ask: &Ask, _: u64) -> Grant<u64> {
+            let used = state.copied().unwrap_or(0) - u64::from(ask.back);
+            let count = (self.limit - used).min(ask.wanted.into());
+            let (used, left) = (used + count, self.limit - used - count);
+            let next = (count > 0 || ask.back > 0).then_some((used, 2_000_000_000));
+            Grant { next, count: count as u32, left, retry_in: 10 * LIFE, full_in: 10 * LIFE }
+        }
+
+        fn batch(&self) -> u32 {
+            self.batch
+        }
+
+        fn pause(&self) -> u64 {
+            0
+        }
+    }
+
+    /// A clock by hand; nobody's patience ends, or everybody's at once.
+    #[derive(Default)]
+    struct ByHand {
+        nanos: AtomicU64,
+        impatient: AtomicU32,
+    }
+
+    impl Clock for ByHand {
+        fn unix_millis(&self) -> u64 {
+            self.nanos.load(Relaxed) / 1_000_000
+        }
+        fn monotonic_nanos(&self) -> u64 {
+            self.nanos.load(Relaxed)
+        }
+        fn sleep(&self, _: Duration) -> BoxFuture<'_, ()> {
+            if self.impatient.load(Relaxed) > 0 { Box::pin(async {}) } else { Box::pin(pending()) }
+        }
+    }
+
+    struct Node {
+        watched: Arc<Watched>,
+        store: Counters,
+        clock: ByHand,
+        leases: Leases<u64>,
+    }
+
+    impl Node {
+        fn new(watched: &Arc<Watched>) -> Node {
+            let clock = ByHand::default();
+            clock.nanos.store(LIFE, Relaxed);
+            let store = Counters::new(watched.clone());
+            Node { watched: watched.clone(), store, clock, leases: Leases::new(128) }
+        }
+
+        async fn take(&self, budget: &UpTo) -> Result<bool, StoreError> {
+            let together = Together { store: &self.store, limit: "l", patience: Duration::ZERO, clock: &self.clock };
+            let verdict = self.leases.take(budget, "k", 1, &together).await;
+            verdict.map(|verdict| matches!(verdict, Verdict::Pass { .. }))
+        }
+
+        fn passed(&self, budget: &UpTo, requests: usize) -> usize {
+            let all = block_on(join_all((0..requests).map(|_| self.take(budget))));
+            all.into_iter().filter(|passed| passed == &Ok(true)).count()
+        }
+
+        fn later(&self) {
+            self.clock.nanos.fetch_add(2 * LIFE, Relaxed);
+        }
+    }
+
+    #[test]
+    fn those_who_come_together_ask_together() {
+        let watched = Arc::new(Watched::default());
+        watched.set_slow();
+        let node = Node::new(&watched);
+        assert_eq!(node.passed(&UpTo { limit: 20, batch: 1 }, 50), 20);
+        assert!(node.watched.writes() <= 3, "{}", node.watched.writes());
+        assert_eq!(node.passed(&UpTo { limit: 20, batch: 1 }, 50), 0);
+        assert!(node.watched.writes() <= 3, "that nothing is left is known");
+    }
+
+    #[test]
+    fn more_is_taken_on_account_as_it_is_needed_and_given_back_as_it_is_not() {
+        let watched = Arc::new(Watched::default());
+        let (one, two) = (Node::new(&watched), Node::new(&watched));
+        let budget = UpTo { limit: 100, batch: 16 };
+        // 1, 2, 4, 8, 16, 16: for 40 requests.
+        assert_eq!((0..40).map(|_| one.passed(&budget, 1)).sum::<usize>(), 40);
+        assert_eq!(watched.writes(), 6);
+        assert_eq!((0..60).map(|_| two.passed(&budget, 1)).sum::<usize>(), 53, "7 are on the other's account");
+        one.later();
+        assert_eq!(
+            (0..9).map(|_| one.passed(&budget, 1)).sum::<usize>(),
+            7,
+            "it gave them back, and took what was left"
+        );
+    }
+
+    /// Clients that go away at any moment: nobody waits for ever after them, and nothing passes that was not counted.
+    #[test]
+    fn who_goes_away_holds_nobody_up() {
+        for polls in 0..12 {
+            let watched = Arc::new(Watched::default());
+            watched.set_slow();
+            let (node, budget) = (Node::new(&watched), UpTo { limit: 10, batch: 2 });
+            {
+                let (mut first, mut second) = (Box::pin(node.take(&budget)), Box::pin(node.take(&budget)));
+                let mut context = Context::from_waker(Waker::noop());
+                let is_done = (0..polls).any(|_| matches!(first.poll_unpin(&mut context), Poll::Ready(_)));
+                let _ = second.poll_unpin(&mut context);
+                if is_done {
+                    continue;
+                }
+            }
+            let passed: usize = (0..20).map(|_| node.passed(&budget, 1)).sum();
+            assert!((8..=10).contains(&passed), "after {polls}: {passed}");
+        }
+    }
+
+    #[test]
+    fn patience_has_an_end_and_then_nobody_waits_for_a_second() {
+        let watched = Arc::new(Watched::default());
+        watched.set_slow();
+        let (node, budget) = (Node::new(&watched), UpTo { limit: 10, batch: 2 });
+        node.clock.impatient.store(1, Relaxed);
+        let late = block_on(node.take(&budget)).expect_err("it was silent");
+        assert!(late.why().contains("gave no answer within"), "{late}");
+        let soon = block_on(node.take(&budget)).expect_err("it was silent a moment ago");
+        assert!(soon.why().contains("a moment ago"), "{soon}");
+        node.clock.impatient.store(0, Relaxed);
+        assert!(block_on(node.take(&budget)).is_err(), "one looks after a second, and none before");
+        node.later();
+        assert_eq!(node.passed(&budget, 20), 1, "one looks, the others do not wait for it");
+        assert_eq!(node.passed(&budget, 20), 9);
+    }
+}

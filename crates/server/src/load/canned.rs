@@ -16,6 +16,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::given::at;
+use crate::upstream::UpstreamSettings;
 
 /// A longer body than this is no body that a test looks at.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -63,6 +64,8 @@ pub enum Fault {
 /// An upstream that answers what a test says.
 pub(super) struct Canned {
     name: String,
+    /// Where it would be.
+    at: Option<UpstreamSettings>,
     state: Mutex<State>,
 }
 
@@ -87,8 +90,8 @@ enum Answer {
 }
 
 impl Canned {
-    pub(super) fn new(name: String) -> Self {
-        Canned { name, state: Mutex::default() }
+    pub(super) fn new(name: String, at: Option<UpstreamSettings>) -> Self {
+        Canned { name, at, state: Mutex::default() }
     }
 
     /// From now on nothing answers, and nothing was ever asked.
@@ -164,6 +167,10 @@ impl Canned {
 impl Upstream for Canned {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
         Box::pin(self.answer(request))
+    }
+
+    fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        self.at.as_ref().is_some_and(|at| at.is_at(scheme, host, port))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
 mod fields;
+mod follow;
 mod forward;
 mod location;
 mod proxy;
@@ -9,6 +10,7 @@ mod respond;
 mod security_headers;
 mod set_header;
 mod streams;
+mod way;
 
 use policy::filter::FilterKind;
 

@@ -4,7 +4,7 @@
 //! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1),
 //! which are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id`,
 //! `traceparent` and `Via` are the gateway's own words. The filters after it see the response. An upstream that is unreachable (502),
-//! silent (504) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
+//! silent (504), full (503, its `limits`) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
 //! failure (400). Another `proxy` in a chain that `on_abort` names can try another upstream with a body that is in
 //! memory; one that was streamed is gone (502).
 //!
@@ -28,28 +28,26 @@ use serde::Deserialize;
 use ::oauth::provider::Provider;
 use policy::attribute::Slot;
 use policy::exchange::{Body, Request, RequestBody, Upgraded};
-use policy::ports::{PROVIDER, Reached, Repeatable, UpstreamHandle};
+use policy::ports::{BalanceKey, PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
 use policy::settings::{self, Spanned};
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
     Response,
 };
 
-use super::fields;
-use super::forward;
+use super::follow::{self, Next, Place};
 use super::location::{self, Origin};
 use super::streams::Streams;
+use super::way::{self, Way};
+use super::{fields, forward};
 use crate::holding::{self, HELD, Held};
-use crate::upstreams::{UpstreamExt, unanswered};
+use crate::upstreams::unanswered;
 
 /// The request's body was streamed to an upstream that gave no answer, and cannot be sent to another.
 const BODY_GONE: ReasonCode = ReasonCode::new("body-gone");
 
 /// The token that was got last is another provider's.
 const OTHER_TOKEN: ReasonCode = ReasonCode::new("other-token");
-
-/// A URL that is not allowed.
-const NOT_ALLOWED: ReasonCode = ReasonCode::new("url-not-allowed");
 
 /// `use = "proxy"`
 #[derive(Deserialize, JsonSchema)]
@@ -62,6 +60,9 @@ pub(crate) struct Settings {
     rewrite: Option<Dynamic<String>>,
     /// `Host` of the request to the upstream. Default: the upstream's own; `"${request.host}"` sends the client's.
     host: Option<Dynamic<String>>,
+    /// The key by which an upstream with `balance = "hash"` chooses its target: equal keys have the same one while it is there. Default: none,
+    /// and such an upstream chooses as if it said nothing.
+    key: Option<Dynamic<String>>,
     /// The provider whose token goes along, in the place of whatever credential the client sent: `[provider.NAME]` in `node.toml`. An
     /// `oauth-client.get-token` before gets it. Where the upstream answers that it is no good (401 with a `Bearer` challenge), another one is
     /// got, and the request is sent once more, unless its body was streamed. Default: none.
@@ -69,7 +70,8 @@ pub(crate) struct Settings {
     /// Where the request goes, in place of `upstream`: a URL whose scheme, host and port are those of an upstream in `allow`. Its path and query
     /// are sent, nothing of the request's own.
     url: Option<Dynamic<String>>,
-    /// The upstreams that `url` may name: `[upstream.NAME]` in `node.toml`. Any other URL is refused (403).
+    /// The upstreams that `url` may name: `[upstream.NAME]` in `node.toml`. Any other URL is refused (403). With `redirect = "follow"` also those
+    /// to which redirects are followed, beside the one that answered.
     #[serde(default)]
     allow: Vec<Spanned<String>>,
     /// The method of the request to the upstream. Default: the client's.
@@ -79,7 +81,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     retry: bool,
     /// What becomes of `Location` and `Content-Location`: `mend` (default), so that those which name the upstream name the gateway, under the path
-    /// by which the client came; or `keep`, as they are.
+    /// by which the client came; `keep`, as they are; or `follow`: the gateway itself goes where the upstream redirects it, at most 5 times, and
+    /// only to that upstream and those in `allow`. Another one gets no `Authorization` and no `Cookie`. What cannot be followed is mended.
     #[serde(default)]
     redirect: Redirect,
     /// Protocols that a client's connection may switch to (`Upgrade`, over HTTP/1.1): `["websocket"]`. The upstream must agree (101); then bytes
@@ -102,6 +105,8 @@ enum Redirect {
     Mend,
     /// They stay the upstream's.
     Keep,
+    /// Redirects are followed.
+    Follow,
 }
 
 impl FilterConfig for Settings {
@@ -115,7 +120,11 @@ impl FilterConfig for Settings {
         if self.host.is_some() {
             cx.fails_rarely(&[fields::BAD_HEADER_VALUE]);
         }
-        let way = Way::compile(self, cx)?;
+        if let (Some(rewrite), Some(_)) = (&self.rewrite, &self.url) {
+            return Err(cx.error(rewrite.span(), "`rewrite` says nothing beside `url`", "the URL has the path").into());
+        }
+        let follows = self.redirect == Redirect::Follow;
+        let way = Way::compile(self.upstream.as_ref(), self.url.as_ref(), &self.allow, follows, cx)?;
         let token = self.token.as_ref().map(|provider| Token::compile(provider, cx)).transpose()?;
         let streams = Streams::compile(&self.upgrade, self.stream_idle.as_ref(), self.max_stream.as_ref(), cx)?;
         Ok(Proxy {
@@ -124,8 +133,10 @@ impl FilterConfig for Settings {
             streams,
             method: self.method.as_ref().map(|method| method.0.clone()),
             repeatable: self.retry,
-            mends: self.redirect == Redirect::Mend,
+            mends: self.redirect != Redirect::Keep,
+            follows,
             rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
+            key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
     }
@@ -139,50 +150,10 @@ pub(crate) struct Proxy {
     method: Option<Method>,
     repeatable: bool,
     mends: bool,
+    follows: bool,
     rewrite: Option<Getter<String>>,
+    key: Option<Getter<String>>,
     host: Option<Getter<String>>,
-}
-
-/// Where requests go.
-enum Way {
-    /// To one upstream.
-    To(Arc<UpstreamHandle>),
-    /// To the one of these that the URL names.
-    By(Getter<String>, Vec<Arc<UpstreamHandle>>),
-}
-
-impl Way {
-    fn compile(settings: &Settings, cx: &mut BuildContext<'_>) -> Result<Way, Diagnostics> {
-        let named = "declare `[upstream.NAME]` in `node.toml` and use `upstream = \"NAME\"`";
-        match (&settings.upstream, &settings.url) {
-            (None, None) => Err(cx.error(cx.own_place().span, "`proxy` needs an `upstream`", named).into()),
-            (Some(upstream), Some(_)) => {
-                let help =
-                    "`upstream` for one that is always the same, `url` with `allow` for one that a selector names";
-                Err(cx.error(upstream.span, "`proxy` has an `upstream` and a `url`", help).into())
-            }
-            (Some(upstream), None) => {
-                if let Some(first) = settings.allow.first() {
-                    let help = "it is for `url`, which has several upstreams to choose from";
-                    return Err(cx.error(first.span, "`allow` says nothing without `url`", help).into());
-                }
-                cx.upstream(upstream).map(Way::To)
-            }
-            (None, Some(url)) => {
-                if settings.allow.is_empty() {
-                    let help = "`allow = [\"NAME\"]`: the upstreams of `node.toml` that it may name; a URL that anybody may choose leads anywhere";
-                    return Err(cx.error(url.span(), "`url` needs `allow`", help).into());
-                }
-                if let Some(rewrite) = &settings.rewrite {
-                    let help = "the URL has the path";
-                    return Err(cx.error(rewrite.span(), "`rewrite` says nothing beside `url`", help).into());
-                }
-                cx.fails(&[NOT_ALLOWED]);
-                let allowed = settings.allow.iter().map(|name| cx.upstream(name)).collect::<Result<_, _>>()?;
-                Ok(Way::By(cx.dynamic(url)?, allowed))
-            }
-        }
-    }
 }
 
 /// A request on its way.
@@ -231,6 +202,7 @@ impl Filter for Proxy {
             Ok(prepared) => prepared,
             Err(reason) => return Ok(Outcome::Failure(reason)),
         };
+        let asked = self.follows.then(|| Place::of(upstream, &request));
         let mut answered = upstream.0.send(request).await;
         if let (Some(held), Ok(answer)) = (held, &answered)
             && holding::is_refused(answer.status(), answer.headers())
@@ -242,6 +214,10 @@ impl Filter for Proxy {
                     Err(reason) => return Ok(Outcome::Failure(reason)),
                 };
             }
+        }
+        let mut upstream = upstream;
+        if let Some(asked) = asked {
+            (upstream, answered) = self.followed(exchange, asked, answered).await;
         }
         match answered {
             Ok(answer) => {
@@ -270,7 +246,11 @@ impl Proxy {
         exchange: &mut Exchange,
         held: Option<&Held>,
     ) -> Result<(&UpstreamHandle, http::Request<Body>), Reason> {
-        let (upstream, uri) = self.target(exchange)?;
+        let (upstream, target) = match &self.way {
+            Way::To(upstream, _) => (&**upstream, self.path_and_query(exchange)?),
+            Way::By(url, allowed) => way::chosen(&url.get(exchange)?, allowed)?,
+        };
+        let uri = uri(target)?;
         let upgrade = self.streams.switches(exchange)?;
         let mut headers = forward::request_headers(&exchange.request);
         if let Some(held) = held {
@@ -286,6 +266,11 @@ impl Proxy {
         if let Some(upgrade) = upgrade {
             request.extensions_mut().insert(upgrade);
         }
+        if let Some(key) = &self.key
+            && let Some(key) = key.get_optional(exchange)?
+        {
+            request.extensions_mut().insert(BalanceKey(Arc::from(key)));
+        }
         if self.repeatable {
             request.extensions_mut().insert(Repeatable);
         }
@@ -299,15 +284,56 @@ impl Proxy {
         }
     }
 
-    /// The upstream, and path and query there.
-    fn target(&self, exchange: &Exchange) -> Result<(&UpstreamHandle, Uri), Reason> {
-        let (upstream, text) = match &self.way {
-            Way::To(upstream) => (&**upstream, self.path_and_query(exchange)?),
-            Way::By(url, allowed) => chosen(&url.get(exchange)?, allowed)?,
-        };
-        let target = PathAndQuery::from_maybe_shared(Bytes::from(text));
-        let uri = target.map(Uri::from);
-        Ok((upstream, uri.map_err(|_| Reason::bad_request("the path or query cannot be sent to an upstream"))?))
+    /// Goes where the upstream redirects the gateway, as far as that is allowed.
+    async fn followed<'a>(
+        &'a self,
+        exchange: &mut Exchange,
+        mut asked: Place<'a>,
+        mut answered: Result<http::Response<Body>, UpstreamError>,
+    ) -> (&'a UpstreamHandle, Result<http::Response<Body>, UpstreamError>) {
+        for _ in 0..follow::MOST {
+            let Ok(answer) = &answered else { break };
+            let Some(next) = follow::next(answer.status(), answer.headers(), &asked, &self.way) else { break };
+            if next.keeps_body && matches!(exchange.request.body, RequestBody::Taken) {
+                break;
+            }
+            let Ok(mut request) = self.again(exchange, &next) else { break };
+            if !std::ptr::eq(next.place.upstream, asked.upstream) {
+                for name in [header::AUTHORIZATION, header::COOKIE, header::HOST] {
+                    request.headers_mut().remove(name);
+                }
+            }
+            asked = next.place;
+            answered = asked.upstream.0.send(request).await;
+        }
+        (asked.upstream, answered)
+    }
+
+    /// The request for where a redirect leads.
+    fn again(&self, exchange: &mut Exchange, next: &Next<'_>) -> Result<http::Request<Body>, Reason> {
+        let mut headers = forward::request_headers(&exchange.request);
+        if let Some(host) = self.host(exchange)? {
+            headers.insert(header::HOST, fields::value(host)?);
+        }
+        // What was got for the upstream goes to it again.
+        if let Some(token) = &self.token {
+            token.of(exchange)?.authorize(&mut headers);
+        }
+        let mut body = Body::Empty;
+        if next.keeps_body {
+            body = body_to_send(&mut exchange.request);
+        } else {
+            for name in
+                [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION]
+            {
+                headers.remove(name);
+            }
+        }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = next.place.method.clone();
+        *request.uri_mut() = uri(next.place.target.clone())?;
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 
     fn path_and_query(&self, exchange: &Exchange) -> Result<String, Reason> {
@@ -338,7 +364,7 @@ impl Proxy {
             upstream.0.is_at(origin.scheme, &origin.host, origin.port)
                 || host.as_ref().and_then(asked).is_some_and(|asked| asked == *origin)
         };
-        let by_url = matches!(self.way, Way::By(..));
+        let by_url = !matches!(&self.way, Way::To(own, _) if std::ptr::eq(&**own, upstream));
         location::mend(&mut response.headers, is_upstream, || match by_url {
             // What paths there have to do with the client's, nobody can tell.
             true => Default::default(),
@@ -348,17 +374,10 @@ impl Proxy {
     }
 }
 
-/// The upstream that a URL names, and path and query there.
-fn chosen<'a>(url: &str, allowed: &'a [Arc<UpstreamHandle>]) -> Result<(&'a UpstreamHandle, String), Reason> {
-    let refused = |why: &str| Reason::new(NOT_ALLOWED, format!("the URL {why}")).with_status(StatusCode::FORBIDDEN);
-    let uri: Uri = url.parse().map_err(|_| refused("is malformed"))?;
-    let origin = Origin::of(&uri).ok_or_else(|| refused("is none of http or https, or has user information"))?;
-    let upstream = allowed.iter().find(|upstream| upstream.0.is_at(origin.scheme, &origin.host, origin.port));
-    let upstream = upstream.ok_or_else(|| refused("names no upstream that is allowed"))?;
-    if leads_upwards(&uri.path().to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\")) {
-        return Err(refused("has a segment `.` or `..`"));
-    }
-    Ok((upstream, uri.path_and_query().map_or_else(|| String::from("/"), ToString::to_string)))
+/// Path and query as what a request asks for.
+fn uri(target: String) -> Result<Uri, Reason> {
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(target)).map(Uri::from);
+    target.map_err(|_| Reason::bad_request("the path or query cannot be sent to an upstream"))
 }
 
 /// The upstream's answer as the exchange's.
@@ -381,18 +400,13 @@ fn body_to_send(request: &mut Request) -> Body {
     kept.into()
 }
 
-/// Whether a segment of it does.
-fn leads_upwards(path: &str) -> bool {
-    path.split(['/', '\\']).any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
-}
-
 /// The path that a `rewrite` gave, percent-encoded. A value in it may hold anything that a client sent: no segment of it may
 /// lead upwards.
 fn encode_path(path: &str) -> Result<String, Reason> {
     if !path.starts_with('/') {
         return Err(Reason::bad_request("the rewritten path does not begin with `/`"));
     }
-    if leads_upwards(path) {
+    if way::leads_upwards(path) {
         return Err(Reason::bad_request("the rewritten path has a segment `.` or `..`"));
     }
     let mut out = String::with_capacity(path.len());
@@ -545,7 +559,9 @@ mod tests {
                 request: http::Request<policy::Body>,
             ) -> policy::ports::BoxFuture<'_, Result<http::Response<policy::Body>, UpstreamError>> {
                 let repeatable = request.extensions().get::<policy::ports::Repeatable>().is_some();
-                let target = format!("{}:{}{} {repeatable}", self.0, self.1, request.uri());
+                let key = request.extensions().get::<policy::ports::BalanceKey>().map(|key| format!(" by {}", key.0));
+                let key = key.unwrap_or_default();
+                let target = format!("{}:{}{} {repeatable}{key}", self.0, self.1, request.uri());
                 let location = format!("http://{}:{}/v2/login", self.0, self.1);
                 Box::pin(async move { Ok(answer(201, &[("location", &location)], target)) })
             }
@@ -562,6 +578,13 @@ mod tests {
                 .resource(UPSTREAM, "two", at("::1", 8080))
                 .resource(UPSTREAM, "three", at("three.example", 80))
                 .policy("tested", &format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\n{settings}"))
+        }
+
+        #[test]
+        fn the_key_goes_along_where_there_is_one() {
+            let tested = two("upstream = 'one'\nkey = '${request.header.x-user ??}'");
+            assert_eq!(tested.run(get("/a", &[("x-user", "ann")])).text(), "one.example:80/a false by ann");
+            assert_eq!(tested.run(get("/a", &[])).text(), "one.example:80/a false");
         }
 
         #[test]
@@ -604,6 +627,41 @@ mod tests {
         }
 
         #[test]
+        fn redirects_are_followed_where_that_is_asked_for() {
+            use policy::ports::{BoxFuture, Upstream, UpstreamHandle};
+
+            /// Sends everybody on, to the other one in the end.
+            struct Moved;
+            impl Upstream for Moved {
+                fn send(
+                    &self,
+                    request: http::Request<policy::Body>,
+                ) -> BoxFuture<'_, Result<http::Response<policy::Body>, UpstreamError>> {
+                    let location = match request.uri().path() {
+                        "/a" => "/b",
+                        "/b" => "http://one.example/c",
+                        _ => "/round",
+                    };
+                    Box::pin(std::future::ready(Ok(answer(302, &[("location", location)], String::new()))))
+                }
+            }
+            let tested = |settings: &str| {
+                let text = format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'moved'\n{settings}");
+                let moved = UpstreamHandle(std::sync::Arc::new(Moved));
+                let one = UpstreamHandle(std::sync::Arc::new(At("one.example", 80)));
+                world().resource(UPSTREAM, "moved", moved).resource(UPSTREAM, "one", one).policy("tested", &text)
+            };
+            let followed = tested("redirect = 'follow'\nallow = ['one']").run(get("/a", &[]));
+            assert_eq!((followed.status, followed.text()), (201, "one.example:80/c false"));
+            let not_allowed = tested("redirect = 'follow'").run(get("/a", &[]));
+            assert_eq!((not_allowed.status, not_allowed.header("location")), (302, "http://one.example/c"));
+            let round = tested("redirect = 'follow'").run(get("/x", &[]));
+            assert_eq!((round.status, round.header("location")), (302, "/round"));
+            let not_asked = tested("").run(get("/a", &[]));
+            assert_eq!((not_asked.status, not_asked.header("location")), (302, "/b"));
+        }
+
+        #[test]
         fn a_request_can_be_declared_fit_to_be_sent_again() {
             assert_eq!(two("upstream = 'one'\nretry = true").run(get("/a", &[])).text(), "one.example:80/a true");
         }
@@ -617,7 +675,7 @@ mod tests {
                 ("url = 'http://a'\nallow = ['one']\nrewrite = '/x'", "`rewrite` says nothing beside `url`"),
                 ("url = 'http://a'\nallow = ['nobody']", "nobody"),
                 ("upstream = 'one'\nmethod = 'get'", "an HTTP method in capitals"),
-                ("upstream = 'one'\nredirect = 'follow'", "none of the words known here"),
+                ("upstream = 'one'\nredirect = 'chase'", "none of the words known here"),
                 ("", "`proxy` needs an `upstream`"),
             ] {
                 let problems = two(settings).problems();

@@ -86,7 +86,7 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
         false => None,
     };
     if version == Version::HTTP_2 {
-        join_cookies(&mut headers);
+        as_http1_has_it(&mut headers, host.as_deref());
     }
     let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
@@ -202,8 +202,12 @@ fn check_target(method: &Method, uri: &http::Uri, scheme: &str) -> Result<(), Re
     }
 }
 
-/// One `Cookie` of those that HTTP/2 lets a client send apart (RFC 9113, section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
+/// `Host`, which HTTP/2 has in the target, and one `Cookie` of those that it lets a client send apart (RFC 9113, section 8.2.3): policies
+/// see the same whichever HTTP a client speaks.
+fn as_http1_has_it(headers: &mut HeaderMap, host: Option<&str>) {
+    if let Some(Ok(host)) = host.map(HeaderValue::from_str) {
+        headers.insert(header::HOST, host);
+    }
     let mut apart = headers.get_all(header::COOKIE).iter();
     if let (Some(first), Some(second)) = (apart.next(), apart.next()) {
         let all: Vec<&[u8]> = [first, second].into_iter().chain(apart).map(HeaderValue::as_bytes).collect();

@@ -59,6 +59,8 @@ pub enum Fault {
     Unreachable,
     /// What it answers is no HTTP.
     Malformed,
+    /// As much goes on there as its limits allow.
+    Full,
 }
 
 /// An upstream that answers what a test says.
@@ -157,6 +159,7 @@ impl Canned {
             }
             Some(Answer::Fault(Fault::Timeout)) => Err(UpstreamError::Timeout("first_byte")),
             Some(Answer::Fault(Fault::Malformed)) => Err(UpstreamError::Malformed(String::from("the test says so"))),
+            Some(Answer::Fault(Fault::Full)) => Err(UpstreamError::Full("requests")),
             Some(Answer::Fault(Fault::Unreachable)) | None => {
                 Err(UpstreamError::Unreachable(format!("the test gives no answer of upstream `{}`", self.name)))
             }
@@ -219,6 +222,7 @@ impl fmt::Display for Fault {
             Fault::Timeout => "timeout",
             Fault::Unreachable => "unreachable",
             Fault::Malformed => "malformed",
+            Fault::Full => "full",
         })
     }
 }

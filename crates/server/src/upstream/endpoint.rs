@@ -65,6 +65,8 @@ pub(super) struct Terms<'a> {
     pub(super) limits: &'a Limits,
     pub(super) timeouts: &'a Timeouts,
     pub(super) counters: &'a Counters,
+    /// It is to switch protocols, so it is spoken to in HTTP/1.1 where that can be agreed on.
+    pub(super) switches: bool,
 }
 
 impl Endpoint {
@@ -99,7 +101,7 @@ impl Endpoint {
 
     /// A connection; a `fresh` one is nobody's but this request's, or shared and not closed.
     pub(super) async fn connection(&self, fresh: bool, terms: Terms<'_>) -> Result<Connection, UpstreamError> {
-        if let Some(kept) = self.kept(fresh, terms.limits) {
+        if let Some(kept) = self.kept(fresh, terms) {
             return Ok(kept);
         }
         let slot = match self.slots.take(terms.limits.connections) {
@@ -110,7 +112,7 @@ impl Endpoint {
             },
         };
         let limit = terms.timeouts.connect;
-        let making = match self.may_share() {
+        let making = match self.may_share(terms.switches) {
             false => None,
             true => match tokio::time::timeout(limit, self.sessions.making()).await {
                 Ok(making) => making,
@@ -122,29 +124,33 @@ impl Endpoint {
         {
             return Ok(Connection { carrier: Carrier::Place(place), kept: true });
         }
-        let (stream, two) = self.connector.connect(self.address, limit).await?;
+        let (stream, two) = self.connector.connect(self.address, limit, terms.switches).await?;
         let carrier = if two {
             self.sessions.begin(stream, slot, &self.slots).await.map(Carrier::Place)
         } else {
-            self.speaks_one.store(true, Ordering::Relaxed);
+            if !terms.switches {
+                self.speaks_one.store(true, Ordering::Relaxed);
+            }
             Link::over(stream, slot).await.map(Carrier::Link).map_err(|why| why.to_string())
         };
         Ok(Connection { carrier: carrier.map_err(UpstreamError::Unreachable)?, kept: false })
     }
 
     /// Whether a new connection is perhaps one that many share: then one at a time is made.
-    fn may_share(&self) -> bool {
+    fn may_share(&self, switches: bool) -> bool {
         match self.connector.http() {
             HttpVersion::One => false,
+            HttpVersion::Auto if switches => false,
             HttpVersion::Two => true,
             HttpVersion::Auto => self.connector.scheme() == "https" && !self.speaks_one.load(Ordering::Relaxed),
         }
     }
 
-    fn kept(&self, fresh: bool, limits: &Limits) -> Option<Connection> {
+    fn kept(&self, fresh: bool, terms: Terms<'_>) -> Option<Connection> {
         let place = match self.connector.http() {
             HttpVersion::One => None,
-            HttpVersion::Two | HttpVersion::Auto => self.sessions.place(limits.streams).map(Carrier::Place),
+            HttpVersion::Auto if terms.switches => None,
+            HttpVersion::Two | HttpVersion::Auto => self.sessions.place(terms.limits.streams).map(Carrier::Place),
         };
         let link = || if fresh { None } else { self.pool.take().map(Carrier::Link) };
         place.or_else(link).map(|carrier| Connection { carrier, kept: true })
@@ -154,7 +160,7 @@ impl Endpoint {
     async fn awaited(&self, fresh: bool, terms: Terms<'_>) -> Result<Free, UpstreamError> {
         let _pending = terms.counters.pending(terms.limits.pending)?;
         let look = || {
-            let kept = self.kept(fresh, terms.limits).map(Free::Kept);
+            let kept = self.kept(fresh, terms).map(Free::Kept);
             kept.or_else(|| self.slots.take(terms.limits.connections).map(Free::Slot))
         };
         match tokio::time::timeout(terms.limits.wait, self.slots.wait(look)).await {

@@ -174,7 +174,7 @@ impl Core {
             });
             let attempt = Attempt {
                 endpoint: &endpoint,
-                terms: self.terms(),
+                terms: Terms { switches: upgrade.is_some(), ..self.terms() },
                 limit: first_byte,
                 watch: watch.as_deref(),
                 host: host.as_ref(),
@@ -196,6 +196,9 @@ impl Core {
                 Err(Failed { error, cause, again }) => {
                     if !matches!(error, UpstreamError::RequestBody(_) | UpstreamError::Full(_)) {
                         self.judge(&endpoint, Ending::Fault);
+                    }
+                    if until.is_some_and(|until| until <= Instant::now()) {
+                        return Err(UpstreamError::Timeout("whole"));
                     }
                     match again {
                         Some(again) if !last && retries.after(cause) && self.affords() => again,
@@ -248,7 +251,8 @@ impl Core {
     }
 
     fn terms(&self) -> Terms<'_> {
-        Terms { limits: &self.settings.limits, timeouts: &self.settings.timeouts, counters: &self.counters }
+        let UpstreamSettings { limits, timeouts, .. } = &self.settings;
+        Terms { limits, timeouts, counters: &self.counters, switches: false }
     }
 
     /// The address for a request. It waits for a look-up only where no address is known at all.

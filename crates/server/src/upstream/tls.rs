@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -56,7 +55,7 @@ impl TlsSettings {
                 Arc::new(roots)
             }
         };
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = ClientConfig::builder_with_provider(crate::tls::provider());
         let builder = builder.with_safe_default_protocol_versions();
         let builder = builder.map_err(|why| Wrong::Authorities(why.to_string()))?.with_root_certificates(roots);
         let mut config = match &self.identity {

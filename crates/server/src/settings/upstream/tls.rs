@@ -6,8 +6,7 @@ use policy::Diagnostics;
 use policy::diagnostic::{Problem, Severity, Span, codes};
 use policy::reader::{Keys, NodeKind, SecretError};
 use policy::settings::Spanned;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use store::oauth::Secret;
 
 use super::{Within, wrong};
@@ -85,15 +84,13 @@ pub(crate) fn authorities(keys: &mut Keys<'_>, within: Within<'_>) -> Option<Vec
 
 fn certificates(keys: &mut Keys<'_>, within: Within<'_>, file: &Spanned<&str>) -> Option<Vec<CertificateDer<'static>>> {
     let bytes = content(keys, within, file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Some(found),
-        _ => {
+    let found = crate::tls::certificates(&bytes);
+    found
+        .map_err(|why| {
             let help = String::from("`-----BEGIN CERTIFICATE-----` begins one");
-            wrong(keys, file.span, format!("`{}` holds no certificate in PEM", file.value), help);
-            None
-        }
-    }
+            wrong(keys, file.span, format!("`{}` holds {why}", file.value), help);
+        })
+        .ok()
 }
 
 fn server_name(keys: &mut Keys<'_>) -> Option<ServerName<'static>> {
@@ -124,15 +121,11 @@ fn identity(keys: &mut Keys<'_>, within: Within<'_>) -> Option<Identity> {
     if secret.expose().is_empty() && !within.outside.strict() {
         return None;
     }
-    match PrivateKeyDer::from_pem_slice(secret.expose().as_bytes()) {
-        Ok(key) => Some(Identity { chain, key }),
-        Err(_) => {
-            let help =
-                String::from("a PEM file with a private key, not encrypted: `-----BEGIN PRIVATE KEY-----` begins one");
-            wrong(keys, span, String::from("this is no key"), help);
-            None
-        }
-    }
+    let key = crate::tls::private_key(secret.expose().as_bytes()).map_err(|why| {
+        let help = "key = { file = \"tls/client.key\" }; `openssl pkey -in KEY -out PLAIN` takes a passphrase off";
+        wrong(keys, span, format!("the key holds {why}"), String::from(help));
+    });
+    Some(Identity { chain, key: key.ok()? })
 }
 
 /// A file that a setting names.

@@ -1,5 +1,10 @@
 //! Against real sockets: a scripted server says exactly what comes and when.
 
+mod bad;
+mod secure;
+mod several;
+mod shared;
+
 use std::io;
 use std::time::Duration;
 
@@ -14,6 +19,10 @@ use policy::exchange::BodyError;
 
 use super::*;
 use crate::clock::SystemClock;
+
+fn upstream(settings: UpstreamSettings) -> HttpUpstream {
+    HttpUpstream::new("up", settings, Arc::new(SystemClock::new()), None)
+}
 
 struct Scripted {
     upstream: HttpUpstream,
@@ -38,8 +47,7 @@ impl Scripted {
         };
         settings.retries.attempts = 0;
         change(&mut settings);
-        let upstream = HttpUpstream::new("up", settings, Arc::new(SystemClock::new()), None);
-        Scripted { upstream, listener }
+        Scripted { upstream: upstream(settings), listener }
     }
 
     /// How many connections lie idle.

@@ -52,6 +52,7 @@ mod outage;
 mod own_tests;
 mod protect;
 mod proxy;
+mod rate_limits;
 mod redis;
 mod registration;
 mod registry;

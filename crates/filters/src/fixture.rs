@@ -2,7 +2,9 @@
 //! in memory.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
@@ -20,10 +22,11 @@ use policy::testing::{Fixture, Ran};
 use policy::{Body, Value};
 use store::kps::{Column, ColumnType, Settings};
 use store::seal::{Encryption, Key, Sealer};
+use store::source::{Capabilities, Health, Row, Table, Verb};
 use store::sources::memory::Memory;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DataSource, DeviceCodes, Kps, Replay, Sessions,
-    SigningKeys, StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Counters, DataSource, DeviceCodes, Kps, Replay,
+    Sessions, SigningKeys, StoreError, StoreHandle, Users,
 };
 
 use crate::LIBRARY;
@@ -136,6 +139,7 @@ pub(crate) fn world() -> Fixture {
         .resource("store", "clients", StoreHandle::Clients(Arc::new(Clients::new(source.clone(), Arc::new(sealer())))))
         .resource("store", "keys", signing_keys(source.clone()))
         .resource("store", "replay", StoreHandle::Replay(Arc::new(Replay::new(source.clone()))))
+        .resource("store", "counters", StoreHandle::Counters(Arc::new(Counters::new(source.clone()))))
         .resource("store", "users", StoreHandle::Users(Arc::new(Users::new(source.clone()))))
         .resource("store", "sessions", StoreHandle::Sessions(Arc::new(Sessions::new(source.clone()))))
         .resource("store", "kps.partners", StoreHandle::Kps(partners(source)))
@@ -308,4 +312,98 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: String) -> htt
 pub(crate) fn sent(ran: &Ran) -> Json {
     assert_eq!(ran.status, 200, "{}", ran.text());
     ran.json()
+}
+
+/// Memory that counts the writes, and can be down.
+#[derive(Default)]
+pub(crate) struct Watched {
+    memory: Memory,
+    writes: AtomicU32,
+    is_down: AtomicBool,
+    /// How often a verb is polled in vain before it is done.
+    waits: AtomicU32,
+}
+
+impl Watched {
+    /// The writes that were asked for.
+    pub(crate) fn writes(&self) -> u32 {
+        self.writes.load(Relaxed)
+    }
+
+    /// Whether it is down from now on.
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Relaxed);
+    }
+
+    /// From now on verbs take their time.
+    pub(crate) fn set_slow(&self) {
+        self.waits.store(3, Relaxed);
+    }
+
+    fn or_down<'a, T: Send + 'a>(&self, verb: Verb<'a, T>) -> Verb<'a, T> {
+        let (is_down, mut waits) = (self.is_down.load(Relaxed), self.waits.load(Relaxed));
+        let waited = std::future::poll_fn(move |cx| match waits.checked_sub(1) {
+            None => Poll::Ready(()),
+            Some(left) => {
+                waits = left;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        });
+        Box::pin(async move {
+            waited.await;
+            match is_down {
+                true => Err(StoreError::Unavailable("refused".into())),
+                false => verb.await,
+            }
+        })
+    }
+
+    fn write<'a, T: Send + 'a>(&self, verb: Verb<'a, T>) -> Verb<'a, T> {
+        self.writes.fetch_add(1, Relaxed);
+        self.or_down(verb)
+    }
+}
+
+impl DataSource for Watched {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
+    }
+    fn prepare(&self) -> Verb<'_, ()> {
+        self.or_down(self.memory.prepare())
+    }
+    fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        self.or_down(self.memory.get(table, key))
+    }
+    fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool> {
+        self.write(self.memory.insert(table, row))
+    }
+    fn replace(&self, table: &'static Table, row: Row, expected: i64) -> Verb<'_, bool> {
+        self.write(self.memory.replace(table, row, expected))
+    }
+    fn take<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
+        self.write(self.memory.take(table, key))
+    }
+    fn find<'a>(
+        &'a self,
+        table: &'static Table,
+        index: usize,
+        value: &'a str,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Verb<'a, Vec<Row>> {
+        self.or_down(self.memory.find(table, index, value, after, limit))
+    }
+    fn list<'a>(&'a self, table: &'static Table, after: Option<&'a [u8]>, limit: usize) -> Verb<'a, Vec<Row>> {
+        self.or_down(self.memory.list(table, after, limit))
+    }
+    fn remove<'a>(&'a self, table: &'static Table, index: usize, value: &'a str, limit: usize) -> Verb<'a, u64> {
+        self.write(self.memory.remove(table, index, value, limit))
+    }
+    fn sweep(&self, table: &'static Table, before: i64, limit: usize) -> Verb<'_, u64> {
+        self.write(self.memory.sweep(table, before, limit))
+    }
+    fn health(&self) -> Verb<'_, Health> {
+        self.or_down(self.memory.health())
+    }
 }

@@ -2,12 +2,10 @@
 //! are never "unknown", and never ignored.
 
 use schemars::json_schema;
-use serde::de::{Deserialize, Deserializer, IgnoredAny};
 
-use policy::diagnostic::{Problem, Span, codes};
+use policy::diagnostic::{Problem, codes};
 use policy::filter::{ErasedFilter, FilterKind, Role};
 use policy::reader::{Outside, Table};
-use policy::settings::Spanned;
 use policy::{BuildContext, Diagnostics};
 
 /// Name, and what does until then.
@@ -27,10 +25,6 @@ const LATER: &[(&str, &str)] = &[
     ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
     ("xml-to-json", "let the upstream convert the document"),
     ("json-to-xml", "let the upstream convert the document"),
-    ("quota", "use `rate-limit` with a long window: `limit = \"1000/1d\"`"),
-    ("concurrency-limit", "use `rate-limit`, and a limit of connections before the gateway"),
-    ("circuit-breaker", "set short `timeouts` on the upstream in `node.toml`"),
-    ("delay", "use `rate-limit`"),
     ("webhook", "put the decision into the policy with `require`, or into the upstream"),
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
@@ -84,34 +78,6 @@ fn refuse(
 
 fn problem(message: String, instead: &str) -> Problem {
     Problem::error(codes::NOT_YET, message).with_help(format!("until then: {instead}"))
-}
-
-/// A setting of a filter that a later version brings: any value, refused at its place.
-pub(crate) struct NotYet(Span);
-
-impl NotYet {
-    /// Refuses the setting where it is written.
-    pub(crate) fn refuse(
-        setting: &Option<NotYet>,
-        name: &str,
-        instead: &str,
-        cx: &BuildContext<'_>,
-    ) -> Result<(), Diagnostics> {
-        match setting {
-            None => Ok(()),
-            Some(NotYet(span)) => {
-                Err(problem(format!("the setting `{name}` is not there yet: a later version brings it"), instead)
-                    .at(cx.place(*span))
-                    .into())
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for NotYet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Spanned::<IgnoredAny>::deserialize(deserializer).map(|any| NotYet(any.span))
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub trait Clock: Send + Sync + 'static {
     fn unix_millis(&self) -> u64;
     /// Nanoseconds since some start, never going back: for durations.
     fn monotonic_nanos(&self) -> u64;
+    /// Waits so long. A clock that is set by a test is set forward instead.
+    fn sleep(&self, time: Duration) -> BoxFuture<'_, ()>;
 }
 
 /// Unpredictable bytes, from the operating system (fixed in tests).

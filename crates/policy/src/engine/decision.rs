@@ -157,6 +157,16 @@ impl Decision {
         self.refused.map(|(code, _)| code)
     }
 
+    /// How many steps have begun, for [`faults_since`](Self::faults_since).
+    pub fn begun(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether one of the steps that began after so many others ended in a fault, whoever took it.
+    pub fn faults_since(&self, begun: usize) -> bool {
+        self.steps.iter().skip(begun).any(|record| record.outcome == StepOutcome::Abort)
+    }
+
     /// How the policy ended: `success`, `answered`, `failure`, `abort`.
     pub fn outcome(&self) -> &'static str {
         self.outcome.as_str()

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::attribute::Slots;
 use crate::compile::{Layout, NodeFacts};
-use crate::exchange::Response;
+use crate::exchange::{Company, Response};
 use crate::filter::Library;
 use crate::value::Value;
 
@@ -44,6 +44,8 @@ pub struct Served {
     pub decision: Decision,
     /// Where the time of the answer is to tell nothing: since when, by the monotonic clock ([`Exchange::hold_since`](crate::Exchange::hold_since)).
     pub held_since: Option<u64>,
+    /// Who goes along where the answer has no body: an upgraded connection keeps them to its end.
+    pub company: Company,
     /// What filters set and marked.
     pub attributes: Attributes,
 }

@@ -116,6 +116,9 @@ impl Program {
         // A panic came out of however many flow words.
         x.decision.depth = 0;
         self.settle(x, style, &routed, ended).await;
+        if let Some(response) = &x.response {
+            x.company.ended(&x.decision, response.status);
+        }
         self.run_response_side(x, style, &routed).await;
         let mut response = x.response.take().unwrap_or_else(|| {
             let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
@@ -123,6 +126,10 @@ impl Program {
         });
         if x.request.method == Method::HEAD {
             keep_length_only(&mut response);
+        }
+        if !matches!(response.body, Body::Empty) {
+            let company = std::mem::take(&mut x.company);
+            response.body = response.body.accompanied(company);
         }
         response
     }
@@ -217,7 +224,7 @@ impl Exchange {
     /// What is left of it, with its answer.
     fn served(self, response: Response) -> Served {
         let attributes = Attributes { slots: self.slots, marks: self.marks };
-        Served { response, held_since: self.held_since, decision: self.decision, attributes }
+        Served { response, held_since: self.held_since, decision: self.decision, company: self.company, attributes }
     }
 }
 

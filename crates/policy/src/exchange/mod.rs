@@ -3,6 +3,7 @@
 mod alike;
 mod body;
 mod certificate;
+mod company;
 mod limit;
 mod request;
 mod response;
@@ -12,6 +13,7 @@ mod upgrade;
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
+pub use company::{Companion, Company};
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
 pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
@@ -47,6 +49,8 @@ pub struct Exchange {
     pub(crate) held_since: Option<u64>,
     /// See [`Exchange::mark`].
     pub(crate) marks: Vec<(Arc<str>, Value)>,
+    /// See [`Exchange::accompany`].
+    pub(crate) company: Company,
     body_limit: usize,
     response_body_limit: usize,
     program: Arc<Program>,
@@ -88,6 +92,7 @@ impl Exchange {
             stamp: 0,
             held_since: None,
             marks: Vec::new(),
+            company: Company::default(),
             body_limit: program.body_limit(),
             response_body_limit: program.body_limit(),
             program,

@@ -123,6 +123,11 @@ impl BuildContext<'_> {
         self.place.clone()
     }
 
+    /// A name for where the filter stands, the same on every node that has the same policies: `policy/chain/index/type`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// An error at a setting.
     pub fn error(&self, span: Span, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
         Problem::error(codes::BAD_VALUE, message).with_help(help).at(self.place(span))

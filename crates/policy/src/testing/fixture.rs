@@ -34,7 +34,7 @@ use crate::engine::{Explained, Program, Served};
 use crate::exchange::{Body, Exchange, Request, Response};
 use crate::filter::{AnswerStyle, Keeper, Library};
 use crate::outcome::{Abort, Reason};
-use crate::ports::{Clock, Environment, Random, Resources};
+use crate::ports::{BoxFuture, Clock, Environment, Random, Resources};
 use crate::reader::{Files, Outside, SecretError};
 
 /// Policies, the things they use, and a clock that stands still.
@@ -330,6 +330,9 @@ impl Clock for TestClock {
     }
     fn monotonic_nanos(&self) -> u64 {
         self.nanos.fetch_add(1, Ordering::Relaxed)
+    }
+    fn sleep(&self, time: std::time::Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.advance(time) })
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use policy::engine::Served;
-use policy::exchange::BoxError;
+use policy::exchange::{BoxError, Company};
 use policy::{Body, Request};
 
 use super::access::{self, About, Ended, Outcome};
@@ -47,6 +47,8 @@ pub(super) struct InFlight {
     logs: bool,
     /// Everything is told.
     over: bool,
+    /// Who goes along to the end of a connection that switched.
+    company: Company,
 }
 
 /// What is told once the answer is sent.
@@ -82,7 +84,13 @@ impl InFlight {
             answered: None,
             logs: false,
             over: false,
+            company: Company::default(),
         }
+    }
+
+    /// These go along to the end of it.
+    pub(super) fn takes_along(&mut self, company: Company) {
+        self.company = company;
     }
 
     /// The request was understood. Notes what is to be told of it, and decides whether its trace is kept.

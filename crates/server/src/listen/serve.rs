@@ -82,6 +82,7 @@ pub(super) async fn serve(
     in_flight.answered(&mut served);
     let status = served.response.status;
     if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+        in_flight.takes_along(served.company);
         let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
         let not_joined = match switching {
             Some(switching) => upgrade::join(node, counts, switching, &upgraded, until, in_flight),

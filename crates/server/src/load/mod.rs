@@ -340,5 +340,6 @@ fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {
         listeners: node.listeners.iter().map(ListenerSettings::facts).collect(),
         default_issuer: issuer,
         body_limit: node.limits.body,
+        cluster_nodes: node.cluster_nodes,
     }
 }

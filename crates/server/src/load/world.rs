@@ -20,8 +20,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DeviceCodes, Kind, Kps, Replay, Sessions,
-    SigningKeys, StoreError, StoreHandle, Users, kps, tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Counters, DeviceCodes, Kind, Kps, Replay,
+    Sessions, SigningKeys, StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -189,6 +189,7 @@ impl TestWorld {
                 self.keys.push(keys.clone());
                 StoreHandle::Keys(keys)
             }
+            Kind::Counters => StoreHandle::Counters(Arc::new(Counters::new(slate))),
             Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(slate))),
             other => StoreHandle::Mapped(other),
         }

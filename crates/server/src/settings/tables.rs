@@ -58,7 +58,7 @@ pub(crate) struct NodeFile {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct ClusterTable {
-    /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees.
+    /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees; while the store of a limit is down, each keeps that part of it.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
     nodes: Option<u32>,
 }

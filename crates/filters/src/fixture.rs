@@ -2,7 +2,8 @@
 //! in memory.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
@@ -13,8 +14,8 @@ use ::oauth::{ClientId, Scopes, Secret};
 use policy::Body;
 use policy::exchange::Request;
 use policy::ports::{
-    Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, PROVIDER, Proving, Reached,
-    UPSTREAM, Upstream, UpstreamError, UpstreamHandle,
+    ASIDE, Aside, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, PROVIDER, Proving,
+    Reached, Timer, UPSTREAM, Upstream, UpstreamError, UpstreamHandle,
 };
 use policy::testing::{Fixture, Ran};
 use store::kps::{Column, ColumnType, Settings};
@@ -40,6 +41,7 @@ pub(crate) fn world() -> Fixture {
     Fixture::new(LIBRARY)
         .node(|node| node.default_issuer = Some("http://127.0.0.1:8080".into()))
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
+        .resource(ASIDE, "", Aside { background: Arc::new(Nobody), timer: Arc::new(Timers::default()) })
         .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
@@ -105,6 +107,43 @@ pub(crate) struct Nobody;
 
 impl Background for Nobody {
     fn run(&self, _: BoxFuture<'static, ()>) {}
+}
+
+/// Timers that end at once, or never; they remember how long each was to take.
+#[derive(Default)]
+pub(crate) struct Timers {
+    due: bool,
+    asked: Mutex<Vec<Duration>>,
+}
+
+impl Timers {
+    /// Those that end at once.
+    pub(crate) fn due() -> Self {
+        Timers { due: true, ..Timers::default() }
+    }
+
+    /// How long each was to take.
+    pub(crate) fn asked(&self) -> Vec<Duration> {
+        self.asked.lock().expect("no panic").clone()
+    }
+}
+
+impl Timer for Timers {
+    fn after(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.asked.lock().expect("no panic").push(time);
+        if self.due { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    }
+}
+
+/// An upstream that takes a request and never answers.
+pub(crate) fn silent() -> UpstreamHandle {
+    struct Silent;
+    impl Upstream for Silent {
+        fn send(&self, _: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+    UpstreamHandle(Arc::new(Silent))
 }
 
 /// A key property store with the columns `id`, `email`, `limit`, `last_seen` and `password`, which is encrypted.

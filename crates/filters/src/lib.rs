@@ -16,12 +16,14 @@
 
 mod answer;
 mod auth;
+mod callout;
 mod content;
 mod entries;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod fixture;
+mod flights;
 mod flow;
 mod holding;
 mod host_cookie;

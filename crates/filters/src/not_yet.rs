@@ -13,7 +13,6 @@ use policy::{BuildContext, Diagnostics};
 /// Name, and what does until then.
 const LATER: &[(&str, &str)] = &[
     ("replace", "use `set` with `{ cel = \"...\" }`"),
-    ("fetch", "let the upstream that `proxy` calls do it, or make the call in a service of your own"),
     ("redirect", "use `respond` with a status of 302 or 307 and the header `location`"),
     ("rewrite", "use the setting `rewrite` of `proxy`"),
     ("set-method", "let the upstream accept the method as it comes"),

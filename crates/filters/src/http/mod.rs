@@ -1,15 +1,18 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
+mod fetch;
 mod fields;
 mod forward;
+mod path;
 mod proxy;
 mod remove_header;
 mod respond;
 mod security_headers;
 mod set_header;
+mod statuses;
 
 use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![proxy, remove_header, respond, security_headers, set_header,];
+    policy::filters![fetch, proxy, remove_header, respond, security_headers, set_header,];

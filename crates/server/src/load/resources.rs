@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream,
+    ASIDE, DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream,
     UpstreamHandle,
 };
 use policy::reader::did_you_mean;
@@ -15,7 +15,7 @@ use store::StoreHandle;
 use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
-use crate::upstream::Whole;
+use crate::upstream::{Tasks, Whole};
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
@@ -55,6 +55,7 @@ impl Resources for Things {
             },
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
             SEALER => Ok(self.sealer.clone()),
+            ASIDE => Ok(Arc::new(Tasks::aside())),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),
                 None => Err(unknown(codes::UNKNOWN_PROVIDER, "provider", name, self.providers.keys(), "node.toml")),

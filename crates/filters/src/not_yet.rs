@@ -43,7 +43,6 @@ const LATER: &[(&str, &str)] = &[
     ("audit", "every request is in the access log and has a decision record already"),
     ("metric", "the metrics by policy and outcome at `/metrics` need no filter"),
     ("trace-point", "the decision record shows every filter that ran"),
-    ("webhook", "put the decision into the policy with `require`, or into the upstream"),
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),

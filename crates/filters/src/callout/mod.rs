@@ -15,14 +15,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri};
 
 use policy::exchange::BodyError;
-use policy::ports::{ASIDE, Aside, Clock, UpstreamError, UpstreamHandle};
+use policy::ports::{ASIDE, Aside, Clock, UPSTREAM, UpstreamError, UpstreamHandle};
 use policy::settings::Spanned;
 use policy::{BuildContext, Diagnostics, Reason};
 
 pub(crate) use self::answer::Answer;
 use self::remembered::{Key, Remembered};
 pub(crate) use self::settings::{Bounds, CacheSettings, form, variable};
-use crate::upstreams::UpstreamExt;
 
 /// Calls to one upstream.
 pub(crate) struct Callout {
@@ -62,7 +61,7 @@ impl Callout {
     ) -> Result<Callout, Diagnostics> {
         let (timeout, limit) = bounds.checked(cx)?;
         let aside: Arc<Aside> = cx.of_node(ASIDE)?;
-        let upstream = cx.upstream(upstream)?;
+        let upstream = cx.resource(UPSTREAM, upstream)?;
         let remembered = cache.map(|cache| Remembered::compile(cache, shape, cx)).transpose()?;
         Ok(Callout { way: Way { upstream, aside: aside.clone(), timeout, limit }, remembered, aside })
     }

@@ -45,7 +45,7 @@ use super::path;
 use super::statuses::Statuses;
 use crate::callout::{self, Bounds, CacheSettings, Call, Callout, Worth};
 use crate::entries::Entries;
-use crate::upstreams::unanswered;
+use crate::upstreams::{UpstreamExt, unanswered};
 
 /// The upstream answered with a status that is not `ok`.
 const UNEXPECTED_STATUS: ReasonCode = ReasonCode::new("unexpected-status");
@@ -92,6 +92,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fetch, Diagnostics> {
         let bounds = Bounds { timeout: &self.timeout, answer_limit: &self.answer_limit };
         let callout = Callout::compile(&self.upstream, &bounds, self.cache.as_ref(), &format!("{self:?}"), cx)?;
+        cx.states_unanswered();
         cx.fails(&[UNEXPECTED_STATUS]);
         let ok = match &self.ok {
             Some(ok) if ok.value.is_empty() => {

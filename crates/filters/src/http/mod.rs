@@ -10,9 +10,10 @@ mod respond;
 mod security_headers;
 mod set_header;
 mod statuses;
+mod webhook;
 
 use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![fetch, proxy, remove_header, respond, security_headers, set_header,];
+    policy::filters![fetch, proxy, remove_header, respond, security_headers, set_header, webhook,];

@@ -2,11 +2,13 @@
 
 mod alike;
 mod body;
+mod certificate;
 mod request;
 mod response;
 
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
+pub use certificate::ClientCertificate;
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
 

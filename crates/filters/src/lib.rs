@@ -41,6 +41,7 @@ mod stop;
 mod stores;
 mod traffic;
 mod upstreams;
+mod weighed;
 
 pub use answer::{Detail, PlainAnswers};
 pub use stores::{SEALER, SEALS, STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};

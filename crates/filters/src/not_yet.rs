@@ -22,7 +22,6 @@ const LATER: &[(&str, &str)] = &[
         "answer `OPTIONS` with `respond`, and set the `access-control-*` headers with `set-header` in `[[response]]`",
     ),
     ("compress", "let the upstream or a proxy before the gateway compress"),
-    ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
     ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
     ("json-schema", "check single members with `json-path` and `require`"),
     ("json-edit", "let the upstream edit the document"),

@@ -12,9 +12,13 @@ use policy::{BuildContext, Diagnostics, Exchange, Getter, Reason};
 use super::settings::CacheSettings;
 use super::{Answer, Call};
 use crate::flights::Flights;
+use crate::weighed::weighed;
 
 /// What was asked, hashed: what keys are made of may be a credential.
 pub(super) type Key = [u8; 32];
+
+/// What an answer weighs that is still to find room.
+const LARGEST: u64 = 1 << 20;
 
 type Asking = Flights<Key, Result<Arc<Answer>, UpstreamError>>;
 
@@ -56,8 +60,7 @@ impl Remembered {
         let (max_age, size) = settings.checked(cx)?;
         let key = settings.key.as_ref().map(|key| cx.dynamic(key)).transpose()?;
         let memory = cx.keep((shape, max_age, size), || Memory {
-            // About what answers weigh that say yes or no.
-            answers: Cache::with_weighter(usize::try_from(size / 1_024).unwrap_or(usize::MAX).max(16), size, ByWeight),
+            answers: weighed(size, LARGEST, ByWeight),
             flights: Arc::default(),
             max_age,
         });

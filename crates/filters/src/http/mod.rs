@@ -1,5 +1,6 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
+mod cache;
 mod fetch;
 mod fields;
 mod forward;
@@ -16,4 +17,4 @@ use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![fetch, proxy, remove_header, respond, security_headers, set_header, webhook,];
+    policy::filters![cache, fetch, proxy, remove_header, respond, security_headers, set_header, webhook,];

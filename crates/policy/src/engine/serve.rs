@@ -114,6 +114,7 @@ impl Program {
         let ended = guarded(self.run_request(x, &routed)).await;
         // A panic came out of however many flow words.
         x.decision.depth = 0;
+        x.pending.clear();
         self.settle(x, style, &routed, ended).await;
         self.run_response_side(x, style, &routed).await;
         let mut response = x.response.take().unwrap_or_else(|| {
@@ -135,16 +136,18 @@ impl Program {
         for index in policy.before.as_ref().unwrap_or(&routed.listener.before) {
             match self.run_policy(x, &self.policies[*index]).await {
                 Ended::Success => {}
-                ended => return ended,
+                ended => return self.after_run(x, ended),
             }
         }
         let ended = self.run_chain(x, policy, 0).await;
+        let ended = self.after_run(x, ended);
         if let Ended::Failure(_) | Ended::Abort(_) = ended {
             x.decision.note_refusal(&ended);
             // What was there is what a filter refused: the handler answers anew, or nobody does.
             x.response = None;
         }
         let handled = self.run_handlers(x, policy, ended).await;
+        let handled = self.after_run(x, handled);
         if let Ended::Success = handled {
             (x.decision.refused, x.decision.fault) = (None, None);
         }

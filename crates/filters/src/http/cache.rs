@@ -198,7 +198,7 @@ impl Filter for Cache {
             return Ok(self.past(exchange, "bypass", None));
         }
         let mut found = self.find(exchange, &asked);
-        if let Some(outcome) = self.from_kept(exchange, &asked, &found, false) {
+        if let Some(outcome) = self.answered(exchange, &asked, &found, false) {
             return Ok(outcome);
         }
         if asked.directives.has("only-if-cached") {
@@ -213,7 +213,7 @@ impl Filter for Cache {
             Waited::For(turn) => {
                 found = self.find(exchange, &asked);
                 // What came meanwhile is as new as what the client would get.
-                if let Some(outcome) = self.from_kept(exchange, &asked, &found, true) {
+                if let Some(outcome) = self.answered(exchange, &asked, &found, true) {
                     return Ok(outcome);
                 }
                 turn
@@ -258,7 +258,7 @@ impl Cache {
     }
 
     /// Answers with what is kept, where that may be used. `waited`: another request has just got it.
-    fn from_kept(&self, exchange: &mut Exchange, asked: &Asked, found: &Found, waited: bool) -> Option<Outcome> {
+    fn answered(&self, exchange: &mut Exchange, asked: &Asked, found: &Found, waited: bool) -> Option<Outcome> {
         let Found::Entry(entry) = found else { return None };
         let now = exchange.environment().clock.monotonic_nanos();
         let note = match rules::usable(&asked.directives, &entry.said, entry.lifetime, entry.age(now)) {

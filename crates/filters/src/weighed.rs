@@ -1,6 +1,6 @@
 //! Bounded memory for what filters keep: by bytes, with the least used going first.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::Hash;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
@@ -22,9 +22,4 @@ where
     // The options are complete: this cannot fail.
     let options = options.expect("a capacity in items and one in bytes");
     Cache::with_options(options, weighter, Default::default(), DefaultLifecycle::default())
-}
-
-/// A hash that nobody outside can aim at.
-pub(crate) fn hashed(seed: &RandomState, value: impl Hash) -> u64 {
-    seed.hash_one(value)
 }

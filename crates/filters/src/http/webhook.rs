@@ -589,7 +589,8 @@ mod tests {
     #[test]
     fn later_steps_read_the_answer_of_a_request_that_passed() {
         let text = format!(
-            "[[filter]]\nuse = 'webhook'\nupstream = 'orders'\n{OPA}\ninto = 'opa'\nallow = 'vars.opa.status == 200'\n\n[[filter]]\nuse = 'respond'\ntext = '${{vars.opa.body.method}}'"
+            "[[filter]]\nuse = 'webhook'\nupstream = 'orders'\n{OPA}\ninto = 'opa'\nallow = 'vars.opa.status == 200'\n\n\
+             [[filter]]\nuse = 'respond'\ntext = '${{vars.opa.body.method}}'"
         );
         assert_eq!(policy(&text).run(get("/x", &[])).text(), "POST");
     }

@@ -1,7 +1,7 @@
 //! What is kept, in bounded memory, and who fetches what is not.
 
 use std::collections::HashMap;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -12,7 +12,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::rules::{self, Directives};
-use crate::weighed::{hashed, weighed};
+use crate::weighed::weighed;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -77,6 +77,7 @@ pub(super) struct Shelf {
     turns: Mutex<HashMap<Key, Weak<Turn<()>>>>,
     /// When URLs were last written to, by their hash: what was asked for before that is not used.
     written: Box<[AtomicU64]>,
+    /// So that nobody outside can aim at another one's.
     seed: RandomState,
 }
 
@@ -147,7 +148,7 @@ impl Shelf {
     }
 
     fn stamp(&self, url: &str) -> &AtomicU64 {
-        &self.written[hashed(&self.seed, url) as usize % WRITTEN]
+        &self.written[self.seed.hash_one(url) as usize % WRITTEN]
     }
 
     /// Nobody waits for the response to this key until then: it is not kept, or not for long enough.

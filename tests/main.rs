@@ -35,6 +35,7 @@ mod introspect;
 mod keys;
 mod kps;
 mod ldap;
+mod listeners;
 mod lsp;
 mod lsp_recorded;
 mod metadata;

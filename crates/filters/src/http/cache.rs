@@ -41,7 +41,7 @@ use std::time::Duration as StdDuration;
 
 use futures_util::future::{Either, select};
 use futures_util::lock::OwnedMutexGuard;
-use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, UPGRADE};
+use http::header::{IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use schemars::JsonSchema;
@@ -385,12 +385,12 @@ fn url(request: &Request) -> (String, String) {
 /// What this cache has no answer to: parts, conditions for writers, upgrades, bodies.
 fn goes_by(request: &Request) -> bool {
     let asks = |headers: &HeaderMap| {
-        [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE].iter().any(|name| headers.contains_key(name))
+        [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| headers.contains_key(name))
     };
     let has_body = match &request.body {
         RequestBody::Stream(body) => !body.is_end_stream(),
         RequestBody::Buffered(bytes) => !bytes.is_empty(),
         RequestBody::Taken => true,
     };
-    asks(&request.headers) || has_body
+    asks(&request.headers) || request.upgrade.is_some() || has_body
 }

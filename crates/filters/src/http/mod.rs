@@ -3,7 +3,9 @@
 mod cache;
 mod fetch;
 mod fields;
+mod follow;
 mod forward;
+mod location;
 mod path;
 mod proxy;
 mod remove_header;
@@ -11,6 +13,8 @@ mod respond;
 mod security_headers;
 mod set_header;
 mod statuses;
+mod streams;
+mod way;
 mod webhook;
 
 use policy::filter::FilterKind;

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use policy::Reason;
 
+use super::way;
+
 /// A path, percent-encoded. A value in it may hold anything that a client sent: no segment of it may
 /// lead upwards.
 pub(crate) fn encode(path: &str) -> Result<String, Reason> {
     if !path.starts_with('/') {
         return Err(Reason::bad_request("the path for the upstream does not begin with `/`"));
     }
-    let leads_upwards = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
-    if path.split(['/', '\\']).any(leads_upwards) {
+    if way::leads_upwards(path) {
         return Err(Reason::bad_request("the path for the upstream has a segment `.` or `..`"));
     }
     let mut out = String::with_capacity(path.len());

@@ -3,6 +3,7 @@
 mod after;
 pub(crate) mod decision;
 mod explain;
+mod grpc;
 pub(crate) mod model;
 #[cfg(test)]
 mod random_programs;

@@ -6,6 +6,8 @@ mod body;
 mod certificate;
 mod request;
 mod response;
+mod trace;
+mod upgrade;
 
 pub use after::AfterRun;
 pub(crate) use after::{Beside, Pending};
@@ -14,6 +16,8 @@ pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
+pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
+pub use upgrade::{Upgrade, Upgraded};
 
 use std::sync::Arc;
 

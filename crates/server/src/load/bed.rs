@@ -12,7 +12,7 @@ use policy::reader::Files;
 use policy::testing::{Stage, Test};
 
 use super::outside::Recorder;
-use super::world::{GivenProviders, Shape, TestWorld, providers, shape};
+use super::world::{GivenProviders, GivenUpstreams, Shape, TestWorld, providers, shape, upstreams};
 use super::{Draft, facts};
 use crate::options::Options;
 use crate::testing::TestOutcome;
@@ -27,7 +27,7 @@ pub(crate) struct TestBed {
     facts: NodeFacts,
     library: Library,
     stores: Shape,
-    upstreams: Vec<String>,
+    upstreams: GivenUpstreams,
     providers: GivenProviders,
     /// Where the draft was compiled against a world already.
     ready: Mutex<Option<Stage<TestWorld>>>,
@@ -64,7 +64,7 @@ impl TestBed {
             facts: facts(&draft.reading.settings, None),
             library: options.library,
             stores: shape(&draft.stores),
-            upstreams: draft.upstreams.keys().cloned().collect(),
+            upstreams: upstreams(&draft.upstreams),
             providers: providers(&draft.reading.settings),
         };
         (bed, problems)

@@ -32,7 +32,7 @@ use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
 use crate::settings::{ProviderSettings, Settings, Way};
-use crate::upstream::Tasks;
+use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings};
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
@@ -52,6 +52,14 @@ pub(super) fn shape(stores: &Opened) -> Shape {
 /// The providers there are, each with the name under which a test says what it answers: the upstream that it is reached through, or
 /// `provider.NAME`.
 pub(super) type GivenProviders = Vec<(Arc<Provider>, String)>;
+
+/// The upstreams there are, and where they would be.
+pub(super) type GivenUpstreams = Vec<(String, UpstreamSettings)>;
+
+/// These upstreams.
+pub(super) fn upstreams(upstreams: &BTreeMap<String, Arc<HttpUpstream>>) -> GivenUpstreams {
+    upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.settings().clone())).collect()
+}
 
 /// The providers of these settings; those that are wrong are told of, and left out.
 pub(super) fn providers(settings: &Settings) -> GivenProviders {
@@ -93,9 +101,13 @@ pub(crate) struct TestWorld {
 
 impl TestWorld {
     /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Shape, upstreams: &[String], providers: &GivenProviders) -> (TestWorld, Things) {
-        let canned = |name: &String| (name.clone(), Arc::new(Canned::new(name.clone())));
-        let all = upstreams.iter().chain(providers.iter().map(|(_, through)| through));
+    pub(super) fn new(stores: &Shape, upstreams: &GivenUpstreams, providers: &GivenProviders) -> (TestWorld, Things) {
+        let canned = |(name, at): (&String, Option<&UpstreamSettings>)| {
+            (name.clone(), Arc::new(Canned::new(name.clone(), at.cloned())))
+        };
+        let own = providers.iter().map(|(_, through)| (through, None));
+        // A provider may be reached through one of them: the last of a name counts.
+        let all = own.chain(upstreams.iter().map(|(name, at)| (name, Some(at))));
         let mut world = TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
@@ -116,7 +128,7 @@ impl TestWorld {
         let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
         let stores = stores.collect();
         let at = |name: &String| Some((name.clone(), world.upstreams.get(name)?.clone() as Arc<dyn Upstream>));
-        let upstreams = upstreams.iter().filter_map(at).collect();
+        let upstreams = upstreams.iter().filter_map(|(name, _)| at(name)).collect();
         let reached = |(provider, through): &(Arc<Provider>, String)| {
             let (_, upstream) = at(through)?;
             let background = Arc::new(Tasks);

@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use policy::{Body, Exchange, Response};
+use policy::{Exchange, Response};
 
 use super::rules;
 use super::shelf::Entry;
@@ -67,7 +67,8 @@ impl Note {
 
     /// Answers with what is kept, or that the client has it already.
     pub(super) fn answer(&self, exchange: &mut Exchange, entry: &Entry, request: &HeaderMap, now: u64) {
-        let mut response = Response { status: entry.status, headers: entry.headers.clone(), body: Body::Empty };
+        let mut response = Response::new(entry.status);
+        response.headers = entry.headers.clone();
         response.headers.insert(AGE, HeaderValue::from(entry.age(now)));
         if entry.status == StatusCode::OK && rules::client_has_it(request, &entry.headers) {
             response.status = StatusCode::NOT_MODIFIED;

@@ -97,6 +97,10 @@ impl Callout {
             .flights()
             .join(key, &*self.aside.background, move || {
                 async move {
+                    // One that was under way when this was looked for has landed since.
+                    if let Some(answer) = memory.find(key, clock.monotonic_nanos()) {
+                        return Ok(answer);
+                    }
                     let answer = Arc::new(way.go(call).await?);
                     if worth(&answer) {
                         memory.keep(key, answer.clone(), clock.monotonic_nanos());

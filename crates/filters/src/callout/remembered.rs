@@ -90,12 +90,7 @@ impl Remembered {
     }
 
     pub(super) fn find(&self, key: Key, now: u64) -> Option<Arc<Answer>> {
-        let kept = self.memory.answers.get(&key)?;
-        if now < kept.until {
-            return Some(kept.answer);
-        }
-        self.memory.answers.remove(&key);
-        None
+        self.memory.find(key, now)
     }
 
     pub(super) fn flights(&self) -> &Arc<Asking> {
@@ -108,6 +103,15 @@ impl Remembered {
 }
 
 impl Memory {
+    pub(super) fn find(&self, key: Key, now: u64) -> Option<Arc<Answer>> {
+        let kept = self.answers.get(&key)?;
+        if now < kept.until {
+            return Some(kept.answer);
+        }
+        self.answers.remove(&key);
+        None
+    }
+
     pub(super) fn keep(&self, key: Key, answer: Arc<Answer>, now: u64) {
         self.answers.insert(key, Kept { answer, until: now.saturating_add(self.max_age) });
     }

@@ -208,17 +208,14 @@ impl Filter for Cache {
         if exchange.request.method == Method::HEAD {
             return Ok(self.past(exchange, why(&asked, &found), None));
         }
-        let turn = match self.turn(exchange, &asked).await {
-            Waited::Not(turn) => turn,
-            Waited::For(turn) => {
-                found = self.find(exchange, &asked);
-                // What came meanwhile is as new as what the client would get.
-                if let Some(outcome) = self.answered(exchange, &asked, &found, true) {
-                    return Ok(outcome);
-                }
-                turn
+        let (turn, waited) = self.turn(exchange, &asked).await;
+        if turn.is_some() || waited {
+            // Another one has just got it, perhaps: what came meanwhile is as new as what the client would get.
+            found = self.find(exchange, &asked);
+            if let Some(outcome) = self.answered(exchange, &asked, &found, waited) {
+                return Ok(outcome);
             }
-        };
+        }
         self.goes_on(exchange, asked, found, turn);
         Ok(Outcome::Success)
     }
@@ -230,12 +227,6 @@ impl Filter for Cache {
     fn weaken(&mut self, _: usize) {
         self.careless = !self.careless;
     }
-}
-
-/// The turn to fetch something, and whether it was waited for. None = nobody waits for this request.
-enum Waited {
-    Not(Option<OwnedMutexGuard<()>>),
-    For(Option<OwnedMutexGuard<()>>),
 }
 
 impl Cache {
@@ -287,21 +278,22 @@ impl Cache {
         exchange.go_on_beside(self.aside.background.clone(), headers, half);
     }
 
-    async fn turn(&self, exchange: &Exchange, asked: &Asked) -> Waited {
+    /// The turn to fetch something, and whether it was waited for. None = nobody waits for this request.
+    async fn turn(&self, exchange: &Exchange, asked: &Asked) -> (Option<OwnedMutexGuard<()>>, bool) {
         let turn = self.shelf.turn(&asked.key);
         if let Some(turn) = turn.clone().try_lock_owned() {
-            return Waited::Not(Some(turn));
+            return (Some(turn), false);
         }
-        if self.shelf.passes(&asked.key, exchange.environment().clock.monotonic_nanos()) {
-            return Waited::Not(None);
+        let passes = || self.shelf.passes(&asked.key, exchange.environment().clock.monotonic_nanos());
+        if passes() {
+            return (None, false);
         }
         let held = match select(turn.lock_owned(), self.aside.timer.after(self.wait)).await {
             Either::Left((held, _)) => Some(held),
             Either::Right(_) => None,
         };
         // What the other one got is not kept: whoever else waits need not wait for this one, too.
-        let passes = self.shelf.passes(&asked.key, exchange.environment().clock.monotonic_nanos());
-        Waited::For(held.filter(|_| !passes))
+        (held.filter(|_| !passes()), true)
     }
 
     /// Sends the request on, asking whether what is kept is still good.

@@ -16,6 +16,7 @@ mod audit;
 mod bad_files;
 mod bad_input;
 mod cache;
+mod calls;
 mod check_formats;
 mod cli;
 mod cli_records;

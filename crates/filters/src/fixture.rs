@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
@@ -14,9 +15,9 @@ use ::oauth::provider::{Endpoints, Provider};
 use ::oauth::{ClientId, Scopes, Secret};
 use policy::exchange::Request;
 use policy::ports::{
-    AuditRecord, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, LogLevel, LogLine,
-    Meter, MeterShape, OBSERVER, Observer, ObserverHandle, PROVIDER, Proving, Reached, UPSTREAM, Upstream,
-    UpstreamError, UpstreamHandle,
+    ASIDE, Aside, AuditRecord, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, LogLevel,
+    LogLine, Meter, MeterShape, OBSERVER, Observer, ObserverHandle, PROVIDER, Proving, Reached, Timer, UPSTREAM,
+    Upstream, UpstreamError, UpstreamHandle,
 };
 use policy::testing::{Fixture, Ran};
 use policy::{Body, Value};
@@ -126,6 +127,7 @@ pub(crate) fn world() -> Fixture {
             node.values.insert("partner_key".into(), Value::text("told by an example"));
         })
         .resource(UPSTREAM, "orders", UpstreamHandle(Arc::new(Echo)))
+        .resource(ASIDE, "", Aside { background: Arc::new(Nobody), timer: Arc::new(Timers::default()) })
         .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(OBSERVER, "", ObserverHandle(Arc::new(Recorder::default())))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
@@ -193,6 +195,43 @@ pub(crate) struct Nobody;
 
 impl Background for Nobody {
     fn run(&self, _: BoxFuture<'static, ()>) {}
+}
+
+/// Timers that end at once, or never; they remember how long each was to take.
+#[derive(Default)]
+pub(crate) struct Timers {
+    due: bool,
+    asked: Mutex<Vec<Duration>>,
+}
+
+impl Timers {
+    /// Those that end at once.
+    pub(crate) fn due() -> Self {
+        Timers { due: true, ..Timers::default() }
+    }
+
+    /// How long each was to take.
+    pub(crate) fn asked(&self) -> Vec<Duration> {
+        self.asked.lock().expect("no panic").clone()
+    }
+}
+
+impl Timer for Timers {
+    fn after(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.asked.lock().expect("no panic").push(time);
+        if self.due { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    }
+}
+
+/// An upstream that takes a request and never answers.
+pub(crate) fn silent() -> UpstreamHandle {
+    struct Silent;
+    impl Upstream for Silent {
+        fn send(&self, _: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+    UpstreamHandle(Arc::new(Silent))
 }
 
 /// A key property store with the columns `id`, `email`, `limit`, `last_seen` and `password`, which is encrypted.

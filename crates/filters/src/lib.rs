@@ -16,12 +16,14 @@
 
 mod answer;
 mod auth;
+mod callout;
 mod content;
 mod entries;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod fixture;
+mod flights;
 mod flow;
 mod holding;
 mod host_cookie;
@@ -40,6 +42,7 @@ mod stop;
 mod stores;
 mod traffic;
 mod upstreams;
+mod weighed;
 
 pub use answer::{Detail, PlainAnswers};
 pub use stores::{SEALER, SEALS, STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};

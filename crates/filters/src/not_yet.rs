@@ -11,7 +11,6 @@ use policy::{BuildContext, Diagnostics};
 /// Name, and what does until then.
 const LATER: &[(&str, &str)] = &[
     ("replace", "use `set` with `{ cel = \"...\" }`"),
-    ("fetch", "let the upstream that `proxy` calls do it, or make the call in a service of your own"),
     ("redirect", "use `respond` with a status of 302 or 307 and the header `location`"),
     ("rewrite", "use the setting `rewrite` of `proxy`"),
     ("set-method", "let the upstream accept the method as it comes"),
@@ -21,11 +20,9 @@ const LATER: &[(&str, &str)] = &[
         "answer `OPTIONS` with `respond`, and set the `access-control-*` headers with `set-header` in `[[response]]`",
     ),
     ("compress", "let the upstream or a proxy before the gateway compress"),
-    ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
     ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
     ("xml-to-json", "let the upstream convert the document"),
     ("json-to-xml", "let the upstream convert the document"),
-    ("webhook", "put the decision into the policy with `require`, or into the upstream"),
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),

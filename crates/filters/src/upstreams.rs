@@ -21,13 +21,19 @@ const MALFORMED: ReasonCode = ReasonCode::new("upstream-malformed");
 pub(crate) trait UpstreamExt {
     /// The upstream of this name. The filter may then end in what [`unanswered`] gives.
     fn upstream(&mut self, name: &Spanned<String>) -> Result<Arc<UpstreamHandle>, Diagnostics>;
+    /// Says that the filter may end in what [`unanswered`] gives.
+    fn states_unanswered(&mut self);
 }
 
 impl UpstreamExt for BuildContext<'_> {
     fn upstream(&mut self, name: &Spanned<String>) -> Result<Arc<UpstreamHandle>, Diagnostics> {
+        self.states_unanswered();
+        self.resource(UPSTREAM, name)
+    }
+
+    fn states_unanswered(&mut self) {
         self.aborts(&[UNREACHABLE, TIMEOUT, FULL, MALFORMED]);
         self.fails_rarely(&[policy::outcome::BAD_REQUEST]);
-        self.resource(UPSTREAM, name)
     }
 }
 

@@ -155,6 +155,24 @@ pub trait Background: Send + Sync + 'static {
     fn run(&self, work: BoxFuture<'static, ()>);
 }
 
+/// Waiting, where something else is to have its chance first.
+pub trait Timer: Send + Sync + 'static {
+    /// Ends after this time.
+    fn after(&self, time: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// The name under which filters ask for what goes on beside a request; it has no other name. The thing is an [`Aside`].
+pub const ASIDE: &str = "what goes on beside requests";
+
+/// What [`Resources`] gives for [`ASIDE`].
+#[derive(Clone)]
+pub struct Aside {
+    /// Finishes what was begun.
+    pub background: Arc<dyn Background>,
+    /// Bounds how long something may take.
+    pub timer: Arc<dyn Timer>,
+}
+
 /// The name under which providers (other authorization servers) are asked for in [`Resources`]: the thing is a [`Reached`].
 pub const PROVIDER: &str = "provider";
 

@@ -1,5 +1,6 @@
 //! Runs a compiled configuration: one request through its policy.
 
+mod after;
 pub(crate) mod decision;
 mod explain;
 mod grpc;

@@ -115,6 +115,7 @@ impl Program {
         let ended = guarded(self.run_request(x, &routed)).await;
         // A panic came out of however many flow words.
         x.decision.depth = 0;
+        x.pending.clear();
         self.settle(x, style, &routed, ended).await;
         if let Some(response) = &x.response {
             x.company.ended(&x.decision, response.status);
@@ -143,16 +144,18 @@ impl Program {
         for index in policy.before.as_ref().unwrap_or(&routed.listener.before) {
             match self.run_policy(x, &self.policies[*index]).await {
                 Ended::Success => {}
-                ended => return ended,
+                ended => return self.after_run(x, ended),
             }
         }
         let ended = self.run_chain(x, policy, 0).await;
+        let ended = self.after_run(x, ended);
         if let Ended::Failure(_) | Ended::Abort(_) = ended {
             x.decision.note_refusal(&ended);
             // What was there is what a filter refused: the handler answers anew, or nobody does.
             x.response = None;
         }
         let handled = self.run_handlers(x, policy, ended).await;
+        let handled = self.after_run(x, handled);
         if let Ended::Success = handled {
             (x.decision.refused, x.decision.fault) = (None, None);
         }

@@ -1,5 +1,6 @@
 //! The exchange: one request, its response once there is one, and its attributes.
 
+mod after;
 mod alike;
 mod body;
 mod certificate;
@@ -10,6 +11,8 @@ mod response;
 mod trace;
 mod upgrade;
 
+pub use after::AfterRun;
+pub(crate) use after::{Beside, Pending};
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
@@ -40,6 +43,10 @@ pub struct Exchange {
     pub response: Option<Response>,
     pub(crate) slots: Slots,
     pub(crate) response_edits: Vec<HeaderEdit>,
+    /// What filters have still to do with the response, the last one first.
+    pub(crate) pending: Vec<Pending>,
+    /// What is to go on in the background once the filter has answered.
+    pub(crate) beside: Option<Beside>,
     pub(crate) failure: Option<FailureInfo>,
     pub(crate) input: Vec<(Arc<str>, Value)>,
     pub(crate) decision: Decision,
@@ -71,6 +78,7 @@ pub(crate) struct FailureInfo {
 pub(crate) struct Snapshot {
     slots: Slots,
     response_edits: usize,
+    pending: usize,
     request: request::Snapshot,
     response: Option<(StatusCode, HeaderMap)>,
     failure: Option<FailureInfo>,
@@ -86,6 +94,8 @@ impl Exchange {
             response: None,
             slots: Slots::with_len(program.slots()),
             response_edits: Vec::new(),
+            pending: Vec::new(),
+            beside: None,
             failure: None,
             input: Vec::new(),
             decision: Decision::new(program.generation()),
@@ -218,17 +228,11 @@ impl Exchange {
         Err(Abort::new(BAD_RESPONSE, StatusCode::BAD_GATEWAY, problem))
     }
 
-    /// Carries the edits made before there was a response out on the one there is now.
-    pub(crate) fn merge_response_edits(&mut self) {
-        if let Some(response) = &mut self.response {
-            self.response_edits.iter().for_each(|edit| edit.apply(&mut response.headers));
-        }
-    }
-
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             slots: self.slots.clone(),
             response_edits: self.response_edits.len(),
+            pending: self.pending.len(),
             request: self.request.snapshot(),
             response: self.response.as_ref().map(|response| (response.status, response.headers.clone())),
             failure: self.failure.clone(),
@@ -239,6 +243,7 @@ impl Exchange {
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
         self.slots = snapshot.slots.clone();
         self.response_edits.truncate(snapshot.response_edits);
+        self.pending.truncate(snapshot.pending);
         self.request.restore(&snapshot.request);
         self.failure = snapshot.failure.clone();
         (self.body_limit, self.response_body_limit) = snapshot.limits;

@@ -122,6 +122,26 @@ impl Request {
         }
     }
 
+    /// The same request once more, for what goes on beside it.
+    pub(crate) fn without_body(&self) -> Request {
+        Request {
+            query: self.query.clone(),
+            version: self.version,
+            headers: self.headers.clone(),
+            scheme: self.scheme,
+            host: self.host.clone(),
+            peer: self.peer,
+            client: self.client,
+            proxies: self.proxies.clone(),
+            trace: self.trace.clone(),
+            certificate: self.certificate.clone(),
+            listener: self.listener.clone(),
+            id: self.id.clone(),
+            params: self.params.clone(),
+            ..Request::new(self.method.clone(), self.path.clone(), Body::Empty)
+        }
+    }
+
     /// The media type of the body, lower case, without parameters. There is one or none (RFC 9110, section 8.3): where the
     /// request names several, it is a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST), since whoever reads it next may go by another one.
     pub fn content_type(&self) -> Result<Option<Cow<'_, str>>, Reason> {

@@ -138,6 +138,19 @@ impl BuildContext<'_> {
         self.effects.warnings.push(warning);
     }
 
+    /// Compiles what reads `vars.NAME` as the filter itself has set it by then: that is no read of what came before.
+    pub fn within_var<T>(&mut self, name: &str, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.effects.reads.len();
+        let compiled = compile(self);
+        let attribute = format!("vars.{name}");
+        let mut index = 0;
+        self.effects.reads.retain(|read| {
+            index += 1;
+            index <= before || read.attribute != attribute
+        });
+        compiled
+    }
+
     /// Says that the filter reads this attribute, and gives its slot.
     pub fn reads<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.read(key.name(), self.place.span, false);

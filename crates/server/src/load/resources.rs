@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, OBSERVER, Observer, ObserverHandle, PROVIDER, Reached,
-    Resources, UPSTREAM, Upstream, UpstreamHandle,
+    ASIDE, DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, OBSERVER, Observer, ObserverHandle, PROVIDER,
+    Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
 };
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
-use crate::upstream::Whole;
+use crate::upstream::{Tasks, Whole};
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
@@ -57,6 +57,7 @@ impl Resources for Things {
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
             OBSERVER => Ok(Arc::new(ObserverHandle(self.observer.clone()))),
             SEALER => Ok(self.sealer.clone()),
+            ASIDE => Ok(Arc::new(Tasks::aside())),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),
                 None => Err(unknown(codes::UNKNOWN_PROVIDER, "provider", name, self.providers.keys(), "node.toml")),

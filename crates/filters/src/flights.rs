@@ -13,7 +13,7 @@ use futures_util::future::Shared;
 use policy::ports::{Background, BoxFuture};
 
 /// What is under way, by key.
-pub(super) struct Flights<K, T: Clone>(Mutex<HashMap<K, Flight<T>>>);
+pub(crate) struct Flights<K, T: Clone>(Mutex<HashMap<K, Flight<T>>>);
 
 type Flight<T> = Shared<BoxFuture<'static, T>>;
 
@@ -25,11 +25,11 @@ impl<K, T: Clone> Default for Flights<K, T> {
 
 impl<K, T> Flights<K, T>
 where
-    K: Eq + Hash + Copy + Send + 'static,
+    K: Eq + Hash + Clone + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
     /// The work for this key that is under way; else this, which begins now.
-    pub(super) fn join(
+    pub(crate) fn join(
         self: &Arc<Self>,
         key: K,
         background: &dyn Background,
@@ -39,10 +39,10 @@ where
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
         }
-        let (work, all) = (work(), self.clone());
+        let (work, all, landing) = (work(), self.clone(), key.clone());
         let landed = async move {
             let result = work.await;
-            all.lock().remove(&key);
+            all.lock().remove(&landing);
             result
         };
         let flight = landed.boxed().shared();

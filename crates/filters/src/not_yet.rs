@@ -18,10 +18,6 @@ const LATER: &[(&str, &str)] = &[
     ("rewrite", "use the setting `rewrite` of `proxy`"),
     ("set-method", "let the upstream accept the method as it comes"),
     ("set-body", "let the upstream write the body, or answer with `respond`"),
-    (
-        "cors",
-        "answer `OPTIONS` with `respond`, and set the `access-control-*` headers with `set-header` in `[[response]]`",
-    ),
     ("compress", "let the upstream or a proxy before the gateway compress"),
     ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
     ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),

@@ -1,7 +1,9 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
+mod cors;
 mod fields;
 mod forward;
+mod origins;
 mod proxy;
 mod remove_header;
 mod respond;
@@ -12,4 +14,4 @@ use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![proxy, remove_header, respond, security_headers, set_header,];
+    policy::filters![cors, proxy, remove_header, respond, security_headers, set_header,];

@@ -77,8 +77,8 @@ impl Program {
         let listener = self.listener(&x.request.listener);
         let (matched, refused) = match listener.router.route(&x.request) {
             Ok(matched) => (Some(matched), None),
-            Err(Unmatched::Method { matched, allow }) => {
-                if let Some(edit) = allow_header(&allow) {
+            Err(Unmatched::Method(matched)) => {
+                if let Some(edit) = allow_header(&matched.allowed) {
                     x.edit_response_header(edit);
                 }
                 let reason = Reason::new(METHOD_NOT_ALLOWED, format!("the route does not take {}", x.request.method));
@@ -91,6 +91,7 @@ impl Program {
         };
         let policy = matched.map(|matched| {
             x.request.params = matched.params;
+            x.request.allowed = matched.allowed;
             x.decision.policy = u32::try_from(matched.policy).ok();
             &self.policies[matched.policy]
         });

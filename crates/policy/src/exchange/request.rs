@@ -42,6 +42,8 @@ pub struct Request {
     pub id: Arc<str>,
     /// What the route's names stand for.
     pub params: PathParams,
+    /// Of `OPTIONS`: the methods that the route takes; none = all of them.
+    pub allowed: Vec<Method>,
     /// The body.
     pub body: RequestBody,
     form: OnceLock<Result<Form, Reason>>,
@@ -89,6 +91,7 @@ impl Request {
             listener: Arc::from(""),
             id: Arc::from(""),
             params: PathParams::new(),
+            allowed: Vec::new(),
             body: RequestBody::Stream(body),
             form: OnceLock::new(),
             query_form: OnceLock::new(),

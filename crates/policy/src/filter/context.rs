@@ -315,7 +315,14 @@ impl BuildContext<'_> {
         self.effects.always_fails = true;
     }
 
-    /// Says that the filter answers `OPTIONS` (`cors`): the router then gives its policy the `OPTIONS` of its paths.
+    /// Whether the filter is the first of its policy: nothing runs before it but other policies.
+    pub fn stands_first(&self) -> bool {
+        let mut place = self.id.rsplit('/').skip(1);
+        place.next() == Some("0") && place.next() == Some("filter")
+    }
+
+    /// Says that the filter answers `OPTIONS` (`cors`): where it is the first of its policy, whatever the request, the router
+    /// gives that policy the `OPTIONS` of its paths; where it is the first of a policy that runs before others, those of theirs.
     pub fn serves_options(&mut self) {
         self.effects.serves_options = true;
     }

@@ -14,11 +14,6 @@ use policy::{BuildContext, Diagnostics};
 const LATER: &[(&str, &str)] = &[
     ("replace", "use `set` with `{ cel = \"...\" }`"),
     ("fetch", "let the upstream that `proxy` calls do it, or make the call in a service of your own"),
-    ("redirect", "use `respond` with a status of 302 or 307 and the header `location`"),
-    ("rewrite", "use the setting `rewrite` of `proxy`"),
-    ("set-method", "let the upstream accept the method as it comes"),
-    ("set-body", "let the upstream write the body, or answer with `respond`"),
-    ("compress", "let the upstream or a proxy before the gateway compress"),
     ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
     ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
     ("json-schema", "check single members with `json-path` and `require`"),

@@ -112,6 +112,8 @@ impl Program {
             }
         }
         x.stamp = x.environment().clock.monotonic_nanos();
+        // As it came: a policy may send another method to its upstream.
+        let is_head = x.request.method == Method::HEAD;
         let ended = guarded(self.run_request(x, &routed)).await;
         // A panic came out of however many flow words.
         x.decision.depth = 0;
@@ -121,7 +123,7 @@ impl Program {
             let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
             style.abort(x, &abort)
         });
-        if x.request.method == Method::HEAD {
+        if is_head {
             keep_length_only(&mut response);
         }
         response

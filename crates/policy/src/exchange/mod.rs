@@ -2,6 +2,7 @@
 
 mod alike;
 mod body;
+pub mod path;
 mod request;
 mod response;
 

@@ -190,6 +190,13 @@ impl Request {
         self.json = OnceLock::new();
     }
 
+    /// Puts another path, in its normal form, and another query in place of what the client sent.
+    pub fn set_target(&mut self, path: String, query: Option<String>) {
+        self.path = path;
+        self.query = query;
+        self.query_form = OnceLock::new();
+    }
+
     pub(super) async fn buffer_body(&mut self, limit: usize) -> Result<(), Reason> {
         if let RequestBody::Buffered(_) | RequestBody::Taken = self.body {
             return Ok(());

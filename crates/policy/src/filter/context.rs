@@ -276,9 +276,14 @@ impl BuildContext<'_> {
         self.fails_rarely(&[BODY_TOO_LARGE, BAD_REQUEST]);
     }
 
+    /// Says that the filter needs a response, and not its body.
+    pub fn reads_response(&mut self) {
+        self.read("response", self.place.span, false);
+    }
+
     /// Says that the filter needs the response's body in memory.
     pub fn reads_response_body(&mut self) {
-        self.read("response", self.place.span, false);
+        self.reads_response();
         self.holds_response_body();
     }
 

@@ -9,7 +9,6 @@ mod held;
 mod host;
 mod id;
 mod listeners;
-mod path;
 mod request;
 mod serve;
 mod stream;

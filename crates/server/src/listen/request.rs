@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
+use policy::exchange::path;
 use policy::{Body, Request, Response};
 
-use super::{body, headers, host, path};
+use super::{body, headers, host};
 use crate::hop;
 
 /// Why a request is refused before any policy sees it. The words go to the client.

@@ -15,7 +15,6 @@ const LATER: &[(&str, &str)] = &[
     ("replace", "use `set` with `{ cel = \"...\" }`"),
     ("fetch", "let the upstream that `proxy` calls do it, or make the call in a service of your own"),
     ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
-    ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
     ("json-schema", "check single members with `json-path` and `require`"),
     ("json-edit", "let the upstream edit the document"),
     ("template", "use `respond` with `text` or `json`, which take selectors"),

@@ -17,6 +17,7 @@ mod copying;
 mod directory;
 mod expiry;
 mod files;
+mod folder;
 mod hop;
 mod idle;
 mod joined;

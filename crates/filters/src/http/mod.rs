@@ -2,6 +2,7 @@
 
 mod codings;
 mod compress;
+mod conditions;
 mod cors;
 mod decompress;
 mod fields;
@@ -16,6 +17,7 @@ mod security_headers;
 mod set_body;
 mod set_header;
 mod set_method;
+mod static_files;
 
 use policy::filter::FilterKind;
 
@@ -33,4 +35,5 @@ pub(crate) const FILTERS: &[FilterKind] = policy::filters![
     set_body,
     set_header,
     set_method,
+    static_files,
 ];

@@ -13,7 +13,7 @@ use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::outcome::{BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ReasonCode};
-use crate::ports::{DOCUMENTS, VALUE};
+use crate::ports::{DOCUMENTS, FOLDER, VALUE};
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
@@ -101,9 +101,10 @@ pub struct BuildContext<'a> {
 }
 
 impl Effects {
-    /// The stores and upstreams among what it uses: what can be down. Documents are not among them: they are remembered.
+    /// The stores and upstreams among what it uses: what can be down. Documents are not among them: they are remembered; and folders are of the
+    /// node itself.
     pub(crate) fn things(&self) -> impl Iterator<Item = &(String, Spanned<String>)> {
-        self.uses.iter().filter(|(kind, _)| kind != VALUE && kind != DOCUMENTS)
+        self.uses.iter().filter(|(kind, _)| ![VALUE, DOCUMENTS, FOLDER].contains(&kind.as_str()))
     }
 }
 

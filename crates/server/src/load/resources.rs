@@ -2,19 +2,21 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream,
-    UpstreamHandle,
+    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, FOLDER, FolderHandle, PROVIDER, Reached, Resources,
+    UPSTREAM, Upstream, UpstreamHandle,
 };
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
+use crate::folder::OnDisk;
 use crate::upstream::Whole;
 
 /// The word under which stores are asked for.
@@ -35,6 +37,8 @@ pub(crate) struct Things {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) directories: Arc<dyn Directories>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
+    /// The configuration folder, to which names of folders are relative.
+    pub(crate) dir: PathBuf,
 }
 
 impl Resources for Things {
@@ -54,6 +58,7 @@ impl Resources for Things {
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
+            FOLDER => Ok(Arc::new(FolderHandle(Arc::new(OnDisk::new(&self.dir, name)?)))),
             SEALER => Ok(self.sealer.clone()),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),

@@ -92,8 +92,14 @@ pub(crate) struct TestWorld {
 }
 
 impl TestWorld {
-    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Shape, upstreams: &[String], providers: &GivenProviders) -> (TestWorld, Things) {
+    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against. Files that
+    /// policies give out are those of the configuration folder.
+    pub(super) fn new(
+        stores: &Shape,
+        upstreams: &[String],
+        providers: &GivenProviders,
+        dir: &Path,
+    ) -> (TestWorld, Things) {
         let canned = |name: &String| (name.clone(), Arc::new(Canned::new(name.clone())));
         let all = upstreams.iter().chain(providers.iter().map(|(_, through)| through));
         let mut world = TestWorld {
@@ -125,7 +131,7 @@ impl TestWorld {
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        (world, Things { stores, upstreams, sealer, providers, directories })
+        (world, Things { stores, upstreams, sealer, providers, directories, dir: dir.to_owned() })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {

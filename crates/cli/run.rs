@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use policy::diagnostic::to_json;
 use serde_json::json;
-use server::{Host, LogSettings, StartError, Started};
+use server::{Address, Host, LogSettings, StartError, Started, StartedListener};
 
 use crate::Ended;
 use crate::args::{Global, RunArgs};
@@ -73,7 +72,7 @@ fn program() -> String {
 fn text(started: &Started, first: Option<&[String; 2]>) -> String {
     let mut text = format!("{} serves generation {}\n", started.name, started.generation);
     for listener in &started.listeners {
-        let _ = writeln!(text, "  {:10} http://{}", listener.name, listener.address);
+        let _ = writeln!(text, "  {:10} {}", listener.name, shown(listener));
     }
     let _ = writeln!(text, "  {:10} http://{}", "admin", started.admin);
     if let Some([add, ask]) = first {
@@ -86,17 +85,26 @@ fn text(started: &Started, first: Option<&[String; 2]>) -> String {
 }
 
 fn json(started: &Started, first: Option<&[String; 2]>) -> String {
-    let listener = |name: &str, address: SocketAddr| json!({ "name": name, "address": address });
+    let listener =
+        |l: &StartedListener| json!({ "name": l.name, "address": l.address.to_string(), "scheme": l.scheme() });
     let line = json!({
         "event": "started",
         "name": started.name,
         "generation": started.generation,
-        "listeners": started.listeners.iter().map(|l| listener(&l.name, l.address)).collect::<Vec<_>>(),
+        "listeners": started.listeners.iter().map(listener).collect::<Vec<_>>(),
         "admin": started.admin,
         "warnings": to_json(&started.warnings),
         "first_token": first,
     });
     format!("{line}\n")
+}
+
+/// Where a listener is reached.
+fn shown(listener: &StartedListener) -> String {
+    match &listener.address {
+        Address::Tcp(address) => format!("{}://{address}", listener.scheme()),
+        unix => format!("{unix} ({})", listener.scheme()),
+    }
 }
 
 /// A word as a POSIX shell reads it.
@@ -112,7 +120,6 @@ pub(crate) fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
     use policy::Diagnostics;
-    use server::StartedListener;
 
     #[test]
     fn words_reach_the_shell_as_they_are() {
@@ -128,7 +135,11 @@ mod tests {
         let started = Started {
             name: String::from("node-1"),
             generation: 1,
-            listeners: vec![StartedListener { name: String::from("public"), address: ([127, 0, 0, 1], 80).into() }],
+            listeners: vec![StartedListener {
+                name: String::from("public"),
+                secure: false,
+                address: Address::Tcp(([127, 0, 0, 1], 80).into()),
+            }],
             admin: ([127, 0, 0, 1], 8090).into(),
             warnings: Diagnostics::new(),
             first_token: None,

@@ -38,11 +38,13 @@ mod tasks;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};
 pub use copying::{CopyRequest, CopyTold, store_copy};
 pub use files::{store_backup, store_restore};
+pub use listen::Address;
 pub use load::{
     Fault, GivenAnswer, GivenAnswers, GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser,
 };

@@ -28,6 +28,8 @@ pub(crate) struct Metrics {
     purged: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Requests that no policy saw, because they were no proper requests.
     pub(crate) malformed: AtomicU64,
+    /// Connections that came to no request: no TLS, no PROXY protocol where there must be.
+    pub(crate) not_opened: AtomicU64,
     /// Requests whose client went away before there was an answer.
     pub(crate) clients_gone: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
@@ -146,6 +148,11 @@ impl<N: Observed> Collector for NodeCollector<N> {
         let metrics = node.metrics();
         encode_policies(metrics, &mut encoder)?;
         for (name, help, counter) in [
+            (
+                "connections_not_opened",
+                "Connections that came to no request: TLS or the PROXY protocol failed",
+                &metrics.not_opened,
+            ),
             ("malformed_requests", "Requests refused before any policy saw them", &metrics.malformed),
             ("panics", "Requests that panicked; each is a defect", &metrics.panics),
             ("connections_refused", "Connections closed because there were too many", &metrics.connections_refused),

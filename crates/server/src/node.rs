@@ -173,8 +173,9 @@ impl Observed for Node {
 
     fn connections(&self) -> Vec<(String, u64)> {
         let generation = self.generation.load();
-        let named = |(number, address, count): (u64, std::net::SocketAddr, usize)| {
-            let name = generation.listener(number).map_or_else(|| address.to_string(), ToString::to_string);
+        let named = |(number, address, count): (u64, crate::Address, usize)| {
+            let name =
+                generation.listener(number).map_or_else(|| address.to_string(), |listener| listener.name.to_string());
             (name, count as u64)
         };
         self.listeners.open().into_iter().map(named).collect()

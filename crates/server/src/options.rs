@@ -67,8 +67,23 @@ pub struct Started {
 pub struct StartedListener {
     /// Its name.
     pub name: String,
+    /// Whether it speaks TLS.
+    pub secure: bool,
     /// Its address.
-    pub address: SocketAddr,
+    pub address: crate::Address,
+}
+
+impl StartedListener {
+    /// The TCP address, of one that has one.
+    #[cfg(test)]
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.address.tcp().expect("a test's listener has an address")
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
 }
 
 /// Why a node did not start.

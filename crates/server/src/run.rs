@@ -150,7 +150,7 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
         return Err(StartError::Refused(draft.reading.diagnostics));
     }
     let listeners = Listeners::default();
-    let plan = listeners.plan(&settings.node.listeners).await.map_err(|(address, why)| {
+    let plan = listeners.plan(&settings.node.listeners, &options.dir).await.map_err(|(address, why)| {
         let help = "give it another address: `[[listener]]` in node.toml, or `--listen`";
         StartError::failed(format!("a listener cannot listen on {address}: {why}"), help)
     })?;
@@ -165,7 +165,7 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
     draft.reading.diagnostics.extend(found);
     let metrics = Metrics::default();
     let since = environment.clock.unix_millis() / 1_000;
-    let taken = TakenUp { number: 1, since, listeners: plan.names(), changes: Vec::new() };
+    let taken = TakenUp { number: 1, since, listeners: plan.served(None), changes: Vec::new() };
     let generation = Generation::new(draft, program, &metrics, taken);
     let (triggers, asked) = mpsc::channel(16);
     let node = Node::new(Parts { options, host, environment, keeper, metrics, generation, listeners, triggers });
@@ -193,11 +193,18 @@ async fn compile(
 
 async fn started(node: &Node, plan: &Plan, admin: SocketAddr) -> Started {
     let generation = node.generation.load_full();
-    let listeners: Vec<_> =
-        plan.addresses().map(|(name, address)| StartedListener { name: name.to_owned(), address }).collect();
+    let listeners: Vec<_> = plan
+        .addresses()
+        .map(|(settings, address)| StartedListener {
+            name: settings.name.clone(),
+            secure: settings.tls.is_some(),
+            address: address.clone(),
+        })
+        .collect();
     let first_token = match token_endpoint(&generation) {
         Some(path) if no_clients(&generation).await => {
-            listeners.first().map(|l| format!("http://{}{path}", nearby(l.address)))
+            let first = listeners.iter().find_map(|listener| Some((listener, listener.address.tcp()?)));
+            first.map(|(listener, address)| format!("{}://{}{path}", listener.scheme(), nearby(address)))
         }
         _ => None,
     };

@@ -2,12 +2,14 @@
 
 mod alike;
 mod body;
+mod certificate;
 pub mod path;
 mod request;
 mod response;
 
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
+pub use certificate::ClientCertificate;
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
 

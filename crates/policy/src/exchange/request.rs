@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
+use super::certificate::ClientCertificate;
 use crate::outcome::{BODY_TOO_LARGE, Reason};
 
 /// The media type of forms.
@@ -36,6 +37,8 @@ pub struct Request {
     pub host: String,
     /// The peer's address.
     pub peer: SocketAddr,
+    /// The certificate that it proved itself with, over mutual TLS.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// An identifier for logs and for `X-Request-Id`.
@@ -88,6 +91,7 @@ impl Request {
             scheme: "http",
             host: String::from("localhost"),
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            certificate: None,
             listener: Arc::from(""),
             id: Arc::from(""),
             params: PathParams::new(),

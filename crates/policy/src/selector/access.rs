@@ -31,6 +31,11 @@ pub(crate) enum Accessor {
     Body,
     Json(JsonQuery),
     ClientIp,
+    /// A field of the client's certificate.
+    Certificate {
+        field: usize,
+        tail: Tail,
+    },
     PathParameter(Box<str>),
     Attribute {
         slot: usize,
@@ -144,7 +149,7 @@ impl Accessor {
             Accessor::Json(query) => ((!query.list).then_some(false), Some(BAD_REQUEST)),
             Accessor::ResponseHeader(_) | Accessor::ResponseBody => (Some(false), Some(BAD_RESPONSE)),
             Accessor::ResponseJson(query) => ((!query.list).then_some(false), Some(BAD_RESPONSE)),
-            Accessor::QueryString | Accessor::Cookie(_) => (Some(false), None),
+            Accessor::QueryString | Accessor::Cookie(_) | Accessor::Certificate { .. } => (Some(false), None),
             Accessor::Attribute { optional, tail, .. } => ((*optional || !tail.is_empty()).then_some(false), None),
             Accessor::Variable { tail, .. } => ((!tail.is_empty()).then_some(false), None),
             Accessor::Row { .. } => (Some(false), None),
@@ -190,6 +195,7 @@ impl Accessor {
             | Accessor::Body
             | Accessor::Json(_)
             | Accessor::ClientIp
+            | Accessor::Certificate { .. }
             | Accessor::PathParameter(_)
             | Accessor::Now => true,
             Accessor::Attribute { .. }
@@ -232,6 +238,11 @@ impl Accessor {
                 .map_err(|_| Reason::bad_request("the body is no UTF-8 text"))?,
             Accessor::Json(query) => query.get(request.json()?),
             Accessor::ClientIp => Some(Got::Text(request.peer.ip().to_string().into())),
+            Accessor::Certificate { field, tail } => request
+                .certificate
+                .as_ref()
+                .and_then(|certificate| certificate.read(*field))
+                .and_then(|v| owned(v, tail)),
             Accessor::PathParameter(name) => {
                 let found = request.params.iter().find(|(parameter, _)| **parameter == **name);
                 found.and_then(|(_, value)| text(value))

@@ -10,6 +10,7 @@ use super::{Condition, Dynamic, Getter};
 use crate::attribute::{Attribute, Field, Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostics, Place, Problem, SourceFile, codes};
+use crate::exchange::ClientCertificate;
 use crate::exchange::{Body, Exchange, FailureInfo, Request, RequestBody, Response};
 use crate::filter::{BuildContext, Effects, Keeper, Library};
 use crate::outcome::Reason;
@@ -202,6 +203,11 @@ fn what_selectors_read() {
     let mut bench = Bench::new();
     let mut exchange = bench.exchange();
     exchange.request.host = "api.example".into();
+    exchange.request.certificate = Some(Arc::new(ClientCertificate {
+        subject: String::from("CN=app"),
+        dns_names: vec![String::from("a.example"), String::from("b.example")],
+        ..ClientCertificate::default()
+    }));
     for (written, expected) in [
         ("'plain'", r#""plain""#),
         ("5", "5"),
@@ -214,6 +220,9 @@ fn what_selectors_read() {
         ("'${request.scheme}'", r#""http""#),
         ("'${request.id}'", r#""req-1""#),
         ("'${request.client_ip}'", r#""127.0.0.1""#),
+        ("'${request.cert.subject}'", r#""CN=app""#),
+        ("'${request.cert.dns_names[1]}'", r#""b.example""#),
+        ("'${request.cert.common_name ??}'", "-"),
         ("'${request.content_type}'", "! 400 missing-value: `request.content_type` is absent"),
         ("'${request.header.X-Api-Key}'", r#""k""#),
         ("'${request.header[\"x-two\"]}'", r#""1, 2""#),
@@ -491,8 +500,8 @@ fn what_is_refused_at_load() {
             "1:15-22 P0110 a key in brackets can stand after `kps.NAME` only (a value is kept in a variable first, or taken apart in CEL; names stand in quotes: `[\"name\"]`)",
         ),
         (
-            "'${request.cert.subject}'",
-            "1:8-28 P0004 this version does not know client certificates (`request.cert`) yet (leave this out until then)",
+            "'${request.cert.subjects}'",
+            "1:21-29 P0111 `request.cert` has no `subjects` (did you mean `request.cert.subject`?)",
         ),
         ("'${vars.x:$.a}'", "1:15-18 P0110 a JSONPath can stand after `request.json` and `response.json` only"),
         (

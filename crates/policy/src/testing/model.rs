@@ -1,5 +1,6 @@
 //! A test, read and checked: what the runner works with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::file::{ExpectedOutcome, ExpectedRecords};
 use crate::diagnostic::{Place, SourceFile};
+use crate::exchange::ClientCertificate;
 use crate::reader::Table;
 use crate::selector::JsonPath;
 use crate::settings::Spanned;
@@ -72,6 +74,9 @@ pub(super) struct TestRequest {
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) basic: Option<(String, String)>,
     pub(super) bearer: Option<String>,
+    pub(super) from: Option<IpAddr>,
+    pub(super) secure: bool,
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) body: TestBody,
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn status(node: &Node) -> Status {
         SourceView { name: source.name().to_owned(), kind: kind(source.name()), up: why.is_none(), why }
     });
     let listeners = node.listeners.open().into_iter().map(|(number, address, connections)| ListenerView {
-        name: generation.listener(number).map(ToString::to_string).unwrap_or_default(),
+        name: generation.listener(number).map(|listener| listener.name.to_string()).unwrap_or_default(),
         address: address.to_string(),
         connections: connections as u64,
     });

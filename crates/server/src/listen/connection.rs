@@ -11,8 +11,9 @@ use std::task::Poll;
 use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use policy::exchange::BoxError;
 use tokio::sync::Notify;
@@ -63,6 +64,19 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body + 'static,
     B::Error: Into<BoxError>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, B, E> Finish for http2::Connection<I, S, E>
+where
+    I: Read + Write + Unpin,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<BoxError>,
+    E: Http2ServerConnExec<S::Future, B>,
 {
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -130,7 +144,7 @@ impl Connections {
 
 impl Opened {
     /// Runs a connection to its end, or until it is told to end.
-    pub(crate) async fn drive<C: Finish>(self, connection: C) -> Option<C::Output> {
+    pub(crate) async fn drive<C: Finish>(&self, connection: C) -> Option<C::Output> {
         let mut connection = pin!(connection);
         let mut told = GO_ON;
         let mut waiting = false;
@@ -201,11 +215,19 @@ mod tests {
         fn finish(self: Pin<&mut Self>) {}
     }
 
+    fn spawned<C>(connections: &Arc<Connections>, connection: C) -> tokio::task::JoinHandle<Option<()>>
+    where
+        C: Finish<Output = ()> + Send + 'static,
+    {
+        let opened = connections.open();
+        tokio::spawn(async move { opened.drive(connection).await })
+    }
+
     #[tokio::test]
     async fn connections_finish_when_they_are_told() {
         let connections = Arc::<Connections>::default();
-        let patient = tokio::spawn(connections.open().drive(Patient(false)));
-        let stubborn = tokio::spawn(connections.open().drive(Stubborn));
+        let patient = spawned(&connections, Patient(false));
+        let stubborn = spawned(&connections, Stubborn);
         tokio::task::yield_now().await;
         assert_eq!(connections.count(), 2);
         connections.finish();
@@ -221,12 +243,12 @@ mod tests {
     async fn one_that_opens_after_the_word_has_it_too() {
         let connections = Arc::<Connections>::default();
         connections.finish();
-        let patient = tokio::spawn(connections.open().drive(Patient(false)));
+        let patient = spawned(&connections, Patient(false));
         let finished = tokio::time::timeout(Duration::from_secs(5), patient).await.expect("it is told to finish");
         assert_eq!(finished.unwrap(), Some(()));
         connections.end();
         connections.finish();
-        let stubborn = tokio::spawn(connections.open().drive(Stubborn));
+        let stubborn = spawned(&connections, Stubborn);
         let ended = tokio::time::timeout(Duration::from_secs(5), stubborn).await.expect("it is told to end");
         assert_eq!(ended.unwrap(), None);
     }

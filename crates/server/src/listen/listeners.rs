@@ -1,32 +1,28 @@
 //! The set of listeners, over reloads: one that stays configured is never closed, a new one is bound before the swap, one that
 //! goes finishes what it has begun.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::Stream;
-use super::body::Unread;
+use super::address::Address;
+use super::addresses::Addresses;
+use super::begun::Begun;
+use super::client::{Caller, Client};
 use super::connection::{Connections, Opened};
-use super::header_timer::HeaderTimer;
-use super::serve::serve;
-use crate::load::Generation;
+use super::opening::{Arrived, NotOpened, Opening, open};
+use super::socket::{Bound, Socket};
+use super::wire::Wire;
+use super::{http1, http2};
+use crate::load::{Generation, ServedListener};
 use crate::node::Node;
 use crate::settings::ListenerSettings;
 use crate::tasks;
-
-/// hyper's own smallest read buffer is 8 KiB; more than this is only needed for larger heads.
-const BUFFER: usize = 64 * 1024;
 
 /// How many connections the kernel lets wait: on Linux 4,096, where nobody set another `somaxconn`.
 const BACKLOG: usize = 4096;
@@ -43,11 +39,12 @@ pub(crate) struct Listener {
     /// Its own number, the same over all generations that have it.
     pub(crate) number: u64,
     /// What the file says; its port may be 0.
-    configured: SocketAddr,
+    configured: Address,
     name_when_bound: String,
     /// The address that it really has.
-    pub(crate) bound: SocketAddr,
+    pub(crate) bound: Address,
     pub(crate) connections: Arc<Connections>,
+    addresses: Arc<Addresses>,
     /// Once it has gone: the last generation that had it. What still comes on its connections is served there.
     last: OnceLock<Arc<Generation>>,
     stop: Notify,
@@ -64,36 +61,46 @@ pub(crate) struct Listeners {
 
 /// What a load would make of the listeners: new ones are bound, nothing is closed yet. Dropped, it closes what it bound.
 pub(crate) struct Plan {
-    kept: Vec<(Arc<Listener>, String)>,
-    added: Vec<(Arc<Listener>, TcpListener, String)>,
+    kept: Vec<(Arc<Listener>, ListenerSettings)>,
+    added: Vec<(Arc<Listener>, Bound, ListenerSettings)>,
 }
 
 impl Plan {
     /// The address of the only listener.
     pub(crate) fn only_address(&self) -> Option<SocketAddr> {
         match self.listeners().collect::<Vec<_>>().as_slice() {
-            [(only, _)] => Some(only.bound),
+            [(only, _)] => only.bound.tcp(),
             _ => None,
         }
     }
 
-    /// Number and name of each listener.
-    pub(crate) fn names(&self) -> Vec<(u64, Arc<str>)> {
-        self.listeners().map(|(listener, name)| (listener.number, Arc::from(name))).collect()
+    /// Each listener as a generation serves it. TLS that is made of the same as before goes on as it is, with its clients' sessions.
+    pub(crate) fn served(&self, before: Option<&Generation>) -> Vec<ServedListener> {
+        let served = |(listener, settings): (&Arc<Listener>, &ListenerSettings)| {
+            let mut settings = settings.clone();
+            let kept = before.and_then(|generation| generation.listener(listener.number));
+            if let Some(tls) =
+                kept.and_then(|kept| kept.settings.tls.as_ref()).filter(|tls| settings.tls.as_ref() == Some(tls))
+            {
+                settings.tls = Some(tls.clone());
+            }
+            ServedListener { number: listener.number, name: Arc::from(&*settings.name), settings: Arc::new(settings) }
+        };
+        self.listeners().map(served).collect()
     }
 
-    /// Name and address of each listener.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        self.listeners().map(|(listener, name)| (name, listener.bound))
+    /// Each listener's settings, and the address that it really has.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&ListenerSettings, &Address)> {
+        self.listeners().map(|(listener, settings)| (settings, &listener.bound))
     }
 
     fn keeps(&self, listener: &Listener) -> bool {
         self.kept.iter().any(|(kept, _)| kept.number == listener.number)
     }
 
-    fn listeners(&self) -> impl Iterator<Item = (&Arc<Listener>, &str)> {
-        let kept = self.kept.iter().map(|(listener, name)| (listener, name.as_str()));
-        kept.chain(self.added.iter().map(|(listener, _, name)| (listener, name.as_str())))
+    fn listeners(&self) -> impl Iterator<Item = (&Arc<Listener>, &ListenerSettings)> {
+        let kept = self.kept.iter().map(|(listener, settings)| (listener, settings));
+        kept.chain(self.added.iter().map(|(listener, _, settings)| (listener, settings)))
     }
 }
 
@@ -114,32 +121,39 @@ impl Listener {
 
     /// Whether these settings mean this listener. Several may ask for a port of the kernel's choice: names tell those apart.
     fn is_meant_by(&self, settings: &ListenerSettings) -> bool {
-        self.configured == settings.address && (settings.address.port() != 0 || self.name_when_bound == settings.name)
+        let one_of_many = settings.address.tcp().is_some_and(|address| address.port() == 0);
+        self.configured == settings.address && (!one_of_many || self.name_when_bound == settings.name)
     }
 }
 
 impl Listeners {
-    /// Binds what is new. An error names the address.
-    pub(crate) async fn plan(&self, settings: &[ListenerSettings]) -> Result<Plan, (SocketAddr, io::Error)> {
+    /// Binds what is new. Unix sockets are below this folder. An error names the address.
+    pub(crate) async fn plan(
+        &self,
+        settings: &[ListenerSettings],
+        folder: &Path,
+    ) -> Result<Plan, (Address, io::Error)> {
         let mut plan = Plan { kept: Vec::new(), added: Vec::new() };
         for settings in settings {
             let known = self.all().iter().find(|listener| listener.is_meant_by(settings)).cloned();
             if let Some(listener) = known {
-                plan.kept.push((listener, settings.name.clone()));
+                plan.kept.push((listener, settings.clone()));
                 continue;
             }
-            let socket = TcpListener::bind(settings.address).await.map_err(|why| (settings.address, why))?;
+            let named = |why| (settings.address.clone(), why);
+            let socket = Bound::bind(&settings.address, folder, settings.mode).await.map_err(named)?;
             let listener = Listener {
                 number: self.next.fetch_add(1, Ordering::Relaxed),
-                configured: settings.address,
+                configured: settings.address.clone(),
                 name_when_bound: settings.name.clone(),
-                bound: socket.local_addr().map_err(|why| (settings.address, why))?,
+                bound: socket.address().map_err(named)?,
                 connections: Arc::default(),
+                addresses: Arc::default(),
                 last: OnceLock::new(),
                 stop: Notify::new(),
                 closed: Notify::new(),
             };
-            plan.added.push((Arc::new(listener), socket, settings.name.clone()));
+            plan.added.push((Arc::new(listener), socket, settings.clone()));
         }
         Ok(plan)
     }
@@ -161,8 +175,8 @@ impl Listeners {
             all.extend(plan.added.iter().map(|(listener, ..)| listener.clone()));
             go
         };
-        for (listener, socket, name) in plan.added {
-            tracing::info!(listener = name, address = %listener.bound, "listening");
+        for (listener, socket, settings) in plan.added {
+            tracing::info!(listener = settings.name, address = %listener.bound, "listening");
             tasks::spawn(accept(node.clone(), listener, socket));
         }
         for listener in removed {
@@ -180,13 +194,13 @@ impl Listeners {
     }
 
     /// Names, addresses and open connections, as the generation names them.
-    pub(crate) fn open(&self) -> Vec<(u64, SocketAddr, usize)> {
-        self.all().iter().map(|l| (l.number, l.bound, l.connections.count())).collect()
+    pub(crate) fn open(&self) -> Vec<(u64, Address, usize)> {
+        self.all().iter().map(|l| (l.number, l.bound.clone(), l.connections.count())).collect()
     }
 
     /// The address of one of them because of which this one cannot be had: the same, or one of the two is all addresses.
-    pub(crate) fn in_the_way(&self, address: SocketAddr) -> Option<SocketAddr> {
-        self.all().iter().map(|listener| listener.bound).find(|bound| overlap(*bound, address))
+    pub(crate) fn in_the_way(&self, address: &Address) -> Option<Address> {
+        self.all().iter().map(|listener| &listener.bound).find(|bound| bound.overlaps(address)).cloned()
     }
 
     /// How many connections are open on all of them.
@@ -217,15 +231,8 @@ impl Listener {
     }
 }
 
-/// Whether the kernel gives at most one of two addresses away.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    // `[::]` takes IPv4 too, as Linux has it.
-    let takes = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-    one.port() == other.port() && (one.ip() == other.ip() || takes(one, other) || takes(other, one))
-}
-
 /// Accepts until it is told to stop; then the socket closes.
-async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
+async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: Bound) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -233,99 +240,68 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: TcpListener) {
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&node, &listener, stream, peer),
+            Ok((socket, peer)) => admit(&node, &listener, socket, peer),
             Err(why) => {
                 tracing::warn!(address = %listener.bound, "a connection could not be accepted: {why}");
                 tokio::time::sleep(BREATH).await;
             }
         }
     }
-    if let Err(why) = take_the_backlog(&node, &listener, socket) {
+    // No more than may have waited when it was told to stop: what comes without end must not keep it open.
+    if let Err(why) = socket.empty(BACKLOG, |socket, peer| admit(&node, &listener, socket, peer)) {
         tracing::warn!(address = %listener.bound, "what waited in the backlog could not be accepted: {why}");
     }
     listener.closed.notify_one();
 }
 
-/// Accepts what waits, and closes the socket: the kernel would else reset connections on which clients have sent already.
-fn take_the_backlog(node: &Arc<Node>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
-    // The kernel itself is asked: the runtime may not know yet of what came last.
-    let socket = socket.into_std()?;
-    // No more than may have waited when it was told to stop: what comes without end must not keep it open.
-    for _ in 0..BACKLOG {
-        match socket.accept() {
-            Ok((stream, peer)) => {
-                stream.set_nonblocking(true)?;
-                admit(node, listener, TcpStream::from_std(stream)?, peer);
-            }
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            // Of one that is gone again.
-            Err(why) if matches!(why.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
-            Err(why) => return Err(why),
-        }
-    }
-    Ok(())
-}
-
-/// Serves a connection, where the limit leaves room for it.
-fn admit(node: &Arc<Node>, listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+/// Serves a connection, where the limits leave room for it.
+fn admit(node: &Arc<Node>, listener: &Arc<Listener>, socket: Socket, peer: SocketAddr) {
     let opened = listener.connections.open();
-    let limit = node.generation.load().settings.node.limits.connections;
-    if node.listeners.connections() > limit {
+    let generation = listener.generation(node);
+    let Some(served) = generation.listener(listener.number) else { return };
+    let most = served.settings.limits.connections;
+    if node.listeners.connections() > generation.settings.node.limits.connections || listener.connections.count() > most
+    {
         node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    tasks::spawn(connection(node.clone(), listener.clone(), opened, stream, peer));
+    tasks::spawn(connection(node.clone(), listener.clone(), opened, socket, peer, served.settings.clone()));
 }
 
-/// Serves one connection to its end.
-async fn connection(node: Arc<Node>, listener: Arc<Listener>, opened: Opened, stream: TcpStream, peer: SocketAddr) {
-    // A socket that is gone already: the first read says so too.
-    let _ = stream.set_nodelay(true);
-    let limits = node.generation.load().settings.node.limits;
-    let unread = Unread::default();
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(HeaderTimer::new(unread.clone()))
-        .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.headers)
-        .max_buf_size(limits.headers.max(BUFFER));
-    let service = service_fn(|request: http::Request<Incoming>| {
-        let (node, listener, unread) = (&node, &listener, &unread);
-        async move { Ok::<_, Infallible>(serve(node, listener, peer, unread, request).await) }
-    });
-    let stream = Stream::new(stream, limits.write_timeout).lingers_where(unread.clone());
-    let begun = stream.begun();
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let ended = store::guard::connection(opened.drive(connection)).await;
-    if let Some(Err(why)) = ended {
-        // A head that hyper refused, or waited for in vain: `serve` never heard of it.
-        if why.is_parse() || (why.is_timeout() && begun.has()) {
-            node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
+/// Serves one connection to its end. What is before HTTP goes by the settings of when it was accepted.
+async fn connection(
+    node: Arc<Node>,
+    listener: Arc<Listener>,
+    opened: Opened,
+    socket: Socket,
+    peer: SocketAddr,
+    settings: Arc<ListenerSettings>,
+) {
+    socket.without_delay();
+    let begun = Begun::default();
+    let wire = Wire::new(socket, begun.clone());
+    let opens =
+        tokio::time::timeout(settings.limits.first_byte_timeout, open(wire, peer, &settings, &listener.addresses));
+    let Some(arrived) = opened.drive(Opening { opens: Box::pin(opens), begun, finish: false }).await.flatten() else {
+        return;
+    };
+    let Arrived { transport, peer, http2: speaks_http2, secure, certificate, counted: _counted } = match arrived {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(NotOpened::TooMany)) => {
+            node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
+            return;
         }
-        // A client that goes away, or speaks no HTTP: nothing that an operator must know of.
-        tracing::debug!(%peer, "connection ended: {why}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_overlap() {
-        for (one, other, expected) in [
-            ("127.0.0.1:1", "127.0.0.1:1", true),
-            ("127.0.0.1:1", "127.0.0.1:2", false),
-            ("127.0.0.1:1", "127.0.0.2:1", false),
-            ("127.0.0.1:1", "0.0.0.0:1", true),
-            ("127.0.0.1:1", "0.0.0.0:2", false),
-            ("127.0.0.1:1", "[::]:1", true),
-            ("[::1]:1", "[::]:1", true),
-            ("[::1]:1", "0.0.0.0:1", false),
-        ] {
-            let address = |text: &str| text.parse().unwrap();
-            assert_eq!(overlap(address(one), address(other)), expected, "{one} {other}");
-            assert_eq!(overlap(address(other), address(one)), expected, "{other} {one}");
+        Ok(Err(NotOpened::Broken(why))) => {
+            node.metrics.not_opened.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%peer, listener = settings.name, "a connection came to no request: {why}");
+            return;
         }
+        // Nothing came, or too slowly.
+        Err(_) => return,
+    };
+    let client = Client { node, listener, caller: Caller { peer, secure, certificate } };
+    match speaks_http2 {
+        true => http2::serve_connection(client, &opened, &settings.limits, transport).await,
+        false => http1::serve_connection(&client, &opened, &settings.limits, transport).await,
     }
 }

@@ -1,18 +1,30 @@
 //! Listeners: from a connection to an answered request.
 
 mod access;
+mod address;
+mod addresses;
+mod begun;
 mod body;
+mod client;
 mod connection;
-mod header_timer;
+mod deadline;
+mod head_clock;
 mod headers;
 mod held;
 mod host;
+mod http1;
+mod http2;
 mod id;
 mod listeners;
+mod opening;
+mod proxy_protocol;
 mod request;
 mod serve;
+mod socket;
 mod stream;
+mod wire;
 
+pub use address::Address;
 pub(crate) use body::receive as receive_body;
 pub(crate) use connection::{Connections, Opened};
 pub(crate) use id::RequestIds;

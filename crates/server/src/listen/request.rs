@@ -1,16 +1,17 @@
 //! From what hyper parsed to the engine's request: checked, in one form, and without anything that only the gateway may say.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
 use policy::exchange::path;
 use policy::{Body, Request, Response};
 
+use super::address::Address;
+use super::client::Caller;
 use super::{body, headers, host};
 use crate::hop;
+use crate::settings::ClientLimits;
 
 /// Why a request is refused before any policy sees it. The words go to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,23 +42,23 @@ impl Refused {
 }
 
 /// Where a request came in.
-pub(crate) struct Arrival<'a> {
-    pub(crate) peer: SocketAddr,
+pub(super) struct Arrival<'a> {
+    pub(super) caller: &'a Caller,
     /// The address that the listener has: the host of HTTP/1.0 requests that name none.
-    pub(crate) local: SocketAddr,
-    pub(crate) listener: &'a Arc<str>,
-    pub(crate) id: Arc<str>,
-    /// `limits.body_timeout`.
-    pub(crate) body_timeout: Duration,
+    pub(super) local: &'a Address,
+    pub(super) listener: &'a Arc<str>,
+    pub(super) id: Arc<str>,
+    /// The listener's limits.
+    pub(super) limits: &'a ClientLimits,
     /// Where the body tells that it was not read to its end.
-    pub(crate) unread: &'a body::Unread,
+    pub(super) unread: &'a body::Unread,
 }
 
 /// The request for the engine.
-pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
+pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
-    let body = body::receive_and_tell(incoming, arrival.body_timeout, arrival.unread);
+    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, arrival.unread);
     let mut received = head(parts, arrival)?;
     received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
@@ -65,19 +66,31 @@ pub(crate) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) ->
 
 fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let http::request::Parts { method, uri, version, mut headers, .. } = parts;
-    check_target(&method, &uri)?;
+    check_target(&method, &uri, scheme(arrival.caller.secure))?;
     check_framing(&headers)?;
     let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
+    if version == Version::HTTP_2 {
+        join_cookies(&mut headers);
+    }
     let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
     request.query = uri.query().map(str::to_owned);
     request.version = version;
     request.headers = headers;
-    request.host = host.unwrap_or_else(|| arrival.local.to_string());
-    request.peer = arrival.peer;
+    request.host = host.unwrap_or_else(|| match arrival.local.tcp() {
+        Some(address) => address.to_string(),
+        None => String::from("localhost"),
+    });
+    request.scheme = scheme(arrival.caller.secure);
+    request.peer = arrival.caller.peer;
+    request.certificate = arrival.caller.certificate.clone();
     request.listener = arrival.listener.clone();
     request.id = arrival.id;
     Ok(request)
+}
+
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
 }
 
 /// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
@@ -91,13 +104,13 @@ fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
 /// The same for the request of a policy's test, which comes over no connection. The words are for the test's author.
 pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
     let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
-    check_target(&request.method, &http::Uri::default()).map_err(refused)?;
+    check_target(&request.method, &http::Uri::default(), request.scheme).map_err(refused)?;
     request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
     request.host.make_ascii_lowercase();
     Ok(())
 }
 
-fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
+fn check_target(method: &Method, uri: &http::Uri, scheme: &str) -> Result<(), Refused> {
     // TRACE would send a caller's credentials back to whatever made the caller ask.
     let detail = match *method {
         Method::CONNECT => Some("CONNECT is not served here"),
@@ -107,13 +120,25 @@ fn check_target(method: &Method, uri: &http::Uri) -> Result<(), Refused> {
     if let Some(detail) = detail {
         return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, detail });
     }
-    // `http` only: these are plain listeners, and a target of another scheme is meant for somebody else.
+    // A target of another scheme is meant for somebody else.
     match uri.scheme_str() {
-        None | Some("http") => Ok(()),
+        None => Ok(()),
+        Some(asked) if asked == scheme => Ok(()),
         Some(_) => Err(Refused {
             status: StatusCode::MISDIRECTED_REQUEST,
             detail: "the request target is not for this server",
         }),
+    }
+}
+
+/// One `Cookie` of those that HTTP/2 lets a client send apart (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut apart = headers.get_all(header::COOKIE).iter();
+    if let (Some(first), Some(second)) = (apart.next(), apart.next()) {
+        let all: Vec<&[u8]> = [first, second].into_iter().chain(apart).map(HeaderValue::as_bytes).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, joined);
+        }
     }
 }
 
@@ -139,11 +164,11 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let arrival = Arrival {
-            peer: ([127, 0, 0, 1], 5).into(),
-            local: ([127, 0, 0, 1], 8080).into(),
+            caller: &Caller { peer: ([127, 0, 0, 1], 5).into(), secure: false, certificate: None },
+            local: &Address::Tcp(([127, 0, 0, 1], 8080).into()),
             listener: &Arc::from("public"),
             id: Arc::from("id"),
-            body_timeout: Duration::ZERO,
+            limits: &ClientLimits::default(),
             unread: &body::Unread::default(),
         };
         head(parts, arrival)

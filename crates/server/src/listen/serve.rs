@@ -1,18 +1,19 @@
 //! One request: received, served in one generation, answered, counted, logged.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
 use policy::{Body, Response};
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
+use super::client::Client;
+use super::deadline::Deadline;
 use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
@@ -24,25 +25,24 @@ const GENERATION: HeaderName = HeaderName::from_static("portcullis-generation");
 
 const NO_LISTENER: Refused =
     Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail: "this address is no longer served" };
+const TOO_LONG: Refused = Refused { status: StatusCode::GATEWAY_TIMEOUT, detail: "the request took too long" };
 const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
 /// Answers one request. It lives in the generation that is loaded here, to its end.
-pub(super) async fn serve(
-    node: &Node,
-    listener: &Listener,
-    peer: SocketAddr,
-    unread: &Unread,
-    request: http::Request<Incoming>,
-) -> http::Response<Body> {
+pub(super) async fn serve(client: &Client, unread: &Unread, request: http::Request<Incoming>) -> http::Response<Body> {
+    let (node, listener) = (&*client.node, &*client.listener);
+    let http2 = request.version() == Version::HTTP_2;
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
     let id = node.ids.next();
-    let Some(name) = generation.listener(listener.number) else {
+    let Some(served) = generation.listener(listener.number) else {
         return refuse(node, &generation, NO_LISTENER, &id, "");
     };
-    let body_timeout = generation.settings.node.limits.body_timeout;
-    let arrival = Arrival { body_timeout, peer, local: listener.bound, listener: name, id: id.clone(), unread };
+    let (name, limits) = (&served.name, &served.settings.limits);
+    let deadline = Deadline::after(limits.request_timeout);
+    let arrival =
+        Arrival { caller: &client.caller, local: &listener.bound, limits, listener: name, id: id.clone(), unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
         Err(refused) => return refuse(node, &generation, refused, &id, name),
@@ -53,8 +53,9 @@ pub(super) async fn serve(
         Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
     let serving = generation.program.serve(&node.environment, received);
-    let served = AssertUnwindSafe(serving).catch_unwind().await;
+    let served = deadline.keep(AssertUnwindSafe(serving).catch_unwind()).await;
     let line = unanswered.answered();
+    let Some(served) = served else { return refuse(node, &generation, TOO_LONG, &id, name) };
     let Ok(served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
@@ -77,9 +78,11 @@ pub(super) async fn serve(
     }
     let held_since = served.held_since;
     let mut answer = answer(served.response, is_head, &generation);
-    if listener.has_gone() || node.draining() {
+    // Over HTTP/2 the connection says it itself (GOAWAY).
+    if !http2 && (listener.has_gone() || node.draining()) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let answer = answer.map(|body| deadline.end(body));
     if let Some(since) = held_since {
         let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
         hold(took).await;

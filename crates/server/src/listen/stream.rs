@@ -6,8 +6,6 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::begun::Begun;
 use super::body::Unread;
+use super::head_clock::HeadClock;
 use crate::idle::IdleLimit;
 use crate::joined::Joined;
 
@@ -27,28 +27,14 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// How much is read and thrown away by then.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// Whether a request's head has begun to come: of a connection whose time is up, hyper does not tell whether it was late with a
-/// request or just lay idle.
-#[derive(Clone, Default)]
-pub(super) struct Begun(Arc<AtomicBool>);
-
-impl Begun {
-    /// Whether bytes came since the last answer.
-    pub(super) fn has(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, begun: bool) {
-        self.0.store(begun, Ordering::Relaxed);
-    }
-}
-
 /// A connection on which a write waits no longer than the limit. Where writes go through, it costs nothing.
 pub(crate) struct Stream<S = TcpStream> {
     inner: Joined<S>,
     stalled: IdleLimit,
     unread: Unread,
     begun: Begun,
+    /// Told when a head begins to come.
+    clock: Option<HeadClock>,
     /// Once its writing side is shut.
     lingering: Option<Lingering>,
 }
@@ -67,6 +53,7 @@ impl<S> Stream<S> {
             stalled: IdleLimit::new(limit),
             unread: Unread::default(),
             begun: Begun::default(),
+            clock: None,
             lingering: None,
         }
     }
@@ -74,6 +61,11 @@ impl<S> Stream<S> {
     /// Its close waits for what the client still sends, where this says so at that time.
     pub(super) fn lingers_where(self, unread: Unread) -> Self {
         Stream { unread, ..self }
+    }
+
+    /// Tells this clock when a head begins to come.
+    pub(super) fn times(self, clock: HeadClock) -> Self {
+        Stream { clock: Some(clock), ..self }
     }
 
     /// Tells, while it is served and after, whether a head has begun to come.
@@ -103,8 +95,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if buf.filled().len() > before {
+        if buf.filled().len() > before && !self.begun.has() {
             self.begun.set(true);
+            self.clock.iter().for_each(HeadClock::begins);
         }
         read
     }

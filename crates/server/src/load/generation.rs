@@ -14,7 +14,7 @@ use super::{Draft, LoadedProvider, Reading};
 use crate::admin::api::Change;
 use crate::cluster::common_files;
 use crate::metrics::{Metrics, PolicyMetrics};
-use crate::settings::Settings;
+use crate::settings::{ListenerSettings, Settings};
 use crate::upstream::HttpUpstream;
 
 /// What tells one state of the files, and of what they name outside, from another.
@@ -79,12 +79,22 @@ pub(crate) struct Generation {
     pub(crate) providers: BTreeMap<String, LoadedProvider>,
     /// The header that names it, where `[debug]` asks for it.
     pub(crate) header: Option<HeaderValue>,
-    /// The names of its listeners, by the listener's own number.
-    pub(crate) listeners: Vec<(u64, Arc<str>)>,
+    /// Its listeners.
+    pub(crate) listeners: Vec<ServedListener>,
     /// What it changed against the one before.
     pub(crate) changes: Vec<Change>,
     /// What its load warned of.
     pub(crate) warnings: Diagnostics,
+}
+
+/// A listener as a generation has it.
+pub(crate) struct ServedListener {
+    /// The listener's own number.
+    pub(crate) number: u64,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its settings.
+    pub(crate) settings: Arc<ListenerSettings>,
 }
 
 /// A policy as requests are counted on it.
@@ -97,7 +107,7 @@ pub(crate) struct ServedPolicy {
 pub(crate) struct TakenUp {
     pub(crate) number: u64,
     pub(crate) since: u64,
-    pub(crate) listeners: Vec<(u64, Arc<str>)>,
+    pub(crate) listeners: Vec<ServedListener>,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -130,8 +140,8 @@ impl Generation {
         }
     }
 
-    /// The name that a listener has in this generation; none where the generation does not have that listener.
-    pub(crate) fn listener(&self, number: u64) -> Option<&Arc<str>> {
-        self.listeners.iter().find(|(n, _)| *n == number).map(|(_, name)| name)
+    /// A listener in this generation; none where the generation does not have it.
+    pub(crate) fn listener(&self, number: u64) -> Option<&ServedListener> {
+        self.listeners.iter().find(|listener| listener.number == number)
     }
 }

@@ -35,13 +35,14 @@ pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
-pub(crate) use self::generation::{Fingerprint, Generation, TakenUp};
+pub(crate) use self::generation::{Fingerprint, Generation, ServedListener, TakenUp};
 pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
 use self::resources::Things;
 pub(crate) use self::world::TestWorld;
 use crate::lint;
+use crate::listen::Address;
 use crate::options::Options;
 use crate::settings::{self, ListenerSettings, ProviderSettings, Settings, Way};
 use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings, Whole};
@@ -162,7 +163,9 @@ fn no_configuration(dir: &Path) -> Problem {
 fn override_listeners(settings: &mut Settings, options: &Options) {
     if let Some(address) = options.listen {
         settings.node.listeners.truncate(1);
-        settings.node.listeners[0].address = address;
+        let only = &mut settings.node.listeners[0];
+        *only =
+            ListenerSettings { address: Address::Tcp(address), tls: None, proxy_protocol: Vec::new(), ..only.clone() };
     }
 }
 
@@ -307,7 +310,10 @@ fn reach(provider: &Arc<Provider>, upstream: Arc<dyn Upstream>) -> Reached<Provi
 fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {
     let node = &settings.node;
     let issuer = match node.listeners.as_slice() {
-        [only] if only.address.ip().is_loopback() => Some(format!("http://{}", bound.unwrap_or(only.address))),
+        [only] => only.address.tcp().filter(|address| address.ip().is_loopback()).map(|address| {
+            let scheme = if only.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}", bound.unwrap_or(address))
+        }),
         _ => None,
     };
     NodeFacts {

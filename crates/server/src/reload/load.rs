@@ -1,7 +1,6 @@
 //! One load: read, compile, test, open, swap; or everything stays as it is.
 
 use std::io;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +12,7 @@ use policy::diagnostic::{Problem, Severity, codes, render, to_json};
 
 use super::gone::gone;
 use crate::admin::api::{ReloadOutcome, Reloaded};
-use crate::listen::Plan;
+use crate::listen::{Address, Plan};
 use crate::load::{
     Before, Draft, Fingerprint, Gate, Generation, Reading, TakenUp, changes, found_there, left_behind, left_early,
     open, run_tests, turned_early,
@@ -209,7 +208,8 @@ impl Loads {
             (draft, changes)
         })
         .await;
-        let taken = TakenUp { number: before.number + 1, since: node.now(), listeners: plan.names(), changes };
+        let taken =
+            TakenUp { number: before.number + 1, since: node.now(), listeners: plan.served(Some(&before)), changes };
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
         node.listeners.part(&plan, &before);
         node.generation.store(generation.clone());
@@ -224,9 +224,9 @@ impl Loads {
     async fn plan(&self, reading: &Reading) -> Result<Plan, Diagnostics> {
         let listeners = &self.node.listeners;
         listeners
-            .plan(&reading.settings.node.listeners)
+            .plan(&reading.settings.node.listeners, &self.node.options.dir)
             .await
-            .map_err(|(address, why)| cannot_listen(address, &why, listeners.in_the_way(address)).nowhere().into())
+            .map_err(|(address, why)| cannot_listen(&address, &why, listeners.in_the_way(&address)).nowhere().into())
     }
 
     async fn draft(&self, reading: Reading, before: &Arc<Generation>, plan: Option<&Plan>) -> Draft {
@@ -269,7 +269,7 @@ fn panicked(fingerprint: Option<Fingerprint>) -> Refusal {
 }
 
 /// An address that could not be had. `own`: one that this node listens on itself, and that overlaps.
-fn cannot_listen(address: SocketAddr, why: &io::Error, own: Option<SocketAddr>) -> Problem {
+fn cannot_listen(address: &Address, why: &io::Error, own: Option<Address>) -> Problem {
     let message = format!("a listener cannot listen on {address}");
     match own.filter(|_| why.kind() == io::ErrorKind::AddrInUse) {
         Some(own) => Problem::error(codes::BAD_VALUE, format!("{message}: this node itself listens on {own}")).with_help(

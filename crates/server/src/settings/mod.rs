@@ -3,6 +3,7 @@
 mod clients;
 mod encryption;
 mod kps;
+mod limits;
 mod listener;
 mod log;
 mod node;
@@ -12,6 +13,7 @@ mod stores;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 mod users;
 mod values;
@@ -25,6 +27,7 @@ use policy::diagnostic::{Place, Problem, SourceFile, codes};
 use policy::lint::Lints;
 use policy::reader::{Document, Files, Outside, Table};
 
+pub(crate) use limits::ClientLimits;
 pub(crate) use listener::ListenerSettings;
 pub use log::{LogFormat, LogSettings};
 pub(crate) use node::NodeSettings;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use policy::diagnostic::{Place, Problem, codes};
 use policy::reader::{Document, Keys, Outside};
-use policy::settings::ByteSize;
 use policy::{Diagnostics, Value};
 use store::seal::Encryption;
 
+use super::limits::{self, Limits};
 use super::listener::{self, ListenerSettings};
 use super::{LogSettings, ProviderSettings, Within, encryption, log, not_yet, provider, upstream, values};
 use crate::upstream::UpstreamSettings;
@@ -42,39 +41,6 @@ pub(crate) struct NodeSettings {
     pub(crate) generation_header: bool,
     /// `[log]`.
     pub(crate) log: LogSettings,
-}
-
-/// `[limits]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Bytes of a body that a filter reads into memory.
-    pub(crate) body: usize,
-    /// Bytes of a request's head.
-    pub(crate) headers: usize,
-    /// Open connections of all listeners together.
-    pub(crate) connections: usize,
-    /// How long a request's head may take, and how long a connection may lie idle.
-    pub(crate) header_timeout: Duration,
-    /// How long a client may send nothing in the middle of a body.
-    pub(crate) body_timeout: Duration,
-    /// How long a client may take nothing of its answer.
-    pub(crate) write_timeout: Duration,
-    /// How long requests in flight may take to finish when the node ends.
-    pub(crate) drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            body: 1024 * 1024,
-            headers: 32 * 1024,
-            connections: 20_000,
-            header_timeout: Duration::from_secs(60),
-            body_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(60),
-            drain: Duration::from_secs(30),
-        }
-    }
 }
 
 /// Places that other files' problems point to.
@@ -130,9 +96,11 @@ pub(super) fn read(
     if let Some(table) = keys.table("values") {
         values::read(within.inner(table.value), &mut node.values, diagnostics);
     }
-    if let Some(tables) = keys.tables("listener") {
-        node.listeners = listener::read_all(within, &tables, diagnostics);
+    if let Some(limits) = keys.table("limits") {
+        node.limits = limits::read(within.inner(limits.value), diagnostics);
     }
+    let tables = keys.tables("listener").unwrap_or_default();
+    node.listeners = listener::read_all(within, &tables, node.limits.clients, diagnostics);
     if let Some(table) = keys.table("admin") {
         let mut keys = Keys::new(within.file, table.value);
         if let Some(text) = keys.text("address") {
@@ -156,9 +124,6 @@ pub(super) fn read(
             });
             node.providers.insert(entry.name.clone(), read);
         }
-    }
-    if let Some(limits) = keys.table("limits") {
-        node.limits = read_limits(within.inner(limits.value), diagnostics);
     }
     if let Some(debug) = keys.table("debug") {
         let mut keys = Keys::new(within.file, debug.value);
@@ -206,46 +171,6 @@ fn cluster_nodes(within: Within<'_>, node: &mut NodeSettings, places: &mut NodeP
         }
     }
     super::finish(keys, diagnostics);
-}
-
-fn read_limits(within: Within<'_>, diagnostics: &mut Diagnostics) -> Limits {
-    let mut limits = Limits::default();
-    let mut keys = Keys::new(within.file, within.table);
-    let sizes: [(&str, &mut usize, u64, u64); 2] = [
-        ("body", &mut limits.body, 0, 1 << 30),
-        // hyper's smallest buffer, and more than any browser or proxy sends.
-        ("headers", &mut limits.headers, 8 * 1024, 1 << 20),
-    ];
-    for (name, limit, least, most) in sizes {
-        let Some(ByteSize(size)) = keys.deserialize::<ByteSize>(name, within.outside) else { continue };
-        bounded(&mut keys, name, size, least, most, limit);
-    }
-    if let Some(connections) = keys.int("connections") {
-        let number = u64::try_from(connections.value).unwrap_or(0);
-        bounded(&mut keys, "connections", number, 1, 1_000_000, &mut limits.connections);
-    }
-    for (name, limit) in [
-        ("header_timeout", &mut limits.header_timeout),
-        ("body_timeout", &mut limits.body_timeout),
-        ("write_timeout", &mut limits.write_timeout),
-        ("drain", &mut limits.drain),
-    ] {
-        if let Some(duration) = keys.duration(name) {
-            *limit = duration.value.0;
-        }
-    }
-    super::finish(keys, diagnostics);
-    limits
-}
-
-fn bounded<'a>(keys: &mut Keys<'a>, name: &'a str, value: u64, least: u64, most: u64, limit: &mut usize) {
-    if (least..=most).contains(&value) {
-        *limit = value as usize;
-        return;
-    }
-    let Some(node) = keys.node(name) else { return };
-    let problem = Problem::error(codes::BAD_VALUE, format!("`{name}` is out of its bounds"));
-    keys.push(problem.with_help(format!("from {least} to {most}")).at(keys.place_of(node.span)));
 }
 
 /// The host's name, as the kernel has it.

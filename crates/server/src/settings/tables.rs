@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use policy::lint::AllowTable;
-use policy::settings::{ByteSize, Duration, FromOutside};
+use policy::settings::{ByteSize, Duration, FromOutside, Network};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use store::Kind;
@@ -78,14 +78,69 @@ struct EncryptionKeyTable {
 struct ListenerTable {
     /// Its name, for `listener` in policies.
     name: String,
-    /// An IP address and a port: `"0.0.0.0:8080"`, `"[::]:8080"`; port 0 is one that is free.
+    /// An IP address and a port: `"0.0.0.0:8080"`, `"[::]:8080"`; port 0 is one that is free. Or a Unix socket, relative to the
+    /// configuration folder: `"unix:run/gateway.sock"`.
     address: String,
+    /// The mode of a Unix socket's file.
+    #[schemars(extend("default" = "0660"))]
+    mode: Option<String>,
+    /// TLS. Default: in the clear.
+    tls: Option<TlsTable>,
+    /// Which HTTP is spoken; in the clear, HTTP/2 is by prior knowledge.
+    #[schemars(extend("items" = { "enum": ["1.1", "2"] }, "default" = ["1.1", "2"]))]
+    http: Option<Vec<String>>,
+    /// The balancers that say by the PROXY protocol whose connection they pass on, and must: addresses and networks. Others are served as
+    /// they are. Default: none.
+    proxy_protocol: Option<Vec<Network>>,
+    /// Limits of its own, in the place of `[limits]`.
+    limits: Option<ListenerLimitsTable>,
     /// Policies that run before every policy on it.
     before: Option<Vec<String>>,
     /// Policies that run on every answer, built-in ones included.
     after: Option<Vec<String>>,
     /// The policy that answers what nothing took.
     on_error: Option<String>,
+}
+
+/// `tls` of a listener.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TlsTable {
+    /// The file of the certificate (PEM), the server's own first, then those that signed it. A file that changes is taken up while running.
+    certificate: String,
+    /// Its private key (PEM: PKCS #8, PKCS #1 or SEC 1): `{ file = "tls/server.key" }` or `{ env = "NAME" }`.
+    key: SecretTable,
+    /// More certificates: a client that asks for one of their names (SNI) gets that one, all others the first.
+    more: Option<Vec<CertificateTable>>,
+    /// The oldest TLS that is spoken.
+    #[schemars(extend("enum" = ["1.2", "1.3"], "default" = "1.2"))]
+    min_version: Option<String>,
+    /// Certificates of clients (mutual TLS): `request.cert` in policies. Default: none is asked for.
+    clients: Option<TlsClientsTable>,
+}
+
+/// One of `more` certificates.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CertificateTable {
+    /// The file of the certificate.
+    certificate: String,
+    /// Its private key.
+    key: SecretTable,
+}
+
+/// `clients` of a listener's `tls`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TlsClientsTable {
+    /// The file of the authorities whose certificates count (PEM).
+    ca: String,
+    /// Whether a connection without a certificate is refused, or policies decide. One that is not good is refused always.
+    #[schemars(extend("enum" = ["required", "optional"], "default" = "required"))]
+    verify: Option<String>,
+    /// Files of certificate revocation lists (PEM). Where there is one, every certificate of a chain but the authority's own must be in the
+    /// reach of a list that has not run out.
+    crl: Option<Vec<String>>,
 }
 
 /// `[admin]`
@@ -181,27 +236,82 @@ impl JsonSchema for SecretTable {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct LimitsTable {
-    /// How much of a body a filter may read into memory, at most 1 GiB; more is answered with 413.
+    /// How much of a body a filter may read into memory, up to 1GiB; a larger one is 413. Bodies that stream have no limit.
     #[schemars(extend("default" = "1MiB"))]
     body: Option<ByteSize>,
-    /// How large a request's head may be, 8 KiB to 1 MiB; more is answered with 431.
-    #[schemars(extend("default" = "32KiB"))]
-    headers: Option<ByteSize>,
     /// How many connections may be open, of all listeners together.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 20_000))]
     connections: Option<u32>,
-    /// How long a request's head may take, and how long a connection may lie idle.
-    #[schemars(extend("default" = "60s"))]
+    /// How long requests may take to finish when the node ends.
+    #[schemars(extend("default" = "30s"))]
+    drain: Option<Duration>,
+    /// How large a request's head may be, from 8KiB to 1MiB.
+    #[schemars(extend("default" = "32KiB"))]
+    headers: Option<ByteSize>,
+    /// How many fields a request's head may have.
+    #[schemars(range(min = 10, max = 10_000), extend("default" = 100))]
+    header_count: Option<u32>,
+    /// How many connections one address may have open; of IPv6, the first 64 bits of it. Default: any number.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    connections_per_address: Option<u32>,
+    /// How many requests one connection of HTTP/2 may have open.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 100))]
+    streams: Option<u32>,
+    /// How long a connection may take until its first request begins, with the PROXY protocol and TLS before it.
+    #[schemars(extend("default" = "20s"))]
+    first_byte_timeout: Option<Duration>,
+    /// How long a request's head may take from its first byte.
+    #[schemars(extend("default" = "20s"))]
     header_timeout: Option<Duration>,
+    /// How long a connection may lie idle between two requests.
+    #[schemars(extend("default" = "60s"))]
+    idle_timeout: Option<Duration>,
     /// How long a client may send nothing in the middle of a body.
     #[schemars(extend("default" = "60s"))]
     body_timeout: Option<Duration>,
     /// How long a client may take nothing of its answer.
     #[schemars(extend("default" = "60s"))]
     write_timeout: Option<Duration>,
-    /// How long requests may take to finish when the node ends.
-    #[schemars(extend("default" = "30s"))]
-    drain: Option<Duration>,
+    /// How long a request may take in all, from the end of its head to the end of its answer. Default: as long as it goes on.
+    request_timeout: Option<Duration>,
+}
+
+/// `limits` of a listener.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ListenerLimitsTable {
+    /// How many connections may be open on it. Default: as many as on all listeners together.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    connections: Option<u32>,
+    /// How large a request's head may be, from 8KiB to 1MiB.
+    #[schemars(extend("default" = "32KiB"))]
+    headers: Option<ByteSize>,
+    /// How many fields a request's head may have.
+    #[schemars(range(min = 10, max = 10_000), extend("default" = 100))]
+    header_count: Option<u32>,
+    /// How many connections one address may have open; of IPv6, the first 64 bits of it. Default: any number.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    connections_per_address: Option<u32>,
+    /// How many requests one connection of HTTP/2 may have open.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 100))]
+    streams: Option<u32>,
+    /// How long a connection may take until its first request begins, with the PROXY protocol and TLS before it.
+    #[schemars(extend("default" = "20s"))]
+    first_byte_timeout: Option<Duration>,
+    /// How long a request's head may take from its first byte.
+    #[schemars(extend("default" = "20s"))]
+    header_timeout: Option<Duration>,
+    /// How long a connection may lie idle between two requests.
+    #[schemars(extend("default" = "60s"))]
+    idle_timeout: Option<Duration>,
+    /// How long a client may send nothing in the middle of a body.
+    #[schemars(extend("default" = "60s"))]
+    body_timeout: Option<Duration>,
+    /// How long a client may take nothing of its answer.
+    #[schemars(extend("default" = "60s"))]
+    write_timeout: Option<Duration>,
+    /// How long a request may take in all, from the end of its head to the end of its answer. Default: as long as it goes on.
+    request_timeout: Option<Duration>,
 }
 
 /// `[log]`

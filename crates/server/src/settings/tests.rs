@@ -111,8 +111,10 @@ access = false
     assert_eq!((orders.host.as_str(), orders.port, orders.timeouts.first_byte.as_secs()), ("orders.example", 9001, 2));
     let v6 = node.upstreams["v6"].as_ref().unwrap();
     assert_eq!((v6.host.as_str(), v6.port), ("::1", 80));
-    assert_eq!((node.limits.body, node.limits.headers, node.limits.connections), (2 << 20, 9000, 5));
-    assert_eq!((node.limits.write_timeout.as_secs(), node.limits.body_timeout.as_secs()), (3, 4));
+    assert_eq!((node.limits.body, node.limits.clients.headers, node.limits.connections), (2 << 20, 9000, 5));
+    let clients = &node.limits.clients;
+    assert_eq!((clients.write_timeout.as_secs(), clients.body_timeout.as_secs()), (3, 4));
+    assert_eq!(node.listeners[0].limits, *clients);
     assert!(node.generation_header && !node.log.access);
     let stores = settings.stores.mapping.stores();
     assert_eq!(stores["clients"].1, "b");
@@ -139,9 +141,14 @@ fn node_problems_have_places() {
         ("[values]\na = { env = \"UNSET\" }", "node.toml:2:13 P0006 the environment variable `UNSET` is not set"),
         ("[[listener]]\nname = \"a\"", "node.toml:1:1 P0102 `address` is missing"),
         ("[[listener]]\nname = \"a\"\naddress = \"x\"", "node.toml:3:11 P0103 `x` is no address to listen on"),
+        ("[[listener]]\nname = \"a\"\naddress = \"unix:\"", "node.toml:3:11 P0103 `unix:` names no socket"),
         (
-            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\ntls = {}",
-            "node.toml:4:1 P0004 TLS on a listener is not there yet in this version",
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\nmode = \"0660\"",
+            "node.toml:4:8 P0103 a mode is for the file of a Unix socket, and this listener has none",
+        ),
+        (
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\nhttp = [\"3\"]",
+            "node.toml:4:8 P0103 a listener speaks HTTP/1.1, HTTP/2, or both",
         ),
         (
             "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:1\"",
@@ -311,6 +318,10 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[encryption]", &node, "EncryptionTable"),
         ("node.toml", "[[encryption.keys]]", &node, "EncryptionKeyTable"),
         ("node.toml", "[[listener]]", &node, "ListenerTable"),
+        ("node.toml", "[[listener]]\n[listener.tls]", &node, "TlsTable"),
+        ("node.toml", "[[listener]]\n[[listener.tls.more]]", &node, "CertificateTable"),
+        ("node.toml", "[[listener]]\n[listener.tls.clients]", &node, "TlsClientsTable"),
+        ("node.toml", "[[listener]]\n[listener.limits]", &node, "ListenerLimitsTable"),
         ("node.toml", "[admin]", &node, "AdminTable"),
         ("node.toml", "[upstream.a]", &node, "UpstreamTable"),
         ("node.toml", "[upstream.a.timeouts]", &node, "TimeoutsTable"),
@@ -359,7 +370,9 @@ fn defaults_of_the_schema_are_those_of_the_reader() {
     ] {
         text.push_str(&format!("{header}\n"));
         for (key, setting) in schema["definitions"][definition]["properties"].as_object().expect(definition) {
-            text.push_str(&format!("{key} = {}\n", setting["default"]));
+            if !setting["default"].is_null() {
+                text.push_str(&format!("{key} = {}\n", setting["default"]));
+            }
         }
     }
     let (settings, problems) = read_texts(&text, "");

@@ -16,7 +16,7 @@ const ASK: &[u8] = b"GET /say HTTP/1.1\r\nhost: a\r\n\r\n";
 #[tokio::test]
 async fn what_waits_in_the_backlog_is_served() {
     let node = TestNode::start(&[SAY]).await;
-    let address = node.running.started.listeners[0].address;
+    let address = node.running.started.listeners[0].tcp();
     // No await in between: the node's tasks have no turn before the drain begins.
     let clients: Vec<_> = (0..50)
         .map(|_| {
@@ -44,7 +44,7 @@ async fn a_request_on_its_way_to_a_connection_that_was_idle_is_answered() {
     let mut answer = vec![0; 4096];
     let read = kept.read(&mut answer).await.unwrap();
     assert!(answer[..read].ends_with(b"hello") && !String::from_utf8_lossy(&answer[..read]).contains("close"));
-    let address = node.running.started.listeners[0].address;
+    let address = node.running.started.listeners[0].tcp();
     let late = async {
         while TcpStream::connect(address).await.is_ok() {}
         for client in [&mut fresh, &mut kept] {

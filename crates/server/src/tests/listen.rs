@@ -116,7 +116,7 @@ async fn a_drain_answers_what_has_begun_and_takes_nothing_new() {
         node.running.node.listeners.open().iter().map(|(_, _, open)| open).sum::<usize>() == 2
     })
     .await;
-    let address = node.running.started.listeners[0].address;
+    let address = node.running.started.listeners[0].tcp();
     let ((), busy, idle) = tokio::join!(node.running.drain(), read_all(&mut busy), read_all(&mut idle));
     assert!(busy.contains("connection: close\r\n") && busy.ends_with("done"), "{busy}");
     assert_eq!(idle, "");
@@ -178,17 +178,17 @@ async fn bodies_stream_through_both_ways() {
     let (mut there, _) = upstream.accept().await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"one\r\n") {
-        there.read_buf(&mut seen).await.unwrap();
+        assert!(there.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
     }
     // The answer begins while the request still comes.
     there.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\n").await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"four\r\n") {
-        client.read_buf(&mut answer).await.unwrap();
+        assert!(client.read_buf(&mut answer).await.unwrap() > 0, "{answer:?}");
     }
     client.write_all(b"3\r\ntwo\r\n0\r\n\r\n").await.unwrap();
     while !seen.ends_with(b"0\r\n\r\n") {
-        there.read_buf(&mut seen).await.unwrap();
+        assert!(there.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
     }
     there.write_all(b"0\r\n\r\n").await.unwrap();
     while !answer.ends_with(b"0\r\n\r\n") {
@@ -209,7 +209,7 @@ async fn a_client_that_goes_away_frees_the_upstream() {
     let (mut there, _) = upstream.accept().await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"\r\n\r\n") {
-        there.read_buf(&mut seen).await.unwrap();
+        assert!(there.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
     }
     drop(client);
     let gone = tokio::time::timeout(Duration::from_secs(5), there.read(&mut [0; 1])).await;
@@ -248,7 +248,7 @@ async fn what_came_before_an_upstream_broke_off_reaches_the_client() {
         let (mut there, _) = upstream.accept().await.unwrap();
         let mut seen = Vec::new();
         while !seen.ends_with(b"\r\n\r\n") {
-            there.read_buf(&mut seen).await.unwrap();
+            assert!(there.read_buf(&mut seen).await.unwrap() > 0, "{seen:?}");
         }
         there.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
     };

@@ -90,7 +90,7 @@ impl TestNode {
     }
 
     pub(super) async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.running.started.listeners[0].address).await.unwrap()
+        TcpStream::connect(self.running.started.listeners[0].tcp()).await.unwrap()
     }
 
     /// The whole answer to these bytes, until the node closes the connection.

@@ -111,14 +111,17 @@ async fn listeners_come_and_go_and_the_others_are_not_touched() {
     let options = crate::options::Options { listen: None, ..super::options(&folder) };
     let running = crate::run::launch(options, std::sync::Arc::new(super::Quiet), crate::clock::environment()).await;
     let node = TestNode { running: running.unwrap_or_else(|why| panic!("{why}")), folder };
-    let addresses: Vec<_> = node.running.started.listeners.iter().map(|l| l.address).collect();
+    let addresses: Vec<_> = node.running.started.listeners.iter().map(|l| l.address.clone()).collect();
     let mut kept = node.connect().await;
     node.write("node.toml", &two("third"));
     node.must_load().await;
-    let open: Vec<_> = node.running.node.listeners.open().iter().map(|(_, address, _)| *address).collect();
-    assert_eq!((open.len(), open[0]), (2, addresses[0]));
+    let open: Vec<_> = node.running.node.listeners.open().iter().map(|(_, address, _)| address.clone()).collect();
+    assert_eq!((open.len(), &open[0]), (2, &addresses[0]));
     assert!(!open.contains(&addresses[1]));
-    eventually("the removed one is closed", async || tokio::net::TcpStream::connect(addresses[1]).await.is_err()).await;
+    eventually("the removed one is closed", async || {
+        tokio::net::TcpStream::connect(addresses[1].tcp().unwrap()).await.is_err()
+    })
+    .await;
     tokio::io::AsyncWriteExt::write_all(&mut kept, b"GET /say HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await
         .unwrap();
@@ -137,7 +140,7 @@ async fn a_request_on_a_listener_that_goes_is_served_by_the_generation_that_had_
     let running = super::launch(options, std::sync::Arc::new(super::Quiet), crate::clock::environment()).await;
     let Ok(running) = running else { panic!("it starts") };
     let node = TestNode { running, folder };
-    let mut leaving = tokio::net::TcpStream::connect(node.running.started.listeners[1].address).await.unwrap();
+    let mut leaving = tokio::net::TcpStream::connect(node.running.started.listeners[1].tcp()).await.unwrap();
     // A request has begun: hyper would close a connection on which none has.
     leaving.write_all(b"GET /say HTTP/1.1\r\n").await.unwrap();
     let open = || node.running.node.listeners.open().iter().map(|(_, _, open)| open).sum::<usize>();

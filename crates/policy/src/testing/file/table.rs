@@ -80,6 +80,36 @@ pub struct RequestTable {
     pub(super) basic: Option<Spanned<Vec<Scalar>>>,
     /// A bearer token: the word of a token that is given, or the token itself.
     pub(super) bearer: Option<Spanned<Scalar>>,
+    /// The address that the connection comes from. Default: `127.0.0.1`.
+    pub(super) from: Option<Spanned<Scalar>>,
+    /// `"https"` where it comes over TLS. Default: `"http"`.
+    pub(super) scheme: Option<Spanned<Scalar>>,
+    /// The certificate that the client proves itself with, over TLS then.
+    pub(super) certificate: Option<CertificateTable>,
+}
+
+/// A client's certificate, as the listener has checked it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::testing) struct CertificateTable {
+    /// The subject's distinguished name: `"CN=app,O=Partner"`.
+    pub(super) subject: String,
+    /// The issuer's distinguished name.
+    pub(super) issuer: String,
+    /// The subject's common name.
+    pub(super) common_name: Option<String>,
+    /// The serial number, in hexadecimal digits.
+    pub(super) serial: String,
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    pub(super) sha256: String,
+    /// Names of hosts among its alternative names.
+    pub(super) dns_names: Vec<String>,
+    /// URIs among its alternative names.
+    pub(super) uris: Vec<String>,
+    /// Addresses of mail among its alternative names.
+    pub(super) emails: Vec<String>,
+    /// IP addresses among its alternative names.
+    pub(super) ip_addresses: Vec<String>,
 }
 
 /// What is to come of a request. All of it must hold.

@@ -32,6 +32,13 @@ pub(super) fn request(run: &Run<'_>, step: &Step) -> Result<Request, String> {
     let listener = step.listener.as_deref().or_else(|| run.program.first_listener());
     request.listener = Arc::from(listener.unwrap_or_default());
     request.id = Arc::from("test");
+    if let Some(from) = spec.from {
+        request.peer.set_ip(from);
+    }
+    if spec.secure {
+        request.scheme = "https";
+    }
+    request.certificate = spec.certificate.clone();
     if let Some(content_type) = content_type {
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -1,12 +1,15 @@
 //! The request of a step.
 
+use std::sync::Arc;
+
 use http::{HeaderName, Method};
 
 use super::Reader;
 use crate::diagnostic::Span;
+use crate::exchange::ClientCertificate;
 use crate::route::RouteSpec;
 use crate::settings::Spanned;
-use crate::testing::file::table::RequestTable;
+use crate::testing::file::table::{CertificateTable, RequestTable};
 use crate::testing::file::values::{Named, Texts};
 use crate::testing::model::{TestBody, TestRequest, header_value};
 
@@ -30,6 +33,21 @@ impl Reader<'_> {
         if let (Some(_), Some(bearer)) = (&basic, &table.bearer) {
             self.error(bearer.span, "the test's request has two credentials", "`basic` or `bearer`");
         }
+        let from = table.from.and_then(|from| {
+            let address = from.value.0.parse().ok();
+            if address.is_none() {
+                self.error(from.span, format!("`{}` is no address", from.value.0), "from = \"10.0.0.1\"");
+            }
+            address
+        });
+        let secure = table.scheme.is_some_and(|scheme| match scheme.value.0.as_str() {
+            "https" => true,
+            "http" => false,
+            other => {
+                self.error(scheme.span, format!("`{other}` is no scheme of a request"), "`\"http\"` or `\"https\"`");
+                false
+            }
+        });
         let default_method = || match (route.and_then(|route| route.methods.first()), &body) {
             (Some(method), _) => method.clone(),
             (None, TestBody::None) => Method::GET,
@@ -42,6 +60,9 @@ impl Reader<'_> {
             headers: self.headers(table.headers),
             basic,
             bearer: table.bearer.map(|bearer| bearer.value.0),
+            from,
+            secure: secure || table.certificate.is_some(),
+            certificate: table.certificate.map(certificate),
             body,
         }
     }
@@ -75,6 +96,23 @@ impl Reader<'_> {
         }
         headers
     }
+}
+
+fn certificate(table: CertificateTable) -> Arc<ClientCertificate> {
+    let CertificateTable { subject, issuer, common_name, serial, sha256, dns_names, uris, emails, ip_addresses } =
+        table;
+    Arc::new(ClientCertificate {
+        subject,
+        issuer,
+        common_name,
+        serial,
+        sha256,
+        dns_names,
+        uris,
+        emails,
+        ip_addresses,
+        ..ClientCertificate::default()
+    })
 }
 
 /// Names and texts; a list repeats its name.

@@ -1,0 +1,102 @@
+//! Where a listener listens: a TCP address, or the path of a Unix socket.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// What a Unix socket's address begins with in a file.
+const UNIX: &str = "unix:";
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IP address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket, by its path: relative to the configuration folder in a file, as the kernel has it once it is bound.
+    Unix(PathBuf),
+}
+
+/// The peer of a Unix socket as policies see it: a program of this machine.
+pub(super) const LOCAL_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+impl Address {
+    /// `127.0.0.1:8080`, `[::]:8080`, or `unix:run/gateway.sock`.
+    pub(crate) fn parse(text: &str) -> Option<Address> {
+        match text.strip_prefix(UNIX) {
+            Some(path) if path.is_empty() || path.contains('\0') => None,
+            Some(path) => Some(Address::Unix(path.into())),
+            None => text.parse().ok().map(Address::Tcp),
+        }
+    }
+
+    /// IP address and port, where it has those.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// Whether two listeners cannot both have it. Any number may ask for a port of the kernel's choice.
+    pub(crate) fn is_same_as(&self, other: &Address) -> bool {
+        self == other && self.tcp().is_none_or(|address| address.port() != 0)
+    }
+
+    /// Whether the kernel gives at most one of the two away.
+    pub(super) fn overlaps(&self, other: &Address) -> bool {
+        match (self, other) {
+            (Address::Tcp(one), Address::Tcp(other)) => {
+                // `[::]` takes IPv4 too, as Linux has it.
+                let takes =
+                    |all: &SocketAddr, one: &SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+                one.port() == other.port() && (one.ip() == other.ip() || takes(one, other) || takes(other, one))
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap() {
+        for (one, other, expected) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("127.0.0.1:1", "0.0.0.0:2", false),
+            ("127.0.0.1:1", "[::]:1", true),
+            ("[::1]:1", "[::]:1", true),
+            ("[::1]:1", "0.0.0.0:1", false),
+            ("unix:a", "unix:a", true),
+            ("unix:a", "unix:b", false),
+            ("unix:a", "127.0.0.1:1", false),
+        ] {
+            let address = |text: &str| Address::parse(text).unwrap();
+            assert_eq!(address(one).overlaps(&address(other)), expected, "{one} {other}");
+            assert_eq!(address(other).overlaps(&address(one)), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_and_shown() {
+        for text in ["127.0.0.1:80", "[::1]:80", "unix:run/a.sock", "unix:/run/a.sock"] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "80", "localhost:80", "unix:", "unix:a\0b", "127.0.0.1"] {
+            assert_eq!(Address::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! One client's connection: who it is, and where it came in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use policy::exchange::ClientCertificate;
+
+use super::listeners::Listener;
+use crate::node::Node;
+
+/// A connection that speaks HTTP.
+pub(super) struct Client {
+    pub(super) node: Arc<Node>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) caller: Caller,
+}
+
+/// Who is at the other end.
+pub(super) struct Caller {
+    /// Its address, as the PROXY protocol has it.
+    pub(super) peer: SocketAddr,
+    /// Whether it came over TLS.
+    pub(super) secure: bool,
+    /// What the client proved itself with.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
+}

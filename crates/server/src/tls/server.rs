@@ -1,0 +1,108 @@
+//! TLS of one listener.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::sni::ByName;
+use super::{CertifiedName, provider};
+
+/// TLS of a listener. Equal where it is made of the same: then what is there already goes on, with the tickets that it gave out.
+#[derive(Clone)]
+pub(crate) struct ServerTls {
+    made_of: u64,
+    config: Arc<ServerConfig>,
+}
+
+/// What it is made of.
+pub(crate) struct ServerTlsParts {
+    /// For names that no other has.
+    pub(crate) first: CertifiedName,
+    /// For the names that they have.
+    pub(crate) more: Vec<CertifiedName>,
+    /// Nothing older than TLS 1.3.
+    pub(crate) only_13: bool,
+    /// Whether HTTP/1.1 is spoken, and HTTP/2.
+    pub(crate) http: (bool, bool),
+    /// Certificates of clients.
+    pub(crate) clients: Option<ClientAuth>,
+    /// A hash of everything that was read for it.
+    pub(crate) made_of: u64,
+}
+
+/// How clients prove themselves.
+pub(crate) struct ClientAuth {
+    /// The authorities whose certificates count.
+    pub(crate) authorities: Vec<CertificateDer<'static>>,
+    /// What they took back. Where there is any, each certificate of a chain must be in the reach of one that has not run out.
+    pub(crate) revoked: Vec<CertificateRevocationListDer<'static>>,
+    /// Whether a client without a certificate is refused.
+    pub(crate) required: bool,
+}
+
+impl ServerTls {
+    /// Puts it together; what is wrong is told for people.
+    pub(crate) fn new(parts: ServerTlsParts) -> Result<ServerTls, String> {
+        const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+        const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
+        let versions = if parts.only_13 { NEW } else { BOTH };
+        let builder = ServerConfig::builder_with_provider(provider());
+        let builder = builder.with_protocol_versions(versions).map_err(|why| why.to_string())?;
+        let builder = match parts.clients {
+            Some(clients) => {
+                builder.with_client_cert_verifier(clients.verifier()?.build().map_err(|why| why.to_string())?)
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ByName::new(&parts.first, &parts.more)));
+        let (http1, http2) = parts.http;
+        config.alpn_protocols = [(http2, &b"h2"[..]), (http1, b"http/1.1")]
+            .into_iter()
+            .filter(|(spoken, _)| *spoken)
+            .map(|(_, name)| name.to_vec())
+            .collect();
+        // Of this configuration alone: a session that was begun under other rules for clients is not gone on with.
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|why| why.to_string())?;
+        let mut hasher = DefaultHasher::new();
+        (parts.made_of, parts.only_13, parts.http).hash(&mut hasher);
+        Ok(ServerTls { made_of: hasher.finish(), config: Arc::new(config) })
+    }
+
+    /// For handshakes.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+}
+
+impl ClientAuth {
+    fn verifier(self) -> Result<ClientCertVerifierBuilder, String> {
+        let mut roots = RootCertStore::empty();
+        for authority in self.authorities {
+            roots.add(authority).map_err(|why| format!("a certificate of an authority cannot be used: {why}"))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        // A list that has run out says nothing of who was revoked since.
+        let builder = builder.with_crls(self.revoked).enforce_revocation_expiration();
+        Ok(if self.required { builder } else { builder.allow_unauthenticated() })
+    }
+}
+
+impl PartialEq for ServerTls {
+    fn eq(&self, other: &Self) -> bool {
+        self.made_of == other.made_of
+    }
+}
+
+impl Eq for ServerTls {}
+
+/// Nothing of the key.
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}

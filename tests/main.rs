@@ -60,3 +60,4 @@ mod token;
 mod tokeninfo;
 mod upgrade;
 mod users;
+mod web;

@@ -255,7 +255,7 @@ methods = ["client_secret_basic", "client_secret_post"]
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0201", place: "23" },
+        found: Found::Check { code: "P0201", place: "28" },
     },
     Mistake {
         what: "the request goes nowhere",

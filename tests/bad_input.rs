@@ -1,5 +1,6 @@
 //! Bad input: the standard's error, never a 500, never a panic, and the node serves on.
 
+use crate::harness::upstream::{Upstream, values};
 use crate::harness::wire::Wire;
 use crate::harness::{Folder, Node};
 
@@ -245,6 +246,96 @@ fn two_lengths_smuggle_nothing() {
         assert!(answers.len() <= 1, "the connection ends: {first} {second} {answers:?}");
         assert!(!answers.iter().any(|(_, text)| text.contains("smuggled")), "{first} {second} {answers:?}");
     }
+}
+
+/// What a client says ends up in a header, a host and a path of what goes upstream, and in none of them does it end a line.
+#[test]
+fn what_a_client_says_makes_no_header() {
+    let upstream = Upstream::echo();
+    let folder = Folder::shipped();
+    folder.append("node.toml", &upstream.toml("up"));
+    for (name, filters) in [
+        (
+            "header",
+            "use = \"set-header\"\nset = { x-tenant = \"${request.query.v}\" }\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n",
+        ),
+        ("host", "use = \"proxy\"\nupstream = \"up\"\nhost = \"${request.query.v}\"\n"),
+        ("path", "use = \"proxy\"\nupstream = \"up\"\nrewrite = \"/${request.query.v}\"\n"),
+    ] {
+        folder.write(&format!("policies/{name}.toml"), &format!("route = \"/{name}\"\n[[filter]]\n{filters}"));
+    }
+    let node = Node::start(&folder);
+    for value in [
+        "a%0d%0ax-admin:%201",
+        "a%0ax-admin:%201",
+        "a%0dx-admin:%201",
+        "a%00",
+        "a%20HTTP/1.1%0d%0ax-admin:%201%0d%0a%0d%0a",
+    ] {
+        for name in ["header", "host"] {
+            let answer = node.get(&format!("/{name}?v={value}")).send();
+            assert!((400..500).contains(&answer.status), "{name} {value}: {}", answer.status);
+        }
+        // In a path it is encoded, as what it is.
+        node.get(&format!("/path?v={value}")).send();
+    }
+    for head in upstream.heads() {
+        assert_eq!(values(&head, "x-admin"), [] as [&str; 0], "{head:?}");
+        assert!(head[0].starts_with("GET /a%") && head[0].ends_with(" HTTP/1.1"), "{head:?}");
+    }
+    node.get("/header?v=a").send().status(200);
+}
+
+/// A connection that is to switch carries nothing that a policy did not see, as long as nobody switched it.
+#[test]
+fn an_upgrade_smuggles_nothing() {
+    let upstream = Upstream::echo();
+    let folder = Folder::shipped();
+    folder.append("node.toml", &upstream.toml("up"));
+    let policy = "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\nupgrade = [\"websocket\"]\n";
+    folder.write("policies/up.toml", policy);
+    let node = Node::start(&folder);
+    let smuggled = "GET /secret HTTP/1.1\r\nHost: x\r\n\r\n";
+    let websocket = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    for (first, status) in [
+        // An upstream that does not switch: what comes behind is the gateway's next request, which has no route.
+        (format!("GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{websocket}\r\n\r\n"), 200),
+        (
+            format!(
+                "GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{websocket}\r\nContent-Length: {}\r\n\r\n",
+                smuggled.len()
+            ),
+            400,
+        ),
+        (
+            format!(
+                "POST /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{websocket}\r\nContent-Length: 0\r\n\r\n"
+            ),
+            400,
+        ),
+        (
+            format!(
+                "GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{}\r\n\r\n",
+                websocket.replace("13", "99")
+            ),
+            426,
+        ),
+        (
+            String::from(
+                "GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+            ),
+            200,
+        ),
+    ] {
+        let mut wire = Wire::open(node.address);
+        wire.send(format!("{first}{smuggled}GET /end HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        let answer = wire.answer().unwrap_or_else(|| panic!("no answer to {first}")).status(status);
+        assert!(!answer.text().to_lowercase().contains("http2-settings"), "{}", answer.text());
+        while let Some(next) = wire.answer() {
+            next.status(404);
+        }
+    }
+    assert!(upstream.heads().iter().all(|head| head[0].contains("/up/1")), "{:?}", upstream.heads());
 }
 
 /// A client that goes away in the middle costs nothing.

@@ -119,6 +119,36 @@ fn file(number: usize, block: &str) -> (String, String) {
     (format!("policies/line-{number}.toml"), text)
 }
 
+/// Looks at a node's settings, with the certificates that they may name.
+fn checks_alone(page: &str, node: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("tls")).expect("a folder");
+    let made = rcgen::generate_simple_self_signed([String::from("gateway.example")]).expect("a certificate");
+    for name in ["server.pem", "other.pem", "partner-ca.pem", "ca.pem", "client.pem"] {
+        fs::write(folder.path().join("tls").join(name), made.cert.pem()).expect("a file");
+    }
+    for name in ["server.key", "other.key", "client.key"] {
+        fs::write(folder.path().join("tls").join(name), made.signing_key.serialize_pem()).expect("a file");
+    }
+    fs::write(folder.path().join("node.toml"), node).expect("a file");
+    checks(page, folder.path());
+}
+
+/// `check` of this folder has nothing against it.
+fn checks(page: &str, folder: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["check", "-c"])
+        .arg(folder)
+        .env("OAUTH_DB_URL", "postgres://gateway@db.example.com/oauth")
+        .env("PARTNER_SECRET", "a secret")
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    // Examples are parts: what lints would have of a whole configuration, they need not show.
+    let warned = said.lines().any(|line| line.starts_with("warning[") && !line.starts_with("warning[P07"));
+    assert!(output.status.success() && !warned, "{page}:\n{said}");
+}
+
 #[test]
 fn every_example_compiles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -136,8 +166,17 @@ fn every_example_compiles() {
         let text = fs::read_to_string(root.join(page)).expect("the page is there");
         let blocks = blocks(&text);
         assert!(!blocks.is_empty(), "{page} has examples");
+        let mut nodes = 0;
         for (number, block) in blocks {
             let (path, text) = file(number, &block);
+            if path == "node.toml" {
+                nodes += 1;
+                // The first is the page's node; others are looked at by themselves.
+                if nodes > 1 {
+                    checks_alone(page, &text);
+                    continue;
+                }
+            }
             put(&path, &text);
             if let Some((_, tests)) = TESTS.iter().find(|(has, _)| block.contains(has)) {
                 assert!(path.contains("/line-"), "{path} is a policy with a route of its own");
@@ -145,17 +184,7 @@ fn every_example_compiles() {
                 tested += 1;
             }
         }
-        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["check", "-c"])
-            .arg(folder.path())
-            .env("OAUTH_DB_URL", "postgres://gateway@db.example.com/oauth")
-            .env("PARTNER_SECRET", "a secret")
-            .output()
-            .expect("the program starts");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        // Examples are parts: what lints would have of a whole configuration, they need not show.
-        let warned = said.lines().any(|line| line.starts_with("warning[") && !line.starts_with("warning[P07"));
-        assert!(output.status.success() && !warned, "{page}:\n{said}");
+        checks(page, folder.path());
     }
     assert_eq!(tested, TESTS.len(), "each test is of one block");
 }

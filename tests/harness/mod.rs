@@ -1,7 +1,9 @@
 //! What the tests share: a configuration folder, the program, nodes, HTTP by hand, upstreams, PostgreSQL, MariaDB, Redis, Cassandra.
 
+pub mod authority;
 pub mod browser;
 pub mod cassandra;
+pub mod curl;
 pub mod dice;
 pub mod editor;
 pub mod folder;

@@ -38,7 +38,6 @@ const LATER: &[(&str, &str)] = &[
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),
-    ("auth.certificate", "check certificates in the proxy before the gateway"),
     ("auth.ip-address", "use `require` over `request.client_ip`"),
     ("auth.hmac", "use `oauth.validate-token`"),
     ("oauth.verify-assertion", "use `oauth.client-credentials`: it is the only grant of this version"),

@@ -39,19 +39,37 @@ pub trait Resources: Send + Sync {
 
 /// An upstream: sends one request and gives the answer's head as soon as it is there; bodies stream. What belongs to one
 /// connection (RFC 9110, section 7.6.1) is its own affair: it takes those fields off the request and off the answer, writes
-/// the framing from the body, and gives no 101.
+/// the framing from the body. It gives 101 only where the request asked for that ([`Upgrade`](crate::exchange::Upgrade) among its
+/// extensions), to that protocol and with the connection among the answer's extensions ([`Upgraded`](crate::exchange::Upgraded)).
 pub trait Upstream: Send + Sync + 'static {
     /// Sends the request. Its URI has path and query only; `Host` is set by the implementation unless present.
     fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;
+
+    /// Whether one of its targets is at this origin; the host in lower case, without brackets.
+    fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        let _ = (scheme, host, port);
+        false
+    }
 }
+
+/// What a request carries, in its extensions, that may be sent again though its method does not say so: whoever declared it knows that
+/// twice does no harm.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeatable;
+
+/// What a request carries, in its extensions, to an upstream that chooses its target by a key: equal keys have the same target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceKey(pub Arc<str>);
 
 /// What can go wrong with an upstream, before the head of its answer.
 #[derive(Clone, Debug)]
 pub enum UpstreamError {
     /// No connection: refused, unreachable, closed before the answer.
     Unreachable(String),
-    /// The time limit named here passed (`connect`, `first_byte`).
+    /// The time limit named here passed (`connect`, `first_byte`, `whole`).
     Timeout(&'static str),
+    /// As much goes on there as the limit named here allows (`requests`, `pending`, `connections`).
+    Full(&'static str),
     /// The client's own body broke off or was malformed.
     RequestBody(String),
     /// The answer was no HTTP.
@@ -63,6 +81,7 @@ impl fmt::Display for UpstreamError {
         match self {
             UpstreamError::Unreachable(why) => write!(f, "unreachable: {why}"),
             UpstreamError::Timeout(which) => write!(f, "silent: `timeouts.{which}` passed"),
+            UpstreamError::Full(which) => write!(f, "too much goes on there: `limits.{which}`"),
             UpstreamError::RequestBody(why) => write!(f, "the request's body broke off: {why}"),
             UpstreamError::Malformed(why) => write!(f, "the answer is malformed: {why}"),
         }

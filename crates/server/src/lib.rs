@@ -39,6 +39,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trailers;
+mod tunnel;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};

@@ -1,5 +1,7 @@
 //! What the node counts. A request touches only counters that its generation has at hand: no look-up, no lock.
 
+mod upstreams;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::upstream::ObservedUpstream;
 
 /// Upper bounds of the histogram of durations, in microseconds.
 const BOUNDS: [u64; 14] = [
@@ -34,6 +38,11 @@ pub(crate) struct Metrics {
     pub(crate) clients_gone: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
     pub(crate) cut_off: AtomicU64,
+    /// Connections that switched protocols.
+    pub(crate) upgrades: AtomicU64,
+    /// Bytes that came from clients on those that have ended, and that went to them.
+    pub(crate) upgraded_received: AtomicU64,
+    pub(crate) upgraded_sent: AtomicU64,
     /// Requests that panicked.
     pub(crate) panics: AtomicU64,
     /// Connections that were closed at once because there were too many.
@@ -67,6 +76,8 @@ pub(crate) trait Observed: fmt::Debug + Send + Sync + 'static {
     fn sources(&self) -> Vec<ObservedSource>;
     /// Stores that have a cache.
     fn caches(&self) -> Vec<ObservedCache>;
+    /// Upstreams and their targets.
+    fn upstreams(&self) -> Vec<ObservedUpstream>;
 }
 
 /// A store's cache as the collector shows it.
@@ -154,6 +165,13 @@ impl<N: Observed> Collector for NodeCollector<N> {
                 &metrics.not_opened,
             ),
             ("malformed_requests", "Requests refused before any policy saw them", &metrics.malformed),
+            ("upgrades", "Connections that switched protocols", &metrics.upgrades),
+            (
+                "upgraded_received_bytes",
+                "Bytes from clients on such connections that have ended",
+                &metrics.upgraded_received,
+            ),
+            ("upgraded_sent_bytes", "Bytes to clients on such connections that have ended", &metrics.upgraded_sent),
             ("panics", "Requests that panicked; each is a defect", &metrics.panics),
             ("connections_refused", "Connections closed because there were too many", &metrics.connections_refused),
         ] {
@@ -183,7 +201,8 @@ impl<N: Observed> Collector for NodeCollector<N> {
             ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX)).encode(open.encode_family(&labels)?)?;
         }
         encode_sources(node, &mut encoder)?;
-        encode_caches(node, &mut encoder)
+        encode_caches(node, &mut encoder)?;
+        upstreams::encode(&node.upstreams(), &mut encoder)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::load::Generation;
 use crate::metrics::{Metrics, Observed, ObservedCache, ObservedSource};
 use crate::options::{Host, Options};
 use crate::reload::Trigger;
+use crate::upstream::ObservedUpstream;
 
 /// A node.
 pub(crate) struct Node {
@@ -215,5 +216,9 @@ impl Observed for Node {
             }
         });
         observed.collect()
+    }
+
+    fn upstreams(&self) -> Vec<ObservedUpstream> {
+        self.generation.load().all_upstreams().map(|upstream| upstream.observe()).collect()
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn launch(
     tasks::spawn(tasks::beat_always(node.clone()));
     tasks::spawn(tasks::keep_keys(node.clone()));
     tasks::spawn(tasks::watch_moves(node.clone()));
-    tasks::spawn(tasks::sweep_pools(node.clone()));
+    node.generation.load().begin();
     Ok(Running { node, started, admin })
 }
 

@@ -2,6 +2,7 @@
 
 mod api_key;
 mod basic;
+mod certificate;
 mod header;
 mod jwt;
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod tests;
 use policy::filter::FilterKind;
 
 /// The filters of this category.
-pub(crate) const FILTERS: &[FilterKind] = policy::filters![password, basic, session, api_key, header, jwt, ldap];
+pub(crate) const FILTERS: &[FilterKind] =
+    policy::filters![password, basic, session, api_key, certificate, header, jwt, ldap];

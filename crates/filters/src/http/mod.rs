@@ -6,7 +6,9 @@ mod conditions;
 mod cors;
 mod decompress;
 mod fields;
+mod follow;
 mod forward;
+mod location;
 mod origins;
 mod proxy;
 mod redirect;
@@ -18,6 +20,8 @@ mod set_body;
 mod set_header;
 mod set_method;
 mod static_files;
+mod streams;
+mod way;
 
 use policy::filter::FilterKind;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod decision;
 mod explain;
+mod grpc;
 pub(crate) mod model;
 #[cfg(test)]
 mod random_programs;

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use super::decision::StepOutcome;
 use super::model::{Listener, Policy};
 use super::run::{Aborted, Ended, Failed};
-use super::{Program, Served};
+use super::{Program, Served, grpc};
 use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
@@ -184,11 +184,12 @@ impl Program {
 
     /// The built-in answer to a failure or fault.
     fn built_in(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) {
-        x.response = Some(match ended {
+        let response = match ended {
             Ended::Failure(failed) => style.failure(x, &failed.reason),
             Ended::Abort(aborted) => style.abort(x, &aborted.abort),
             Ended::Success | Ended::Answered => return,
-        });
+        };
+        x.response = Some(if grpc::is_call(&x.request) { grpc::refusal(response) } else { response });
         x.merge_response_edits();
     }
 

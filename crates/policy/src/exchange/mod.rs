@@ -6,12 +6,16 @@ mod certificate;
 pub mod path;
 mod request;
 mod response;
+mod trace;
+mod upgrade;
 
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
+pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
+pub use upgrade::{Upgrade, Upgraded};
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The request side of an exchange.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
 use super::certificate::ClientCertificate;
+use super::trace::TraceContext;
 use crate::outcome::{BODY_TOO_LARGE, Reason};
 
 /// The media type of forms.
@@ -33,12 +34,21 @@ pub struct Request {
     pub headers: HeaderMap,
     /// `http` or `https`, as the client sees it.
     pub scheme: &'static str,
-    /// The authority the client asked for (`Host`), checked.
+    /// The authority the client asked for (`Host`, or what a trusted proxy says that it was), checked.
     pub host: String,
-    /// The peer's address.
+    /// Who is at the other end of the connection: the client, or the last proxy before the gateway.
     pub peer: SocketAddr,
+    /// The client's address: the peer's, or the one that trusted proxies name.
+    pub client: IpAddr,
+    /// The trusted proxies that the request came through, the one nearest to the client first; the peer is the last. Empty where the
+    /// peer is the client.
+    pub proxies: Vec<IpAddr>,
+    /// The trace that the request belongs to. None where it came over no connection.
+    pub trace: Option<TraceContext>,
     /// The certificate that it proved itself with, over mutual TLS.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The protocols that the client asks to switch to, over HTTP/1.1: what `Upgrade` says.
+    pub upgrade: Option<String>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// An identifier for logs and for `X-Request-Id`.
@@ -91,6 +101,10 @@ impl Request {
             scheme: "http",
             host: String::from("localhost"),
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            client: Ipv4Addr::LOCALHOST.into(),
+            proxies: Vec::new(),
+            trace: None,
+            upgrade: None,
             certificate: None,
             listener: Arc::from(""),
             id: Arc::from(""),

@@ -4,6 +4,7 @@ use http::header::{CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::body::Body;
+use super::upgrade::Upgraded;
 use crate::outcome::Reason;
 
 /// A response.
@@ -15,6 +16,10 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,
+    /// Where the connection switches protocols (101): the other side of it.
+    pub upgraded: Option<Upgraded>,
+    /// When what streams must have ended, body or switched connection, in Unix milliseconds. None = whenever it ends.
+    pub until: Option<u64>,
 }
 
 /// An edit of response headers, made now or when there is a response.

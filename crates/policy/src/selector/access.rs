@@ -237,7 +237,7 @@ impl Accessor {
             Accessor::Body => body_text(request.body_bytes().map_or(&[][..], |bytes| bytes))
                 .map_err(|_| Reason::bad_request("the body is no UTF-8 text"))?,
             Accessor::Json(query) => query.get(request.json()?),
-            Accessor::ClientIp => Some(Got::Text(request.peer.ip().to_string().into())),
+            Accessor::ClientIp => Some(Got::Text(request.client.to_string().into())),
             Accessor::Certificate { field, tail } => request
                 .certificate
                 .as_ref()

@@ -184,6 +184,9 @@ pub struct Status {
     pub listeners: Vec<ListenerView>,
     /// Sources in use.
     pub sources: Vec<SourceView>,
+    /// Upstreams, and how their targets are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamView>,
     /// Stores in use and their sources.
     pub stores: BTreeMap<String, String>,
     /// Stores that move.
@@ -192,6 +195,32 @@ pub struct Status {
     /// The last load that was refused, where it came after the generation that serves: its files are on disk now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedView>,
+}
+
+/// An upstream, in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamView {
+    /// Its name; `provider.NAME` where it belongs to one.
+    pub name: String,
+    /// Requests in flight.
+    pub in_flight: u64,
+    /// Its targets, an entry for each address that is known.
+    pub targets: Vec<TargetView>,
+}
+
+/// An address of a target, in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// The target, as the settings write it.
+    pub target: String,
+    /// The address.
+    pub address: String,
+    /// `well`, `down` (health checks say so) or `left out` (for what it answered).
+    pub state: String,
+    /// Open connections.
+    pub connections: u64,
+    /// Requests in flight.
+    pub in_flight: u64,
 }
 
 /// A store that moves from one data source to another.

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use policy::engine::Decision;
 
+use super::upgrade::Told as Upgraded;
 use crate::load::Generation;
 
 /// What stands in the line beside the decision.
@@ -57,6 +58,25 @@ pub(super) fn unserved(line: &Line<'_>, reason: &str, generation: u64) {
 /// A request that ended before there was an answer.
 pub(super) fn unanswered(line: &Line<'_>, generation: u64) {
     write(line, None, Told::default(), generation);
+}
+
+/// A connection that switched protocols, at its end.
+pub(super) fn upgraded(told: &Upgraded, method: &Method, path: &str, outcome: &str, bytes: (u64, u64), nanos: u64) {
+    let (received, sent) = bytes;
+    tracing::info!(
+        target: "access",
+        id = &*told.id,
+        method = method.as_str(),
+        path,
+        status = StatusCode::SWITCHING_PROTOCOLS.as_u16(),
+        outcome,
+        policy = &*told.policy,
+        listener = &*told.listener,
+        generation = told.generation,
+        received,
+        sent,
+        micros = nanos / 1_000,
+    );
 }
 
 /// What there is not is left out of the line.

@@ -13,6 +13,7 @@ use policy::Body;
 use policy::exchange::BoxError;
 
 use crate::idle::IdleLimit;
+use crate::trailers;
 
 /// Whether something of a request's body was left unread, for the close of its connection: known once nobody wants the body
 /// any more, until the head of another request is waited for.
@@ -69,11 +70,16 @@ impl HttpBody for Received {
             return match Pin::new(&mut this.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     idle.moved();
-                    // Trailers are never believed: nothing of them was checked.
-                    if !frame.is_data() {
-                        continue;
+                    match frame.into_trailers() {
+                        Ok(mut fields) => {
+                            trailers::clean(&mut fields);
+                            if fields.is_empty() {
+                                continue;
+                            }
+                            Poll::Ready(Some(Ok(Frame::trailers(fields))))
+                        }
+                        Err(data) => Poll::Ready(Some(Ok(data))),
                     }
-                    Poll::Ready(Some(Ok(frame)))
                 }
                 Poll::Ready(other) => {
                     this.ended = other.is_none();

@@ -1,4 +1,5 @@
-//! `Host` (RFC 9112, section 3.2): exactly one, well-formed, and the same as the request target's where that has one.
+//! `Host` (RFC 9112, section 3.2): exactly one, well-formed, and the same as the request target's where that has one. Over HTTP/2 the
+//! target has it (`:authority`, RFC 9113, section 8.3.1).
 
 use http::{HeaderMap, Uri, Version, header};
 
@@ -11,7 +12,7 @@ pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Res
         (Some(host), None) => {
             Some(host.to_str().ok().filter(|h| is_authority(h)).ok_or("the Host header is malformed")?)
         }
-        (None, _) if version == Version::HTTP_10 => None,
+        (None, _) if version == Version::HTTP_10 || (version == Version::HTTP_2 && uri.authority().is_some()) => None,
         (None, _) => return Err("no Host header"),
     };
     match uri.authority() {
@@ -25,7 +26,7 @@ pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Res
 }
 
 /// `uri-host [ ":" port ]`, the host not empty, without user information.
-fn is_authority(text: &str) -> bool {
+pub(super) fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((address, "")) => return is_address(address),
@@ -71,11 +72,15 @@ mod tests {
         }
         assert_eq!(ask("/", &["Example.COM"], Version::HTTP_11), Ok(Some("example.com".to_owned())));
         assert_eq!(ask("/", &[], Version::HTTP_10), Ok(None));
+        assert_eq!(ask("https://A.example/", &[], Version::HTTP_2), Ok(Some("a.example".to_owned())));
+        assert_eq!(ask("https://a.example/", &["a.example"], Version::HTTP_2), Ok(Some("a.example".to_owned())));
     }
 
     #[test]
     fn none_two_or_malformed() {
         assert!(ask("/", &[], Version::HTTP_11).is_err());
+        assert!(ask("/", &[], Version::HTTP_2).is_err());
+        assert!(ask("https://a.example/", &["b.example"], Version::HTTP_2).is_err());
         assert!(ask("/", &["a", "a"], Version::HTTP_11).is_err());
         assert!(ask("/", &["a", "b"], Version::HTTP_10).is_err());
         for host in ["", "a b", "a/b", "user@a", "a:b", "a:123456", "[::1", "[::1]x", "[x]:1", ":80", "a,b", "a:1:2"] {

@@ -285,7 +285,7 @@ async fn connection(
     let Some(arrived) = opened.drive(Opening { opens: Box::pin(opens), begun, finish: false }).await.flatten() else {
         return;
     };
-    let Arrived { transport, peer, http2: speaks_http2, secure, certificate, counted: _counted } = match arrived {
+    let Arrived { transport, peer, http2: speaks_http2, secure, certificate, counted } = match arrived {
         Ok(Ok(arrived)) => arrived,
         Ok(Err(NotOpened::TooMany)) => {
             node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
@@ -299,7 +299,8 @@ async fn connection(
         // Nothing came, or too slowly.
         Err(_) => return,
     };
-    let client = Client { node, listener, caller: Caller { peer, secure, certificate } };
+    let caller = Caller { peer, secure, certificate };
+    let client = Client { node, listener, caller, counted: Arc::new(counted) };
     match speaks_http2 {
         true => http2::serve_connection(client, &opened, &settings.limits, transport).await,
         false => http1::serve_connection(&client, &opened, &settings.limits, transport).await,

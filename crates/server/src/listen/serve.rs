@@ -3,12 +3,15 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use policy::{Body, Response};
+use tokio::time::Instant;
 
 use super::access::{self, Ended, Line};
 use super::body::Unread;
@@ -17,6 +20,8 @@ use super::deadline::Deadline;
 use super::held::hold;
 use super::listeners::Listener;
 use super::request::{Arrival, Refused, receive};
+use super::upgrade;
+use crate::hop;
 use crate::load::Generation;
 use crate::node::Node;
 
@@ -30,25 +35,33 @@ const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
 /// Answers one request. It lives in the generation that is loaded here, to its end.
-pub(super) async fn serve(client: &Client, unread: &Unread, request: http::Request<Incoming>) -> http::Response<Body> {
-    let (node, listener) = (&*client.node, &*client.listener);
+pub(super) async fn serve(
+    client: &Client,
+    unread: &Unread,
+    mut request: http::Request<Incoming>,
+) -> http::Response<Body> {
+    let (node, listener) = (&client.node, &*client.listener);
     let http2 = request.version() == Version::HTTP_2;
     let started = node.environment.clock.monotonic_nanos();
     let generation = listener.generation(node);
     let id = node.ids.next();
     let Some(served) = generation.listener(listener.number) else {
-        return refuse(node, &generation, NO_LISTENER, &id, "");
+        return refuse(node, &generation, NO_LISTENER, &id.text(), "");
     };
     let (name, limits) = (&served.name, &served.settings.limits);
     let deadline = Deadline::after(limits.request_timeout);
+    let switching = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let trusted = &generation.settings.node.trusted_proxies;
     let arrival =
-        Arrival { caller: &client.caller, local: &listener.bound, limits, listener: name, id: id.clone(), unread };
+        Arrival { caller: &client.caller, local: &listener.bound, limits, listener: name, id, trusted, unread };
     let received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return refuse(node, &generation, refused, &id, name),
+        Err(refused) => return refuse(node, &generation, refused, &id.text(), name),
     };
+    let id = received.id.clone();
     let line = access::wanted(&generation).then(|| (received.method.clone(), received.path.clone()));
     let is_head = received.method == Method::HEAD;
+    let takes_trailers = http2 || hop::takes_trailers(&received.headers);
     let unanswered =
         Unanswered { node, listener, generation: &generation, name, id: &id, started, line, answered: false };
     store::guard::begin_request();
@@ -56,7 +69,7 @@ pub(super) async fn serve(client: &Client, unread: &Unread, request: http::Reque
     let served = deadline.keep(AssertUnwindSafe(serving).catch_unwind()).await;
     let line = unanswered.answered();
     let Some(served) = served else { return refuse(node, &generation, TOO_LONG, &id, name) };
-    let Ok(served) = served else {
+    let Ok(mut served) = served else {
         node.metrics.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             id = &*id,
@@ -72,12 +85,31 @@ pub(super) async fn serve(client: &Client, unread: &Unread, request: http::Reque
     if let Some(reason) = served.decision.refused() {
         node.metrics.refusal(&policy.name, reason.as_str());
     }
+    if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+        let (name, policy, generation_number) = (name.clone(), policy.name.clone(), generation.number);
+        let told =
+            upgrade::Told { id: id.clone(), line, policy, listener: name, generation: generation_number, started };
+        let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
+        if !switching.is_some_and(|client| upgrade::join(node, counts, client, &upgraded, until, told)) {
+            return refuse(node, &generation, PANICKED, &id, "");
+        }
+        let mut answer = answer(served.response, false, &generation);
+        upgrade::announce(answer.headers_mut(), &upgraded.protocol);
+        return answer;
+    }
     if let Some((method, path)) = line {
         let line = Line { id: &id, method: &method, path: &path, listener: name, ended: Ended::Status(status), nanos };
         access::answered(&line, &policy.name, &generation, &served.decision);
     }
     let held_since = served.held_since;
+    if let Some(end) = served.response.until {
+        served.response.body = Deadline::at(instant(node, end), "`max_stream` is over").end(served.response.body);
+    }
     let mut answer = answer(served.response, is_head, &generation);
+    if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
+        // None will come, or nobody would take them.
+        answer.headers_mut().remove(TRAILER);
+    }
     // Over HTTP/2 the connection says it itself (GOAWAY).
     if !http2 && (listener.has_gone() || node.draining()) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -132,9 +164,14 @@ impl Drop for Unanswered<'_> {
     }
 }
 
+/// A time in Unix milliseconds by the clock that tasks wait by.
+pub(super) fn instant(node: &Node, unix_millis: u64) -> Instant {
+    Instant::now() + Duration::from_millis(unix_millis.saturating_sub(node.environment.clock.unix_millis()))
+}
+
 /// The engine's answer for hyper, which writes `Date` and the framing.
 fn answer(response: Response, is_head: bool, generation: &Generation) -> http::Response<Body> {
-    let Response { status, mut headers, body } = response;
+    let Response { status, mut headers, body, .. } = response;
     // The length is the body's, whatever a filter or an upstream wrote. It stays where it tells of the body that is not sent; these
     // have none to tell of (RFC 9110, section 8.6).
     let never_has_one = status.is_informational() || status == StatusCode::NO_CONTENT;

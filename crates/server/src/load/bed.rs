@@ -13,7 +13,7 @@ use policy::reader::Files;
 use policy::testing::{Stage, Test};
 
 use super::outside::Recorder;
-use super::world::{GivenProviders, Shape, TestWorld, providers, shape};
+use super::world::{GivenProviders, GivenUpstreams, Shape, TestWorld, providers, shape, upstreams};
 use super::{Draft, facts};
 use crate::options::Options;
 use crate::testing::TestOutcome;
@@ -28,7 +28,7 @@ pub(crate) struct TestBed {
     facts: NodeFacts,
     library: Library,
     stores: Shape,
-    upstreams: Vec<String>,
+    upstreams: GivenUpstreams,
     providers: GivenProviders,
     dir: PathBuf,
     /// Where the draft was compiled against a world already.
@@ -66,7 +66,7 @@ impl TestBed {
             facts: facts(&draft.reading.settings, None),
             library: options.library,
             stores: shape(&draft.stores),
-            upstreams: draft.upstreams.keys().cloned().collect(),
+            upstreams: upstreams(&draft.upstreams),
             providers: providers(&draft.reading.settings),
             dir: options.dir.clone(),
         };

@@ -140,6 +140,17 @@ impl Generation {
         }
     }
 
+    /// It serves from now on: what is done for its upstreams beside requests begins.
+    pub(crate) fn begin(&self) {
+        self.all_upstreams().for_each(HttpUpstream::begin);
+    }
+
+    /// The upstreams, those of providers among them.
+    pub(crate) fn all_upstreams(&self) -> impl Iterator<Item = &Arc<HttpUpstream>> {
+        let of_providers = self.providers.values().filter(|provider| provider.is_reached_by_itself());
+        self.upstreams.values().chain(of_providers.map(|provider| &provider.upstream))
+    }
+
     /// A listener in this generation; none where the generation does not have it.
     pub(crate) fn listener(&self, number: u64) -> Option<&ServedListener> {
         self.listeners.iter().find(|listener| listener.number == number)

@@ -72,6 +72,13 @@ pub(crate) struct LoadedProvider {
     reached: Arc<Reached<Provider>>,
 }
 
+impl LoadedProvider {
+    /// Whether its connections are nobody else's.
+    fn is_reached_by_itself(&self) -> bool {
+        matches!(self.settings.way, Way::Own(_))
+    }
+}
+
 /// A generation to be: everything is compiled, nothing is opened.
 pub(crate) struct Draft {
     pub(crate) reading: Reading,
@@ -198,7 +205,7 @@ impl Draft {
     pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
         let providers = world::providers(&reading.settings);
         let things = |stores: &Opened, upstreams: &Upstreams, _: &Providers| {
-            let upstreams: Vec<_> = upstreams.keys().cloned().collect();
+            let upstreams = world::upstreams(upstreams);
             let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers, &options.dir);
             (things, Some(world))
         };
@@ -265,26 +272,34 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
     }
 }
 
-/// The upstreams: those whose settings stayed the same with their pools.
+/// An upstream: the one before where nothing was changed, and else with what it has in common with that.
+fn upstream(
+    name: &str,
+    settings: &UpstreamSettings,
+    kept: Option<&Arc<HttpUpstream>>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<HttpUpstream> {
+    match kept {
+        Some(kept) if kept.settings() == settings => kept.clone(),
+        _ => Arc::new(HttpUpstream::new(name, settings.clone(), clock.clone(), kept.map(|kept| &**kept))),
+    }
+}
+
 fn upstreams(settings: &Settings, before: &Before<'_>) -> Upstreams {
-    let upstream = |name: &str, settings: &UpstreamSettings| {
-        let kept = before.generation.and_then(|g| g.upstreams.get(name)).filter(|u| u.settings() == settings);
-        kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
-    };
-    let named = settings.node.upstreams.iter();
-    named
-        .map(|(name, settings)| {
-            (name.clone(), upstream(name, settings.as_ref().unwrap_or(&UpstreamSettings::nowhere())))
-        })
-        .collect()
+    let named = settings.node.upstreams.iter().map(|(name, settings)| {
+        let nowhere = UpstreamSettings::nowhere();
+        let kept = before.generation.and_then(|generation| generation.upstreams.get(name));
+        (name.clone(), upstream(name, settings.as_ref().unwrap_or(&nowhere), kept, &before.clock))
+    });
+    named.collect()
 }
 
 /// The providers: those whose settings and way stayed the same with what is known of them.
 fn providers(settings: &Settings, upstreams: &Upstreams, before: &Before<'_>) -> Providers {
     let before_of = |name: &str| before.generation.and_then(|generation| generation.providers.get(name));
     let own = |name: &str, settings: &UpstreamSettings| {
-        let kept = before_of(name).map(|provider| &provider.upstream).filter(|kept| kept.settings() == settings);
-        kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
+        let kept = before_of(name).map(|provider| &provider.upstream);
+        upstream(&format!("provider.{name}"), settings, kept, &before.clock)
     };
     let provider = |(name, settings): (&String, &Option<ProviderSettings>)| {
         let settings = settings.clone().unwrap_or_else(|| ProviderSettings::nowhere(name));

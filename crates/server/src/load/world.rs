@@ -32,7 +32,7 @@ use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
 use crate::settings::{ProviderSettings, Settings, Way};
-use crate::upstream::Tasks;
+use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings};
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
@@ -52,6 +52,14 @@ pub(super) fn shape(stores: &Opened) -> Shape {
 /// The providers there are, each with the name under which a test says what it answers: the upstream that it is reached through, or
 /// `provider.NAME`.
 pub(super) type GivenProviders = Vec<(Arc<Provider>, String)>;
+
+/// The upstreams there are, and where they would be.
+pub(super) type GivenUpstreams = Vec<(String, UpstreamSettings)>;
+
+/// These upstreams.
+pub(super) fn upstreams(upstreams: &BTreeMap<String, Arc<HttpUpstream>>) -> GivenUpstreams {
+    upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.settings().clone())).collect()
+}
 
 /// The providers of these settings; those that are wrong are told of, and left out.
 pub(super) fn providers(settings: &Settings) -> GivenProviders {
@@ -96,12 +104,16 @@ impl TestWorld {
     /// policies give out are those of the configuration folder.
     pub(super) fn new(
         stores: &Shape,
-        upstreams: &[String],
+        upstreams: &GivenUpstreams,
         providers: &GivenProviders,
         dir: &Path,
     ) -> (TestWorld, Things) {
-        let canned = |name: &String| (name.clone(), Arc::new(Canned::new(name.clone())));
-        let all = upstreams.iter().chain(providers.iter().map(|(_, through)| through));
+        let canned = |(name, at): (&String, Option<&UpstreamSettings>)| {
+            (name.clone(), Arc::new(Canned::new(name.clone(), at.cloned())))
+        };
+        let own = providers.iter().map(|(_, through)| (through, None));
+        // A provider may be reached through one of them: the last of a name counts.
+        let all = own.chain(upstreams.iter().map(|(name, at)| (name, Some(at))));
         let mut world = TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
@@ -122,7 +134,7 @@ impl TestWorld {
         let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
         let stores = stores.collect();
         let at = |name: &String| Some((name.clone(), world.upstreams.get(name)?.clone() as Arc<dyn Upstream>));
-        let upstreams = upstreams.iter().filter_map(at).collect();
+        let upstreams = upstreams.iter().filter_map(|(name, _)| at(name)).collect();
         let reached = |(provider, through): &(Arc<Provider>, String)| {
             let (_, upstream) = at(through)?;
             let background = Arc::new(Tasks);

@@ -213,6 +213,7 @@ impl Loads {
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
         node.listeners.part(&plan, &before);
         node.generation.store(generation.clone());
+        generation.begin();
         generation.stores.succeed(&before.stores);
         node.listeners.carry_out(node, plan);
         if before.settings.node.log != settings.node.log {

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "they are never made: what they say is what may stand in a file")]
 
+mod upstream;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use store::Kind;
 use store::kps::ColumnType;
 use store::sources::SourceSettings;
+
+use self::upstream::{Files, UpstreamTable};
 
 /// Settings of a node. All of it is optional.
 #[derive(JsonSchema)]
@@ -29,6 +33,9 @@ pub(crate) struct NodeFile {
     values: Option<BTreeMap<String, Setting>>,
     /// The addresses that requests come in on. Default: one, `default`, on `127.0.0.1:8080`.
     listener: Option<Vec<ListenerTable>>,
+    /// The proxies before the gateway that are believed about the client: addresses and networks. What anybody else says in `Forwarded`,
+    /// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`, `traceparent` and `tracestate` is dropped. Default: nobody, also not on loopback.
+    trusted_proxies: Option<Vec<Network>>,
     /// The address for the commands: reload, status, metrics, health.
     admin: Option<AdminTable>,
     /// The servers behind the gateway, by their names.
@@ -152,31 +159,6 @@ struct AdminTable {
     address: Option<String>,
 }
 
-/// `[upstream.NAME]`
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct UpstreamTable {
-    /// Where it is: scheme, host and port, one of them: `["http://127.0.0.1:9001"]`, or `[{ env = "ORDERS_URL", default = "..." }]`.
-    targets: Vec<FromOutside>,
-    /// How long it is waited for.
-    timeouts: Option<TimeoutsTable>,
-}
-
-/// `timeouts` of an upstream.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct TimeoutsTable {
-    /// How long a connection may take.
-    #[schemars(extend("default" = "3s"))]
-    connect: Option<Duration>,
-    /// How long the answer may take to begin, once the request is sent.
-    #[schemars(extend("default" = "30s"))]
-    first_byte: Option<Duration>,
-    /// How long nothing may come in the middle of an answer.
-    #[schemars(extend("default" = "60s"))]
-    idle: Option<Duration>,
-}
-
 /// `[provider.NAME]`: another authorization server, of which the gateway is a client.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -203,6 +185,9 @@ struct ProviderTable {
     scopes: Option<Vec<String>>,
     /// The upstream that it is reached through: `[upstream.NAME]`. Default: connections of its own, to the one host and port of its URLs.
     upstream: Option<String>,
+    /// PEM files of the authorities that are trusted where it is reached by connections of its own over `https`: one, or a list. Default: the
+    /// machine's.
+    ca: Option<Files>,
     /// How long a call may take, with all of its answer, 1s to 60s.
     #[schemars(extend("default" = "10s"))]
     timeout: Option<Duration>,

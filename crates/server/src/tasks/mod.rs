@@ -5,7 +5,6 @@ mod each;
 mod heartbeat;
 mod keys;
 mod moves;
-mod pools;
 mod purge;
 mod sources;
 
@@ -17,7 +16,6 @@ pub(crate) use check::check_source;
 pub(crate) use heartbeat::{beat_always, say_farewell};
 pub(crate) use keys::keep_keys;
 pub(crate) use moves::watch_moves;
-pub(crate) use pools::sweep_pools;
 pub(crate) use purge::{purge_always, purge_source};
 pub(crate) use sources::watch_sources;
 

@@ -1,8 +1,15 @@
 //! Against real sockets: a scripted server says exactly what comes and when.
 
+mod bad;
+mod secure;
+mod several;
+mod shared;
+
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +20,10 @@ use policy::exchange::BodyError;
 use super::*;
 use crate::clock::SystemClock;
 
+fn upstream(settings: UpstreamSettings) -> HttpUpstream {
+    HttpUpstream::new("up", settings, Arc::new(SystemClock::new()), None)
+}
+
 struct Scripted {
     upstream: HttpUpstream,
     listener: TcpListener,
@@ -20,17 +31,28 @@ struct Scripted {
 
 impl Scripted {
     async fn new() -> Scripted {
+        Scripted::with(|_| {}).await
+    }
+
+    /// With these settings changed.
+    async fn with(change: impl FnOnce(&mut UpstreamSettings)) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let settings = UpstreamSettings {
-            host: String::from("127.0.0.1"),
-            port: listener.local_addr().unwrap().port(),
-            timeouts: Timeouts {
-                connect: Duration::from_secs(5),
-                first_byte: Duration::from_millis(300),
-                idle: Duration::from_millis(100),
-            },
+        let port = listener.local_addr().unwrap().port();
+        let mut settings = UpstreamSettings::to(Way::default(), "127.0.0.1", port);
+        settings.timeouts = Timeouts {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_millis(300),
+            idle: Duration::from_millis(100),
+            whole: None,
         };
-        Scripted { upstream: HttpUpstream::new(settings, Arc::new(SystemClock::new())), listener }
+        settings.retries.attempts = 0;
+        change(&mut settings);
+        Scripted { upstream: upstream(settings), listener }
+    }
+
+    /// How many connections lie idle.
+    fn idle(&self) -> usize {
+        self.upstream.core.lineup.load().seats.iter().map(|seat| seat.endpoint.pool.len()).sum()
     }
 
     async fn accept(&self) -> TcpStream {
@@ -71,7 +93,7 @@ async fn a_connection_is_used_again() {
     let client = async {
         for _ in 0..3 {
             assert_eq!(text(scripted.upstream.send(get("/a?b")).await.unwrap()).await, "ok");
-            assert_eq!(scripted.upstream.pool.len(), 1);
+            assert_eq!(scripted.idle(), 1);
         }
     };
     tokio::join!(server, client);
@@ -94,7 +116,7 @@ async fn nothing_of_a_connection_crosses() {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     let ((seen, _stream), response) = tokio::join!(server, scripted.upstream.send(request));
-    let port = scripted.upstream.settings().port;
+    let port = scripted.listener.local_addr().unwrap().port();
     assert_eq!(seen, format!("GET /a/b?c=d HTTP/1.1\r\nx-kept: 1\r\nhost: 127.0.0.1:{port}\r\n\r\n"));
     let response = response.unwrap();
     assert!(response.headers().contains_key("x-end"));
@@ -141,11 +163,11 @@ async fn a_body_streams_and_its_connection_comes_back() {
     let client = async {
         let mut body = scripted.upstream.send(get("/")).await.unwrap().into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
-        assert_eq!(scripted.upstream.pool.len(), 0);
+        assert_eq!(scripted.idle(), 0);
         go.send(()).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "two");
         assert!(body.frame().await.is_none());
-        assert_eq!(scripted.upstream.pool.len(), 1);
+        assert_eq!(scripted.idle(), 1);
     };
     tokio::join!(server, client);
 }
@@ -309,7 +331,7 @@ async fn a_body_that_breaks_off_is_an_error_at_whatever_moment() {
             assert!(response.into_body().collect(1 << 20).await.is_err(), "{body:?}");
         };
         tokio::join!(server, client);
-        assert_eq!(scripted.upstream.pool.len(), 0);
+        assert_eq!(scripted.idle(), 0);
     }
 }
 
@@ -343,7 +365,7 @@ async fn an_answer_before_the_end_of_the_request_counts() {
     let response = response.expect("an answer");
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(text(response).await, "large");
-    assert_eq!(scripted.upstream.pool.len(), 0);
+    assert_eq!(scripted.idle(), 0);
 }
 
 #[tokio::test]
@@ -359,7 +381,7 @@ async fn an_upload_ends_where_the_upstream_closes_without_an_answer() {
         let ((), response) = tokio::join!(server, tokio::time::timeout(Duration::from_secs(5), sent));
         let response = response.expect("an end");
         assert!(matches!(response, Err(UpstreamError::Unreachable(_))), "{head:?}: {:?}", response.err());
-        assert_eq!(scripted.upstream.pool.len(), 0);
+        assert_eq!(scripted.idle(), 0);
     }
 }
 

@@ -305,7 +305,7 @@ fn sendable(path: &str, query: Option<&str>) -> Result<(), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{get, policy, sent, told};
+    use crate::fixture::{always, answer, get, policy, sent, told};
 
     fn tested(settings: &str) -> policy::testing::Fixture {
         policy(&format!("[[filter]]\nuse = 'rewrite'\n{settings}\n\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'"))
@@ -384,6 +384,19 @@ mod tests {
     fn the_filters_after_it_see_the_new_target() {
         let text = "[[filter]]\nuse = 'rewrite'\nadd_prefix = '/v2'\nset_query = { a = 'new' }\n\n[[filter]]\nuse = 'respond'\ntext = '${request.path} ${request.query.a}'";
         assert_eq!(policy(text).run(get("/x?a=old", &[])).text(), "/v2/x new");
+    }
+
+    #[test]
+    fn what_the_upstream_says_of_itself_is_where_the_client_asked() {
+        let text = "route = '/shop/**'\n\n[[filter]]\nuse = 'rewrite'\nstrip_prefix = '/shop'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'moves'";
+        let tested = crate::fixture::world()
+            .resource(
+                policy::ports::UPSTREAM,
+                "moves",
+                always(|| Ok(answer(302, &[("location", "/orders/8")], String::new()))),
+            )
+            .policy("tested", text);
+        assert_eq!(tested.run(get("/shop/orders/7", &[])).header("location"), "/shop/orders/8");
     }
 
     #[test]

@@ -106,12 +106,14 @@ pub(crate) fn routers(
     let unbound = router(None);
     let bound: HashSet<&str> =
         policies.iter().filter_map(|policy| policy.listener.as_ref()).map(|listener| listener.value.as_str()).collect();
-    let own =
-        listeners.iter().map(|listener| match bound.contains(listener.name.as_str()) || !listener.before.is_empty() {
+    let own = listeners.iter().map(|listener| {
+        let answers = |id: &PolicyId| answers_first(*id, effects);
+        match bound.contains(listener.name.as_str()) || listener.before.iter().any(answers) {
             true => router(Some(listener)),
-            // No policy is bound to it, and none runs before: its routes are those of all listeners.
+            // No policy is bound to it, and none answers before: its routes are those of all listeners.
             false => unbound.clone(),
-        });
+        }
+    });
     let own: Vec<Arc<Router>> = own.collect();
     own.into_iter().chain([unbound]).collect()
 }
@@ -129,14 +131,20 @@ fn routes_of<'a>(listener: Option<&Listener>, policies: &'a [Policy], effects: &
     routes
 }
 
-/// Whether the policy answers `OPTIONS` whatever its routes say: by the first filter of its own, or of a policy that runs before
-/// it, on whatever request.
+/// Whether the policy answers `OPTIONS` whatever its routes say: by itself, or by a policy that runs before it.
 fn answers_options(id: PolicyId, listener: Option<&Listener>, policies: &[Policy], effects: &[&PolicyEffects]) -> bool {
-    let own = policies[id].before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
-    let before: &Vec<PolicyId> =
-        own.as_ref().or(listener.map(|listener| &listener.before)).unwrap_or(const { &Vec::new() });
-    let first = |id: &PolicyId| effects[*id].get(MAIN).and_then(|main| main.first());
-    before.iter().chain([&id]).filter_map(first).any(|step| step.own.serves_options && step.when.is_none())
+    let before = match (&policies[id].before, listener) {
+        (Some(own), _) => own.iter().any(|(id, _)| answers_first(*id, effects)),
+        (None, Some(listener)) => listener.before.iter().any(|id| answers_first(*id, effects)),
+        (None, None) => false,
+    };
+    before || answers_first(id, effects)
+}
+
+/// Whether the first filter of the policy answers `OPTIONS`, on whatever request.
+fn answers_first(id: PolicyId, effects: &[&PolicyEffects]) -> bool {
+    let first = effects[id].get(MAIN).and_then(|main| main.first());
+    first.is_some_and(|step| step.own.serves_options && step.when.is_none())
 }
 
 fn report_ties(ties: Vec<Tie>, policies: &[Policy], problems: &mut Diagnostics) {

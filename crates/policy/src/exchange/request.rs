@@ -59,6 +59,8 @@ pub struct Request {
     pub allowed: Vec<Method>,
     /// The body.
     pub body: RequestBody,
+    /// The path as the client sent it, where it is another one now.
+    client_path: Option<String>,
     form: OnceLock<Result<Form, Reason>>,
     query_form: OnceLock<Result<Form, Reason>>,
     json: OnceLock<Result<serde_json::Value, Reason>>,
@@ -111,6 +113,7 @@ impl Request {
             params: PathParams::new(),
             allowed: Vec::new(),
             body: RequestBody::Stream(body),
+            client_path: None,
             form: OnceLock::new(),
             query_form: OnceLock::new(),
             json: OnceLock::new(),
@@ -208,9 +211,15 @@ impl Request {
         self.json = OnceLock::new();
     }
 
+    /// The path in its normal form as the client sent it, whatever became of it here.
+    pub fn client_path(&self) -> &str {
+        self.client_path.as_ref().unwrap_or(&self.path)
+    }
+
     /// Puts another path, in its normal form, and another query in place of what the client sent.
     pub fn set_target(&mut self, path: String, query: Option<String>) {
-        self.path = path;
+        let before = std::mem::replace(&mut self.path, path);
+        self.client_path.get_or_insert(before);
         self.query = query;
         self.query_form = OnceLock::new();
     }

@@ -112,7 +112,7 @@ fn file(number: usize, block: &str) -> (String, String) {
         text.push_str(&format!("route = \"/line-{number}\"\n"));
     }
     text.push_str(block);
-    let answers = ["\"respond\"", "\"proxy\"", "\"fail\""].iter().any(|word| block.contains(word));
+    let answers = ["\"respond\"", "\"proxy\"", "\"fail\"", "\"redirect\""].iter().any(|word| block.contains(word));
     if !answers {
         text.push_str("\n[[filter]]\nuse = \"respond\"\n");
     }

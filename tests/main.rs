@@ -68,3 +68,4 @@ mod tokeninfo;
 mod upgrade;
 mod upstreams;
 mod users;
+mod web;

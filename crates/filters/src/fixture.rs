@@ -15,9 +15,9 @@ use ::oauth::provider::{Endpoints, Provider};
 use ::oauth::{ClientId, Scopes, Secret};
 use policy::exchange::Request;
 use policy::ports::{
-    ASIDE, Aside, AuditRecord, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, LogLevel,
-    LogLine, Meter, MeterShape, OBSERVER, Observer, ObserverHandle, PROVIDER, Proving, Reached, Timer, UPSTREAM,
-    Upstream, UpstreamError, UpstreamHandle,
+    ASIDE, Aside, AuditRecord, Background, BoxFuture, DIRECTORIES, Directories, DirectoriesHandle, Directory, FOLDER,
+    Folder, FolderHandle, Found, FoundFile, LogLevel, LogLine, Meter, MeterShape, OBSERVER, Observer, ObserverHandle,
+    PROVIDER, Proving, Reached, Timer, UPSTREAM, Upstream, UpstreamError, UpstreamHandle,
 };
 use policy::testing::{Fixture, Ran};
 use policy::{Body, Value};
@@ -130,6 +130,7 @@ pub(crate) fn world() -> Fixture {
         .resource(ASIDE, "", Aside { background: Arc::new(Nobody), timer: Arc::new(Timers::default()) })
         .resource(DIRECTORIES, "ldap", DirectoriesHandle(Arc::new(Empty)))
         .resource(OBSERVER, "", ObserverHandle(Arc::new(Recorder::default())))
+        .resource(FOLDER, "site", FolderHandle(Arc::new(Site)))
         .resource(UPSTREAM, "spare", UpstreamHandle(Arc::new(Echo)))
         .resource("store", "access-token", StoreHandle::AccessToken(Arc::new(AccessTokens::new(source.clone()))))
         .resource("store", "client-access-token", StoreHandle::ClientAccessToken(held(source.clone())))
@@ -291,6 +292,52 @@ struct Empty;
 impl Directories for Empty {
     fn prove<'a>(&'a self, _: &'a Directory, _: &'a str, _: &'a str) -> Proving<'a> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// A folder of a site: the names of its files, what is in them, and when they were written, in seconds.
+const SITE: &[(&str, &str, u64)] = &[
+    ("index.html", "<h1>Home</h1>", 1_000_000_000),
+    ("app.js", "let app = 'this is the application, all of it'", 1_000_000_000),
+    ("app.js.br", "brotli", 1_000_000_000),
+    ("app.js.gz", "gzip", 999_999_999),
+    ("a b/\u{e4}.css", "a {}", 1_000_000_000),
+    ("docs/index.html", "<h1>Docs</h1>", 1_000_000_000),
+    ("empty/file.unknown-ending", "bytes", 1),
+    ("a=b&c+d%.txt", "odd", 1_000_000_000),
+    (".git/config", "secret", 1_000_000_000),
+    (".well-known/security.txt", "Contact: us", 1_000_000_000),
+];
+
+/// That folder.
+struct Site;
+
+impl Folder for Site {
+    fn find<'a>(&'a self, name: &'a str) -> BoxFuture<'a, std::io::Result<Found>> {
+        let found = match SITE.iter().find(|(known, ..)| *known == name) {
+            _ if name == "broken" => Err(std::io::Error::other("the disk is broken")),
+            Some((_, text, written)) => Ok(Found::File(Box::new(Text(text, *written)))),
+            None if SITE.iter().any(|(known, ..)| known.starts_with(&format!("{name}/"))) => Ok(Found::Folder),
+            None => Ok(Found::Nothing),
+        };
+        Box::pin(std::future::ready(found))
+    }
+}
+
+/// A file of it.
+struct Text(&'static str, u64);
+
+impl FoundFile for Text {
+    fn length(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn modified(&self) -> u64 {
+        self.1 * 1_000_000_000
+    }
+
+    fn read(self: Box<Self>, from: u64, length: u64) -> Body {
+        Body::from(self.0[from as usize..(from + length) as usize].to_owned())
     }
 }
 

@@ -11,16 +11,6 @@ use policy::{BuildContext, Diagnostics};
 /// Name, and what does until then.
 const LATER: &[(&str, &str)] = &[
     ("replace", "use `set` with `{ cel = \"...\" }`"),
-    ("redirect", "use `respond` with a status of 302 or 307 and the header `location`"),
-    ("rewrite", "use the setting `rewrite` of `proxy`"),
-    ("set-method", "let the upstream accept the method as it comes"),
-    ("set-body", "let the upstream write the body, or answer with `respond`"),
-    (
-        "cors",
-        "answer `OPTIONS` with `respond`, and set the `access-control-*` headers with `set-header` in `[[response]]`",
-    ),
-    ("compress", "let the upstream or a proxy before the gateway compress"),
-    ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
     ("xml-to-json", "let the upstream convert the document"),
     ("json-to-xml", "let the upstream convert the document"),
     ("alert", "watch the metrics at `/metrics`"),

@@ -148,6 +148,39 @@ pub struct DirectoryEntry {
     pub attributes: BTreeMap<String, Vec<String>>,
 }
 
+/// The name under which folders are asked for whose files are given out, in [`Resources`]: the thing is a [`FolderHandle`].
+pub const FOLDER: &str = "folder";
+
+/// What [`Resources`] gives for [`FOLDER`].
+pub struct FolderHandle(pub Arc<dyn Folder>);
+
+/// A folder whose files are given out as they are at that moment.
+pub trait Folder: Send + Sync + 'static {
+    /// What there is under this name: names of folders and at last of a file, with `/` between. Nothing outside of the folder is ever found, by
+    /// whatever name or link.
+    fn find<'a>(&'a self, name: &'a str) -> BoxFuture<'a, std::io::Result<Found>>;
+}
+
+/// What there is under a name.
+pub enum Found {
+    /// A file.
+    File(Box<dyn FoundFile>),
+    /// A folder.
+    Folder,
+    /// Nothing, or nothing that is given out: a device, a link that leads out.
+    Nothing,
+}
+
+/// A file that is open: what is read of it is of one version, unless that is written to.
+pub trait FoundFile: Send + Sync {
+    /// Its length in bytes.
+    fn length(&self) -> u64;
+    /// When it was written last, in nanoseconds since 1970.
+    fn modified(&self) -> u64;
+    /// So many of its bytes from there on.
+    fn read(self: Box<Self>, from: u64, length: u64) -> Body;
+}
+
 /// Work that goes on to its end though nobody waits for it: what an upstream has done must be written down, also where the client that
 /// asked is gone.
 pub trait Background: Send + Sync + 'static {

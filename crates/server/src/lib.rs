@@ -18,6 +18,7 @@ mod copying;
 mod directory;
 mod expiry;
 mod files;
+mod folder;
 mod hop;
 mod idle;
 mod joined;

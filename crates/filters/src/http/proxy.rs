@@ -367,7 +367,7 @@ impl Proxy {
         location::mend(&mut response.headers, is_upstream, || match by_url {
             // What paths there have to do with the client's, nobody can tell.
             true => Default::default(),
-            false => (exchange.request.path.clone(), path.clone()),
+            false => (exchange.request.client_path().to_owned(), path.clone()),
         });
         Ok(())
     }

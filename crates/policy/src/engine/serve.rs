@@ -77,8 +77,8 @@ impl Program {
         let listener = self.listener(&x.request.listener);
         let (matched, refused) = match listener.router.route(&x.request) {
             Ok(matched) => (Some(matched), None),
-            Err(Unmatched::Method { matched, allow }) => {
-                if let Some(edit) = allow_header(&allow) {
+            Err(Unmatched::Method(matched)) => {
+                if let Some(edit) = allow_header(&matched.allowed) {
                     x.edit_response_header(edit);
                 }
                 let reason = Reason::new(METHOD_NOT_ALLOWED, format!("the route does not take {}", x.request.method));
@@ -91,6 +91,7 @@ impl Program {
         };
         let policy = matched.map(|matched| {
             x.request.params = matched.params;
+            x.request.allowed = matched.allowed;
             x.decision.policy = Some(matched.policy);
             x.decision.route = u16::try_from(matched.route).unwrap_or(u16::MAX);
             &self.policies[matched.policy as usize]
@@ -112,6 +113,8 @@ impl Program {
             }
         }
         x.stamp = x.environment().clock.monotonic_nanos();
+        // As it came: a policy may send another method to its upstream.
+        let is_head = x.request.method == Method::HEAD;
         let ended = guarded(self.run_request(x, &routed)).await;
         // A panic came out of however many flow words.
         x.decision.depth = 0;
@@ -125,7 +128,7 @@ impl Program {
             let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
             style.abort(x, &abort)
         });
-        if x.request.method == Method::HEAD {
+        if is_head {
             keep_length_only(&mut response);
         }
         if !matches!(response.body, Body::Empty) {

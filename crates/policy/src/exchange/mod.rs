@@ -6,6 +6,7 @@ mod body;
 mod certificate;
 mod company;
 mod limit;
+pub mod path;
 mod request;
 mod response;
 mod trace;

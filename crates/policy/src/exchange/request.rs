@@ -56,10 +56,14 @@ pub struct Request {
     pub id: Arc<str>,
     /// What the route's names stand for.
     pub params: PathParams,
+    /// Of `OPTIONS`: the methods that the route takes; none = all of them.
+    pub allowed: Vec<Method>,
     /// The body.
     pub body: RequestBody,
     /// How large the body may be while it streams, where a filter said so.
     pub(super) allowance: Option<Arc<Allowance>>,
+    /// The path as the client sent it, where it is another one now.
+    client_path: Option<String>,
     form: OnceLock<Result<Form, Reason>>,
     query_form: OnceLock<Result<Form, Reason>>,
     json: OnceLock<Result<serde_json::Value, Reason>>,
@@ -114,8 +118,10 @@ impl Request {
             listener: Arc::from(""),
             id: Arc::from(""),
             params: PathParams::new(),
+            allowed: Vec::new(),
             body: RequestBody::Stream(body),
             allowance: None,
+            client_path: None,
             form: OnceLock::new(),
             query_form: OnceLock::new(),
             json: OnceLock::new(),
@@ -249,6 +255,19 @@ impl Request {
         self.body = RequestBody::Buffered(body);
         self.form = OnceLock::new();
         self.json = OnceLock::new();
+    }
+
+    /// The path in its normal form as the client sent it, whatever became of it here.
+    pub fn client_path(&self) -> &str {
+        self.client_path.as_ref().unwrap_or(&self.path)
+    }
+
+    /// Puts another path, in its normal form, and another query in place of what the client sent.
+    pub fn set_target(&mut self, path: String, query: Option<String>) {
+        let before = std::mem::replace(&mut self.path, path);
+        self.client_path.get_or_insert(before);
+        self.query = query;
+        self.query_form = OnceLock::new();
     }
 
     pub(super) async fn buffer_body(&mut self, limit: usize) -> Result<(), Reason> {

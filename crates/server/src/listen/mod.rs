@@ -20,7 +20,6 @@ mod id;
 mod in_flight;
 mod listeners;
 mod opening;
-mod path;
 mod proxy_protocol;
 mod request;
 mod serve;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
-use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate};
+use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate, path};
 use policy::settings::Network;
 use policy::{Body, Request, Response};
 
 use super::address::Address;
 use super::client::Caller;
 use super::id::RequestId;
-use super::{body, forwarded, headers, host, path, upgrade};
+use super::{body, forwarded, headers, host, upgrade};
 use crate::hop;
 use crate::metrics::ListenerMetrics;
 use crate::settings::ClientLimits;

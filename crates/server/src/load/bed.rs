@@ -1,6 +1,7 @@
 //! Everything that the files' own tests need to run, any number of times: the tests, the files, and the shape of the stores and
 //! upstreams that a world stands in for.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub(crate) struct TestBed {
     stores: Shape,
     upstreams: GivenUpstreams,
     providers: GivenProviders,
+    dir: PathBuf,
     /// Where the draft was compiled against a world already.
     ready: Mutex<Option<Stage<TestWorld>>>,
 }
@@ -66,13 +68,14 @@ impl TestBed {
             stores: shape(&draft.stores),
             upstreams: upstreams(&draft.upstreams),
             providers: providers(&draft.reading.settings),
+            dir: options.dir.clone(),
         };
         (bed, problems)
     }
 
     /// A world of its own, and the policies compiled against it. An error is one of the files, or of the change.
     pub(crate) fn stage(&self, compile: &Compile) -> Result<Stage<TestWorld>, Diagnostics> {
-        let (world, things) = TestWorld::new(&self.stores, &self.upstreams, &self.providers);
+        let (world, things) = TestWorld::new(&self.stores, &self.upstreams, &self.providers, &self.dir);
         let compiled = compile(Input {
             files: &self.files,
             library: self.library,

@@ -198,7 +198,8 @@ impl Draft {
             let providers = providers.iter().map(|(name, p)| (name.clone(), p.reached.clone())).collect();
             let sealer = stores.sealer().clone();
             let (stores, upstreams, directories) = (named.collect(), upstreams.collect(), crate::directory::all());
-            (Things { stores, upstreams, sealer, providers, directories, observer }, None)
+            let dir = options.dir.clone();
+            (Things { stores, upstreams, sealer, providers, directories, observer, dir }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }
@@ -209,7 +210,7 @@ impl Draft {
         let providers = world::providers(&reading.settings);
         let things = |stores: &Opened, upstreams: &Upstreams, _: &Providers| {
             let upstreams = world::upstreams(upstreams);
-            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers);
+            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers, &options.dir);
             (things, Some(world))
         };
         Draft::with_things(things, compile, reading, options, before)

@@ -2,19 +2,21 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    ASIDE, DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, OBSERVER, Observer, ObserverHandle, PROVIDER,
-    Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
+    ASIDE, DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, FOLDER, FolderHandle, OBSERVER, Observer,
+    ObserverHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
 };
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
+use crate::folder::OnDisk;
 use crate::upstream::{Tasks, Whole};
 
 /// The word under which stores are asked for.
@@ -36,6 +38,8 @@ pub(crate) struct Things {
     pub(crate) directories: Arc<dyn Directories>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
+    /// The configuration folder, to which names of folders are relative.
+    pub(crate) dir: PathBuf,
 }
 
 impl Resources for Things {
@@ -56,6 +60,7 @@ impl Resources for Things {
             },
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
             OBSERVER => Ok(Arc::new(ObserverHandle(self.observer.clone()))),
+            FOLDER => Ok(Arc::new(FolderHandle(Arc::new(OnDisk::new(&self.dir, name)?)))),
             SEALER => Ok(self.sealer.clone()),
             ASIDE => Ok(Arc::new(Tasks::aside())),
             PROVIDER => match self.providers.get(name) {

@@ -103,8 +103,14 @@ pub(crate) struct TestWorld {
 }
 
 impl TestWorld {
-    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Shape, upstreams: &GivenUpstreams, providers: &GivenProviders) -> (TestWorld, Things) {
+    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against. Files that
+    /// policies give out are those of the configuration folder.
+    pub(super) fn new(
+        stores: &Shape,
+        upstreams: &GivenUpstreams,
+        providers: &GivenProviders,
+        dir: &Path,
+    ) -> (TestWorld, Things) {
         let canned = |(name, at): (&String, Option<&UpstreamSettings>)| {
             (name.clone(), Arc::new(Canned::new(name.clone(), at.cloned())))
         };
@@ -141,8 +147,8 @@ impl TestWorld {
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        let observer = world.observer.clone();
-        (world, Things { stores, upstreams, sealer, providers, directories, observer })
+        let (observer, dir) = (world.observer.clone(), dir.to_owned());
+        (world, Things { stores, upstreams, sealer, providers, directories, observer, dir })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {

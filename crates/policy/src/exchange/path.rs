@@ -6,17 +6,18 @@
 
 /// Why a path is refused. The words go to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadPath {
+pub enum BadPath {
     /// `..`, plain or encoded, also before a `;` or beside an encoded slash.
     StepUp,
     /// `%` without two hexadecimal digits.
     Encoding,
-    /// A character that cannot stand in a path: a backslash, an encoded control character.
+    /// A character that cannot stand in a path: a backslash, a control character.
     Character,
 }
 
 impl BadPath {
-    pub(crate) fn message(self) -> &'static str {
+    /// For the client.
+    pub fn message(self) -> &'static str {
         match self {
             BadPath::StepUp => "a path segment is a step up",
             BadPath::Encoding => "the path has broken percent-encoding",
@@ -27,7 +28,10 @@ impl BadPath {
 
 /// The normal form of an absolute path: unreserved characters decoded, hexadecimal digits upper case, everything that a path
 /// may not hold encoded, `.` segments and empty segments gone.
-pub(crate) fn normalise(path: &str) -> Result<String, BadPath> {
+///
+/// # Errors
+/// Where somebody could read it as another one.
+pub fn normalise(path: &str) -> Result<String, BadPath> {
     let bytes = path.as_bytes();
     if bytes.first() != Some(&b'/') {
         return Err(BadPath::Character);
@@ -51,6 +55,14 @@ pub(crate) fn normalise(path: &str) -> Result<String, BadPath> {
         }
     }
     Ok(out)
+}
+
+/// The normal form of a path that is written as it reads, `%` included: what a policy puts together from values.
+///
+/// # Errors
+/// Where somebody could read it as another one.
+pub fn normal_form_of_text(path: &str) -> Result<String, BadPath> {
+    normalise(&path.replace('%', "%25"))
 }
 
 /// Whether nothing is to be done: the path of nearly every request, told in one pass.
@@ -94,7 +106,7 @@ fn write_segment(segment: &str, out: &mut String) -> Result<(), BadPath> {
                     encode(decoded, out);
                 }
             }
-            b'\\' => return Err(BadPath::Character),
+            b'\\' | 0..0x20 | 0x7f => return Err(BadPath::Character),
             plain if is_plain(plain) => out.push(char::from(plain)),
             other => encode(other, out),
         }
@@ -172,6 +184,14 @@ mod tests {
             ("/a b", "/a%20b"),
         ] {
             assert_eq!(normalise(path).as_deref(), Ok(normal), "{path}");
+        }
+    }
+
+    #[test]
+    fn text_is_encoded_as_it_reads() {
+        assert_eq!(normal_form_of_text("/100%/a b/%2e?c").as_deref(), Ok("/100%25/a%20b/%252e%3Fc"));
+        for (text, why) in [("/a/../b", BadPath::StepUp), ("/a\nb", BadPath::Character), ("a", BadPath::Character)] {
+            assert_eq!(normal_form_of_text(text), Err(why), "{text}");
         }
     }
 

@@ -207,7 +207,7 @@ fn completion_of_keys_and_names() {
     let add = |more: &str| {
         ORDERS.replacen("use = \"oauth.validate-token\"\n", &format!("use = \"oauth.validate-token\"\n{more}\n"), 1)
     };
-    has(&ask(&add("[[filter]]\nuse = \"|")), &["proxy", "oauth.check-scope", "switch"], &["cors"]);
+    has(&ask(&add("[[filter]]\nuse = \"|")), &["proxy", "oauth.check-scope", "switch"], &["oauth.verify-saml"]);
     has(&ask(&add("[[filter]]\nuse = |")), &["proxy"], &[]);
     has(&ask(&add("|")), &["store", "when", "[[filter]]", "[[chain.read]]"], &["use", "upstream"]);
     has(&ask(&add("sto|")), &["store", "on_failure"], &[]);

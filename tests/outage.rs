@@ -154,9 +154,9 @@ fn a_schema_that_is_there_already_makes_no_noise() {
     drop(Node::start(&folder));
     database.execute("DELETE FROM portcullis_schema");
     let node = Node::start(&folder);
-    assert_eq!(database.number("SELECT count(*) FROM portcullis_schema"), 3);
+    assert_eq!(database.number("SELECT count(*) FROM portcullis_schema"), 4);
     let log = node.log();
-    assert!(log.contains("schema migrated to version 3") && !log.contains("already exists"), "{log}");
+    assert!(log.contains("schema migrated to version 4") && !log.contains("already exists"), "{log}");
 }
 
 /// A source that says nothing at all is as good as one that is down: nobody waits for more than 5 s.
@@ -329,8 +329,8 @@ fn a_schema_that_goes_is_told_and_made() {
     let ready = Request::new(node.admin, "GET", "/health/ready");
     wait_until("ready", || ready.send().status == 200);
     database.execute("DELETE FROM portcullis_schema");
-    wait_until("made", || database.number("SELECT count(*) FROM portcullis_schema") == 3);
-    let told = || node.log().matches("its schema went from version 3 to 0").count();
+    wait_until("made", || database.number("SELECT count(*) FROM portcullis_schema") == 4);
+    let told = || node.log().matches("its schema went from version 4 to 0").count();
     wait_until("told", || told() > 0);
     wait_until("ready again", || ready.send().status == 200);
     assert_eq!(told(), 1, "{}", node.log());

@@ -12,7 +12,7 @@ use crate::harness::Response;
 /// Parameters whose values are shown or sent back, as they should be.
 pub const ECHOED: [&str; 6] = ["state", "username", "login_hint", "user_code", "withdraw", "nonce"];
 
-/// The errors of an endpoint, with their statuses, by the RFC that has it; 405 and 413 are HTTP's.
+/// The errors of an endpoint, with their statuses, by the RFC that has it; 405, 413 and 415 are HTTP's.
 fn errors(path: &str) -> &'static [(u16, &'static str)] {
     match path {
         // RFC 6749, section 5.2; RFC 8628, section 3.5.
@@ -81,7 +81,7 @@ pub fn judge(world: &World, good: &Good, sent: &Sent, answer: &Response, secrets
     }
     match (path, answer.status) {
         (METADATA | OPENID | JWKS, 200 | 304) => is_json(answer).map(drop),
-        (METADATA | OPENID | JWKS, 400 | 404 | 413) => Ok(()),
+        (METADATA | OPENID | JWKS, 400 | 404 | 413 | 415) => Ok(()),
         (path, _) if has_pages(path) => page(sent, answer),
         (path, status) if successes(path).contains(&status) => {
             not_kept(answer)?;
@@ -105,12 +105,13 @@ fn error(sent: &Sent, answer: &Response) -> Result<(), String> {
     }
     // What is no error of OAuth is told to the clients of an API in their own words (RFC 9457).
     let is_resource = path == USERINFO || path.starts_with(REGISTER);
-    if answer.status == 413 && is_resource && answer.header("content-type") == Some("application/problem+json") {
+    if [413, 415].contains(&answer.status) && is_resource && answer.header("content-type") == Some("application/problem+json") {
         return Ok(());
     }
     let told = is_json(answer)?;
     let word = told["error"].as_str().unwrap_or_default();
-    let known = errors(path).contains(&(answer.status, word)) || (answer.status, word) == (413, "invalid_request");
+    let of_http = [413, 415].contains(&answer.status) && word == "invalid_request";
+    let known = of_http || errors(path).contains(&(answer.status, word));
     let of_device = ["authorization_pending", "slow_down", "access_denied", "expired_token"].contains(&word);
     if !known || (of_device && !sent.read("grant_type").any(|grant| grant == DEVICE_GRANT)) {
         return Err(format!("`{word}` with {} is no error of this endpoint", answer.status));
@@ -259,7 +260,7 @@ fn begins_as(location: &str, uri: &str) -> bool {
 
 /// D51: a page that nobody frames, that runs nothing, and in which what was sent is text.
 fn page(sent: &Sent, answer: &Response) -> Result<(), String> {
-    let statuses: &[u16] = if sent.path == VERIFY { &[200, 400, 401, 404, 413] } else { &[200, 303, 400, 401, 413] };
+    let statuses: &[u16] = if sent.path == VERIFY { &[200, 400, 401, 404, 413, 415] } else { &[200, 303, 400, 401, 413, 415] };
     if !statuses.contains(&answer.status) {
         return Err(format!("{} is no answer here", answer.status));
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use oauth::ClientId;
-use oauth::token::{Token, TokenKind};
+use oauth::token::{Token, TokenKey, TokenKind};
 use serde::Serialize;
 
 use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
@@ -213,9 +213,7 @@ impl AccessTokens {
 
 /// The key of a token that may be in the store: a well-formed access token that expires after `now`.
 fn key(token: &str, now: u64) -> Option<[u8; 40]> {
-    let token = Token::parse(token)?;
-    let may_be = token.kind() == TokenKind::Access && token.expires_at() > now;
-    may_be.then(|| token.key().to_bytes())
+    Token::key_of(token, TokenKind::Access, now).map(TokenKey::to_bytes)
 }
 
 /// Whether the token is of a grant that is kept: all are but those of client credentials, whose grant is the client itself.

@@ -127,7 +127,7 @@ class Bench:
         self.rows = []
 
     def values(self, **more):
-        return {"WORK": self.work, "UPSTREAM": self.upstream, "AUTH": self.auth, "KEYS": self.keys, "ISSUER": ISSUER,
+        return {"WORK": self.work, "UPSTREAM": self.upstream, "AUTH": self.auth, "KEYS": self.keys, "CONNECTIONS": 1024, "ISSUER": ISSUER,
                 "AUDIENCE": AUDIENCE, **more}
 
     def wanted(self, name):

@@ -38,9 +38,10 @@ key         = {{ file = "{work}/key.pem" }}
 """
 
 
-def resident(pid):
-    """In MiB."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+def resident(pid, what="VmRSS"):
+    """In MiB. `RssFile` of it are pages of the program's own file: the kernel maps them around those that are used, as many as it has in
+    its cache, and takes them back when it needs room."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(what))
     return int(line.split()[1]) / 1024
 
 
@@ -102,7 +103,7 @@ class Idle:
         port, admin = free_port(), free_port()
         pid = self.programs.start("shipped", None, [
             program, "-c", folder, "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"], port)
-        self.results["Portcullis as shipped"] = {"idle_mib": settled(pid)}
+        self.results["Portcullis as shipped"] = {"idle_mib": settled(pid), "file_mib": resident(pid, "RssFile")}
 
     def portcullis(self, tls):
         folder, program, port, admin = self.work / f"node{tls}", self.options.program, free_port(), free_port()
@@ -114,7 +115,8 @@ class Idle:
         return [program, "-c", folder, "run", "--admin", f"127.0.0.1:{admin}"], port
 
     def other(self, conf, listens, over_tls, command, tls):
-        """One of gateways/conf, for a quarter more connections, since nginx ends idle ones when it runs short of them; `over_tls` is what stands in the place of the line that listens, for TLS."""
+        """One of gateways/conf, for a quarter more connections, since nginx ends idle ones when it runs short of them; `over_tls` is what
+        stands in the place of the line that listens, for TLS."""
         port, path = free_port(), self.work / f"{tls}{conf}"
         text = (HERE / "gateways/conf" / conf).read_text()
         text = text.replace(listens, over_tls) if tls else text
@@ -125,21 +127,26 @@ class Idle:
 
     def measure(self, name, command, port, tls):
         pid = self.programs.start(name, None, command, port)
-        idle, began = settled(pid), time.monotonic()
+        idle, file, began = settled(pid), resident(pid, "RssFile"), time.monotonic()
         opened = connect(port, self.options.connections, self.context if tls else None)
         took, connected = time.monotonic() - began, settled(pid)
         see_that_all_are_open(opened)
         for connection in opened:
             connection.close()
-        self.results[name] = {"idle_mib": idle, "connected_mib": connected, "kib_each": (connected - idle) * 1024 / len(opened), "seconds": took}
+        self.results[name] = {"idle_mib": idle, "file_mib": file, "connected_mib": connected,
+                              "kib_each": (connected - idle) * 1024 / len(opened), "seconds": took}
 
     def run(self):
         self.shipped()
-        nginx = "nginx.conf", "listen 127.0.0.1:@PORT@;", "listen 127.0.0.1:@PORT@ ssl; ssl_certificate @WORK@/cert.pem; ssl_certificate_key @WORK@/key.pem;"
+        nginx = ("nginx.conf", "listen 127.0.0.1:@PORT@;",
+                 "listen 127.0.0.1:@PORT@ ssl; ssl_certificate @WORK@/cert.pem; ssl_certificate_key @WORK@/key.pem;")
         haproxy = "haproxy.cfg", "bind 127.0.0.1:@PORT@", "bind 127.0.0.1:@PORT@ ssl crt @WORK@/both.pem"
         for tls in [""] if self.options.plain else ["", "TLS"]:
             over = ", TLS" if tls else ""
             self.measure(f"Portcullis{over}", *self.portcullis(tls), tls)
+            if not tls:
+                port = free_port()
+                self.measure("bare hyper proxy", [self.options.bare / "bare_proxy", f"127.0.0.1:{port}", f"127.0.0.1:{self.upstream}"], port, tls)
             self.measure(f"nginx{over}", *self.other(*nginx, ["nginx", "-p", self.work, "-c"], tls), tls)
             self.measure(f"HAProxy{over}", *self.other(*haproxy, ["haproxy", "-db", "-f"], tls), tls)
 
@@ -168,10 +175,10 @@ def main():
         idle.programs.stop()
         shutil.rmtree(work, ignore_errors=True)
 
-    print(f"{'':<24}{'at start, MiB':>14}{f'{options.connections} idle, MiB':>18}{'KiB each':>10}")
+    print(f"{'':<24}{'at start, MiB':>14}{'of it its file':>16}{f'{options.connections} idle, MiB':>18}{'KiB each':>10}")
     for name, r in idle.results.items():
         connected = f"{r['connected_mib']:>18.1f}{r['kib_each']:>10.1f}" if "connected_mib" in r else ""
-        print(f"{name:<24}{r['idle_mib']:>14.1f}{connected}")
+        print(f"{name:<24}{r['idle_mib']:>14.1f}{r['file_mib']:>16.1f}{connected}")
     missed = 0
     for name, key, most in [("Portcullis as shipped", "idle_mib", MOST_IDLE), ("Portcullis", "connected_mib", MOST_CONNECTED)]:
         seen = idle.results[name][key]

@@ -9,9 +9,11 @@ OURS = "Portcullis"
 
 STYLE = """
   svg { font: 13px system-ui, sans-serif; }
-  text { fill: #1f2328; } .less { fill: #59636e; } .grid { stroke: #d1d9e0; } .other { fill: #8c959f; } .service { fill: #c3c9cf; } .ours { fill: #0969da; }
+  text { fill: #1f2328; } .less { fill: #59636e; }
+  .grid { stroke: #d1d9e0; } .other { fill: #8c959f; } .service { fill: #c3c9cf; } .ours { fill: #0969da; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #f0f6fc; } .less { fill: #9198a1; } .grid { stroke: #3d444d; } .other { fill: #656c76; } .service { fill: #454c54; } .ours { fill: #4493f8; }
+    text { fill: #f0f6fc; } .less { fill: #9198a1; }
+    .grid { stroke: #3d444d; } .other { fill: #656c76; } .service { fill: #454c54; } .ours { fill: #4493f8; }
   }
 """
 

@@ -1,5 +1,6 @@
 //! Bad input: the standard's error, never a 500, never a panic, and the node serves on.
 
+use crate::harness::upstream::{Upstream, values};
 use crate::harness::wire::Wire;
 use crate::harness::{Folder, Node};
 
@@ -247,6 +248,96 @@ fn two_lengths_smuggle_nothing() {
     }
 }
 
+/// What a client says ends up in a header, a host and a path of what goes upstream, and in none of them does it end a line.
+#[test]
+fn what_a_client_says_makes_no_header() {
+    let upstream = Upstream::echo();
+    let folder = Folder::shipped();
+    folder.append("node.toml", &upstream.toml("up"));
+    for (name, filters) in [
+        (
+            "header",
+            "use = \"set-header\"\nset = { x-tenant = \"${request.query.v}\" }\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n",
+        ),
+        ("host", "use = \"proxy\"\nupstream = \"up\"\nhost = \"${request.query.v}\"\n"),
+        ("path", "use = \"proxy\"\nupstream = \"up\"\nrewrite = \"/${request.query.v}\"\n"),
+    ] {
+        folder.write(&format!("policies/{name}.toml"), &format!("route = \"/{name}\"\n[[filter]]\n{filters}"));
+    }
+    let node = Node::start(&folder);
+    for value in [
+        "a%0d%0ax-admin:%201",
+        "a%0ax-admin:%201",
+        "a%0dx-admin:%201",
+        "a%00",
+        "a%20HTTP/1.1%0d%0ax-admin:%201%0d%0a%0d%0a",
+    ] {
+        for name in ["header", "host"] {
+            let answer = node.get(&format!("/{name}?v={value}")).send();
+            assert!((400..500).contains(&answer.status), "{name} {value}: {}", answer.status);
+        }
+        // In a path it is encoded, as what it is.
+        node.get(&format!("/path?v={value}")).send();
+    }
+    for head in upstream.heads() {
+        assert_eq!(values(&head, "x-admin"), [] as [&str; 0], "{head:?}");
+        assert!(head[0].starts_with("GET /a%") && head[0].ends_with(" HTTP/1.1"), "{head:?}");
+    }
+    node.get("/header?v=a").send().status(200);
+}
+
+/// A connection that is to switch carries nothing that a policy did not see, as long as nobody switched it.
+#[test]
+fn an_upgrade_smuggles_nothing() {
+    let upstream = Upstream::echo();
+    let folder = Folder::shipped();
+    folder.append("node.toml", &upstream.toml("up"));
+    let policy = "route = \"/up/{*rest}\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\nupgrade = [\"websocket\"]\n";
+    folder.write("policies/up.toml", policy);
+    let node = Node::start(&folder);
+    let smuggled = "GET /secret HTTP/1.1\r\nHost: x\r\n\r\n";
+    let websocket = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    for (first, status) in [
+        // An upstream that does not switch: what comes behind is the gateway's next request, which has no route.
+        (format!("GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{websocket}\r\n\r\n"), 200),
+        (
+            format!(
+                "GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{websocket}\r\nContent-Length: {}\r\n\r\n",
+                smuggled.len()
+            ),
+            400,
+        ),
+        (
+            format!(
+                "POST /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{websocket}\r\nContent-Length: 0\r\n\r\n"
+            ),
+            400,
+        ),
+        (
+            format!(
+                "GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{}\r\n\r\n",
+                websocket.replace("13", "99")
+            ),
+            426,
+        ),
+        (
+            String::from(
+                "GET /up/1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+            ),
+            200,
+        ),
+    ] {
+        let mut wire = Wire::open(node.address);
+        wire.send(format!("{first}{smuggled}GET /end HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        let answer = wire.answer().unwrap_or_else(|| panic!("no answer to {first}")).status(status);
+        assert!(!answer.text().to_lowercase().contains("http2-settings"), "{}", answer.text());
+        while let Some(next) = wire.answer() {
+            next.status(404);
+        }
+    }
+    assert!(upstream.heads().iter().all(|head| head[0].contains("/up/1")), "{:?}", upstream.heads());
+}
+
 /// A client that goes away in the middle costs nothing.
 #[test]
 fn requests_that_break_off() {
@@ -354,4 +445,168 @@ fn malformed_heads_are_counted() {
     assert_eq!(get.send_on(&mut wire).expect("an answer").text(), "here");
     assert!(wire.send("GET /any HTTP/1.1\r\n").is_closed());
     crate::harness::wait_until("it is counted", || counted() == 6);
+}
+
+/// What a client sends stands in headers, hosts and paths that the gateway writes: it cannot end a line there and begin another.
+#[test]
+fn selectors_inject_no_headers() {
+    let upstream = crate::harness::upstream::Upstream::echo();
+    let folder = Folder::empty();
+    folder.append("node.toml", &upstream.toml("up"));
+    let proxy = "[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n";
+    for (name, filters) in [
+        ("request", format!("[[filter]]\nuse = \"set-header\"\nset = {{ x-a = \"${{request.query.a}}\" }}\n{proxy}")),
+        ("added", format!("[[filter]]\nuse = \"set-header\"\nadd = {{ x-a = \"${{request.query.a}}\" }}\n{proxy}")),
+        ("host", format!("{proxy}host = \"${{request.query.a}}\"\n")),
+        ("rewrite", format!("{proxy}rewrite = \"/x/${{request.query.a}}\"\n")),
+        (
+            "response",
+            format!(
+                "{proxy}[[response]]\nuse = \"set-header\"\nof = \"response\"\nset = {{ x-a = \"${{request.query.a}}\" }}\n"
+            ),
+        ),
+        ("cookie", "[[filter]]\nuse = \"respond\"\nheaders = { set-cookie = \"a=${request.query.a}\" }\n".into()),
+        (
+            "redirect",
+            "[[filter]]\nuse = \"respond\"\nstatus = 302\nheaders = { location = \"/a?${request.query.a}\" }\n".into(),
+        ),
+        ("body", "[[filter]]\nuse = \"respond\"\nheaders = { x-a = \"${request.body}\" }\n".into()),
+        ("json", "[[filter]]\nuse = \"respond\"\nheaders = { x-a = \"${request.json:$.a}\" }\n".into()),
+    ] {
+        folder.write(&format!("policies/{name}.toml"), &format!("route = \"/{name}\"\n{filters}"));
+    }
+    let node = Node::start(&folder);
+    let attacks = [
+        "b%0d%0aX-Injected:%20yes",
+        "b%0aX-Injected:%20yes",
+        "b%0dX-Injected:%20yes",
+        "b%00",
+        "b%0d%0a%0d%0a%3Cb%3E",
+        "b%7f",
+    ];
+    for attack in attacks {
+        for name in ["request", "added", "host", "rewrite", "response", "cookie", "redirect"] {
+            let answer = node.get(&format!("/{name}?a={attack}")).send();
+            // A path encodes what it cannot hold.
+            let expected = if name == "rewrite" { 200 } else { 400 };
+            assert_eq!(answer.status, expected, "{name} {attack}: {}", answer.text());
+            assert_eq!(answer.header("x-injected"), None, "{name} {attack}");
+        }
+    }
+    for line in upstream.heads().concat() {
+        assert!(!line.to_ascii_lowercase().starts_with("x-injected"), "{line}");
+    }
+    node.post("/body").body("a\r\nX-Injected: yes").send().status(400);
+    node.post("/json").body("{\"a\":\"b\\r\\nX-Injected: yes\"}").send().status(400);
+    node.post("/json").body("{\"a\":\"\\u0000\"}").send().status(400);
+    // A value that nobody would take is no header either.
+    node.post("/body").body("a".repeat(100_000)).send().status(400);
+    node.get("/host?a=evil.example/path").send().status(400);
+    node.get("/host?a=user@evil.example").send().status(400);
+    let seen = node.get("/host?a=a.example:8080").send().status(200).text();
+    assert!(seen.to_ascii_lowercase().contains("host: a.example:8080"), "{seen}");
+}
+
+/// What stands in the log is one line a request, whatever a client puts into it.
+#[test]
+fn selectors_begin_no_lines_in_the_log() {
+    let folder = Folder::empty();
+    let fail = "[[filter]]\nuse = \"fail\"\nmessage = \"no ${request.query.a} here\"\n";
+    folder.write("policies/fail.toml", &format!("route = \"/fail\"\n{fail}"));
+    let node = Node::start(&folder);
+    let forged = "x%0a2026-01-01T00:00:00Z%20%20INFO%20forged:%20all%20is%20well%0d%0aforged%1b[2J";
+    node.get(&format!("/fail?a={forged}")).header("User-Agent", "forged\tagent").send().status(403);
+    node.get(&format!("/{forged}")).send().status(400);
+    crate::harness::wait_until("it is in the log", || node.log().matches("/fail").count() > 0);
+    for line in node.log().lines() {
+        assert!(!line.starts_with("2026-01-01T00:00:00Z") && !line.starts_with("forged"), "{line}");
+        assert!(!line.contains("\u{1b}[2J"), "{line:?}");
+    }
+}
+
+/// JSON that is nested a hundred thousand deep, wherever JSON is read: refused, and no stack ends.
+#[test]
+fn json_that_is_nested_deep() {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    for (name, filters) in [
+        ("path", "[[filter]]\nuse = \"json-path\"\ninto = { a = \"$..a\" }\nrequired = false\n"),
+        ("selector", "[[filter]]\nuse = \"set\"\nvars = { a = \"${request.json:$.a ??}\" }\n"),
+        ("cel", "[[filter]]\nuse = \"require\"\nthat = \"size(request.json) > 0\"\n"),
+    ] {
+        let answer = "[[filter]]\nuse = \"respond\"\ntext = \"reached\"\n";
+        folder.write(&format!("policies/{name}.toml"), &format!("route = \"/{name}\"\n{filters}{answer}"));
+    }
+    let node = Node::start(&folder);
+    for deep in ["[".repeat(100_000), "{\"a\":".repeat(100_000), "[".repeat(129) + &"]".repeat(129)] {
+        for name in ["path", "selector", "cel"] {
+            let answer =
+                node.post(&format!("/{name}")).header("Content-Type", "application/json").body(deep.as_str()).send();
+            assert_eq!(answer.status, 400, "{name} {:.10}: {}", deep, answer.text());
+        }
+        let part = URL_SAFE_NO_PAD.encode(&deep);
+        let assertion = format!("{part}.{part}.{part}");
+        let answer = node
+            .post("/api/oauth/token")
+            .form(&[
+                ("grant_type", "client_credentials"),
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion", &assertion),
+            ])
+            .send();
+        assert!((400..500).contains(&answer.status), "{}", answer.status);
+        let answer =
+            node.post("/api/oauth/introspect").basic("app", &client.secret).form(&[("token", &assertion)]).send();
+        assert!((200..500).contains(&answer.status), "{}", answer.status);
+    }
+    assert!(!node.log().contains("panicked"), "{}", node.log());
+    node.ask_token(&client, &[]).status(200);
+}
+
+/// Ten kilobytes that stand for ten megabytes: nothing here unpacks them, and what is read as something else is refused.
+#[test]
+fn compressed_bodies_are_not_read() {
+    let upstream = crate::harness::upstream::Upstream::echo();
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    folder.append("node.toml", &upstream.toml("up"));
+    let reads = "[[filter]]\nuse = \"json-path\"\ninto = { a = \"$.a\" }\n[[filter]]\nuse = \"respond\"\n";
+    folder.write("policies/reads.toml", &format!("route = \"/reads\"\n{reads}"));
+    folder.write("policies/up.toml", "route = \"/up\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n");
+    let node = Node::start(&folder);
+    for coding in ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x", "identity, gzip"] {
+        let send = |path: &str, of: &str| {
+            let request = node.post(path).header("Content-Type", of).header("Content-Encoding", coding);
+            request.basic("app", &client.secret).body("{\"a\":1}").send().status
+        };
+        assert_eq!(send("/reads", "application/json"), 415, "{coding}");
+        assert_eq!(send("/api/oauth/token", FORM), 415, "{coding}");
+        // What nobody here reads is the upstream's.
+        assert_eq!(send("/up", "application/json"), 200, "{coding}");
+    }
+    node.post("/reads").header("Content-Encoding", "identity").body("{\"a\":1}").send().status(200);
+    node.ask_token(&client, &[]).status(200);
+}
+
+/// A megabyte of parameters of two bytes each would be fifty megabytes of them in memory.
+#[test]
+fn forms_and_queries_of_very_many_parameters() {
+    let folder = Folder::shipped();
+    let client = folder.client("app", "a", &[]);
+    folder.write(
+        "policies/query.toml",
+        "route = \"/query\"\n[[filter]]\nuse = \"respond\"\ntext = \"${request.query.grant_type ?? none}\"\n",
+    );
+    let node = Node::start(&folder);
+    let send = |count: usize| {
+        let form = "a&".repeat(count) + "grant_type=client_credentials";
+        node.post("/api/oauth/token").basic("app", &client.secret).header("Content-Type", FORM).body(form).send()
+    };
+    send(500_000).error(400, "invalid_request");
+    send(1_000).error(400, "invalid_request");
+    let query = |count: usize| node.get(&format!("/query?{}grant_type=x", "a&".repeat(count))).send().status;
+    assert_eq!((query(999), query(1_000)), (200, 400));
+    node.ask_token(&client, &[]).status(200);
 }

@@ -8,7 +8,7 @@ use crate::harness::{Folder, Node, portcullis};
 
 const WORKS: &[&str] = &[
     "run", "check", "test", "fmt", "explain", "schema", "lsp", "init", "reload", "status", "client", "user", "token",
-    "key", "store", "kps", "cluster", "help",
+    "key", "store", "kps", "cluster", "log", "help",
 ];
 const LATER: &[&str] = &["graph", "trace", "diff", "plan", "top", "store verify"];
 
@@ -46,6 +46,7 @@ fn help_shows_what_works_and_nothing_else() {
         "store schema",
         "cluster status",
         "cluster verify",
+        "log level",
     ] {
         let help = portcullis(folder.path(), words(line).into_iter().chain(["--help"])).code(0).stdout;
         assert!(help.contains("Example"), "{line}:\n{help}");

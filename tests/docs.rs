@@ -112,7 +112,7 @@ fn file(number: usize, block: &str) -> (String, String) {
         text.push_str(&format!("route = \"/line-{number}\"\n"));
     }
     text.push_str(block);
-    let answers = ["\"respond\"", "\"proxy\"", "\"fail\""].iter().any(|word| block.contains(word));
+    let answers = ["\"respond\"", "\"proxy\"", "\"fail\"", "\"redirect\""].iter().any(|word| block.contains(word));
     if !answers {
         text.push_str("\n[[filter]]\nuse = \"respond\"\n");
     }
@@ -141,6 +141,7 @@ fn checks(page: &str, folder: &Path) {
         .arg(folder)
         .env("OAUTH_DB_URL", "postgres://gateway@db.example.com/oauth")
         .env("PARTNER_SECRET", "a secret")
+        .env("OTLP_AUTHORIZATION", "Bearer a-secret")
         .output()
         .expect("the program starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

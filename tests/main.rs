@@ -10,11 +10,13 @@
 
 mod harness;
 
+mod acme;
 mod admin;
 mod audit;
 mod bad_files;
 mod bad_input;
 mod cache;
+mod calls;
 mod check_formats;
 mod cli;
 mod cli_records;
@@ -22,9 +24,11 @@ mod client_keys;
 mod client_secret_jwt;
 mod cluster;
 mod code_flow;
+mod content;
 mod coverage;
 mod drain;
 mod durability;
+mod exchange;
 mod explain;
 mod file_source;
 mod fmt;
@@ -42,12 +46,14 @@ mod mistakes;
 mod moving;
 mod mutants;
 mod oauth_client;
+mod observe;
 #[cfg(feature = "odbc")]
 mod odbc;
 mod outage;
 mod own_tests;
 mod protect;
 mod proxy;
+mod rate_limits;
 mod redis;
 mod registration;
 mod registry;
@@ -60,4 +66,6 @@ mod templates;
 mod token;
 mod tokeninfo;
 mod upgrade;
+mod upstreams;
 mod users;
+mod web;

@@ -198,6 +198,10 @@ Example:
     /// The nodes that share the stores: which there are, and whether they do
     #[command(subcommand)]
     Cluster(ClusterCommand),
+
+    /// How much a running node logs: look, and change it for a while
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 #[derive(Debug, Args)]
@@ -1040,6 +1044,39 @@ pub(crate) struct BackupArgs {
     /// The file of the backup, relative to the current folder
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Show the level of the log of a running node, or ask for another one
+    #[command(after_help = "\
+What is asked for goes before node.toml and the environment, and is gone when the node ends. Nothing is written to a file.
+
+Examples:
+  portcullis -c gateway log level                          # how it is
+  portcullis -c gateway log level debug --for 10m          # goes back by itself
+  portcullis -c gateway log level debug --target server::upstream
+  portcullis -c gateway log level --back                   # what the settings say")]
+    Level(LogLevelArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogLevelArgs {
+    /// error, warn, info, debug or trace (default: show the level)
+    #[arg(value_name = "LEVEL", ignore_case = true, value_parser = ["error", "warn", "info", "debug", "trace"], conflicts_with = "back")]
+    pub(crate) level: Option<String>,
+
+    /// Only lines of this target, and of those below it
+    #[arg(long, value_name = "TARGET", requires = "level")]
+    pub(crate) target: Option<String>,
+
+    /// Go back after this time, a second to a day (default: when it is taken back, or the node ends)
+    #[arg(long = "for", value_name = "TIME", requires = "level", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<std::time::Duration>,
+
+    /// Let the node log what its settings say
+    #[arg(long)]
+    pub(crate) back: bool,
 }
 
 #[derive(Debug, Subcommand)]

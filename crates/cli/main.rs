@@ -13,6 +13,8 @@ mod init;
 mod key;
 mod kps;
 mod later;
+mod log;
+mod log_json;
 mod log_lines;
 mod logs;
 mod lsp;
@@ -91,6 +93,7 @@ fn dispatch(cli: Cli, output: Output) -> Ended {
         Command::Token(command) => token::run(global, command, output),
         Command::Key(command) => key::run(global, command, output),
         Command::Cluster(command) => cluster::run(global, command, output),
+        Command::Log(command) => log::run(global, &command, output),
         Command::Store(command) => store_admin::run(global, command, output),
         Command::Kps(command) => kps::run(global, command, output),
     }

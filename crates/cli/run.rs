@@ -35,8 +35,8 @@ struct Terminal {
 }
 
 impl Host for Terminal {
-    fn log(&self, settings: &LogSettings) {
-        logs::for_node(settings);
+    fn log(&self, settings: &LogSettings, level: Option<&str>) {
+        logs::for_node(settings, level);
     }
 
     fn started(&self, started: &Started) {

@@ -42,6 +42,14 @@ fn text(status: &Status) -> String {
             .map_or_else(|| String::from(if s.up { "up" } else { "DOWN" }), |why| format!("DOWN: {}", shown(why)));
         vec![String::from("source"), format!("{} ({}) {up}", s.name, s.kind)]
     }));
+    for upstream in &status.upstreams {
+        rows.extend(upstream.targets.iter().map(|target| {
+            let (name, url, address) = (&upstream.name, &target.target, &target.address);
+            let (state, open, busy) = (&target.state, target.connections, target.in_flight);
+            let told = format!("{name} {url} ({address}) {state}, {open} connections, {busy} requests in flight");
+            vec![String::from("upstream"), told]
+        }));
+    }
     rows.extend(
         status.stores.iter().map(|(store, source)| vec![String::from("store"), format!("{store} on {source}")]),
     );

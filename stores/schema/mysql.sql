@@ -212,3 +212,16 @@ CREATE TABLE IF NOT EXISTS replay (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2) ON DUPLICATE KEY UPDATE readable_by = readable_by;
+
+-- migration 4, readable by 2
+
+-- What rate limits and quotas have counted, for all nodes; the key is the SHA-256 of which limit it is, and of whose requests.
+CREATE TABLE IF NOT EXISTS traffic_counter (
+    `key`      VARBINARY(512) NOT NULL PRIMARY KEY,
+    version    BIGINT         NOT NULL,
+    expires_at BIGINT,
+    record     LONGTEXT       NOT NULL CHECK (JSON_VALID(record)),
+    INDEX traffic_counter_expires_at (expires_at, `key`)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (4, 2) ON DUPLICATE KEY UPDATE readable_by = readable_by;

@@ -215,3 +215,16 @@ CREATE TABLE replay (
 CREATE INDEX replay_expires_at ON replay (expires_at);
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2);
+
+-- migration 4, readable by 2
+
+-- What rate limits and quotas have counted, for all nodes; the key is the SHA-256 of which limit it is, and of whose requests.
+CREATE TABLE traffic_counter (
+    [key]      varbinary(512) NOT NULL PRIMARY KEY,
+    version    bigint         NOT NULL,
+    expires_at bigint,
+    record     nvarchar(max)  NOT NULL
+);
+CREATE INDEX traffic_counter_expires_at ON traffic_counter (expires_at);
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (4, 2);

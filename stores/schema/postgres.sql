@@ -4,7 +4,7 @@
 -- may start at once. Where its role may not create tables, a DBA runs the file once, whole; running it again changes nothing:
 --
 --     psql --single-transaction --set ON_ERROR_STOP=1 --file postgres.sql "$DATABASE_URL"
---     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps, token_grant, refresh_token, authz_code, device_code, user_account, user_session, consent, signing_key, client_access_token, replay TO portcullis'
+--     psql "$DATABASE_URL" --command 'GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps, token_grant, refresh_token, authz_code, device_code, user_account, user_session, consent, signing_key, client_access_token, replay, traffic_counter TO portcullis'
 --
 -- The tables lie in the first schema of the role's search_path. Give Portcullis a database or a schema of its own.
 --
@@ -210,3 +210,16 @@ CREATE TABLE IF NOT EXISTS replay (
 CREATE INDEX IF NOT EXISTS replay_expires_at ON replay (expires_at) WHERE expires_at IS NOT NULL;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2) ON CONFLICT DO NOTHING;
+
+-- migration 4, readable by 2
+
+-- What rate limits and quotas have counted, for all nodes; the key is the SHA-256 of which limit it is, and of whose requests.
+CREATE TABLE IF NOT EXISTS traffic_counter (
+    key        bytea  NOT NULL PRIMARY KEY,
+    version    bigint NOT NULL,
+    expires_at bigint,
+    record     jsonb  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX IF NOT EXISTS traffic_counter_expires_at ON traffic_counter (expires_at) WHERE expires_at IS NOT NULL;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (4, 2) ON CONFLICT DO NOTHING;

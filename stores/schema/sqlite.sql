@@ -201,3 +201,16 @@ CREATE TABLE IF NOT EXISTS replay (
 CREATE INDEX IF NOT EXISTS replay_expires_at ON replay (expires_at) WHERE expires_at IS NOT NULL;
 
 INSERT INTO portcullis_schema (version, readable_by) VALUES (3, 2) ON CONFLICT DO NOTHING;
+
+-- migration 4, readable by 2
+
+-- What rate limits and quotas have counted, for all nodes; the key is the SHA-256 of which limit it is, and of whose requests.
+CREATE TABLE IF NOT EXISTS traffic_counter (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    expires_at INTEGER,
+    record     TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS traffic_counter_expires_at ON traffic_counter (expires_at) WHERE expires_at IS NOT NULL;
+
+INSERT INTO portcullis_schema (version, readable_by) VALUES (4, 2) ON CONFLICT DO NOTHING;

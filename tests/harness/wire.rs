@@ -136,6 +136,14 @@ impl Wire {
         }
     }
 
+    /// Reads an answer, where one begins within this time.
+    pub fn answer_within(&mut self, time: Duration) -> Option<Response> {
+        self.stream.get_ref().set_read_timeout(Some(time)).ok()?;
+        let begins = matches!(self.stream.fill_buf(), Ok([_, ..]));
+        self.stream.get_ref().set_read_timeout(Some(SILENCE)).ok()?;
+        begins.then(|| self.answer()).flatten()
+    }
+
     /// Reads some bytes of a body that streams.
     pub fn read_some(&mut self) -> Vec<u8> {
         let bytes = self.stream.fill_buf().expect("bytes of a body").to_vec();

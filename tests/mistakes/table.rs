@@ -67,7 +67,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         template: PROTECT,
         file: ORDERS,
         find: r#"use = "security-headers""#,
-        replace: r#"use = "cors""#,
+        replace: r#"use = "xml-to-json""#,
         found: Found::Check { code: "P0004", place: "27" },
     },
     Mistake {
@@ -76,7 +76,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         file: TOKEN,
         find: "methods = [",
         replace: "method = [",
-        found: Found::Check { code: "P0101", place: "7" },
+        found: Found::Check { code: "P0101", place: "12" },
     },
     Mistake {
         what: "a required setting is missing",
@@ -101,7 +101,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         file: TOKEN,
         find: r#"client_credentials = "client-credentials""#,
         replace: r#"client_credentials = "client-credential""#,
-        found: Found::Check { code: "P0106", place: "16" },
+        found: Found::Check { code: "P0106", place: "21" },
     },
     Mistake {
         what: "a `switch` lacks its case, and its chain is never reached",
@@ -110,7 +110,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         find: r#"client_credentials = "client-credentials"
 "#,
         replace: "",
-        found: Found::Check { code: "P0203", place: "36" },
+        found: Found::Check { code: "P0203", place: "41" },
     },
     Mistake {
         what: "a called policy is misspelt",
@@ -255,7 +255,7 @@ methods = ["client_secret_basic", "client_secret_post"]
 
 "#,
         replace: "",
-        found: Found::Check { code: "P0201", place: "23" },
+        found: Found::Check { code: "P0201", place: "28" },
     },
     Mistake {
         what: "the request goes nowhere",
@@ -394,7 +394,7 @@ when = 'request.method != "GET"'"#,
         file: TOKEN,
         find: r#"lifetime = "1h""#,
         replace: r#"lifetime = "2h""#,
-        found: Found::Check { code: "P0103", place: "28" },
+        found: Found::Check { code: "P0103", place: "33" },
     },
     Mistake {
         what: "the scope check is gone",
@@ -724,7 +724,7 @@ default = "local""#,
         file: TOKEN,
         find: r#"lifetime = "1h""#,
         replace: r#"lifetime = "7d""#,
-        found: Found::Check { code: "P0711", place: "28" },
+        found: Found::Check { code: "P0711", place: "33" },
     },
     Mistake {
         what: "an admin address for the world",

@@ -15,7 +15,8 @@ use super::{Explained, capital, effects, first_sentence, setting};
 
 /// What the examples of the filters name: the upstream and the provider are there, the stores are in memory.
 const NODE: &str = "[upstream.orders]\ntargets = [\"http://127.0.0.1:9001\"]\n\n[provider.partner]\n\
-                    issuer = \"http://127.0.0.1:9100\"\nclient_id = \"gateway\"\nauth_method = \"none\"\n";
+                    issuer = \"http://127.0.0.1:9100\"\nclient_id = \"gateway\"\nauth_method = \"none\"\n\n\
+                    [values]\npartner_key = \"told by an example\"\n";
 const STORES: &str = "default = \"memory\"\n\n[source.memory]\ntype = \"memory\"\n";
 
 /// The categories, by the start of a filter's name: that of the table it stands in.

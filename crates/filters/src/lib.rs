@@ -16,12 +16,14 @@
 
 mod answer;
 mod auth;
+mod callout;
 mod content;
 mod entries;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod fixture;
+mod flights;
 mod flow;
 mod holding;
 mod host_cookie;
@@ -30,6 +32,7 @@ mod kps;
 mod not_yet;
 pub mod oauth;
 mod oauth_client;
+mod observe;
 mod refusal;
 mod remote_keys;
 pub mod session;
@@ -39,6 +42,7 @@ mod stop;
 mod stores;
 mod traffic;
 mod upstreams;
+mod weighed;
 
 pub use answer::{Detail, PlainAnswers};
 pub use stores::{SEALER, SEALS, STORE_BROKEN, STORE_UNAVAILABLE, StoreExt, abort_from};
@@ -54,6 +58,7 @@ pub const LIBRARY: Library = Library {
         content::FILTERS,
         kps::FILTERS,
         traffic::FILTERS,
+        observe::FILTERS,
         oauth::FILTERS,
         oauth_client::FILTERS,
         auth::FILTERS,

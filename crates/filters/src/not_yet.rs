@@ -2,54 +2,20 @@
 //! are never "unknown", and never ignored.
 
 use schemars::json_schema;
-use serde::de::{Deserialize, Deserializer, IgnoredAny};
 
-use policy::diagnostic::{Problem, Span, codes};
+use policy::diagnostic::{Problem, codes};
 use policy::filter::{ErasedFilter, FilterKind, Role};
 use policy::reader::{Outside, Table};
-use policy::settings::Spanned;
 use policy::{BuildContext, Diagnostics};
 
 /// Name, and what does until then.
 const LATER: &[(&str, &str)] = &[
     ("replace", "use `set` with `{ cel = \"...\" }`"),
-    ("fetch", "let the upstream that `proxy` calls do it, or make the call in a service of your own"),
-    ("redirect", "use `respond` with a status of 302 or 307 and the header `location`"),
-    ("rewrite", "use the setting `rewrite` of `proxy`"),
-    ("set-method", "let the upstream accept the method as it comes"),
-    ("set-body", "let the upstream write the body, or answer with `respond`"),
-    (
-        "cors",
-        "answer `OPTIONS` with `respond`, and set the `access-control-*` headers with `set-header` in `[[response]]`",
-    ),
-    ("compress", "let the upstream or a proxy before the gateway compress"),
-    ("cache", "let the upstream set `cache-control`, and a cache before the gateway honour it"),
-    ("static-files", "use `respond` with `body = { file = \"...\" }` for single files, or `proxy` to a file server"),
-    ("json-schema", "check single members with `json-path` and `require`"),
-    ("json-edit", "let the upstream edit the document"),
-    ("template", "use `respond` with `text` or `json`, which take selectors"),
-    ("body-limit", "bodies that filters read are limited already (1 MiB); let the upstream limit streamed ones"),
-    ("threat-patterns", "check single values with `require` and `matches(...)`"),
-    ("json-limits", "bodies that filters read are limited already (1 MiB)"),
-    ("content-type", "use `require` with `request.content_type == \"...\"`"),
-    ("query-rules", "use `require` over `request.query`"),
-    ("header-rules", "use `require` over `request.header`"),
     ("xml-to-json", "let the upstream convert the document"),
     ("json-to-xml", "let the upstream convert the document"),
-    ("quota", "use `rate-limit` with a long window: `limit = \"1000/1d\"`"),
-    ("concurrency-limit", "use `rate-limit`, and a limit of connections before the gateway"),
-    ("circuit-breaker", "set short `timeouts` on the upstream in `node.toml`"),
-    ("delay", "use `rate-limit`"),
-    ("log", "every request is in the access log and has a decision record already"),
-    ("audit", "every request is in the access log and has a decision record already"),
-    ("metric", "the metrics by policy and outcome at `/metrics` need no filter"),
-    ("trace-point", "the decision record shows every filter that ran"),
-    ("webhook", "put the decision into the policy with `require`, or into the upstream"),
     ("alert", "watch the metrics at `/metrics`"),
     ("users.get", "have the upstream look the user up"),
     ("ldap.search", "have the upstream look the user up"),
-    ("auth.ip-address", "use `require` over `request.client_ip`"),
-    ("auth.hmac", "use `oauth.validate-token`"),
     ("oauth.verify-assertion", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.verify-saml", "use `oauth.client-credentials`: it is the only grant of this version"),
     ("oauth.exchange-token", "use `oauth.client-credentials`: it is the only grant of this version"),
@@ -99,34 +65,6 @@ fn refuse(
 
 fn problem(message: String, instead: &str) -> Problem {
     Problem::error(codes::NOT_YET, message).with_help(format!("until then: {instead}"))
-}
-
-/// A setting of a filter that a later version brings: any value, refused at its place.
-pub(crate) struct NotYet(Span);
-
-impl NotYet {
-    /// Refuses the setting where it is written.
-    pub(crate) fn refuse(
-        setting: &Option<NotYet>,
-        name: &str,
-        instead: &str,
-        cx: &BuildContext<'_>,
-    ) -> Result<(), Diagnostics> {
-        match setting {
-            None => Ok(()),
-            Some(NotYet(span)) => {
-                Err(problem(format!("the setting `{name}` is not there yet: a later version brings it"), instead)
-                    .at(cx.place(*span))
-                    .into())
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for NotYet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Spanned::<IgnoredAny>::deserialize(deserializer).map(|any| NotYet(any.span))
-    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,10 @@ fn each_filter_is_asked_for_the_ends_that_a_request_can_bring_about() {
         ("use = 'json-path'\ninto = { a = '$.a' }\nrequired = false", "success"),
         ("use = 'rate-limit'\nlimit = '1/1s'", "success failure"),
         ("use = 'proxy'\nupstream = 'orders'", "success abort"),
+        ("use = 'cache'", "success answered"),
+        ("use = 'fetch'\nupstream = 'orders'\npath = '/'\ninto = 'x'", "success failure abort"),
+        ("use = 'webhook'\nupstream = 'orders'", "success failure abort"),
+        ("use = 'webhook'\nupstream = 'orders'\nfallback = 'allow'", "success failure"),
         ("use = 'oauth.validate-token'", "success failure abort"),
         ("use = 'oauth.authenticate-client'", "success failure abort"),
     ] {

@@ -9,8 +9,8 @@ use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, ReasonCode, Value};
 use store::seal::Sealer;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DeviceCodes, Kind, Kps, Replay, Sessions,
-    SigningKeys, StoreError, StoreHandle, Users,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Counters, DeviceCodes, Kind, Kps, Replay,
+    Sessions, SigningKeys, StoreError, StoreHandle, Users,
 };
 
 /// A store's source is down, too slow or full.
@@ -57,6 +57,7 @@ typed! {
     AuthzCodes is AuthzCode;
     Clients is Clients;
     Consents is Consents;
+    Counters is Counters;
     DeviceCodes is DeviceCode;
     Users is Users;
     Sessions is Sessions;
@@ -69,6 +70,8 @@ typed! {
 pub trait StoreExt {
     /// The store of this name; without one, that which is named after its kind.
     fn store<T: TypedStore>(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<T>, Diagnostics>;
+    /// The same for a filter that goes on without it while it is down, and states what else it ends in.
+    fn store_if_up<T: TypedStore>(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<T>, Diagnostics>;
     /// The key property store `[kps.NAME]`.
     fn kps(&mut self, name: &Spanned<String>) -> Result<Arc<Kps>, Diagnostics>;
     /// Seals and opens what must come back as it was, with the node's keys.
@@ -77,10 +80,14 @@ pub trait StoreExt {
 
 impl StoreExt for BuildContext<'_> {
     fn store<T: TypedStore>(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<T>, Diagnostics> {
-        let own_name = kind_name(T::KIND);
-        let name = name.clone().unwrap_or_else(|| Spanned { span: self.own_place().span, value: own_name.to_owned() });
         self.aborts(&[STORE_UNAVAILABLE]);
         self.aborts_rarely(&[STORE_BROKEN]);
+        self.store_if_up(name)
+    }
+
+    fn store_if_up<T: TypedStore>(&mut self, name: &Option<Spanned<String>>) -> Result<Arc<T>, Diagnostics> {
+        let own_name = kind_name(T::KIND);
+        let name = name.clone().unwrap_or_else(|| Spanned { span: self.own_place().span, value: own_name.to_owned() });
         if T::KIND == Kind::Keys {
             self.publish(SEALS, Value::Bool(true));
         }
@@ -114,6 +121,7 @@ fn kind_of(handle: &StoreHandle) -> Kind {
         StoreHandle::AuthzCode(_) => Kind::AuthzCode,
         StoreHandle::Clients(_) => Kind::Clients,
         StoreHandle::Consents(_) => Kind::Consents,
+        StoreHandle::Counters(_) => Kind::Counters,
         StoreHandle::DeviceCode(_) => Kind::DeviceCode,
         StoreHandle::Users(_) => Kind::Users,
         StoreHandle::Sessions(_) => Kind::Sessions,

@@ -26,6 +26,7 @@ pub mod introspection;
 pub mod jose;
 pub mod jwt_access_token;
 pub mod keys_uri;
+pub mod message_signature;
 pub mod metadata;
 pub mod openid;
 pub mod parameters;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use http::{Method, StatusCode};
 use policy::filter::{Answers, FilterKind, Library};
-use policy::ports::{Clock, Environment, Random};
+use policy::ports::{BoxFuture, Clock, Environment, Random};
 use policy::testing::{Fixture, Plain, block_on};
 use policy::{
     Abort, Body, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Request, Response, Slot, Value,
@@ -71,6 +71,9 @@ impl Clock for RealClock {
     }
     fn monotonic_nanos(&self) -> u64 {
         u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+    fn sleep(&self, _: std::time::Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! The node's clock and randomness: the only place that reads the machine's.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use policy::ports::{Clock, Environment, Random};
+use policy::ports::{BoxFuture, Clock, Environment, Random};
 
 /// The machine's clocks.
 pub(crate) struct SystemClock {
@@ -29,6 +29,10 @@ impl Clock for SystemClock {
 
     fn monotonic_nanos(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(time))
     }
 }
 

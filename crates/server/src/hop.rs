@@ -1,18 +1,20 @@
 //! Headers that belong to one connection and not to the message (RFC 9110, section 7.6.1).
 
+use http::HeaderValue;
 use http::header::{self, HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
-/// What never crosses the gateway, in either direction, named by `Connection` or not. `TE` is among them: trailers are
-/// promised to nobody here.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+use crate::trailers;
+
+/// What never crosses the gateway, in either direction, named by `Connection` or not. `TE` is among them: what it says of trailers is
+/// said anew.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::CONNECTION
             | header::PROXY_AUTHENTICATE
             | header::PROXY_AUTHORIZATION
             | header::TE
-            | header::TRAILER
             | header::TRANSFER_ENCODING
             | header::UPGRADE
     ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
@@ -23,6 +25,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// On requests this happens before any filter runs: a client that names `X-Client` in `Connection` must not make the gateway
 /// drop what a filter put there.
 pub(crate) fn strip(headers: &mut HeaderMap) {
+    trailers::announce(headers);
     // Most messages have nothing of it, so they are looked through once and not searched for each name.
     let mut gone: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
     if gone.is_empty() {
@@ -37,6 +40,22 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     for name in gone {
         headers.remove(&name);
     }
+}
+
+/// The same of a request, whose `TE: trailers` stays: whoever answers it learns that trailers are taken (RFC 9110, section 10.1.4).
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
+    let takes = takes_trailers(headers);
+    strip(headers);
+    if takes {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Whether whoever sent this takes trailers.
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter();
+    let mut members = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    members.any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether a message's transfer coding is `chunked` or none. hyper undoes `chunked` wherever it comes last: with another coding
@@ -73,7 +92,7 @@ mod tests {
             ("proxy-connection", "close"),
             ("proxy-authorization", "Basic x"),
             ("te", "trailers"),
-            ("trailer", "x"),
+            ("trailer", "host"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("http2-settings", "AAMAAABk"),
@@ -84,9 +103,21 @@ mod tests {
     }
 
     #[test]
+    fn contract_te_stays_only_to_say_that_trailers_are_taken() {
+        for (te, left) in [("trailers", Some("trailers")), ("gzip, Trailers", Some("trailers")), ("gzip", None)] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::TE, HeaderValue::from_static(te));
+            headers.append(header::CONNECTION, HeaderValue::from_static("TE"));
+            strip_request(&mut headers);
+            assert_eq!(headers.get(header::TE).and_then(|value| value.to_str().ok()), left, "{te}");
+            assert!(!headers.contains_key(header::CONNECTION));
+        }
+    }
+
+    #[test]
     fn what_belongs_to_the_message_stays() {
-        let kept =
-            stripped(&[("connection", "host, content-length"), ("host", "a"), ("content-length", "3"), ("x", "y")]);
-        assert_eq!(kept.len(), 3);
+        let kept = [("host", "a"), ("content-length", "3"), ("x", "y"), ("trailer", "x-sum")];
+        let left = stripped(&[&[("connection", "host, content-length")][..], &kept].concat());
+        assert_eq!(left.len(), kept.len());
     }
 }

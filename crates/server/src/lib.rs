@@ -9,6 +9,7 @@
     allow(clippy::disallowed_methods, reason = "tests start tasks and threads, and read the clock, by themselves")
 )]
 
+mod acme;
 pub mod admin;
 mod audit;
 mod clock;
@@ -17,27 +18,33 @@ mod copying;
 mod directory;
 mod expiry;
 mod files;
+mod folder;
 mod hop;
 mod idle;
 mod joined;
 mod lint;
 mod listen;
 mod load;
+mod log_level;
 mod look;
 mod metrics;
 mod mutants;
 mod node;
 mod once;
 mod options;
+mod private_file;
 mod records;
 mod reload;
 mod run;
 pub mod settings;
 mod tasks;
+mod telling;
 mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trailers;
+mod tunnel;
 mod upstream;
 
 pub use cluster::{ClusterNode, ClusterSource, ClusterStatus, ClusterVerdict};
@@ -55,5 +62,5 @@ pub use once::{
 pub use options::{Host, Options, StartError, Started, StartedListener};
 pub use records::{HashedPassword, HashedSecret, Records, Seal, Stores, hash_password, hash_secret};
 pub use run::run;
-pub use settings::{LogFormat, LogSettings};
+pub use settings::{Access, AccessField, AccessFormat, AccessLines, LogFormat, LogSettings};
 pub use testing::{TestChoice, TestOutcome, TestReport, TestWatch, test};

@@ -39,10 +39,11 @@ pub(crate) fn told(
     lints.told()
 }
 
-/// Whether a provider is reached through this upstream.
+/// Whether a provider is reached through this upstream, or spans and metrics are sent to it.
 fn reaches(settings: &Settings, upstream: &str) -> bool {
     let through = |provider: &ProviderSettings| matches!(&provider.way, Way::Upstream(name) if name == upstream);
-    settings.node.providers.values().flatten().any(through)
+    let collects = settings.node.telemetry.as_ref().is_some_and(|telemetry| telemetry.upstream == upstream);
+    collects || settings.node.providers.values().flatten().any(through)
 }
 
 struct View<'a> {

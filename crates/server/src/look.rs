@@ -13,6 +13,7 @@ use policy::{Diagnostic, Diagnostics};
 use crate::clock;
 use crate::load::{Before, Draft, GivenTable, Reading};
 use crate::options::Options;
+use crate::telling::Silent;
 
 /// A folder, looked at.
 pub struct Look {
@@ -39,8 +40,15 @@ pub struct Look {
 /// Checks a folder with these texts laid over its files, by path. Opens no source, runs no test, writes nothing.
 pub fn look(options: &Options, texts: &BTreeMap<String, Arc<SourceFile>>) -> Look {
     let keeper = Keeper::default();
-    let before =
-        Before { keeper: &keeper, clock: clock::environment().clock, generation: None, number: 1, bound: None };
+    let observer = Arc::new(Silent::default());
+    let before = Before {
+        keeper: &keeper,
+        clock: clock::environment().clock,
+        observer,
+        generation: None,
+        number: 1,
+        bound: None,
+    };
     let mut known = Survey::default();
     let compile = |input: policy::compile::Input<'_>| {
         let (compiled, survey) = survey(input);

@@ -14,9 +14,13 @@ use tokio::sync::mpsc;
 
 use crate::listen::{Listeners, RequestIds};
 use crate::load::Generation;
+use crate::log_level::AskedLevel;
 use crate::metrics::{Metrics, Observed, ObservedCache, ObservedSource};
 use crate::options::{Host, Options};
 use crate::reload::Trigger;
+use crate::settings::{Access, NodeSettings};
+use crate::telling::{AccessLog, NodeObserver, Spans, Target, Writers};
+use crate::upstream::ObservedUpstream;
 
 /// A node.
 pub(crate) struct Node {
@@ -24,7 +28,15 @@ pub(crate) struct Node {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) environment: Environment,
     pub(crate) keeper: Arc<Keeper>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Where filters say what they have seen.
+    pub(crate) observer: Arc<NodeObserver>,
+    /// What access logs of their own are written by.
+    pub(crate) writers: Writers,
+    /// Where requests that have ended leave their spans.
+    pub(crate) spans: Spans,
+    /// The level of the log that somebody asked for meanwhile.
+    log_level: Mutex<AskedLevel>,
     pub(crate) ids: RequestIds,
     /// The generation that serves. A request loads it once.
     pub(crate) generation: ArcSwap<Generation>,
@@ -58,7 +70,10 @@ pub(crate) struct Parts {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) environment: Environment,
     pub(crate) keeper: Arc<Keeper>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) observer: Arc<NodeObserver>,
+    pub(crate) writers: Writers,
+    pub(crate) spans: Spans,
     pub(crate) generation: Generation,
     pub(crate) listeners: Listeners,
     pub(crate) triggers: mpsc::Sender<Trigger>,
@@ -77,6 +92,10 @@ impl Node {
             environment: parts.environment,
             keeper: parts.keeper,
             metrics: parts.metrics,
+            observer: parts.observer,
+            writers: parts.writers,
+            spans: parts.spans,
+            log_level: Mutex::default(),
             generation: ArcSwap::from_pointee(parts.generation),
             listeners: parts.listeners,
             started,
@@ -86,6 +105,23 @@ impl Node {
             emptied: Mutex::default(),
             triggers: parts.triggers,
         })
+    }
+
+    /// The access log of these settings, where it is one of its own.
+    pub(crate) fn access_log(&self, settings: &NodeSettings) -> Option<Arc<AccessLog>> {
+        access_log(&self.writers, &self.options, settings, &self.metrics)
+    }
+
+    /// The level of the log that was asked for.
+    pub(crate) fn log_level(&self) -> MutexGuard<'_, AskedLevel> {
+        self.log_level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the log what the settings say, and what was asked for meanwhile.
+    pub(crate) fn tell_log_level(&self) {
+        let settings = self.generation.load().settings.node.log.clone();
+        let directives = self.log_level().directives(&settings);
+        self.host.log(&settings, directives.as_deref());
     }
 
     /// Unix seconds.
@@ -156,6 +192,24 @@ impl Node {
     }
 }
 
+/// The access log of these settings, where it is one of its own.
+pub(crate) fn access_log(
+    writers: &Writers,
+    options: &Options,
+    settings: &NodeSettings,
+    metrics: &Metrics,
+) -> Option<Arc<AccessLog>> {
+    let Access::Lines(lines) = &settings.log.access else { return None };
+    let target = lines.file.as_ref().map_or(Target::Stdout, |file| Target::File(options.dir.join(file)));
+    match writers.to(target, &metrics.access_lost) {
+        Ok(writer) => Some(Arc::new(AccessLog { lines: lines.clone(), writer })),
+        Err(why) => {
+            tracing::error!("there is no access log: {why}");
+            None
+        }
+    }
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Node")
@@ -215,5 +269,9 @@ impl Observed for Node {
             }
         });
         observed.collect()
+    }
+
+    fn upstreams(&self) -> Vec<ObservedUpstream> {
+        self.generation.load().all_upstreams().map(|upstream| upstream.observe()).collect()
     }
 }

@@ -1,5 +1,7 @@
 //! The commands that load once and serve nothing: `check`, and those for stores.
 
+use std::sync::Arc;
+
 use policy::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
 use policy::filter::Keeper;
 use store::mapping::Opened;
@@ -12,6 +14,7 @@ use crate::load::{Before, Draft, Gate, Reading, run_tests, source_down};
 use crate::options::Options;
 use crate::records::Stores;
 use crate::settings::{self, LogSettings};
+use crate::telling::Silent;
 use crate::{clock, tasks};
 
 /// The log's settings as `node.toml` has them, the defaults where it cannot be read: for commands other than `run`.
@@ -122,8 +125,15 @@ pub(crate) async fn draft(options: &Options, strict: bool) -> Draft {
     // On this thread: the command has nothing else to do, and a thread of its own has memory of its own, which costs a fifth of
     // the time.
     let keeper = Keeper::default();
-    let before =
-        Before { keeper: &keeper, clock: clock::environment().clock, generation: None, number: 1, bound: None };
+    let observer = Arc::new(Silent::default());
+    let before = Before {
+        keeper: &keeper,
+        clock: clock::environment().clock,
+        observer,
+        generation: None,
+        number: 1,
+        bound: None,
+    };
     Draft::rehearsal(Reading::new(options, strict), options, &before)
 }
 

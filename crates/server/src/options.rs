@@ -34,8 +34,9 @@ pub struct Options {
 /// What the command line does for a running node: everything that ends on a terminal.
 pub trait Host: Send + Sync + 'static {
     /// The log's settings: told before the first line is logged, and again when a reload changed them.
-    fn log(&self, settings: &LogSettings) {
-        let _ = settings;
+    /// `level`: what was asked for meanwhile, in place of what the settings and the environment say, as `tracing` writes its filters.
+    fn log(&self, settings: &LogSettings, level: Option<&str>) {
+        let _ = (settings, level);
     }
 
     /// The node serves. Told once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use policy::Value;
 use policy::filter::Keeper;
-use policy::ports::Environment;
+use policy::ports::{Environment, Observer};
 use store::StoreHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,14 +18,18 @@ use crate::clock;
 use crate::listen::{Connections, Listeners, Plan};
 use crate::load::{Before, Draft, Generation, Reading, TakenUp, open};
 use crate::metrics::Metrics;
-use crate::node::{Node, Parts};
+use crate::node::{Node, Parts, access_log};
 use crate::options::{Host, Options, StartError, Started, StartedListener};
 use crate::reload::{self, Trigger};
 use crate::settings::Settings;
 use crate::tasks;
+use crate::telling::{NodeObserver, PolicyAudit, Silent, Spans, Waiting, Writers, export_always};
 
 /// How long a start waits for sources; it goes on without those that take longer.
 const OPENING: Duration = Duration::from_secs(5);
+
+/// How long the last spans may take to the collector.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// How long the admin address may take for its last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -59,7 +63,7 @@ pub(crate) async fn launch(
     host: Arc<dyn Host>,
     environment: Environment,
 ) -> Result<Running, StartError> {
-    let (node, plan, admin, triggers) = start(options, host, environment).await?;
+    let (node, plan, admin, triggers, waiting) = start(options, host, environment).await?;
     let started = started(&node, &plan, admin.address).await;
     node.listeners.carry_out(&node, plan);
     let admin = admin.serve(&node);
@@ -68,8 +72,10 @@ pub(crate) async fn launch(
     tasks::spawn(tasks::purge_always(node.clone()));
     tasks::spawn(tasks::beat_always(node.clone()));
     tasks::spawn(tasks::keep_keys(node.clone()));
+    tasks::spawn(tasks::keep_certificates(node.clone()));
     tasks::spawn(tasks::watch_moves(node.clone()));
-    tasks::spawn(tasks::sweep_pools(node.clone()));
+    node.generation.load().begin();
+    tasks::spawn(export_always(node.clone(), waiting));
     Ok(Running { node, started, admin })
 }
 
@@ -137,16 +143,17 @@ impl BoundAdmin {
     }
 }
 
-type Start = (Arc<Node>, Plan, BoundAdmin, mpsc::Receiver<Trigger>);
+type Start = (Arc<Node>, Plan, BoundAdmin, mpsc::Receiver<Trigger>, Waiting);
 
 /// Everything up to the first generation. What is wrong with the files is all told before anything is bound or opened.
 async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) -> Result<Start, StartError> {
     let reading = read(&options).await;
-    host.log(&reading.settings.node.log);
+    host.log(&reading.settings.node.log, None);
     let settings = reading.settings.clone();
     let keeper = Arc::new(Keeper::default());
     if reading.diagnostics.has_errors() {
-        let draft = compile(reading, &options, &keeper, &environment, None).await;
+        let silent = Arc::new(Silent::default());
+        let draft = compile(reading, &options, &keeper, (&environment, silent), None).await;
         return Err(StartError::Refused(draft.reading.diagnostics));
     }
     let listeners = Listeners::default();
@@ -154,7 +161,10 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
         let help = "give it another address: `[[listener]]` in node.toml, or `--listen`";
         StartError::failed(format!("a listener cannot listen on {address}: {why}"), help)
     })?;
-    let mut draft = compile(reading, &options, &keeper, &environment, plan.only_address()).await;
+    let metrics = Arc::new(Metrics::default());
+    let observer = Arc::new(NodeObserver { metrics: metrics.clone(), audit: PolicyAudit::new(&options.dir) });
+    let told = observer.for_load();
+    let mut draft = compile(reading, &options, &keeper, (&environment, told), plan.only_address()).await;
     let Some(program) = draft.program.clone() else { return Err(StartError::Refused(draft.reading.diagnostics)) };
     let admin = BoundAdmin::bind(&options, &settings, &environment).await?;
     // The first run of a single node makes its key. Only what must be sealed or opened fails without one.
@@ -163,13 +173,28 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
     }
     let found = open(&draft, None, OPENING).await;
     draft.reading.diagnostics.extend(found);
-    let metrics = Metrics::default();
+    let writers = Writers::default();
+    let access = access_log(&writers, &options, &settings.node, &metrics);
     let since = environment.clock.unix_millis() / 1_000;
-    let taken = TakenUp { number: 1, since, listeners: plan.served(None), changes: Vec::new() };
+    let listeners_served = plan.served(None, &metrics);
+    let taken = TakenUp { number: 1, since, listeners: listeners_served, changes: Vec::new(), access };
     let generation = Generation::new(draft, program, &metrics, taken);
     let (triggers, asked) = mpsc::channel(16);
-    let node = Node::new(Parts { options, host, environment, keeper, metrics, generation, listeners, triggers });
-    Ok((node, plan, admin, asked))
+    let (spans, waiting) = Spans::new(metrics.clone());
+    let parts = Parts {
+        options,
+        host,
+        environment,
+        keeper,
+        metrics,
+        observer,
+        writers,
+        spans,
+        generation,
+        listeners,
+        triggers,
+    };
+    Ok((Node::new(parts), plan, admin, asked, waiting))
 }
 
 async fn read(options: &Options) -> Reading {
@@ -181,12 +206,13 @@ async fn compile(
     reading: Reading,
     options: &Options,
     keeper: &Arc<Keeper>,
-    environment: &Environment,
+    (environment, observer): (&Environment, Arc<dyn Observer>),
     bound: Option<SocketAddr>,
 ) -> Draft {
     let (options, keeper, clock) = (options.clone(), keeper.clone(), environment.clock.clone());
     tasks::blocking(move || {
-        Draft::new(reading, &options, &Before { keeper: &keeper, clock, generation: None, number: 1, bound })
+        let before = Before { keeper: &keeper, clock, observer, generation: None, number: 1, bound };
+        Draft::new(reading, &options, &before)
     })
     .await
 }
@@ -270,6 +296,11 @@ impl Running {
             tracing::warn!("some requests did not end within {limit:?} and were cut off");
         }
         tasks::say_farewell(&self.node).await;
+        // The last spans, and what is left of access logs.
+        let exported = self.node.spans.drained();
+        let _ = tokio::time::timeout(LAST_SPANS, exported).await;
+        let node = self.node.clone();
+        tasks::blocking(move || node.writers.finish()).await;
         self.admin.finish();
         let _ = tokio::time::timeout(LAST_ANSWERS, self.admin.gone()).await;
     }

@@ -5,9 +5,10 @@
 //! What it costs is that whoever waited for it may be woken once for nothing.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The alarm. It belongs to one task: what polls it is woken.
@@ -37,7 +38,8 @@ impl Alarm {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
         loop {
-            if timer.as_mut().poll(cx).is_pending() {
+            // Unconstrained: a task that never runs out of things to read has used up its turn when it asks, and would never hear it.
+            if pin!(unconstrained(timer.as_mut())).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             if timer.deadline() >= self.deadline {
@@ -83,5 +85,18 @@ mod tests {
         let earlier = rings_after(&mut alarm).await;
         assert!(earlier >= SECOND && earlier < SECOND + MOST, "{earlier:?}");
         assert_eq!(rings_after(&mut alarm).await, Duration::ZERO, "until it is moved");
+    }
+
+    /// Whoever reads on and on has none of its turn left when it looks at the time.
+    #[tokio::test]
+    async fn it_is_heard_by_a_task_that_has_used_up_its_turn() {
+        let mut alarm = Alarm::at(Instant::now() + MOST);
+        let rung = poll_fn(|cx| {
+            while let Poll::Ready(read) = tokio::task::coop::poll_proceed(cx) {
+                read.made_progress();
+            }
+            alarm.poll(cx)
+        });
+        assert!(tokio::time::timeout(30 * SECOND, rung).await.is_ok());
     }
 }

@@ -7,6 +7,7 @@ use crate::authz_codes::AuthzCodes;
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::consents::Consents;
+use crate::counters::Counters;
 use crate::device_codes::DeviceCodes;
 use crate::kps::Kps;
 use crate::replay::Replay;
@@ -39,6 +40,8 @@ pub enum Kind {
     Replay,
     /// `device-code`
     DeviceCode,
+    /// `counters`
+    Counters,
     /// `kps.NAME`
     Kps,
 }
@@ -56,6 +59,7 @@ impl Kind {
         (Kind::Keys, "keys"),
         (Kind::Replay, "replay"),
         (Kind::DeviceCode, "device-code"),
+        (Kind::Counters, "counters"),
     ];
 
     /// The kind with this name.
@@ -71,6 +75,7 @@ impl Kind {
             Kind::AuthzCode => Some(tables::AUTHZ_CODE.name),
             Kind::Clients => Some(tables::CLIENT.name),
             Kind::Consents => Some(tables::CONSENT.name),
+            Kind::Counters => Some(tables::TRAFFIC_COUNTER.name),
             Kind::DeviceCode => Some(tables::DEVICE_CODE.name),
             Kind::Users => Some(tables::USER_ACCOUNT.name),
             Kind::Sessions => Some(tables::USER_SESSION.name),
@@ -90,6 +95,7 @@ impl Kind {
             Kind::ClientAccessToken => const { &[&tables::CLIENT_ACCESS_TOKEN] },
             Kind::Clients => const { &[&tables::CLIENT] },
             Kind::Consents => const { &[&tables::CONSENT] },
+            Kind::Counters => const { &[&tables::TRAFFIC_COUNTER] },
             Kind::DeviceCode => const { &[&tables::DEVICE_CODE] },
             Kind::Users => const { &[&tables::USER_ACCOUNT] },
             Kind::Sessions => const { &[&tables::USER_SESSION] },
@@ -113,6 +119,8 @@ pub enum StoreHandle {
     Clients(Arc<Clients>),
     /// What users have agreed to.
     Consents(Arc<Consents>),
+    /// What limits have counted.
+    Counters(Arc<Counters>),
     /// Codes of devices.
     DeviceCode(Arc<DeviceCodes>),
     /// The people who may log in.

@@ -20,6 +20,7 @@ mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod consents;
+pub mod counters;
 pub mod device_codes;
 mod epochs;
 pub mod foreign;
@@ -54,6 +55,7 @@ pub use authz_codes::AuthzCodes;
 pub use client_access_tokens::ClientAccessTokens;
 pub use clients::Clients;
 pub use consents::Consents;
+pub use counters::Counters;
 pub use device_codes::DeviceCodes;
 pub use handle::{Kind, StoreHandle};
 pub use hex::hex;

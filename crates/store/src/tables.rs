@@ -37,6 +37,9 @@ pub static CLIENT_ACCESS_TOKEN: Table = Table { name: "client_access_token", ind
 /// Identifiers that may be used once, until they expire; the key is the SHA-256 of who issued it and of what it is.
 pub static REPLAY: Table = Table { name: "replay", indexes: &[] };
 
+/// What rate limits and quotas have counted; the key is the SHA-256 of which limit it is, and of whose requests.
+pub static TRAFFIC_COUNTER: Table = Table { name: "traffic_counter", indexes: &[] };
+
 /// Epochs of clients and subjects: what was issued under an earlier one is refused.
 pub static EPOCH: Table = Table { name: "epoch", indexes: &[] };
 
@@ -54,7 +57,7 @@ pub static NODE: Table = Table { name: "node", indexes: &[] };
 pub static KPS: Table = Table { name: "kps", indexes: &["name", "second_key"] };
 
 /// All of them. A source knows these and no other.
-pub static ALL: [&Table; 16] = [
+pub static ALL: [&Table; 17] = [
     &ACCESS_TOKEN,
     &EPOCH,
     &CLIENT,
@@ -71,6 +74,7 @@ pub static ALL: [&Table; 16] = [
     &SIGNING_KEY,
     &CLIENT_ACCESS_TOKEN,
     &REPLAY,
+    &TRAFFIC_COUNTER,
 ];
 
 /// Whether its keys begin with a time (8 bytes, big-endian, Unix milliseconds), so that rows are appended and go together.

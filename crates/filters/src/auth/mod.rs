@@ -4,6 +4,8 @@ mod api_key;
 mod basic;
 mod certificate;
 mod header;
+mod hmac;
+mod ip_address;
 mod jwt;
 #[cfg(test)]
 mod jwt_tests;
@@ -18,4 +20,4 @@ use policy::filter::FilterKind;
 
 /// The filters of this category.
 pub(crate) const FILTERS: &[FilterKind] =
-    policy::filters![password, basic, session, api_key, certificate, header, jwt, ldap];
+    policy::filters![password, basic, session, api_key, certificate, header, hmac, ip_address, jwt, ldap];

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Slot, Value};
 
-use crate::entries::Entries;
+use crate::entries::{Entries, is_variable};
 
 /// `use = "set"`
 #[derive(Deserialize, JsonSchema)]
@@ -37,7 +37,7 @@ impl FilterConfig for Settings {
         let mut problems = Diagnostics::new();
         let mut vars = Vec::with_capacity(self.vars.0.len());
         for (name, value) in &self.vars.0 {
-            if !is_name(&name.value) {
+            if !is_variable(&name.value) {
                 let help =
                     "use letters, digits and `_`, not beginning with a digit: selectors read it as `${vars.NAME}`";
                 problems.push(cx.error(name.span, format!("`{}` is no name of a variable", name.value), help));
@@ -50,12 +50,6 @@ impl FilterConfig for Settings {
         }
         if problems.has_errors() { Err(problems) } else { Ok(Set(vars)) }
     }
-}
-
-fn is_name(text: &str) -> bool {
-    !text.starts_with(|c: char| c.is_ascii_digit())
-        && !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The compiled filter.

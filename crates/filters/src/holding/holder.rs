@@ -20,9 +20,9 @@ use store::client_access_tokens::{Claim, Claimed, Holding, HoldingKey, Lease};
 
 use super::age::{Age, age};
 use super::calls::{Calls, Found, Refused};
-use super::flights::Flights;
 use super::{AUTHORIZATION_NEEDED, PROVIDER_MALFORMED, PROVIDER_REFUSES, PROVIDER_UNAVAILABLE};
 use crate::StoreExt;
+use crate::flights::Flights;
 use crate::stop::Stop;
 
 /// Seconds beyond a call in which a claim holds: discovery, and the source.

@@ -4,7 +4,6 @@
 
 mod age;
 mod calls;
-mod flights;
 mod holder;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
+use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -106,8 +107,24 @@ impl FieldValue {
     }
 }
 
+/// A longer value is a mistake, or somebody's attempt to fill memory: servers take a few kilobytes.
+const LONGEST: usize = 64 * 1024;
+
+/// `Host` from text that may come from anywhere: a name or an address, perhaps with a port, and nothing that leads elsewhere.
+pub(crate) fn host(text: String) -> Result<HeaderValue, Reason> {
+    let is_host = Authority::try_from(text.as_str()).is_ok_and(|host| !host.as_str().contains('@'));
+    if is_host {
+        return value(text);
+    }
+    Err(Reason::new(BAD_HEADER_VALUE, "`Host` would be no name of a host").with_status(StatusCode::BAD_REQUEST))
+}
+
 /// A value from text that may come from anywhere.
 pub(crate) fn value(text: String) -> Result<HeaderValue, Reason> {
+    if text.len() > LONGEST {
+        let message = "a header's value would be longer than 64 KiB";
+        return Err(Reason::new(BAD_HEADER_VALUE, message).with_status(StatusCode::BAD_REQUEST));
+    }
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| {
         Reason::new(BAD_HEADER_VALUE, "a header's value would hold a line end or another control character")
             .with_status(StatusCode::BAD_REQUEST)
@@ -154,6 +171,17 @@ mod tests {
         }
         for text in ["", "a b", "a\tb", "Zoë"] {
             assert_eq!(value(text.into()).expect(text).as_bytes(), text.as_bytes());
+        }
+        assert!(value("a".repeat(LONGEST)).is_ok() && value("a".repeat(LONGEST + 1)).is_err());
+    }
+
+    #[test]
+    fn a_host_leads_nowhere_else() {
+        for text in ["example.com", "example.com:8080", "10.0.0.1", "[::1]:80"] {
+            assert_eq!(host(text.into()).expect(text), text);
+        }
+        for text in ["", "a b", "a@b", "a/b", "a?b", "a#b", "a\r\nx: y", "a:b:c", "[::1"] {
+            assert_eq!(host(text.into()).expect_err(text).code, BAD_HEADER_VALUE);
         }
     }
 }

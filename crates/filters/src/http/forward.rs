@@ -1,11 +1,16 @@
-//! What a gateway says about the request that it passes on (RFC 7239, and the older `X-Forwarded-*`).
+//! What a gateway says about the request that it passes on (RFC 7239, and the older `X-Forwarded-*`; RFC 9110, section 7.6.3; W3C Trace
+//! Context), and about the answer.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::ops::Range;
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use policy::Request;
+use policy::exchange::TRACEPARENT;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -16,8 +21,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The request's headers as the upstream gets them; without `Host`. The listener has taken off what a client may not say
 /// (the names below are among it), and the upstream's connection takes off what belongs to a connection.
 pub(super) fn request_headers(request: &Request) -> HeaderMap {
-    // The 7 fields written below.
-    let mut out = HeaderMap::with_capacity(request.headers.len() + 7);
+    // The 8 fields written below.
+    let mut out = HeaderMap::with_capacity(request.headers.len() + 8);
     for (name, value) in &request.headers {
         if *name != header::HOST {
             out.append(name, value.clone());
@@ -28,10 +33,11 @@ pub(super) fn request_headers(request: &Request) -> HeaderMap {
 }
 
 fn write_forwarding(request: &Request, out: &mut HeaderMap) {
-    let Forwarding { address, host, all } = Forwarding::of(request);
-    if let Some(address) = value(address) {
-        out.insert(X_FORWARDED_FOR, address.clone());
-        out.insert(X_REAL_IP, address);
+    let Forwarding { client, hops, host, all } = Forwarding::of(request);
+    for (name, text) in [(X_REAL_IP, client), (X_FORWARDED_FOR, hops)] {
+        if let Some(value) = value(text) {
+            out.insert(name, value);
+        }
     }
     out.insert(X_FORWARDED_PROTO, HeaderValue::from_static(request.scheme));
     for (name, text) in [(X_FORWARDED_HOST, host), (header::FORWARDED, all)] {
@@ -42,14 +48,29 @@ fn write_forwarding(request: &Request, out: &mut HeaderMap) {
     if let (false, Ok(id)) = (request.id.is_empty(), HeaderValue::from_str(&request.id)) {
         out.insert(X_REQUEST_ID, id);
     }
-    // RFC 9110, section 7.6.3: a gateway must say in each request that it passed here.
-    out.append(header::VIA, HeaderValue::from_static("1.1 portcullis"));
+    if let Some(trace) = &request.trace {
+        out.insert(TRACEPARENT, trace.traceparent());
+    }
+    write_via(request.version, out);
 }
 
-/// The value of `Forwarded`, and the two parts of it that are values of their own: written once for every request that is
-/// proxied, they share one allocation.
+/// That a message passed here (RFC 9110, section 7.6.3), in the version in which it came. The name is one that tells nobody's host.
+pub(super) fn write_via(version: Version, headers: &mut HeaderMap) {
+    headers.append(
+        header::VIA,
+        HeaderValue::from_static(match version {
+            Version::HTTP_10 => "1.0 portcullis",
+            Version::HTTP_2 => "2 portcullis",
+            _ => "1.1 portcullis",
+        }),
+    );
+}
+
+/// The value of `Forwarded`, and the parts of it that are values of their own: written once for every request that is proxied, they
+/// share one allocation. Only behind proxies are the hops a text of their own.
 struct Forwarding {
-    address: Bytes,
+    client: Bytes,
+    hops: Bytes,
     host: Bytes,
     all: Bytes,
 }
@@ -57,14 +78,8 @@ struct Forwarding {
 impl Forwarding {
     /// RFC 7239, section 4: an IPv6 address in brackets, and quoted for the sake of its colons; a host likewise for its port.
     fn of(request: &Request) -> Forwarding {
-        let ip = request.peer.ip().to_canonical();
-        let (before, after) = if ip.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
         let mut text = String::with_capacity(80 + request.host.len());
-        text.push_str(before);
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{ip}");
-        let address = before.len()..text.len();
-        text.push_str(after);
+        let client = write_for(&mut text, request.client);
         // A host that cannot be quoted as it is goes without.
         let host = (!request.host.contains(['"', '\\'])).then(|| {
             text.push_str(";host=\"");
@@ -76,10 +91,40 @@ impl Forwarding {
         });
         text.push_str(";proto=");
         text.push_str(request.scheme);
+        // Each proxy is whom the next one, at last the gateway, got the request from.
+        for proxy in &request.proxies {
+            text.push_str(", ");
+            write_for(&mut text, *proxy);
+        }
         let all = Bytes::from(text);
+        let client = all.slice(client);
+        let hops = if request.proxies.is_empty() { client.clone() } else { hops(request) };
         let host = host.map_or_else(|| Bytes::copy_from_slice(request.host.as_bytes()), |host| all.slice(host));
-        Forwarding { address: all.slice(address), host, all }
+        Forwarding { client, hops, host, all }
     }
+}
+
+/// `for=`, and where the address stands in the text.
+fn write_for(text: &mut String, ip: IpAddr) -> Range<usize> {
+    let ip = ip.to_canonical();
+    let (before, after) = if ip.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    text.push_str(before);
+    let from = text.len();
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{ip}");
+    let address = from..text.len();
+    text.push_str(after);
+    address
+}
+
+/// The client, and the proxies that it came through.
+fn hops(request: &Request) -> Bytes {
+    let mut text = request.client.to_canonical().to_string();
+    for proxy in &request.proxies {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ", {}", proxy.to_canonical());
+    }
+    text.into()
 }
 
 fn value(text: Bytes) -> Option<HeaderValue> {
@@ -88,17 +133,17 @@ fn value(text: Bytes) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use http::Method;
     use policy::Body;
+    use policy::exchange::TraceContext;
 
     use super::*;
 
     fn request(headers: &[(&'static str, &'static str)]) -> Request {
         let mut request = Request::new(Method::GET, "/", Body::Empty);
-        request.peer = SocketAddr::from(([203, 0, 113, 9], 1234));
+        request.client = [203, 0, 113, 9].into();
         request.host = "api.example.com:8443".into();
         request.scheme = "https";
         request.id = Arc::from("r-1");
@@ -151,9 +196,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_believed_of_the_way_here_goes_on_and_the_last_hop_with_it() {
+        let mut seen = request(&[("traceparent", "forged"), ("tracestate", "a=1")]);
+        seen.proxies = vec![[10, 0, 0, 2].into(), [0xfd00, 0, 0, 0, 0, 0, 0, 1].into()];
+        seen.version = http::Version::HTTP_2;
+        let (trace_id, span_id) = ([0xab; 16], [0xcd; 8]);
+        seen.trace = Some(TraceContext { trace_id, span_id, parent_id: None, sampled: true });
+        let out = request_headers(&seen);
+        assert_eq!(out["x-forwarded-for"], "203.0.113.9, 10.0.0.2, fd00::1");
+        assert_eq!(out["x-real-ip"], "203.0.113.9");
+        let first = "for=203.0.113.9;host=\"api.example.com:8443\";proto=https";
+        assert_eq!(out["forwarded"], format!("{first}, for=10.0.0.2, for=\"[fd00::1]\""));
+        assert_eq!(out["traceparent"], "00-abababababababababababababababab-cdcdcdcdcdcdcdcd-01");
+        assert_eq!((&out["tracestate"], &out["via"]), (&"a=1".parse().unwrap(), &"2 portcullis".parse().unwrap()));
+    }
+
+    #[test]
     fn an_ipv6_peer_is_written_as_rfc_7239_says() {
         let mut seen = request(&[]);
-        seen.peer = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 1));
+        seen.client = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into();
         seen.host = "[::1]:8080".into();
         let out = request_headers(&seen);
         assert_eq!(out["forwarded"], "for=\"[2001:db8::1]\";host=\"[::1]:8080\";proto=https");

@@ -2,9 +2,9 @@
 //! URL, Static Router, Rewrite URL.
 //!
 //! The request is written anew from what was parsed, without the fields of one connection (RFC 9110, section 7.6.1),
-//! which are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id`
-//! and `Via` are the gateway's own words. The filters after it see the response. An upstream that is unreachable (502),
-//! silent (504) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
+//! which are taken off the answer too; `X-Forwarded-For`, `-Proto`, `-Host`, `X-Real-IP`, `Forwarded`, `X-Request-Id`,
+//! `traceparent` and `Via` are the gateway's own words. The filters after it see the response. An upstream that is unreachable (502),
+//! silent (504), full (503, its `limits`) or speaks no HTTP (502) is a fault, for `on_abort`; a request body that breaks off is the client's
 //! failure (400). Another `proxy` in a chain that `on_abort` names can try another upstream with a body that is in
 //! memory; one that was streamed is gone (502).
 //!
@@ -15,31 +15,32 @@
 //! rewrite  = "/v2${request.path}"
 //! ```
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::provider::Provider;
 use policy::attribute::Slot;
-use policy::exchange::{Body, Request, RequestBody};
-use policy::ports::{PROVIDER, Reached, UpstreamHandle};
-use policy::settings::Spanned;
+use policy::exchange::{Body, Request, RequestBody, Upgraded};
+use policy::ports::{BalanceKey, PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
+use policy::settings::{self, Spanned};
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
     Response,
 };
 
-use super::fields;
-use super::forward;
+use super::follow::{self, Next, Place};
+use super::location::{self, Origin};
+use super::streams::Streams;
+use super::way::{self, Way};
+use super::{fields, forward, path};
 use crate::holding::{self, HELD, Held};
-use crate::not_yet::NotYet;
-use crate::upstreams::{UpstreamExt, unanswered};
+use crate::upstreams::unanswered;
 
 /// The request's body was streamed to an upstream that gave no answer, and cannot be sent to another.
 const BODY_GONE: ReasonCode = ReasonCode::new("body-gone");
@@ -58,22 +59,53 @@ pub(crate) struct Settings {
     rewrite: Option<Dynamic<String>>,
     /// `Host` of the request to the upstream. Default: the upstream's own; `"${request.host}"` sends the client's.
     host: Option<Dynamic<String>>,
+    /// The key by which an upstream with `balance = "hash"` chooses its target: equal keys have the same one while it is there. Default: none,
+    /// and such an upstream chooses as if it said nothing.
+    key: Option<Dynamic<String>>,
     /// The provider whose token goes along, in the place of whatever credential the client sent: `[provider.NAME]` in `node.toml`. An
     /// `oauth-client.get-token` before gets it. Where the upstream answers that it is no good (401 with a `Bearer` challenge), another one is
     /// got, and the request is sent once more, unless its body was streamed. Default: none.
     token: Option<Spanned<String>>,
-    #[schemars(skip)]
-    url: Option<NotYet>,
-    #[schemars(skip)]
-    allow: Option<NotYet>,
-    #[schemars(skip)]
-    method: Option<NotYet>,
-    #[schemars(skip)]
-    retry: Option<NotYet>,
-    #[schemars(skip)]
-    redirect: Option<NotYet>,
-    #[schemars(skip)]
-    upgrade: Option<NotYet>,
+    /// Where the request goes, in place of `upstream`: a URL whose scheme, host and port are those of an upstream in `allow`. Its path and query
+    /// are sent, nothing of the request's own.
+    url: Option<Dynamic<String>>,
+    /// The upstreams that `url` may name: `[upstream.NAME]` in `node.toml`. Any other URL is refused (403). With `redirect = "follow"` also those
+    /// to which redirects are followed, beside the one that answered.
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    /// The method of the request to the upstream. Default: the client's.
+    method: Option<settings::Method>,
+    /// Whether the request may be sent again where the upstream gives no answer, though its method does not say so: `true` where twice does no
+    /// harm. Its body must be in memory. Default: as the method says (RFC 9110, section 9.2.2).
+    #[serde(default)]
+    retry: bool,
+    /// What becomes of `Location` and `Content-Location`: `mend` (default), so that those which name the upstream name the gateway, under the path
+    /// by which the client came; `keep`, as they are; or `follow`: the gateway itself goes where the upstream redirects it, at most 5 times, and
+    /// only to that upstream and those in `allow`. Another one gets no `Authorization` and no `Cookie`. What cannot be followed is mended.
+    #[serde(default)]
+    redirect: Redirect,
+    /// Protocols that a client's connection may switch to (`Upgrade`, over HTTP/1.1): `["websocket"]`. The upstream must agree (101); then bytes
+    /// go both ways until one side ends, over reloads too. Default: none, the upstream is not asked.
+    #[serde(default)]
+    upgrade: Vec<Spanned<String>>,
+    /// For how long nothing may come from either side of a connection that switched. Default: `"5m"`.
+    stream_idle: Option<Spanned<settings::Duration>>,
+    /// How long what streams may last, a body or a connection that switched: a duration, or `"token"`, until the token expires that a filter
+    /// before has checked. It is broken off then. Default: as long as it takes.
+    max_stream: Option<Spanned<String>>,
+}
+
+/// What becomes of places that an upstream names.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Redirect {
+    /// They are the client's.
+    #[default]
+    Mend,
+    /// They stay the upstream's.
+    Keep,
+    /// Redirects are followed.
+    Follow,
 }
 
 impl FilterConfig for Settings {
@@ -81,27 +113,29 @@ impl FilterConfig for Settings {
     type Filter = Proxy;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Proxy, Diagnostics> {
-        let named = "declare `[upstream.NAME]` in `node.toml` and use `upstream = \"NAME\"`";
-        NotYet::refuse(&self.url, "url", named, cx)?;
-        NotYet::refuse(&self.allow, "allow", named, cx)?;
-        NotYet::refuse(&self.method, "method", "the method goes to the upstream as it came", cx)?;
-        NotYet::refuse(&self.retry, "retry", "let the client try again", cx)?;
-        NotYet::refuse(&self.redirect, "redirect", "redirects of the upstream go to the client as they are", cx)?;
-        NotYet::refuse(&self.upgrade, "upgrade", "let WebSocket clients reach the upstream by another way", cx)?;
-        let Some(upstream) = &self.upstream else {
-            return Err(cx.error(cx.own_place().span, "`proxy` needs an `upstream`", named).into());
-        };
         cx.streams_request_body();
         cx.sets_response();
         cx.aborts_rarely(&[BODY_GONE]);
         if self.host.is_some() {
             cx.fails_rarely(&[fields::BAD_HEADER_VALUE]);
         }
+        if let (Some(rewrite), Some(_)) = (&self.rewrite, &self.url) {
+            return Err(cx.error(rewrite.span(), "`rewrite` says nothing beside `url`", "the URL has the path").into());
+        }
+        let follows = self.redirect == Redirect::Follow;
+        let way = Way::compile(self.upstream.as_ref(), self.url.as_ref(), &self.allow, follows, cx)?;
         let token = self.token.as_ref().map(|provider| Token::compile(provider, cx)).transpose()?;
+        let streams = Streams::compile(&self.upgrade, self.stream_idle.as_ref(), self.max_stream.as_ref(), cx)?;
         Ok(Proxy {
-            upstream: cx.upstream(upstream)?,
+            way,
             token,
+            streams,
+            method: self.method.as_ref().map(|method| method.0.clone()),
+            repeatable: self.retry,
+            mends: self.redirect != Redirect::Keep,
+            follows,
             rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
+            key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
     }
@@ -109,10 +143,23 @@ impl FilterConfig for Settings {
 
 /// The compiled filter.
 pub(crate) struct Proxy {
-    upstream: Arc<UpstreamHandle>,
+    way: Way,
     token: Option<Token>,
+    streams: Streams,
+    method: Option<Method>,
+    repeatable: bool,
+    mends: bool,
+    follows: bool,
     rewrite: Option<Getter<String>>,
+    key: Option<Getter<String>>,
     host: Option<Getter<String>>,
+}
+
+/// A request on its way.
+struct Prepared<'a> {
+    upstream: &'a UpstreamHandle,
+    held: Option<Arc<Held>>,
+    request: http::Request<Body>,
 }
 
 /// The token that goes along.
@@ -150,26 +197,35 @@ impl Filter for Proxy {
                 "the body went to an upstream that gave no answer",
             ));
         }
-        let (held, request) = match self.prepared(exchange) {
+        let Prepared { upstream, held, request } = match self.prepared(exchange) {
             Ok(prepared) => prepared,
             Err(reason) => return Ok(Outcome::Failure(reason)),
         };
-        let mut answered = self.upstream.0.send(request).await;
+        let asked = self.follows.then(|| Place::of(upstream, &request));
+        let mut answered = upstream.0.send(request).await;
         if let (Some(held), Ok(answer)) = (held, &answered)
             && holding::is_refused(answer.status(), answer.headers())
         {
             let again = !matches!(exchange.request.body, RequestBody::Taken);
             if let Some(other) = held.renewed(exchange, again).await {
                 answered = match self.request(exchange, Some(&other)) {
-                    Ok(request) => self.upstream.0.send(request).await,
+                    Ok((_, request)) => upstream.0.send(request).await,
                     Err(reason) => return Ok(Outcome::Failure(reason)),
                 };
             }
         }
+        let mut upstream = upstream;
+        if let Some(asked) = asked {
+            (upstream, answered) = self.followed(exchange, asked, answered).await;
+        }
         match answered {
             Ok(answer) => {
-                let (head, body) = answer.into_parts();
-                exchange.response = Some(Response { status: head.status, headers: head.headers, body });
+                let mut response = taken(answer);
+                let bounded = self.streams.bound(exchange, &mut response);
+                if let Err(reason) = bounded.and_then(|()| self.mend(exchange, upstream, &mut response)) {
+                    return Ok(Outcome::Failure(reason));
+                }
+                exchange.response = Some(response);
                 Ok(Outcome::Success)
             }
             Err(error) => unanswered(error).map(Outcome::Failure),
@@ -178,43 +234,157 @@ impl Filter for Proxy {
 }
 
 impl Proxy {
-    fn prepared(&self, exchange: &mut Exchange) -> Result<(Option<Arc<Held>>, http::Request<Body>), Reason> {
+    fn prepared(&self, exchange: &mut Exchange) -> Result<Prepared<'_>, Reason> {
         let held = self.token.as_ref().map(|token| token.of(exchange)).transpose()?;
-        let request = self.request(exchange, held.as_deref())?;
-        Ok((held, request))
+        let (upstream, request) = self.request(exchange, held.as_deref())?;
+        Ok(Prepared { upstream, held, request })
     }
 
-    fn request(&self, exchange: &mut Exchange, held: Option<&Held>) -> Result<http::Request<Body>, Reason> {
-        let uri = self.uri(exchange)?;
+    fn request(
+        &self,
+        exchange: &mut Exchange,
+        held: Option<&Held>,
+    ) -> Result<(&UpstreamHandle, http::Request<Body>), Reason> {
+        let (upstream, target) = match &self.way {
+            Way::To(upstream, _) => (&**upstream, self.path_and_query(exchange)?),
+            Way::By(url, allowed) => way::chosen(&url.get(exchange)?, allowed)?,
+        };
+        let uri = uri(target)?;
+        let upgrade = self.streams.switches(exchange)?;
         let mut headers = forward::request_headers(&exchange.request);
         if let Some(held) = held {
             held.authorize(&mut headers);
         }
-        if let Some(host) = &self.host
-            && let Some(host) = host.get_optional(exchange)?
-        {
-            headers.insert(header::HOST, fields::value(host)?);
+        if let Some(host) = self.host(exchange)? {
+            headers.insert(header::HOST, fields::host(host)?);
         }
         let mut request = http::Request::new(body_to_send(&mut exchange.request));
-        *request.method_mut() = exchange.request.method.clone();
+        *request.method_mut() = self.method.as_ref().unwrap_or(&exchange.request.method).clone();
         *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        if let Some(upgrade) = upgrade {
+            request.extensions_mut().insert(upgrade);
+        }
+        if let Some(key) = &self.key
+            && let Some(key) = key.get_optional(exchange)?
+        {
+            request.extensions_mut().insert(BalanceKey(Arc::from(key)));
+        }
+        if self.repeatable {
+            request.extensions_mut().insert(Repeatable);
+        }
+        Ok((upstream, request))
+    }
+
+    fn host(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {
+        match &self.host {
+            None => Ok(None),
+            Some(host) => host.get_optional(exchange),
+        }
+    }
+
+    /// Goes where the upstream redirects the gateway, as far as that is allowed.
+    async fn followed<'a>(
+        &'a self,
+        exchange: &mut Exchange,
+        mut asked: Place<'a>,
+        mut answered: Result<http::Response<Body>, UpstreamError>,
+    ) -> (&'a UpstreamHandle, Result<http::Response<Body>, UpstreamError>) {
+        for _ in 0..follow::MOST {
+            let Ok(answer) = &answered else { break };
+            let Some(next) = follow::next(answer.status(), answer.headers(), &asked, &self.way) else { break };
+            if next.keeps_body && matches!(exchange.request.body, RequestBody::Taken) {
+                break;
+            }
+            let Ok(mut request) = self.again(exchange, &next) else { break };
+            if !std::ptr::eq(next.place.upstream, asked.upstream) {
+                for name in [header::AUTHORIZATION, header::COOKIE, header::HOST] {
+                    request.headers_mut().remove(name);
+                }
+            }
+            asked = next.place;
+            answered = asked.upstream.0.send(request).await;
+        }
+        (asked.upstream, answered)
+    }
+
+    /// The request for where a redirect leads.
+    fn again(&self, exchange: &mut Exchange, next: &Next<'_>) -> Result<http::Request<Body>, Reason> {
+        let mut headers = forward::request_headers(&exchange.request);
+        if let Some(host) = self.host(exchange)? {
+            headers.insert(header::HOST, fields::host(host)?);
+        }
+        // What was got for the upstream goes to it again.
+        if let Some(token) = &self.token {
+            token.of(exchange)?.authorize(&mut headers);
+        }
+        let mut body = Body::Empty;
+        if next.keeps_body {
+            body = body_to_send(&mut exchange.request);
+        } else {
+            for name in
+                [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::CONTENT_LOCATION]
+            {
+                headers.remove(name);
+            }
+        }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = next.place.method.clone();
+        *request.uri_mut() = uri(next.place.target.clone())?;
         *request.headers_mut() = headers;
         Ok(request)
     }
 
-    fn uri(&self, exchange: &Exchange) -> Result<Uri, Reason> {
-        let request = &exchange.request;
-        let mut text = match &self.rewrite {
-            None => request.path.clone(),
-            Some(rewrite) => encode_path(&rewrite.get(exchange)?)?,
-        };
-        if let Some(query) = &request.query {
+    fn path_and_query(&self, exchange: &Exchange) -> Result<String, Reason> {
+        let mut text = self.path(exchange)?;
+        if let Some(query) = &exchange.request.query {
             text.push('?');
             text.push_str(query);
         }
-        let target = PathAndQuery::from_maybe_shared(Bytes::from(text));
-        target.map(Uri::from).map_err(|_| Reason::bad_request("the path or query cannot be sent to an upstream"))
+        Ok(text)
     }
+
+    fn path(&self, exchange: &Exchange) -> Result<String, Reason> {
+        match &self.rewrite {
+            None => Ok(exchange.request.path.clone()),
+            Some(rewrite) => path::encode(&rewrite.get(exchange)?),
+        }
+    }
+
+    /// Places that the upstream names become the client's.
+    fn mend(&self, exchange: &Exchange, upstream: &UpstreamHandle, response: &mut Response) -> Result<(), Reason> {
+        if !self.mends || !location::is_there(&response.headers) {
+            return Ok(());
+        }
+        let (host, path) = (self.host(exchange)?, self.path(exchange)?);
+        let is_upstream = |origin: &Origin| {
+            // Many build their links from the host that they were asked for.
+            let asked = |host: &String| Origin::of(&format!("{}://{host}", origin.scheme).parse().ok()?);
+            upstream.0.is_at(origin.scheme, &origin.host, origin.port)
+                || host.as_ref().and_then(asked).is_some_and(|asked| asked == *origin)
+        };
+        let by_url = !matches!(&self.way, Way::To(own, _) if std::ptr::eq(&**own, upstream));
+        location::mend(&mut response.headers, is_upstream, || match by_url {
+            // What paths there have to do with the client's, nobody can tell.
+            true => Default::default(),
+            false => (exchange.request.client_path().to_owned(), path.clone()),
+        });
+        Ok(())
+    }
+}
+
+/// Path and query as what a request asks for.
+fn uri(target: String) -> Result<Uri, Reason> {
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(target)).map(Uri::from);
+    target.map_err(|_| Reason::bad_request("the path or query cannot be sent to an upstream"))
+}
+
+/// The upstream's answer as the exchange's.
+fn taken(answer: http::Response<Body>) -> Response {
+    let (mut head, body) = answer.into_parts();
+    forward::write_via(head.version, &mut head.headers);
+    let upgraded = head.extensions.remove::<Upgraded>();
+    Response { status: head.status, headers: head.headers, body, upgraded, until: None }
 }
 
 /// The body for the upstream. One that is in memory, or empty, stays for another upstream, should this one give no answer; one
@@ -229,51 +399,8 @@ fn body_to_send(request: &mut Request) -> Body {
     kept.into()
 }
 
-/// The path that a `rewrite` gave, percent-encoded. A value in it may hold anything that a client sent: no segment of it may
-/// lead upwards.
-fn encode_path(path: &str) -> Result<String, Reason> {
-    if !path.starts_with('/') {
-        return Err(Reason::bad_request("the rewritten path does not begin with `/`"));
-    }
-    let leads_upwards = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
-    if path.split(['/', '\\']).any(leads_upwards) {
-        return Err(Reason::bad_request("the rewritten path has a segment `.` or `..`"));
-    }
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        // RFC 3986, section 3.3: what a path may hold without encoding, and `/` between its segments.
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use policy::outcome::BAD_REQUEST;
-
-    #[test]
-    fn a_rewritten_path_is_encoded_and_cannot_lead_upwards() {
-        for (path, encoded) in [
-            ("/v2/orders/7", "/v2/orders/7"),
-            ("/a b/ä?c#d%2F", "/a%20b/%C3%A4%3Fc%23d%252F"),
-            ("/a:b@c;d=1/~x", "/a:b@c;d=1/~x"),
-            ("/...", "/..."),
-            ("/a\r\nb", "/a%0D%0Ab"),
-        ] {
-            assert_eq!(encode_path(path).as_deref().ok(), Some(encoded), "{path}");
-        }
-        for path in ["", "a", "//a/../b", "/..", "/a/.", "/a/..;x/b", "/a\\..\\b"] {
-            let refused = encode_path(path);
-            assert_eq!(refused.map_err(|r| (r.code, r.status)), Err((BAD_REQUEST, StatusCode::BAD_REQUEST)), "{path}");
-        }
-    }
-
     mod through_a_policy {
         use http::Method;
         use serde_json::json;
@@ -376,10 +503,140 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_there_yet_is_said_so() {
-            for setting in ["url = 'http://a'", "retry = 3", "redirect = { follow = true }", "allow = ['a']"] {
-                let problems = tested(setting).problems();
-                assert!(problems.len() == 1 && problems[0].contains("error[P0004]"), "{setting}: {problems:#?}");
+        fn the_method_can_be_another() {
+            assert_eq!(sent(&tested("method = 'POST'").run(get("/a", &[])))["method"], json!("POST"));
+        }
+
+        /// An upstream at an origin, which answers with where it was asked for, or with a redirect to there.
+        struct At(&'static str, u16);
+
+        impl policy::ports::Upstream for At {
+            fn send(
+                &self,
+                request: http::Request<policy::Body>,
+            ) -> policy::ports::BoxFuture<'_, Result<http::Response<policy::Body>, UpstreamError>> {
+                let repeatable = request.extensions().get::<policy::ports::Repeatable>().is_some();
+                let key = request.extensions().get::<policy::ports::BalanceKey>().map(|key| format!(" by {}", key.0));
+                let key = key.unwrap_or_default();
+                let target = format!("{}:{}{} {repeatable}{key}", self.0, self.1, request.uri());
+                let location = format!("http://{}:{}/v2/login", self.0, self.1);
+                Box::pin(async move { Ok(answer(201, &[("location", &location)], target)) })
+            }
+
+            fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+                (scheme, host, port) == ("http", self.0, self.1)
+            }
+        }
+
+        fn two(settings: &str) -> Fixture {
+            let at = |host, port| policy::ports::UpstreamHandle(std::sync::Arc::new(At(host, port)));
+            world()
+                .resource(UPSTREAM, "one", at("one.example", 80))
+                .resource(UPSTREAM, "two", at("::1", 8080))
+                .resource(UPSTREAM, "three", at("three.example", 80))
+                .policy("tested", &format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\n{settings}"))
+        }
+
+        #[test]
+        fn the_key_goes_along_where_there_is_one() {
+            let tested = two("upstream = 'one'\nkey = '${request.header.x-user ??}'");
+            assert_eq!(tested.run(get("/a", &[("x-user", "ann")])).text(), "one.example:80/a false by ann");
+            assert_eq!(tested.run(get("/a", &[])).text(), "one.example:80/a false");
+        }
+
+        #[test]
+        fn a_url_leads_to_what_is_allowed_and_nowhere_else() {
+            let tested = two("url = '${request.query.to}'\nallow = ['one', 'two']");
+            for (to, expected) in [
+                ("http%3A%2F%2FOne.example%2Fa%2520b%3Fc%3Dd", "one.example:80/a%20b?c=d false"),
+                ("http%3A%2F%2Fone.example%3A80", "one.example:80/ false"),
+                ("http%3A%2F%2F%5B%3A%3A1%5D%3A8080%2Fx", "::1:8080/x false"),
+            ] {
+                assert_eq!(tested.run(get(&format!("/a?to={to}"), &[])).text(), expected, "{to}");
+            }
+            for to in [
+                "http%3A%2F%2Fthree.example%2F",
+                "https%3A%2F%2Fone.example%2F",
+                "http%3A%2F%2Fone.example%3A81%2F",
+                "http%3A%2F%2Fone.example%40evil.example%2F",
+                "http%3A%2F%2Fevil.example%40one.example%2F",
+                "http%3A%2F%2Fevil.example%5C%40one.example%2F",
+                "http%3A%2F%2F127.0.0.1%3A8090%2F",
+                "http%3A%2F%2Fone.example.%2F",
+                "http%3A%2F%2Fone.example%2Fa%2F..%2Fb",
+                "http%3A%2F%2Fone.example%2Fa%2F%252e%252E%2Fb",
+                "http%3A%2F%2Fone.example%2Fa%2F..%252fb",
+                "file%3A%2F%2F%2Fetc%2Fpasswd",
+                "%2Fa",
+                "one.example",
+            ] {
+                assert_eq!(told(&tested.run(get(&format!("/a?to={to}"), &[]))), "403 url-not-allowed", "{to}");
+            }
+        }
+
+        #[test]
+        fn a_place_at_the_upstream_is_one_at_the_gateway() {
+            let location = |settings: &str, path| two(settings).run(get(path, &[])).header("location").to_owned();
+            assert_eq!(location("upstream = 'one'", "/a"), "/v2/login");
+            assert_eq!(location("upstream = 'one'\nrewrite = '/v2${request.path}'", "/a"), "/login");
+            assert_eq!(location("upstream = 'one'\nredirect = 'keep'", "/a"), "http://one.example:80/v2/login");
+            assert_eq!(location("upstream = 'one'\nhost = 'other.example'", "/a"), "/v2/login");
+        }
+
+        #[test]
+        fn redirects_are_followed_where_that_is_asked_for() {
+            use policy::ports::{BoxFuture, Upstream, UpstreamHandle};
+
+            /// Sends everybody on, to the other one in the end.
+            struct Moved;
+            impl Upstream for Moved {
+                fn send(
+                    &self,
+                    request: http::Request<policy::Body>,
+                ) -> BoxFuture<'_, Result<http::Response<policy::Body>, UpstreamError>> {
+                    let location = match request.uri().path() {
+                        "/a" => "/b",
+                        "/b" => "http://one.example/c",
+                        _ => "/round",
+                    };
+                    Box::pin(std::future::ready(Ok(answer(302, &[("location", location)], String::new()))))
+                }
+            }
+            let tested = |settings: &str| {
+                let text = format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'moved'\n{settings}");
+                let moved = UpstreamHandle(std::sync::Arc::new(Moved));
+                let one = UpstreamHandle(std::sync::Arc::new(At("one.example", 80)));
+                world().resource(UPSTREAM, "moved", moved).resource(UPSTREAM, "one", one).policy("tested", &text)
+            };
+            let followed = tested("redirect = 'follow'\nallow = ['one']").run(get("/a", &[]));
+            assert_eq!((followed.status, followed.text()), (201, "one.example:80/c false"));
+            let not_allowed = tested("redirect = 'follow'").run(get("/a", &[]));
+            assert_eq!((not_allowed.status, not_allowed.header("location")), (302, "http://one.example/c"));
+            let round = tested("redirect = 'follow'").run(get("/x", &[]));
+            assert_eq!((round.status, round.header("location")), (302, "/round"));
+            let not_asked = tested("").run(get("/a", &[]));
+            assert_eq!((not_asked.status, not_asked.header("location")), (302, "/b"));
+        }
+
+        #[test]
+        fn a_request_can_be_declared_fit_to_be_sent_again() {
+            assert_eq!(two("upstream = 'one'\nretry = true").run(get("/a", &[])).text(), "one.example:80/a true");
+        }
+
+        #[test]
+        fn bad_settings_are_refused() {
+            for (settings, expected) in [
+                ("url = 'http://a'", "`url` needs `allow`"),
+                ("upstream = 'one'\nurl = 'http://a'\nallow = ['one']", "an `upstream` and a `url`"),
+                ("upstream = 'one'\nallow = ['two']", "`allow` says nothing without `url`"),
+                ("url = 'http://a'\nallow = ['one']\nrewrite = '/x'", "`rewrite` says nothing beside `url`"),
+                ("url = 'http://a'\nallow = ['nobody']", "nobody"),
+                ("upstream = 'one'\nmethod = 'get'", "an HTTP method in capitals"),
+                ("upstream = 'one'\nredirect = 'chase'", "none of the words known here"),
+                ("", "`proxy` needs an `upstream`"),
+            ] {
+                let problems = two(settings).problems();
+                assert!(problems.len() == 1 && problems[0].contains(expected), "{settings}: {problems:#?}");
             }
         }
     }

@@ -34,13 +34,17 @@ pub(crate) struct Settings {
     frame_options: Option<Spanned<Choice>>,
     /// `Content-Security-Policy`. Default: `frame-ancestors 'none'`, which concerns nothing that an API answers.
     content_security_policy: Option<Spanned<Choice>>,
+    /// `Content-Security-Policy-Report-Only`: what a stricter policy would forbid is reported, and done. Default: none.
+    content_security_policy_report_only: Option<Spanned<Choice>>,
     /// `Referrer-Policy`. Default: `no-referrer`.
     referrer_policy: Option<Spanned<Choice>>,
     /// `Permissions-Policy`. Default: none.
     permissions_policy: Option<Spanned<Choice>>,
     /// `Cross-Origin-Opener-Policy`. Default: none.
     cross_origin_opener_policy: Option<Spanned<Choice>>,
-    /// `Cross-Origin-Resource-Policy`. Default: none.
+    /// `Cross-Origin-Embedder-Policy`: with `require-corp`, and `same-origin` for the opener, a page may measure time finely and share memory. Default: none.
+    cross_origin_embedder_policy: Option<Spanned<Choice>>,
+    /// `Cross-Origin-Resource-Policy`: who may embed what this is, pictures and scripts of pages among it. Default: none.
     cross_origin_resource_policy: Option<Spanned<Choice>>,
     /// Headers to take off. Default: `server`, `x-powered-by`, `x-aspnet-version`, `x-aspnetmvc-version`.
     remove: Option<Vec<Spanned<String>>>,
@@ -68,9 +72,11 @@ impl FilterConfig for Settings {
             (header::X_CONTENT_TYPE_OPTIONS, &self.content_type_options, Some("nosniff")),
             (header::X_FRAME_OPTIONS, &self.frame_options, Some("DENY")),
             (header::CONTENT_SECURITY_POLICY, &self.content_security_policy, Some("frame-ancestors 'none'")),
+            (header::CONTENT_SECURITY_POLICY_REPORT_ONLY, &self.content_security_policy_report_only, None),
             (header::REFERRER_POLICY, &self.referrer_policy, Some("no-referrer")),
             (own("permissions-policy"), &self.permissions_policy, None),
             (own("cross-origin-opener-policy"), &self.cross_origin_opener_policy, None),
+            (own("cross-origin-embedder-policy"), &self.cross_origin_embedder_policy, None),
             (own("cross-origin-resource-policy"), &self.cross_origin_resource_policy, None),
         ];
         let mut edits = Vec::new();
@@ -167,13 +173,15 @@ mod tests {
 
     #[test]
     fn what_is_written_replaces_and_false_leaves_alone() {
-        let settings = "frame_options = 'DENY'\nreferrer_policy = false\nstrict_transport_security = false\nremove = []\ncross_origin_resource_policy = 'same-site'";
+        let settings = "frame_options = 'DENY'\nreferrer_policy = false\nstrict_transport_security = false\nremove = []\ncross_origin_resource_policy = 'same-site'\ncross_origin_embedder_policy = 'require-corp'\ncontent_security_policy_report_only = \"default-src 'self'\"";
         let ran = answer(settings, "x-frame-options = 'SAMEORIGIN', referrer-policy = 'origin', server = 'a'", true);
         for (name, value) in [
             ("x-frame-options", "DENY"),
             ("referrer-policy", "origin"),
             ("strict-transport-security", ""),
             ("cross-origin-resource-policy", "same-site"),
+            ("cross-origin-embedder-policy", "require-corp"),
+            ("content-security-policy-report-only", "default-src 'self'"),
             ("server", "a"),
         ] {
             assert_eq!(ran.header(name), value, "{name}");

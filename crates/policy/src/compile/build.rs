@@ -114,6 +114,7 @@ impl<'a> Builder<'a> {
             branches: branches(place),
             asked: Outcomes::default(),
             stated: None,
+            authorizes: said.own.authorizes,
         });
         let reads = |pick: fn(&Effects) -> bool| pick(&said.own) || said.when.as_ref().is_some_and(pick);
         Some(Step {

@@ -199,8 +199,9 @@ impl Follow<'_> {
 
 fn of_filter(own: &Effects, found: Found) -> Ways {
     // A thing that a filter before it has used is there: its fault cannot be shown here. A filter that only states faults may
-    // end in them at any time.
+    // end in them at any time, and one that states none does without its thing (`webhook` with a fallback).
     let down = if own.things().next().is_none() { own.faults.are_for_tests() } else { found.first_use };
+    let down = down && !own.faults.is_empty();
     Ways {
         success: own.answers != Answers::Always && !own.always_fails,
         on_purpose: false,

@@ -17,6 +17,11 @@ impl Layout {
         index
     }
 
+    /// The slot of this attribute, where it has one.
+    pub(crate) fn index(&self, attribute: &str) -> Option<usize> {
+        self.0.get(attribute).copied()
+    }
+
     /// Whether anything reads or sets this attribute.
     pub(crate) fn has(&self, attribute: &str) -> bool {
         self.0.contains_key(attribute)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::build::PolicyEffects;
-use super::model::{Policy, PolicyId, Target};
+use super::model::{MAIN, Policy, PolicyId, Target};
 use super::policy::Names;
 use super::shared::{ListenerFacts, NamedPolicy, NodeFacts};
 use super::table::{did_you_mean, list};
@@ -98,7 +98,7 @@ pub(crate) fn routers(
     effects: &[&PolicyEffects],
     problems: &mut Diagnostics,
 ) -> Vec<Arc<Router>> {
-    let mut router = |listener: Option<&str>| {
+    let mut router = |listener: Option<&Listener>| {
         let (router, ties) = Router::new(&routes_of(listener, policies, effects));
         report_ties(ties, policies, problems);
         Arc::new(router)
@@ -106,26 +106,46 @@ pub(crate) fn routers(
     let unbound = router(None);
     let bound: HashSet<&str> =
         policies.iter().filter_map(|policy| policy.listener.as_ref()).map(|listener| listener.value.as_str()).collect();
-    let own = listeners.iter().map(|listener| match bound.contains(listener.name.as_str()) {
-        true => router(Some(listener.name.as_str())),
-        // No policy is bound to it: its routes are those of all listeners.
-        false => unbound.clone(),
+    let own = listeners.iter().map(|listener| {
+        let answers = |id: &PolicyId| answers_first(*id, effects);
+        match bound.contains(listener.name.as_str()) || listener.before.iter().any(answers) {
+            true => router(Some(listener)),
+            // No policy is bound to it, and none answers before: its routes are those of all listeners.
+            false => unbound.clone(),
+        }
     });
     let own: Vec<Arc<Router>> = own.collect();
     own.into_iter().chain([unbound]).collect()
 }
 
-fn routes_of<'a>(listener: Option<&str>, policies: &'a [Policy], effects: &[&PolicyEffects]) -> Vec<Route<'a>> {
+fn routes_of<'a>(listener: Option<&Listener>, policies: &'a [Policy], effects: &[&PolicyEffects]) -> Vec<Route<'a>> {
     let bound = |policy: &Policy| match &policy.listener {
-        Some(own) => listener == Some(own.value.as_str()),
+        Some(own) => listener.is_some_and(|listener| listener.name == own.value),
         None => true,
     };
     let mut routes = Vec::new();
     for (id, policy) in policies.iter().enumerate().filter(|(_, policy)| bound(policy)) {
-        let options = effects[id].iter().flatten().any(|step| step.own.serves_options);
-        routes.extend(policy.routes.iter().map(|spec| Route { policy: id, spec, options }));
+        let options = answers_options(id, listener, policies, effects);
+        let of_policy = policy.routes.iter().enumerate();
+        routes.extend(of_policy.map(|(route, spec)| Route { policy: id, route, spec, options }));
     }
     routes
+}
+
+/// Whether the policy answers `OPTIONS` whatever its routes say: by itself, or by a policy that runs before it.
+fn answers_options(id: PolicyId, listener: Option<&Listener>, policies: &[Policy], effects: &[&PolicyEffects]) -> bool {
+    let before = match (&policies[id].before, listener) {
+        (Some(own), _) => own.iter().any(|(id, _)| answers_first(*id, effects)),
+        (None, Some(listener)) => listener.before.iter().any(|id| answers_first(*id, effects)),
+        (None, None) => false,
+    };
+    before || answers_first(id, effects)
+}
+
+/// Whether the first filter of the policy answers `OPTIONS`, on whatever request.
+fn answers_first(id: PolicyId, effects: &[&PolicyEffects]) -> bool {
+    let first = effects[id].get(MAIN).and_then(|main| main.first());
+    first.is_some_and(|step| step.own.serves_options && step.when.is_none())
 }
 
 fn report_ties(ties: Vec<Tie>, policies: &[Policy], problems: &mut Diagnostics) {

@@ -10,7 +10,7 @@ use super::shared::{NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, codes};
 use crate::engine::Program;
 use crate::exchange::{Body, Exchange, Request};
-use crate::ports::{Clock, Environment, Random};
+use crate::ports::{BoxFuture, Clock, Environment, Random};
 use crate::route::Router;
 use crate::selector::Condition;
 use crate::settings::Literal;
@@ -151,6 +151,9 @@ impl Clock for Nothing {
     }
     fn monotonic_nanos(&self) -> u64 {
         0
+    }
+    fn sleep(&self, _: std::time::Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -27,6 +27,8 @@ pub struct NodeFacts {
     pub default_issuer: Option<String>,
     /// How many bytes of a body a filter may read into memory.
     pub body_limit: usize,
+    /// `[cluster] nodes`: how many share the stores.
+    pub cluster_nodes: u32,
 }
 
 impl Default for NodeFacts {
@@ -37,6 +39,7 @@ impl Default for NodeFacts {
             listeners: Vec::new(),
             default_issuer: None,
             body_limit: 1024 * 1024,
+            cluster_nodes: 1,
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Decision {
     /// The generation.
     pub generation: u64,
     pub(crate) policy: Option<u32>,
+    /// Which of the policy's routes led there.
+    pub(crate) route: u16,
     pub(crate) steps: SmallVec<[Record; 20]>,
     /// The reason codes of failures and faults, in their order; records point into it.
     pub(crate) reasons: SmallVec<[ReasonCode; 2]>,
@@ -89,6 +91,7 @@ impl Decision {
         Decision {
             generation,
             policy: None,
+            route: 0,
             steps: SmallVec::new(),
             reasons: SmallVec::new(),
             outcome: StepOutcome::Running,
@@ -143,10 +146,25 @@ impl Decision {
         self.policy.map(|index| index as usize)
     }
 
+    /// Which of the policy's routes was taken: an index into [`Program::routes`](super::Program::routes).
+    pub fn route(&self) -> usize {
+        usize::from(self.route)
+    }
+
     /// The reason code of what was answered, where that was a refusal or a fault. A failure that some `on_failure` took is
     /// a branch, not a refusal.
     pub fn refused(&self) -> Option<ReasonCode> {
         self.refused.map(|(code, _)| code)
+    }
+
+    /// How many steps have begun, for [`faults_since`](Self::faults_since).
+    pub fn begun(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether one of the steps that began after so many others ended in a fault, whoever took it.
+    pub fn faults_since(&self, begun: usize) -> bool {
+        self.steps.iter().skip(begun).any(|record| record.outcome == StepOutcome::Abort)
     }
 
     /// How the policy ended: `success`, `answered`, `failure`, `abort`.

@@ -1,7 +1,9 @@
 //! Runs a compiled configuration: one request through its policy.
 
+mod after;
 pub(crate) mod decision;
 mod explain;
+mod grpc;
 pub(crate) mod model;
 #[cfg(test)]
 mod random_programs;
@@ -13,8 +15,11 @@ mod tests;
 pub use decision::Decision;
 pub use explain::{Explained, ExplainedStep};
 
+use std::sync::Arc;
+
+use crate::attribute::Slots;
 use crate::compile::{Layout, NodeFacts};
-use crate::exchange::Response;
+use crate::exchange::{Company, Response};
 use crate::filter::Library;
 use crate::value::Value;
 
@@ -40,6 +45,18 @@ pub struct Served {
     pub decision: Decision,
     /// Where the time of the answer is to tell nothing: since when, by the monotonic clock ([`Exchange::hold_since`](crate::Exchange::hold_since)).
     pub held_since: Option<u64>,
+    /// Who goes along where the answer has no body: an upgraded connection keeps them to its end.
+    pub company: Company,
+    /// What filters set and marked.
+    pub attributes: Attributes,
+}
+
+/// What filters left on an exchange, for whoever tells of it: access lines and traces.
+#[derive(Default)]
+pub struct Attributes {
+    slots: Slots,
+    /// See [`Exchange::mark`](crate::Exchange::mark).
+    pub marks: Vec<(Arc<str>, Value)>,
 }
 
 impl Program {
@@ -70,6 +87,18 @@ impl Program {
     /// The name of the first listener, for tests.
     pub(crate) fn first_listener(&self) -> Option<&str> {
         self.listeners.first().map(|listener| listener.name.as_str())
+    }
+
+    /// The routes of the policy with this index, as its file has them.
+    pub fn routes(&self, policy: usize) -> &[String] {
+        self.policies.get(policy).map_or(&[], |policy| policy.paths.as_slice())
+    }
+
+    /// A field of an attribute (`subject`, `id`), where something set it.
+    pub fn attribute(&self, attributes: &Attributes, name: &str, field: &str) -> Option<Value> {
+        let known = self.library.attributes.iter().find(|known| known.name() == name)?;
+        let field = known.fields().iter().position(|(known, ..)| *known == field)?;
+        known.read(attributes.slots.raw(self.layout.index(name)?)?, field)
     }
 
     /// The policies by name, in order, for status pages.

@@ -127,7 +127,7 @@ pub(crate) enum Target {
     Fail,
 }
 
-/// A step in words, and what is known of it: for decision records and coverage, and nothing that a run reads.
+/// A step in words, and what is known of it: for decision records and coverage. A run reads nothing of it but whether it authorizes, and that rarely.
 pub(crate) struct StepInfo {
     /// `name`, else `use`.
     pub(crate) name: Arc<str>,
@@ -139,6 +139,8 @@ pub(crate) struct StepInfo {
     pub(crate) asked: Outcomes,
     /// What a filter stated of itself; none of a flow word.
     pub(crate) stated: Option<Stated>,
+    /// It decides who may pass.
+    pub(crate) authorizes: bool,
 }
 
 /// How a filter states that it can end.

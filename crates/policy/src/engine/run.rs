@@ -59,15 +59,24 @@ impl Program {
 
     /// One run: a chain and whatever it moves to.
     pub(super) async fn run_chain(&self, x: &mut Exchange, policy: &Policy, chain: usize) -> Ended {
+        self.run_from(x, policy, chain, 0).await
+    }
+
+    /// The same from this step on.
+    pub(super) async fn run_from(&self, x: &mut Exchange, policy: &Policy, mut chain: usize, mut at: usize) -> Ended {
         let mut steps = &policy.chains[chain].steps;
-        let mut at = 0;
         // What the end of the run means since a failure moved it.
         let mut pending = Ended::Success;
         while let Some(step) = steps.get(at) {
             let ended = self.run_step(x, policy, step).await;
             let to = match &ended {
                 Ended::Success => Move::Continue,
-                Ended::Answered => return ended,
+                Ended::Answered => {
+                    if let Some(beside) = x.beside.take() {
+                        self.go_on_beside(x, beside, policy, chain, at + 1);
+                    }
+                    return ended;
+                }
                 Ended::Failure(_) => step.on_failure,
                 Ended::Abort(_) => step.on_abort,
             };
@@ -78,14 +87,14 @@ impl Program {
                         self.note_failure(x, &ended);
                     }
                     match step.on_success {
-                        Some(chain) => (steps, at) = (&policy.chains[chain].steps, 0),
+                        Some(to) => (chain, steps, at) = (to, &policy.chains[to].steps, 0),
                         None => at += 1,
                     }
                 }
-                Move::To { chain, success } => {
+                Move::To { chain: to, success } => {
                     self.note_failure(x, &ended);
                     pending = if success { Ended::Success } else { ended };
-                    (steps, at) = (&policy.chains[chain].steps, 0);
+                    (chain, steps, at) = (to, &policy.chains[to].steps, 0);
                 }
             }
         }
@@ -139,8 +148,11 @@ impl Program {
         let ended = match filter.run(x).await {
             Ok(Outcome::Success) => Ended::Success,
             Ok(Outcome::Answered) => Ended::Answered,
-            Ok(Outcome::Failure(reason)) => failure(reason, step),
-            Err(abort) => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
+            Ok(Outcome::Failure(reason)) => failure(x.outgrown().unwrap_or(reason), step),
+            Err(abort) => match x.outgrown() {
+                Some(reason) => failure(reason, step),
+                None => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
+            },
         };
         x.stamp = x.environment().clock.monotonic_nanos();
         if step.sets_response && matches!(ended, Ended::Success) || matches!(ended, Ended::Answered) {

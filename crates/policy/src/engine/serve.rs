@@ -11,7 +11,7 @@ use http_body::Body as _;
 use super::decision::StepOutcome;
 use super::model::{Listener, Policy};
 use super::run::{Aborted, Ended, Failed};
-use super::{Program, Served};
+use super::{Attributes, Program, Served, grpc};
 use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
@@ -31,7 +31,7 @@ impl Program {
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
         let (x, response) = self.routed(environment, request).await;
-        Served { response, held_since: x.held_since, decision: x.decision }
+        x.served(response)
     }
 
     /// [`serve`](Self::serve), with the exchange as the run left it.
@@ -54,7 +54,7 @@ impl Program {
         request: Request,
     ) -> Option<Served> {
         let (x, response) = self.handed(name, environment, request).await?;
-        Some(Served { response, held_since: x.held_since, decision: x.decision })
+        Some(x.served(response))
     }
 
     /// [`serve_policy`](Self::serve_policy), with the exchange as the run left it.
@@ -77,8 +77,8 @@ impl Program {
         let listener = self.listener(&x.request.listener);
         let (matched, refused) = match listener.router.route(&x.request) {
             Ok(matched) => (Some(matched), None),
-            Err(Unmatched::Method { matched, allow }) => {
-                if let Some(edit) = allow_header(&allow) {
+            Err(Unmatched::Method(matched)) => {
+                if let Some(edit) = allow_header(&matched.allowed) {
                     x.edit_response_header(edit);
                 }
                 let reason = Reason::new(METHOD_NOT_ALLOWED, format!("the route does not take {}", x.request.method));
@@ -91,8 +91,10 @@ impl Program {
         };
         let policy = matched.map(|matched| {
             x.request.params = matched.params;
-            x.decision.policy = u32::try_from(matched.policy).ok();
-            &self.policies[matched.policy]
+            x.request.allowed = matched.allowed;
+            x.decision.policy = Some(matched.policy);
+            x.decision.route = u16::try_from(matched.route).unwrap_or(u16::MAX);
+            &self.policies[matched.policy as usize]
         });
         Routed { listener, policy, refused }
     }
@@ -111,17 +113,27 @@ impl Program {
             }
         }
         x.stamp = x.environment().clock.monotonic_nanos();
+        // As it came: a policy may send another method to its upstream.
+        let is_head = x.request.method == Method::HEAD;
         let ended = guarded(self.run_request(x, &routed)).await;
         // A panic came out of however many flow words.
         x.decision.depth = 0;
+        x.pending.clear();
         self.settle(x, style, &routed, ended).await;
+        if let Some(response) = &x.response {
+            x.company.ended(&x.decision, response.status);
+        }
         self.run_response_side(x, style, &routed).await;
         let mut response = x.response.take().unwrap_or_else(|| {
             let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
             style.abort(x, &abort)
         });
-        if x.request.method == Method::HEAD {
+        if is_head {
             keep_length_only(&mut response);
+        }
+        if !matches!(response.body, Body::Empty) {
+            let company = std::mem::take(&mut x.company);
+            response.body = response.body.accompanied(company);
         }
         response
     }
@@ -135,16 +147,18 @@ impl Program {
         for index in policy.before.as_ref().unwrap_or(&routed.listener.before) {
             match self.run_policy(x, &self.policies[*index]).await {
                 Ended::Success => {}
-                ended => return ended,
+                ended => return self.after_run(x, ended),
             }
         }
         let ended = self.run_chain(x, policy, 0).await;
+        let ended = self.after_run(x, ended);
         if let Ended::Failure(_) | Ended::Abort(_) = ended {
             x.decision.note_refusal(&ended);
             // What was there is what a filter refused: the handler answers anew, or nobody does.
             x.response = None;
         }
         let handled = self.run_handlers(x, policy, ended).await;
+        let handled = self.after_run(x, handled);
         if let Ended::Success = handled {
             (x.decision.refused, x.decision.fault) = (None, None);
         }
@@ -181,11 +195,12 @@ impl Program {
 
     /// The built-in answer to a failure or fault.
     fn built_in(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) {
-        x.response = Some(match ended {
+        let response = match ended {
             Ended::Failure(failed) => style.failure(x, &failed.reason),
             Ended::Abort(aborted) => style.abort(x, &aborted.abort),
             Ended::Success | Ended::Answered => return,
-        });
+        };
+        x.response = Some(if grpc::is_call(&x.request) { grpc::refusal(response) } else { response });
         x.merge_response_edits();
     }
 
@@ -208,6 +223,14 @@ impl Program {
             x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
             self.built_in(x, style, ended);
         }
+    }
+}
+
+impl Exchange {
+    /// What is left of it, with its answer.
+    fn served(self, response: Response) -> Served {
+        let attributes = Attributes { slots: self.slots, marks: self.marks };
+        Served { response, held_since: self.held_since, decision: self.decision, company: self.company, attributes }
     }
 }
 

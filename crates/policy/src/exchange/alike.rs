@@ -1,10 +1,12 @@
 //! Names of header fields that upstreams take for one another.
 
-use http::{HeaderMap, HeaderName};
+use http::header::TRAILER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 /// Removes these fields in every spelling with `_` for `-`, and the other way around: upstreams that make variables of
-/// headers (CGI, RFC 3875, section 4.1.18, and what follows it) cannot tell them apart.
+/// headers (CGI, RFC 3875, section 4.1.18, and what follows it) cannot tell them apart. Trailers of these names are announced no more:
+/// some upstreams take them for headers.
 pub fn remove_alike(headers: &mut HeaderMap, names: &[HeaderName]) {
     let mut found: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for key in headers.keys() {
@@ -14,6 +16,22 @@ pub fn remove_alike(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
     for key in found {
         headers.remove(key);
+    }
+    if headers.contains_key(TRAILER) {
+        announce_others(headers, names);
+    }
+}
+
+/// Leaves the other names in `Trailer`.
+fn announce_others(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let mut announced: Vec<String> = Vec::new();
+    for value in headers.get_all(TRAILER) {
+        let members = value.to_str().unwrap_or_default().split(',').map(|member| member.trim().to_ascii_lowercase());
+        announced.extend(members.filter(|member| !names.iter().any(|name| alike(name.as_str(), member))));
+    }
+    headers.remove(TRAILER);
+    if let (false, Ok(value)) = (announced.is_empty(), HeaderValue::from_str(&announced.join(", "))) {
+        headers.insert(TRAILER, value);
     }
 }
 
@@ -26,6 +44,17 @@ pub fn alike(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trailers_of_such_names_are_announced_no_more() {
+        let mut headers = HeaderMap::new();
+        headers.append(TRAILER, HeaderValue::from_static("X_User, x-sum"));
+        headers.append(TRAILER, HeaderValue::from_static("X-User"));
+        remove_alike(&mut headers, &[HeaderName::from_static("x-user")]);
+        assert_eq!(headers[TRAILER], "x-sum");
+        remove_alike(&mut headers, &[HeaderName::from_static("x-sum")]);
+        assert!(!headers.contains_key(TRAILER));
+    }
 
     #[test]
     fn hyphens_and_underscores_are_one() {

@@ -1,16 +1,27 @@
 //! The exchange: one request, its response once there is one, and its attributes.
 
+mod after;
 mod alike;
 mod body;
 mod certificate;
+mod company;
+mod limit;
+pub mod path;
 mod request;
 mod response;
+mod trace;
+mod upgrade;
 
+pub use after::AfterRun;
+pub(crate) use after::{Beside, Pending};
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
+pub use company::{Companion, Company};
 pub use request::{FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
+pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
+pub use upgrade::{Upgrade, Upgraded};
 
 use std::sync::Arc;
 
@@ -22,6 +33,9 @@ use crate::outcome::{Abort, BAD_RESPONSE, Outcome, Reason};
 use crate::ports::Environment;
 use crate::value::Value;
 
+/// How many names one exchange may note for its trace.
+pub const MARKS: usize = 64;
+
 /// One request from start to end. It lives in one generation: its [`Program`].
 pub struct Exchange {
     /// The request, as filters may read and edit it.
@@ -30,6 +44,10 @@ pub struct Exchange {
     pub response: Option<Response>,
     pub(crate) slots: Slots,
     pub(crate) response_edits: Vec<HeaderEdit>,
+    /// What filters have still to do with the response, the last one first.
+    pub(crate) pending: Vec<Pending>,
+    /// What is to go on in the background once the filter has answered.
+    pub(crate) beside: Option<Beside>,
     pub(crate) failure: Option<FailureInfo>,
     pub(crate) input: Vec<(Arc<str>, Value)>,
     pub(crate) decision: Decision,
@@ -37,7 +55,12 @@ pub struct Exchange {
     pub(crate) stamp: u64,
     /// See [`Exchange::hold_since`].
     pub(crate) held_since: Option<u64>,
+    /// See [`Exchange::mark`].
+    pub(crate) marks: Vec<(Arc<str>, Value)>,
+    /// See [`Exchange::accompany`].
+    pub(crate) company: Company,
     body_limit: usize,
+    response_body_limit: usize,
     program: Arc<Program>,
     environment: Environment,
     started_unix_millis: u64,
@@ -56,9 +79,11 @@ pub(crate) struct FailureInfo {
 pub(crate) struct Snapshot {
     slots: Slots,
     response_edits: usize,
+    pending: usize,
     request: request::Snapshot,
     response: Option<(StatusCode, HeaderMap)>,
     failure: Option<FailureInfo>,
+    limits: (usize, usize),
 }
 
 impl Exchange {
@@ -70,12 +95,17 @@ impl Exchange {
             response: None,
             slots: Slots::with_len(program.slots()),
             response_edits: Vec::new(),
+            pending: Vec::new(),
+            beside: None,
             failure: None,
             input: Vec::new(),
             decision: Decision::new(program.generation()),
             stamp: 0,
             held_since: None,
+            marks: Vec::new(),
+            company: Company::default(),
             body_limit: program.body_limit(),
+            response_body_limit: program.body_limit(),
             program,
             environment,
             started_unix_millis,
@@ -153,6 +183,16 @@ impl Exchange {
         self.held_since = Some(began);
     }
 
+    /// Notes something for the request's trace, in place of what was noted under this name: at most [`MARKS`] names.
+    pub fn mark(&mut self, name: &Arc<str>, value: Value) {
+        let known = self.marks.iter().position(|(known, _)| known == name);
+        match known {
+            Some(index) => self.marks[index].1 = value,
+            None if self.marks.len() < MARKS => self.marks.push((name.clone(), value)),
+            None => {}
+        }
+    }
+
     /// Sets the response and ends the run: what an answering filter returns.
     pub fn answer(&mut self, response: Response) -> Result<Outcome, Abort> {
         self.response = Some(response);
@@ -162,7 +202,8 @@ impl Exchange {
     /// Reads the request's body into memory, at most `limit` bytes. The engine calls it before a filter that said it
     /// reads the body. A larger body is [`BODY_TOO_LARGE`](crate::outcome::BODY_TOO_LARGE) (413).
     pub async fn buffer_request_body(&mut self, limit: usize) -> Result<(), Reason> {
-        self.request.buffer_body(limit).await
+        let read = self.request.buffer_body(limit).await;
+        read.map_err(|reason| self.outgrown().unwrap_or(reason))
     }
 
     /// The decision record so far.
@@ -170,20 +211,10 @@ impl Exchange {
         &self.decision
     }
 
-    /// How many bytes of a body the engine reads into memory for filters.
-    pub fn body_limit(&self) -> usize {
-        self.body_limit
-    }
-
-    /// Another limit for this exchange (`body-limit`).
-    pub fn set_body_limit(&mut self, bytes: usize) {
-        self.body_limit = bytes;
-    }
-
     /// Reads the response's body into memory. A larger body than the limit, or one that breaks off, is a fault of whoever
     /// sent it: 502.
     pub(crate) async fn buffer_response_body(&mut self) -> Result<(), Abort> {
-        let limit = self.body_limit;
+        let limit = self.response_body_limit;
         let Some(response) = self.response.as_mut().filter(|r| matches!(r.body, Body::Stream(_))) else {
             return Ok(());
         };
@@ -198,28 +229,25 @@ impl Exchange {
         Err(Abort::new(BAD_RESPONSE, StatusCode::BAD_GATEWAY, problem))
     }
 
-    /// Carries the edits made before there was a response out on the one there is now.
-    pub(crate) fn merge_response_edits(&mut self) {
-        if let Some(response) = &mut self.response {
-            self.response_edits.iter().for_each(|edit| edit.apply(&mut response.headers));
-        }
-    }
-
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             slots: self.slots.clone(),
             response_edits: self.response_edits.len(),
+            pending: self.pending.len(),
             request: self.request.snapshot(),
             response: self.response.as_ref().map(|response| (response.status, response.headers.clone())),
             failure: self.failure.clone(),
+            limits: (self.body_limit, self.response_body_limit),
         }
     }
 
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
         self.slots = snapshot.slots.clone();
         self.response_edits.truncate(snapshot.response_edits);
+        self.pending.truncate(snapshot.pending);
         self.request.restore(&snapshot.request);
         self.failure = snapshot.failure.clone();
+        (self.body_limit, self.response_body_limit) = snapshot.limits;
         match (&snapshot.response, &mut self.response) {
             (Some((status, headers)), Some(response)) => {
                 response.status = *status;

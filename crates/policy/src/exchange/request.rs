@@ -1,17 +1,19 @@
 //! The request side of an exchange.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use super::body::{Body, BodyError};
 use super::certificate::ClientCertificate;
-use crate::outcome::{BODY_TOO_LARGE, Reason};
+use super::limit::{Allowance, too_large};
+use super::trace::TraceContext;
+use crate::outcome::{BAD_REQUEST, Reason};
 
 /// The media type of forms.
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -33,20 +35,35 @@ pub struct Request {
     pub headers: HeaderMap,
     /// `http` or `https`, as the client sees it.
     pub scheme: &'static str,
-    /// The authority the client asked for (`Host`), checked.
+    /// The authority the client asked for (`Host`, or what a trusted proxy says that it was), checked.
     pub host: String,
-    /// The peer's address.
+    /// Who is at the other end of the connection: the client, or the last proxy before the gateway.
     pub peer: SocketAddr,
+    /// The client's address: the peer's, or the one that trusted proxies name.
+    pub client: IpAddr,
+    /// The trusted proxies that the request came through, the one nearest to the client first; the peer is the last. Empty where the
+    /// peer is the client.
+    pub proxies: Vec<IpAddr>,
+    /// The trace that the request belongs to. None where it came over no connection.
+    pub trace: Option<TraceContext>,
     /// The certificate that it proved itself with, over mutual TLS.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The protocols that the client asks to switch to, over HTTP/1.1: what `Upgrade` says.
+    pub upgrade: Option<String>,
     /// The listener's name.
     pub listener: Arc<str>,
     /// An identifier for logs and for `X-Request-Id`.
     pub id: Arc<str>,
     /// What the route's names stand for.
     pub params: PathParams,
+    /// Of `OPTIONS`: the methods that the route takes; none = all of them.
+    pub allowed: Vec<Method>,
     /// The body.
     pub body: RequestBody,
+    /// How large the body may be while it streams, where a filter said so.
+    pub(super) allowance: Option<Arc<Allowance>>,
+    /// The path as the client sent it, where it is another one now.
+    client_path: Option<String>,
     form: OnceLock<Result<Form, Reason>>,
     query_form: OnceLock<Result<Form, Reason>>,
     json: OnceLock<Result<serde_json::Value, Reason>>,
@@ -63,6 +80,10 @@ pub enum RequestBody {
     #[default]
     Taken,
 }
+
+/// More parameters than this are a mistake, or an attack on whoever keeps them: each takes a hundred bytes of memory for the two that it
+/// may have on the wire.
+const MOST_PARAMETERS: usize = 1_000;
 
 /// Decoded `application/x-www-form-urlencoded` parameters, in their order, repeated ones included.
 #[derive(Clone, Debug, Default)]
@@ -89,14 +110,41 @@ impl Request {
             scheme: "http",
             host: String::from("localhost"),
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            client: Ipv4Addr::LOCALHOST.into(),
+            proxies: Vec::new(),
+            trace: None,
+            upgrade: None,
             certificate: None,
             listener: Arc::from(""),
             id: Arc::from(""),
             params: PathParams::new(),
+            allowed: Vec::new(),
             body: RequestBody::Stream(body),
+            allowance: None,
+            client_path: None,
             form: OnceLock::new(),
             query_form: OnceLock::new(),
             json: OnceLock::new(),
+        }
+    }
+
+    /// The same request once more, for what goes on beside it.
+    pub(crate) fn without_body(&self) -> Request {
+        Request {
+            query: self.query.clone(),
+            version: self.version,
+            headers: self.headers.clone(),
+            scheme: self.scheme,
+            host: self.host.clone(),
+            peer: self.peer,
+            client: self.client,
+            proxies: self.proxies.clone(),
+            trace: self.trace.clone(),
+            certificate: self.certificate.clone(),
+            listener: self.listener.clone(),
+            id: self.id.clone(),
+            params: self.params.clone(),
+            ..Request::new(self.method.clone(), self.path.clone(), Body::Empty)
         }
     }
 
@@ -125,6 +173,18 @@ impl Request {
         }
     }
 
+    /// The body, where it was read into memory and no coding hides it. Nothing here decompresses what a client sent: a few bytes of
+    /// it can stand for as many as memory has. Such a body is refused with 415 (RFC 9110, section 15.5.16).
+    pub fn plain_body(&self) -> Result<&[u8], Reason> {
+        let bytes = self.body_bytes().map_or(&[][..], |bytes| bytes);
+        let is_plain = |value: &http::HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+        if bytes.is_empty() || self.headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+            return Ok(bytes);
+        }
+        let message = "the body has a `Content-Encoding`, and is read as it came";
+        Err(Reason::new(BAD_REQUEST, message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    }
+
     /// The form in the body: empty where the content type is another one; a reason where it is malformed, or where there
     /// is more than one type.
     pub fn form(&self) -> Result<&Form, Reason> {
@@ -133,7 +193,7 @@ impl Request {
                 if self.content_type()?.as_deref() != Some(FORM) {
                     return Ok(Form::default());
                 }
-                Form::parse(self.body_bytes().map_or(&[][..], |b| b))
+                Form::parse(self.plain_body()?)
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -152,7 +212,7 @@ impl Request {
         self.json
             .get_or_init(|| {
                 self.content_type()?;
-                serde_json::from_slice(self.body_bytes().map_or(&[][..], |b| b))
+                serde_json::from_slice(self.plain_body()?)
                     .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
             })
             .as_ref()
@@ -184,11 +244,30 @@ impl Request {
         }
     }
 
+    /// Puts another query in place of what the client sent.
+    pub fn set_query(&mut self, query: Option<String>) {
+        self.query = query;
+        self.query_form = OnceLock::new();
+    }
+
     /// Puts another body in place of what the client sent.
     pub fn set_body(&mut self, body: Bytes) {
         self.body = RequestBody::Buffered(body);
         self.form = OnceLock::new();
         self.json = OnceLock::new();
+    }
+
+    /// The path in its normal form as the client sent it, whatever became of it here.
+    pub fn client_path(&self) -> &str {
+        self.client_path.as_ref().unwrap_or(&self.path)
+    }
+
+    /// Puts another path, in its normal form, and another query in place of what the client sent.
+    pub fn set_target(&mut self, path: String, query: Option<String>) {
+        let before = std::mem::replace(&mut self.path, path);
+        self.client_path.get_or_insert(before);
+        self.query = query;
+        self.query_form = OnceLock::new();
     }
 
     pub(super) async fn buffer_body(&mut self, limit: usize) -> Result<(), Reason> {
@@ -200,10 +279,7 @@ impl Request {
                 self.set_body(bytes);
                 Ok(())
             }
-            Err(BodyError::TooLarge) => {
-                Err(Reason::new(BODY_TOO_LARGE, format!("the body is larger than {limit} bytes"))
-                    .with_status(StatusCode::PAYLOAD_TOO_LARGE))
-            }
+            Err(BodyError::TooLarge) => Err(too_large(limit as u64)),
             Err(BodyError::Broken(why)) => Err(Reason::bad_request(format!("the body broke off: {why}"))),
         }
     }
@@ -233,10 +309,14 @@ impl Request {
 }
 
 impl Form {
-    /// Decodes strictly: broken percent-encoding and bytes that are no UTF-8 are a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
+    /// Decodes strictly: broken percent-encoding, bytes that are no UTF-8, and more than a thousand parameters are a
+    /// [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
+            if pairs.len() == MOST_PARAMETERS {
+                return Err(Reason::bad_request(format!("there are more than {MOST_PARAMETERS} parameters")));
+            }
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &[][..]),

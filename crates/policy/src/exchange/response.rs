@@ -1,9 +1,10 @@
 //! The response side of an exchange.
 
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::body::Body;
+use super::upgrade::Upgraded;
 use crate::outcome::Reason;
 
 /// A response.
@@ -15,6 +16,10 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,
+    /// Where the connection switches protocols (101): the other side of it.
+    pub upgraded: Option<Upgraded>,
+    /// When what streams must have ended, body or switched connection, in Unix milliseconds. None = whenever it ends.
+    pub until: Option<u64>,
 }
 
 /// An edit of response headers, made now or when there is a response.
@@ -24,6 +29,8 @@ pub enum HeaderEdit {
     Set(HeaderName, HeaderValue),
     /// Adds one value.
     Append(HeaderName, HeaderValue),
+    /// Adds the name to `Vary`, where it is not there yet.
+    Vary(HeaderName),
     /// Sets the value where the answer has none.
     Default(HeaderName, HeaderValue),
     /// Removes all values.
@@ -51,7 +58,7 @@ impl Response {
     }
 
     /// The body's bytes, where no coding hides them.
-    pub(crate) fn plain_body(&self) -> Result<&[u8], Reason> {
+    pub fn plain_body(&self) -> Result<&[u8], Reason> {
         let bytes = match &self.body {
             Body::Full(bytes) => &bytes[..],
             // The engine reads the body before a filter that said it needs it.
@@ -82,12 +89,43 @@ impl HeaderEdit {
             HeaderEdit::Append(name, value) => {
                 headers.append(name, value.clone());
             }
+            HeaderEdit::Vary(name) => vary(headers, name),
             HeaderEdit::Default(name, value) => {
                 headers.entry(name).or_insert_with(|| value.clone());
             }
             HeaderEdit::Remove(name) => {
                 headers.remove(name);
             }
+        }
+    }
+}
+
+/// The answer depends on this field of the request (RFC 9110, section 12.5.5). Whoever depends on everything (`*`) says so already.
+fn vary(headers: &mut HeaderMap, name: &HeaderName) {
+    let values = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
+    let mut members = values.flat_map(|value| value.split(',')).map(str::trim);
+    if !members.any(|member| member == "*" || member.eq_ignore_ascii_case(name.as_str())) {
+        headers.append(VARY, HeaderValue::from_name(name.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vary_names_each_field_once() {
+        let origin = HeaderEdit::Vary(http::header::ORIGIN);
+        for (there, expected) in [
+            (&[][..], &["origin"][..]),
+            (&["accept"], &["accept", "origin"]),
+            (&["accept, Origin"], &["accept, Origin"]),
+            (&["*"], &["*"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(there.iter().map(|value| (VARY, HeaderValue::from_static(value))));
+            origin.apply(&mut headers);
+            assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), expected, "{there:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::attribute::{Key, Slot};
 use crate::compile::{Layout, NodeFacts, Shared};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Problem, SourceFile, Span, codes};
 use crate::outcome::{BAD_REQUEST, BAD_RESPONSE, BODY_TOO_LARGE, ReasonCode};
-use crate::ports::{DOCUMENTS, VALUE};
+use crate::ports::{DOCUMENTS, FOLDER, VALUE};
 use crate::reader::SecretError;
 use crate::selector::{Dynamic, Getter};
 use crate::settings::Spanned;
@@ -101,9 +101,10 @@ pub struct BuildContext<'a> {
 }
 
 impl Effects {
-    /// The stores and upstreams among what it uses: what can be down. Documents are not among them: they are remembered.
+    /// The stores and upstreams among what it uses: what can be down. Documents are not among them: they are remembered; and folders are of the
+    /// node itself.
     pub(crate) fn things(&self) -> impl Iterator<Item = &(String, Spanned<String>)> {
-        self.uses.iter().filter(|(kind, _)| kind != VALUE && kind != DOCUMENTS)
+        self.uses.iter().filter(|(kind, _)| ![VALUE, DOCUMENTS, FOLDER].contains(&kind.as_str()))
     }
 }
 
@@ -123,6 +124,11 @@ impl BuildContext<'_> {
         self.place.clone()
     }
 
+    /// A name for where the filter stands, the same on every node that has the same policies: `policy/chain/index/type`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// An error at a setting.
     pub fn error(&self, span: Span, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
         Problem::error(codes::BAD_VALUE, message).with_help(help).at(self.place(span))
@@ -131,6 +137,19 @@ impl BuildContext<'_> {
     /// Warns of something in the settings that is taken nevertheless.
     pub fn warn(&mut self, warning: Diagnostic) {
         self.effects.warnings.push(warning);
+    }
+
+    /// Compiles what reads `vars.NAME` as the filter itself has set it by then: that is no read of what came before.
+    pub fn within_var<T>(&mut self, name: &str, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.effects.reads.len();
+        let compiled = compile(self);
+        let attribute = format!("vars.{name}");
+        let mut index = 0;
+        self.effects.reads.retain(|read| {
+            index += 1;
+            index <= before || read.attribute != attribute
+        });
+        compiled
     }
 
     /// Says that the filter reads this attribute, and gives its slot.
@@ -276,9 +295,14 @@ impl BuildContext<'_> {
         self.fails_rarely(&[BODY_TOO_LARGE, BAD_REQUEST]);
     }
 
+    /// Says that the filter needs a response, and not its body.
+    pub fn reads_response(&mut self) {
+        self.read("response", self.place.span, false);
+    }
+
     /// Says that the filter needs the response's body in memory.
     pub fn reads_response_body(&mut self) {
-        self.read("response", self.place.span, false);
+        self.reads_response();
         self.holds_response_body();
     }
 
@@ -287,9 +311,10 @@ impl BuildContext<'_> {
         self.aborts_rarely(&[BAD_RESPONSE]);
     }
 
-    /// Says that the filter sends the request's body away.
+    /// Says that the filter sends the request's body away: it fails where the body outgrows a limit meanwhile.
     pub fn streams_request_body(&mut self) {
         self.effects.streams_request_body = true;
+        self.fails_rarely(&[BODY_TOO_LARGE]);
     }
 
     /// Says that the filter leaves a response for the filters after it.
@@ -315,7 +340,14 @@ impl BuildContext<'_> {
         self.effects.always_fails = true;
     }
 
-    /// Says that the filter answers `OPTIONS` (`cors`): the router then gives its policy the `OPTIONS` of its paths.
+    /// Whether the filter is the first of its policy: nothing runs before it but other policies.
+    pub fn stands_first(&self) -> bool {
+        let mut place = self.id.rsplit('/').skip(1);
+        place.next() == Some("0") && place.next() == Some("filter")
+    }
+
+    /// Says that the filter answers `OPTIONS` (`cors`): where it is the first of its policy, whatever the request, the router
+    /// gives that policy the `OPTIONS` of its paths; where it is the first of a policy that runs before others, those of theirs.
     pub fn serves_options(&mut self) {
         self.effects.serves_options = true;
     }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
+use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use smallvec::SmallVec;
 
 use super::pattern::{Segment, Tail, decode};
@@ -39,6 +40,7 @@ struct Node {
 /// One route, at the node where its path ends. Candidates are sorted, the most specific first.
 struct Candidate {
     policy: usize,
+    route: usize,
     spec: Arc<RouteSpec>,
     names: SmallVec<[Arc<str>; 2]>,
     /// The policy has a filter that answers `OPTIONS`.
@@ -46,17 +48,22 @@ struct Candidate {
 }
 
 /// The route that a request took.
+/// Small: it travels in results.
 pub(crate) struct Matched {
-    pub(crate) policy: usize,
+    pub(crate) policy: u32,
+    /// Which of the policy's routes.
+    pub(crate) route: u32,
     pub(crate) params: PathParams,
+    /// Of `OPTIONS`: the methods that the policy's routes of this path take; none = all of them.
+    pub(crate) allowed: Vec<Method>,
 }
 
 /// Why no route took a request.
 pub(crate) enum Unmatched {
     /// No route has this path.
     NotFound,
-    /// The routes of the most specific path have other methods: those, and the policy of the first of them.
-    Method { matched: Matched, allow: Vec<Method> },
+    /// The routes of the most specific path have other methods, which are the allowed ones; and the policy of the first of them.
+    Method(Matched),
     /// The path is no UTF-8 when decoded.
     BadPath,
 }
@@ -76,6 +83,8 @@ pub(crate) struct Tie {
 /// What a router is made from.
 pub(crate) struct Route<'a> {
     pub(crate) policy: usize,
+    /// Which of the policy's routes.
+    pub(crate) route: usize,
     pub(crate) spec: &'a Arc<RouteSpec>,
     pub(crate) options: bool,
 }
@@ -109,6 +118,7 @@ impl Router {
         }
         let candidate = Candidate {
             policy: route.policy,
+            route: route.route,
             spec: route.spec.clone(),
             names: route.spec.pattern.names().cloned().collect(),
             options: route.options,
@@ -203,27 +213,40 @@ impl Search<'_> {
         let first = fitting().next()?;
         let chosen = fitting()
             .find(|candidate| candidate.takes(method))
-            .or_else(|| fitting().find(|candidate| candidate.options && *method == Method::OPTIONS));
-        if let Some(candidate) = chosen {
-            return Some(Ok(self.matched(candidate, depth)));
-        }
-        let mut allow = Vec::new();
-        for candidate in fitting() {
-            let options = candidate.options.then_some(Method::OPTIONS);
-            for method in candidate.spec.allowed().chain(options) {
-                if !allow.contains(&method) {
-                    allow.push(method);
-                }
+            .or_else(|| self.asked_for(fitting().filter(|candidate| candidate.options)));
+        let Some(candidate) = chosen else {
+            let allowed = methods_of(fitting());
+            return Some(Err(Unmatched::Method(Matched { allowed, ..self.matched(first, depth) })));
+        };
+        let mut matched = self.matched(candidate, depth);
+        if *method == Method::OPTIONS {
+            let own = || fitting().filter(|other| other.policy == candidate.policy);
+            if own().all(|route| !route.spec.methods.is_empty()) {
+                matched.allowed = distinct(own().flat_map(|route| route.spec.allowed()));
             }
         }
-        Some(Err(Unmatched::Method { matched: self.matched(first, depth), allow }))
+        Some(Ok(matched))
+    }
+
+    /// Whose `OPTIONS` this is, of those that answer it: where a browser asks beforehand, the one that will get the request
+    /// itself, since the routes of one path may belong to several policies.
+    fn asked_for<'c>(&self, mut candidates: impl Iterator<Item = &'c Candidate> + Clone) -> Option<&'c Candidate> {
+        if self.request.method != Method::OPTIONS {
+            return None;
+        }
+        let asked = self.request.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+        let asked = asked.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+        let taking = asked.and_then(|method| candidates.clone().find(|candidate| candidate.takes(&method)));
+        taking.or_else(|| candidates.next())
     }
 
     fn matched(&self, candidate: &Candidate, depth: usize) -> Matched {
         let captured = self.captured.iter().map(|index| self.segments[*index].to_string());
         let rest = matches!(candidate.spec.pattern.tail, Tail::Rest(_)).then(|| self.segments[depth..].join("/"));
         let params = candidate.names.iter().cloned().zip(captured.chain(rest)).collect();
-        Matched { policy: candidate.policy, params }
+        // A configuration of four thousand million policies does not fit into any memory.
+        let [policy, route] = [candidate.policy, candidate.route].map(|index| u32::try_from(index).unwrap_or(u32::MAX));
+        Matched { policy, route, params, allowed: Vec::new() }
     }
 }
 
@@ -246,6 +269,23 @@ impl Candidate {
         let methods = &self.spec.methods;
         methods.is_empty() || methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
     }
+}
+
+/// The methods of these routes, as `Allow` names them.
+fn methods_of<'c>(candidates: impl Iterator<Item = &'c Candidate>) -> Vec<Method> {
+    let of_one =
+        |candidate: &'c Candidate| candidate.spec.allowed().chain(candidate.options.then_some(Method::OPTIONS));
+    distinct(candidates.flat_map(of_one))
+}
+
+fn distinct(all: impl Iterator<Item = Method>) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for method in all {
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    methods
 }
 
 fn without_port(host: &str) -> &str {

@@ -25,7 +25,7 @@ fn specs(list: &str) -> Vec<Arc<RouteSpec>> {
 fn router_and_ties(list: &str) -> (Router, Vec<Tie>) {
     let specs = specs(list);
     let routes: Vec<Route<'_>> =
-        specs.iter().enumerate().map(|(policy, spec)| Route { policy, spec, options: false }).collect();
+        specs.iter().enumerate().map(|(policy, spec)| Route { policy, route: 0, spec, options: false }).collect();
     Router::new(&routes)
 }
 
@@ -42,8 +42,8 @@ fn routed(router: &Router, method: Method, path: &str, host: &str, headers: &[(&
             let params: Vec<String> = matched.params.iter().map(|(name, value)| format!(" {name}={value}")).collect();
             format!("{}{}", matched.policy, params.join(""))
         }
-        Err(Unmatched::Method { allow, .. }) => {
-            format!("405 {}", allow.iter().map(Method::as_str).collect::<Vec<_>>().join(","))
+        Err(Unmatched::Method(matched)) => {
+            format!("405 {}", matched.allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(","))
         }
         Err(Unmatched::NotFound) => "404".into(),
         Err(Unmatched::BadPath) => "400".into(),

@@ -234,10 +234,11 @@ impl Accessor {
             Accessor::Query(parameter) => parameter.get(request.query_form()?)?,
             Accessor::Form(parameter) => parameter.get(request.form()?)?,
             Accessor::Cookie(name) => request.cookie(name).and_then(text),
-            Accessor::Body => body_text(request.body_bytes().map_or(&[][..], |bytes| bytes))
-                .map_err(|_| Reason::bad_request("the body is no UTF-8 text"))?,
+            Accessor::Body => {
+                body_text(request.plain_body()?).map_err(|_| Reason::bad_request("the body is no UTF-8 text"))?
+            }
             Accessor::Json(query) => query.get(request.json()?),
-            Accessor::ClientIp => Some(Got::Text(request.peer.ip().to_string().into())),
+            Accessor::ClientIp => Some(Got::Text(request.client.to_string().into())),
             Accessor::Certificate { field, tail } => request
                 .certificate
                 .as_ref()

@@ -1,5 +1,7 @@
 //! JSONPath (RFC 9535), parsed once.
 
+use std::collections::HashSet;
+
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
 use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
@@ -25,6 +27,15 @@ pub struct JsonPath {
 enum Step {
     Name(Box<str>),
     Index(i64),
+}
+
+/// One step of the way to a place in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// Into an object.
+    Name(String),
+    /// Into an array.
+    Index(usize),
 }
 
 impl JsonPath {
@@ -59,12 +70,46 @@ impl JsonPath {
         }
     }
 
+    /// Where what it finds stands, in the order of the document.
+    pub fn places(&self, json: &Json) -> Vec<Vec<Token>> {
+        // A value is known again by where it lies in memory: nothing moves meanwhile.
+        let found: HashSet<*const Json> = self.find(json).into_iter().map(std::ptr::from_ref).collect();
+        let (mut places, mut way) = (Vec::new(), Vec::new());
+        if !found.is_empty() {
+            collect(json, &found, &mut way, &mut places);
+        }
+        places
+    }
+
+    /// The way that it names, where that is names alone: what is not there yet can be made along it.
+    pub fn names(&self) -> Option<Vec<&str>> {
+        let steps = self.steps.as_ref()?.iter();
+        steps.map(|step| if let Step::Name(name) = step { Some(&**name) } else { None }).collect()
+    }
+
     /// The first value that it finds.
     pub fn first<'a>(&self, json: &'a Json) -> Option<&'a Json> {
         match &self.steps {
             Some(steps) => walk(steps, json),
             None => self.find(json).first().copied(),
         }
+    }
+}
+
+/// The places of these values below here.
+fn collect(json: &Json, found: &HashSet<*const Json>, way: &mut Vec<Token>, places: &mut Vec<Vec<Token>>) {
+    if found.contains(&std::ptr::from_ref(json)) {
+        places.push(way.clone());
+    }
+    let mut go = |token: Token, value: &Json| {
+        way.push(token);
+        collect(value, found, way, places);
+        way.pop();
+    };
+    match json {
+        Json::Object(members) => members.iter().for_each(|(name, value)| go(Token::Name(name.clone()), value)),
+        Json::Array(items) => items.iter().enumerate().for_each(|(index, value)| go(Token::Index(index), value)),
+        _ => {}
     }
 }
 
@@ -143,6 +188,26 @@ mod tests {
             assert_eq!((path.is_single(), Json::Array(found).to_string()), (is_single, expected.to_owned()), "{text}");
             assert_eq!(path.first(&json), path.find(&json).first().copied(), "{text}");
         }
+    }
+
+    #[test]
+    fn places() {
+        let json = serde_json::json!({ "a": { "b": [1, { "c": 2 }] }, "c": 3 });
+        let shown = |path: &str| {
+            let places = JsonPath::parse(path).expect(path).places(&json);
+            let token = |token: &Token| match token {
+                Token::Name(name) => name.clone(),
+                Token::Index(index) => index.to_string(),
+            };
+            places.iter().map(|way| way.iter().map(token).collect::<Vec<_>>().join("/")).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("$"), [""]);
+        assert_eq!(shown("$.a.b[-1]"), ["a/b/1"]);
+        assert_eq!(shown("$..c"), ["a/b/1/c", "c"]);
+        assert_eq!(shown("$.a.b[*]"), ["a/b/0", "a/b/1"]);
+        assert_eq!(shown("$.x"), Vec::<String>::new());
+        assert_eq!(JsonPath::parse("$.a['b c']").expect("a path").names(), Some(vec!["a", "b c"]));
+        assert_eq!(JsonPath::parse("$.a[0]").expect("a path").names(), None);
     }
 
     #[test]

@@ -21,5 +21,5 @@ pub use cel::{Condition, ParsedConditions};
 pub use dynamic::Dynamic;
 pub use getter::Getter;
 pub(crate) use getter::compile;
-pub use json_path::JsonPath;
+pub use json_path::{JsonPath, Token};
 pub(crate) use source::Source;

@@ -54,7 +54,7 @@ const REQUEST: &[(&str, &str)] = &[
     ("cookie", "A cookie: `request.cookie.NAME`."),
     ("body", "The body as text. Reads the body."),
     ("json", "A part of a JSON body: `request.json:$.a.b` (JSONPath). Reads the body."),
-    ("client_ip", "The address that the connection came from."),
+    ("client_ip", "The client's address: where the connection came from, or what `trusted_proxies` say."),
     (
         "cert",
         "The certificate that the client proved itself with (mutual TLS): `request.cert.subject`, and `issuer`, `common_name`, `serial`, `sha256`, `not_before`, `not_after`, `dns_names`, `uris`, `emails`, `ip_addresses`.",

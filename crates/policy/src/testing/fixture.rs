@@ -34,7 +34,7 @@ use crate::engine::{Explained, Program, Served};
 use crate::exchange::{Body, Exchange, Request, Response};
 use crate::filter::{AnswerStyle, Keeper, Library};
 use crate::outcome::{Abort, Reason};
-use crate::ports::{Clock, Environment, Random, Resources};
+use crate::ports::{BoxFuture, Clock, Environment, Random, Resources};
 use crate::reader::{Files, Outside, SecretError};
 
 /// Policies, the things they use, and a clock that stands still.
@@ -192,7 +192,7 @@ impl Fixture {
 /// # Panics
 /// Where a filter ended as it does not state (`BuildContext::fails` and the like): coverage and reference pages would be wrong.
 pub async fn read(program: &Program, served: Served) -> Ran {
-    let Served { response, decision, held_since } = served;
+    let Served { response, decision, held_since, .. } = served;
     let unstated: Vec<String> = program.unstated(&decision).iter().map(ToString::to_string).collect();
     assert!(unstated.is_empty(), "{}", unstated.join("\n"));
     Ran {
@@ -330,6 +330,9 @@ impl Clock for TestClock {
     }
     fn monotonic_nanos(&self) -> u64 {
         self.nanos.fetch_add(1, Ordering::Relaxed)
+    }
+    fn sleep(&self, time: std::time::Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.advance(time) })
     }
 }
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::{Fixture, Plain};
 use crate::attribute::{Attribute, Field, Key, Slot};
 use crate::diagnostic::Diagnostics;
-use crate::exchange::{Exchange, HeaderEdit, Response};
+use crate::exchange::{AfterRun, Exchange, HeaderEdit, Response};
 use crate::filter::{Answers, BuildContext, Filter, FilterConfig, FilterKind, INJECTED_HEADER, Library, Role};
 use crate::outcome::{Abort, Outcome, Reason, ReasonCode};
+use crate::ports::{Background, BoxFuture};
 use crate::value::{Type, Value};
 
 /// The filters.
@@ -35,6 +36,9 @@ pub(crate) const LAB: Library = Library {
         FilterKind::of::<Panic>(),
         FilterKind::of::<Header>(),
         FilterKind::of::<Options>(),
+        FilterKind::of::<Look>(),
+        FilterKind::of::<Fork>(),
+        FilterKind::of::<Note>(),
         FilterKind::of::<Endpoint>(),
         FilterKind::of::<Resource>(),
     ]],
@@ -284,6 +288,66 @@ simple! {
         if x.request.method == http::Method::OPTIONS { x.answer(Response::new(StatusCode::NO_CONTENT)) } else { Ok(Outcome::Success) }
     }
 }
+
+simple! {
+    /// Looks at the response once the policy has run, and says in `x-seen` what was there: its status and its marks, or the fault.
+    Look = "look" { word: String } |_own, _cx| { None },
+    |this, x| {
+        x.after_run(Looks(this.settings.word.clone()));
+        Ok(Outcome::Success)
+    }
+}
+
+struct Looks(String);
+
+impl AfterRun for Looks {
+    fn responded(self: Box<Self>, x: &mut Exchange) {
+        let response = x.response.as_mut().unwrap();
+        let marks: Vec<_> = response.headers.get_all("x-mark").iter().map(|mark| mark.to_str().unwrap()).collect();
+        let seen = format!("{} {}", self.0, marks.join(","));
+        response.headers.append("x-seen", HeaderValue::from_str(&seen).unwrap());
+    }
+
+    fn faulted(self: Box<Self>, x: &mut Exchange, fault: &Abort) -> bool {
+        let mut response = Response::new(StatusCode::OK);
+        response.body = format!("{} in place of {}", self.0, fault.code).into();
+        x.response = Some(response);
+        self.0 == "saves"
+    }
+}
+
+simple! {
+    /// Answers, and has the filters after it run beside.
+    Fork = "fork" {} |_own, cx| { cx.answers(Answers::Sometimes); None },
+    |_this, x| {
+        let headers = http::HeaderMap::from_iter([(HeaderName::from_static("x-beside"), HeaderValue::from_static("yes"))]);
+        x.go_on_beside(std::sync::Arc::new(AtOnce), headers, Looks(String::from("beside")));
+        x.answer(Response::new(StatusCode::ACCEPTED))
+    }
+}
+
+/// Does the work while it is handed over.
+struct AtOnce;
+
+impl Background for AtOnce {
+    fn run(&self, work: BoxFuture<'static, ()>) {
+        super::block_on(work);
+    }
+}
+
+simple! {
+    /// Notes the request's header `x-beside`, the attribute `client` and how many filters have authorized it.
+    Note = "note" {} |_own, cx| { Some(cx.reads_if_set(&CLIENT)) },
+    |this, x| {
+        let beside = x.request.headers.contains_key("x-beside");
+        let client = x.get(this.slot.unwrap()).cloned().unwrap_or_default();
+        NOTED.lock().unwrap().push(format!("{} {beside} {client} {}", x.request.path, x.authorized()));
+        Ok(Outcome::Success)
+    }
+}
+
+/// What `note` has noted, in all tests.
+pub(crate) static NOTED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
 
 macro_rules! role {
     ($name:ident = $use:literal, $role:expr) => {

@@ -102,6 +102,8 @@ pub(super) struct Expect {
     pub(super) stores: Vec<(Spanned<String>, ExpectedRecords)>,
     /// By upstream, the requests in their order.
     pub(super) upstreams: Vec<(Spanned<String>, Vec<Forwarded>)>,
+    /// What filters told.
+    pub(super) told: Option<Vec<String>>,
 }
 
 /// What is expected of a message, an answer or a request that was forwarded.
@@ -142,7 +144,12 @@ impl Expect {
     pub(super) fn is_empty(&self) -> bool {
         let answer = self.status.is_none() && self.message.is_empty();
         let run = self.outcome.is_none() && self.reason.is_none() && self.path.is_empty();
-        answer && run && self.attributes.is_empty() && self.stores.is_empty() && self.upstreams.is_empty()
+        answer
+            && run
+            && self.told.is_none()
+            && self.attributes.is_empty()
+            && self.stores.is_empty()
+            && self.upstreams.is_empty()
     }
 }
 

@@ -5,6 +5,8 @@
 //! | `GET /health/live`, `/health/ready`, `/metrics` | | text; open, all else asks for `Authorization: Bearer` |
 //! | `GET /status` | | [`Status`] |
 //! | `POST /reload` | | [`Reloaded`] (200 also where the files are refused) |
+//! | `GET /log`, `DELETE /log` | | [`LogLevels`]; back to what the settings say |
+//! | `POST /log` | [`AskLogLevel`] | [`LogLevels`] |
 //! | `GET /clients?after=ID&limit=N` | | [`ClientList`] |
 //! | `POST /clients` | [`AddClient`] | [`ClientAdded`] |
 //! | `GET /clients/ID` | | [`ClientView`] |
@@ -184,6 +186,9 @@ pub struct Status {
     pub listeners: Vec<ListenerView>,
     /// Sources in use.
     pub sources: Vec<SourceView>,
+    /// Upstreams, and how their targets are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamView>,
     /// Stores in use and their sources.
     pub stores: BTreeMap<String, String>,
     /// Stores that move.
@@ -192,6 +197,32 @@ pub struct Status {
     /// The last load that was refused, where it came after the generation that serves: its files are on disk now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedView>,
+}
+
+/// An upstream, in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamView {
+    /// Its name; `provider.NAME` where it belongs to one.
+    pub name: String,
+    /// Requests in flight.
+    pub in_flight: u64,
+    /// Its targets, an entry for each address that is known.
+    pub targets: Vec<TargetView>,
+}
+
+/// An address of a target, in a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// The target, as the settings write it.
+    pub target: String,
+    /// The address.
+    pub address: String,
+    /// `well`, `down` (health checks say so) or `left out` (for what it answered).
+    pub state: String,
+    /// Open connections.
+    pub connections: u64,
+    /// Requests in flight.
+    pub in_flight: u64,
 }
 
 /// A store that moves from one data source to another.
@@ -272,6 +303,35 @@ pub enum CopyStep {
     Verify,
     /// Rows are handed over.
     HandOver,
+}
+
+/// Asks for another level of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskLogLevel {
+    /// `error`, `warn`, `info`, `debug`, `trace`, in any case of the letters.
+    pub level: String,
+    /// Of lines with this target, and those below it, alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// After so many seconds the level is what the settings say again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// How much is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevels {
+    /// From this level on.
+    pub level: String,
+    /// Other levels, by target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, String>,
+    /// Whether some of that was asked for, and is not what the settings say.
+    pub asked: bool,
+    /// Until when, Unix seconds; absent where it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// A generation.

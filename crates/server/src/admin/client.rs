@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-use super::api::{PurgedSource, Refusal, RefusalKind, Reloaded, SourceCheck, Status};
+use super::api::{AskLogLevel, LogLevels, PurgedSource, Refusal, RefusalKind, Reloaded, SourceCheck, Status};
 use super::token;
 use crate::settings;
 
@@ -88,6 +88,21 @@ impl Client {
     /// How the node is.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get("/status").await
+    }
+
+    /// How much it logs.
+    pub async fn log_levels(&self) -> Result<LogLevels, ClientError> {
+        self.get("/log").await
+    }
+
+    /// Asks for another level of its log.
+    pub async fn ask_log_level(&self, asked: &AskLogLevel) -> Result<LogLevels, ClientError> {
+        self.post("/log", asked).await
+    }
+
+    /// Lets it log what its settings say again.
+    pub async fn log_level_back(&self) -> Result<LogLevels, ClientError> {
+        self.delete("/log").await
     }
 
     /// Connects to every source of the node and reports on each.

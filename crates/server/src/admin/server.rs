@@ -18,10 +18,11 @@ use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::api::{Refusal, RefusalKind, ReloadOutcome, Reloaded};
+use super::api::{AskLogLevel, Refusal, RefusalKind, ReloadOutcome, Reloaded};
 use super::{oag, status, work};
 use crate::audit::Audit;
 use crate::listen::{Connections, Opened, Stream, receive_body};
+use crate::log_level;
 use crate::node::Node;
 use crate::once;
 use crate::records;
@@ -184,6 +185,17 @@ impl Admin {
                 };
                 outcome(self.audit.change_as("reload", "", self.reload(), word).await)
             }
+            ("GET", ["log"]) => json(StatusCode::OK, &log_level::show(node)),
+            ("POST", ["log"]) => {
+                asked(body, async |request: AskLogLevel| {
+                    let of = request.target.clone().unwrap_or_default();
+                    self.audit.change("log level", &of, async { log_level::ask(node, &request) }).await
+                })
+                .await
+            }
+            ("DELETE", ["log"]) => {
+                outcome(self.audit.change("log level", "", async { Ok(log_level::go_back(node)) }).await)
+            }
             ("POST", ["stores", "check"]) => {
                 let generation = node.generation.load_full();
                 let types = &generation.settings.stores.types;
@@ -202,7 +214,7 @@ impl Admin {
                     Err(refusal) => refused(&refusal),
                 }
             }
-            (_, ["status" | "reload"] | ["stores", _]) => wrong_method(),
+            (_, ["status" | "reload" | "log"] | ["stores", _]) => wrong_method(),
             _ => refuse(RefusalKind::NotFound, "there is nothing at this path", None),
         }
     }

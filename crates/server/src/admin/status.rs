@@ -4,8 +4,9 @@ use policy::diagnostic::render;
 use store::mapping::Move;
 use store::moving::Phase;
 
-use super::api::{GenerationView, ListenerView, MoveView, RefusedView, SourceView, Status};
+use super::api::{GenerationView, ListenerView, MoveView, RefusedView, SourceView, Status, TargetView, UpstreamView};
 use crate::node::Node;
+use crate::upstream::{ObservedTarget, ObservedUpstream};
 
 /// How the node is now.
 pub(crate) fn status(node: &Node) -> Status {
@@ -32,14 +33,31 @@ pub(crate) fn status(node: &Node) -> Status {
             number: generation.number,
             hash: format!("{:016x}", generation.fingerprint.files),
             since: generation.since,
-            policies: generation.policies.iter().map(|policy| policy.name.to_string()).collect(),
+            policies: generation.program.policies().into_iter().map(str::to_owned).collect(),
         },
         listeners: listeners.collect(),
         sources: sources.collect(),
+        upstreams: generation.all_upstreams().map(|upstream| upstream_view(upstream.observe())).collect(),
         stores: in_use.map(|(name, _, source)| (name.to_owned(), source.to_owned())).collect(),
         moves: stores.moves().map(|moving| view(node, &moving)).collect(),
         refused: node.refused().as_ref().map(|r| RefusedView { at: r.at, text: render(&r.diagnostics, false) }),
     }
+}
+
+fn upstream_view(upstream: ObservedUpstream) -> UpstreamView {
+    let state = |target: &ObservedTarget| match (target.healthy, target.ejected) {
+        (false, _) => "down",
+        (true, true) => "left out",
+        (true, false) => "well",
+    };
+    let targets = upstream.targets.into_iter().map(|target| TargetView {
+        state: String::from(state(&target)),
+        target: target.url,
+        address: target.address,
+        connections: target.connections.into(),
+        in_flight: target.in_flight.into(),
+    });
+    UpstreamView { name: upstream.name, in_flight: upstream.in_flight.into(), targets: targets.collect() }
 }
 
 fn view(node: &Node, moving: &Move) -> MoveView {

@@ -13,6 +13,8 @@ use policy::Body;
 use policy::exchange::BoxError;
 
 use crate::idle::IdleLimit;
+use crate::metrics::ListenerMetrics;
+use crate::trailers;
 
 /// Whether something of a request's body was left unread, for the close of its connection: known once nobody wants the body
 /// any more, until the head of another request is waited for.
@@ -33,21 +35,29 @@ struct Received {
     incoming: Incoming,
     ended: bool,
     unread: Unread,
+    /// Where what comes is counted.
+    counters: Option<Arc<ListenerMetrics>>,
     // `Sync`, which bodies must be; only `get_mut` is used, so nothing is ever waited for.
     idle: Mutex<IdleLimit>,
 }
 
 /// The request's body. `limit`: how long the client may send nothing in the middle of it.
 pub(crate) fn receive(incoming: Incoming, limit: Duration) -> Body {
-    receive_and_tell(incoming, limit, &Unread::default())
+    receive_and_tell(incoming, limit, &Unread::default(), None)
 }
 
 /// The request's body, which tells where it was not read to its end.
-pub(super) fn receive_and_tell(incoming: Incoming, limit: Duration, unread: &Unread) -> Body {
+pub(super) fn receive_and_tell(
+    incoming: Incoming,
+    limit: Duration,
+    unread: &Unread,
+    counters: Option<Arc<ListenerMetrics>>,
+) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    Body::stream(Received { incoming, ended: false, unread: unread.clone(), idle: Mutex::new(IdleLimit::new(limit)) })
+    let idle = Mutex::new(IdleLimit::new(limit));
+    Body::stream(Received { incoming, ended: false, unread: unread.clone(), counters, idle })
 }
 
 impl Drop for Received {
@@ -69,11 +79,21 @@ impl HttpBody for Received {
             return match Pin::new(&mut this.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     idle.moved();
-                    // Trailers are never believed: nothing of them was checked.
-                    if !frame.is_data() {
-                        continue;
+                    match frame.into_trailers() {
+                        Ok(mut fields) => {
+                            trailers::clean(&mut fields);
+                            if fields.is_empty() {
+                                continue;
+                            }
+                            Poll::Ready(Some(Ok(Frame::trailers(fields))))
+                        }
+                        Err(data) => {
+                            if let Some(counters) = &this.counters {
+                                counters.received(data.data_ref().map_or(0, |data| data.len() as u64));
+                            }
+                            Poll::Ready(Some(Ok(data)))
+                        }
                     }
-                    Poll::Ready(Some(Ok(frame)))
                 }
                 Poll::Ready(other) => {
                     this.ended = other.is_none();

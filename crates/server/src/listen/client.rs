@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use policy::exchange::ClientCertificate;
 
+use super::addresses::Counted;
 use super::listeners::Listener;
 use crate::node::Node;
 
@@ -13,6 +14,8 @@ pub(super) struct Client {
     pub(super) node: Arc<Node>,
     pub(super) listener: Arc<Listener>,
     pub(super) caller: Caller,
+    /// It counts for its address as long as anything of it is there.
+    pub(super) counted: Arc<Counted>,
 }
 
 /// Who is at the other end.

@@ -70,6 +70,18 @@ where
     }
 }
 
+impl<I, S, B> Finish for http1::UpgradeableConnection<I, S>
+where
+    I: Read + Write + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
 impl<I, S, B, E> Finish for http2::Connection<I, S, E>
 where
     I: Read + Write + Unpin,

@@ -15,17 +15,27 @@ use tokio::time::Instant;
 
 /// Until when; none = for ever.
 #[derive(Clone, Copy)]
-pub(super) struct Deadline(Option<Instant>);
+pub(super) struct Deadline {
+    end: Option<Instant>,
+    /// What whoever reads a body that breaks off is told.
+    why: &'static str,
+}
 
 impl Deadline {
     /// So long from now.
     pub(super) fn after(limit: Option<Duration>) -> Self {
-        Deadline(limit.map(|limit| Instant::now() + limit))
+        let end = limit.map(|limit| Instant::now() + limit);
+        Deadline { end, why: "the request took longer than `request_timeout`" }
+    }
+
+    /// This time, for this reason.
+    pub(super) fn at(end: Instant, why: &'static str) -> Self {
+        Deadline { end: Some(end), why }
     }
 
     /// What comes of it; `None` where it takes too long.
     pub(super) async fn keep<F: Future>(self, work: F) -> Option<F::Output> {
-        match self.0 {
+        match self.end {
             Some(end) => tokio::time::timeout_at(end, work).await.ok(),
             None => Some(work.await),
         }
@@ -33,8 +43,10 @@ impl Deadline {
 
     /// The body, which breaks off where it takes too long.
     pub(super) fn end(self, body: Body) -> Body {
-        match self.0 {
-            Some(end) if !body.is_end_stream() => Body::stream(Until { body, end: Mutex::new(Alarm::at(end)) }),
+        match self.end {
+            Some(end) if !body.is_end_stream() => {
+                Body::stream(Until { body, end: Mutex::new(Alarm::at(end)), why: self.why })
+            }
             _ => body,
         }
     }
@@ -44,6 +56,7 @@ struct Until {
     body: Body,
     // `Sync`, which bodies must be; only `get_mut` is used, so nothing is ever waited for.
     end: Mutex<Alarm>,
+    why: &'static str,
 }
 
 impl HttpBody for Until {
@@ -53,7 +66,7 @@ impl HttpBody for Until {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
         if end.poll(cx).is_ready() {
-            return Poll::Ready(Some(Err("the request took longer than `request_timeout`".into())));
+            return Poll::Ready(Some(Err(self.why.into())));
         }
         Pin::new(&mut self.body).poll_frame(cx)
     }

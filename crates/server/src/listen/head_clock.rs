@@ -109,11 +109,11 @@ mod tests {
     async fn silence_and_heads_have_their_limits() {
         let clock = HeadClock::new(2 * SECOND, 5 * SECOND, SECOND);
         let timer = HeadTimer::new(clock.clone(), Unread::default());
-        let _ = timer.sleep(60 * SECOND);
+        drop(timer.sleep(60 * SECOND));
         assert_eq!(rings_after(&clock).await, 2 * SECOND, "nothing comes at first");
         clock.begins();
         assert_eq!(rings_after(&clock).await, SECOND, "a head that does not end");
-        let _ = timer.sleep(60 * SECOND);
+        drop(timer.sleep(60 * SECOND));
         assert_eq!(rings_after(&clock).await, 5 * SECOND, "nothing comes after an answer");
     }
 }

@@ -5,7 +5,7 @@ use http::header::HeaderName;
 use smallvec::SmallVec;
 
 /// Takes off what a client could forge to look like another one: `Forwarded`, `X-Forwarded-*`, `X-Real-IP`, and
-/// `X-Request-Id`, which the gateway makes. Also in the spelling with underscores, which many servers behind a gateway
+/// `X-Request-Id` and the trace context (`traceparent`, `tracestate`), which the gateway makes. Also in the spelling with underscores, which many servers behind a gateway
 /// cannot tell from the one with hyphens; and so spelled, fields of a message's frame and of a connection, `Content_Length`
 /// and the like: with hyphens those are read and removed elsewhere, and written anew.
 pub(crate) fn strip_forged(headers: &mut HeaderMap) {
@@ -20,14 +20,15 @@ pub(crate) fn strip_forged(headers: &mut HeaderMap) {
     }
 }
 
-/// Names come in lower case: hyper parsed them.
-fn is_forged(name: &str) -> bool {
+/// Whether it is such a field. Names come in lower case: hyper parsed them.
+pub(crate) fn is_forged(name: &str) -> bool {
     if name.contains('_') {
         let name = name.replace('_', "-");
         return is_forged_x(&name) || FRAMES.contains(&name.as_str());
     }
     match name.as_bytes().first() {
         Some(b'f') => name == "forwarded",
+        Some(b't') => name == "traceparent" || name == "tracestate",
         Some(b'x') => is_forged_x(name),
         _ => false,
     }
@@ -77,6 +78,9 @@ mod tests {
             ("content_type", false),
             ("_host", false),
             ("x-request-id", true),
+            ("traceparent", true),
+            ("tracestate", true),
+            ("trace", false),
             ("x-api-key", false),
             ("from", false),
             ("forwarded-not", false),

@@ -26,7 +26,7 @@ pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Res
 }
 
 /// `uri-host [ ":" port ]`, the host not empty, without user information.
-fn is_authority(text: &str) -> bool {
+pub(super) fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((address, "")) => return is_address(address),

@@ -47,7 +47,7 @@ pub(super) async fn serve_connection(client: &Client, opened: &Opened, limits: &
     });
     let stream = Stream::new(transport, limits.write_timeout).lingers_where(unread.clone()).times(clock);
     let begun = stream.begun();
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let ended = store::guard::connection(opened.drive(connection)).await;
     if let Some(Err(why)) = ended {
         // A head that hyper refused, or waited for in vain: `serve` never heard of it.

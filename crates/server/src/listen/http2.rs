@@ -20,7 +20,6 @@ use hyper::rt::{Executor, Read, Write};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use policy::Body;
 use policy::exchange::BoxError;
 use tokio::task_local;
 
@@ -28,6 +27,7 @@ use super::Stream;
 use super::body::Unread;
 use super::client::Client;
 use super::connection::{Finish, Opened};
+use super::in_flight::Sent;
 use super::serve::serve;
 use super::wire::Transport;
 use crate::idle::IdleLimit;
@@ -121,7 +121,7 @@ const PIECE: usize = 16 * 1024;
 
 /// An answer's body, which notes what is handed over.
 struct Answered {
-    body: Body,
+    body: Sent,
     /// Of the last piece, what is yet to be handed over.
     rest: Bytes,
     handed: Arc<Handed>,

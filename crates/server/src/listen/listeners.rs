@@ -20,6 +20,7 @@ use super::socket::{Bound, Socket};
 use super::wire::Wire;
 use super::{http1, http2};
 use crate::load::{Generation, ServedListener};
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::settings::ListenerSettings;
 use crate::tasks;
@@ -75,7 +76,7 @@ impl Plan {
     }
 
     /// Each listener as a generation serves it. TLS that is made of the same as before goes on as it is, with its clients' sessions.
-    pub(crate) fn served(&self, before: Option<&Generation>) -> Vec<ServedListener> {
+    pub(crate) fn served(&self, before: Option<&Generation>, metrics: &Metrics) -> Vec<ServedListener> {
         let served = |(listener, settings): (&Arc<Listener>, &ListenerSettings)| {
             let mut settings = settings.clone();
             let kept = before.and_then(|generation| generation.listener(listener.number));
@@ -84,7 +85,9 @@ impl Plan {
             {
                 settings.tls = Some(tls.clone());
             }
-            ServedListener { number: listener.number, name: Arc::from(&*settings.name), settings: Arc::new(settings) }
+            let name: Arc<str> = Arc::from(&*settings.name);
+            let counters = metrics.listener(&name);
+            ServedListener { number: listener.number, name, settings: Arc::new(settings), counters }
         };
         self.listeners().map(served).collect()
     }
@@ -285,7 +288,7 @@ async fn connection(
     let Some(arrived) = opened.drive(Opening { opens: Box::pin(opens), begun, finish: false }).await.flatten() else {
         return;
     };
-    let Arrived { transport, peer, http2: speaks_http2, secure, certificate, counted: _counted } = match arrived {
+    let Arrived { transport, peer, http2: speaks_http2, secure, certificate, counted } = match arrived {
         Ok(Ok(arrived)) => arrived,
         Ok(Err(NotOpened::TooMany)) => {
             node.metrics.connections_refused.fetch_add(1, Ordering::Relaxed);
@@ -299,7 +302,8 @@ async fn connection(
         // Nothing came, or too slowly.
         Err(_) => return,
     };
-    let client = Client { node, listener, caller: Caller { peer, secure, certificate } };
+    let caller = Caller { peer, secure, certificate };
+    let client = Client { node, listener, caller, counted: Arc::new(counted) };
     match speaks_http2 {
         true => http2::serve_connection(client, &opened, &settings.limits, transport).await,
         false => http1::serve_connection(&client, &opened, &settings.limits, transport).await,

@@ -94,6 +94,7 @@ pub(super) async fn open(
     let stream = TlsAcceptor::from(tls.config()).accept(wire).await?;
     let (_, session) = stream.get_ref();
     let http2 = match session.alpn_protocol() {
+        Some(tls::ACME_TLS) => return Err(broken("it was an authority that asked by ACME whose name this is")),
         Some(protocol) => protocol == b"h2",
         // A client that does not say what it speaks speaks HTTP/1.1.
         None if http1 => false,

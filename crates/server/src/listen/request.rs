@@ -1,16 +1,23 @@
 //! From what hyper parsed to the engine's request: checked, in one form, and without anything that only the gateway may say.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
+use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate, path};
+use policy::settings::Network;
 use policy::{Body, Request, Response};
 
 use super::address::Address;
 use super::client::Caller;
-use super::{body, headers, host, path};
+use super::id::RequestId;
+use super::{body, forwarded, headers, host, upgrade};
 use crate::hop;
+use crate::metrics::ListenerMetrics;
 use crate::settings::ClientLimits;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Why a request is refused before any policy sees it. The words go to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +53,13 @@ pub(super) struct Arrival<'a> {
     /// The address that the listener has: the host of HTTP/1.0 requests that name none.
     pub(super) local: &'a Address,
     pub(super) listener: &'a Arc<str>,
-    pub(super) id: Arc<str>,
+    pub(super) id: RequestId,
+    /// `trusted_proxies`.
+    pub(super) trusted: &'a [Network],
     /// The listener's limits.
     pub(super) limits: &'a ClientLimits,
+    /// The listener's, of which the bytes of bodies are counted.
+    pub(super) counters: &'a Arc<ListenerMetrics>,
     /// Where the body tells that it was not read to its end.
     pub(super) unread: &'a body::Unread,
 }
@@ -57,7 +68,8 @@ pub(super) struct Arrival<'a> {
 pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
-    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, arrival.unread);
+    let counters = arrival.counters.clone();
+    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, arrival.unread, Some(counters));
     let mut received = head(parts, arrival)?;
     received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)
@@ -68,6 +80,15 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
     check_target(&method, &uri, scheme(arrival.caller.secure))?;
     check_framing(&headers)?;
     let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
+    let peer = arrival.caller.peer.ip().to_canonical();
+    let believed = match forwarded::is_trusted(peer, arrival.trusted) {
+        true => Some(Believed::take(&mut headers, peer, &arrival)?),
+        false => None,
+    };
+    let upgrade = match version == Version::HTTP_11 {
+        true => upgrade::asked(&headers),
+        false => None,
+    };
     if version == Version::HTTP_2 {
         as_http1_has_it(&mut headers, host.as_deref());
     }
@@ -76,16 +97,70 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
     request.query = uri.query().map(str::to_owned);
     request.version = version;
     request.headers = headers;
+    request.upgrade = upgrade;
     request.host = host.unwrap_or_else(|| match arrival.local.tcp() {
         Some(address) => address.to_string(),
         None => String::from("localhost"),
     });
     request.scheme = scheme(arrival.caller.secure);
     request.peer = arrival.caller.peer;
+    request.client = peer;
     request.certificate = arrival.caller.certificate.clone();
     request.listener = arrival.listener.clone();
-    request.id = arrival.id;
+    match believed {
+        Some(believed) => believed.tell(&mut request, arrival.id),
+        None => {
+            request.id = arrival.id.text();
+            request.trace = Some(arrival.id.trace());
+        }
+    }
     Ok(request)
+}
+
+/// What a trusted proxy says of the request.
+struct Believed {
+    told: forwarded::Told,
+    id: Option<Arc<str>>,
+    trace: Option<TraceContext>,
+    state: Vec<HeaderValue>,
+}
+
+impl Believed {
+    /// Reads it before it is taken off the headers.
+    fn take(headers: &mut HeaderMap, peer: IpAddr, arrival: &Arrival<'_>) -> Result<Believed, Refused> {
+        let told = forwarded::told(headers, peer, arrival.trusted).map_err(Refused::bad)?;
+        let mut ids = headers.get_all(X_REQUEST_ID).iter();
+        let id = match (ids.next(), ids.next()) {
+            (Some(id), None) => id.to_str().ok().filter(|id| is_id(id)).map(Arc::from),
+            _ => None,
+        };
+        let trace = TraceContext::received(headers, arrival.id.span());
+        let state = match trace.is_some() && has_good_tracestate(headers) {
+            true => headers.get_all(TRACESTATE).iter().cloned().collect(),
+            false => Vec::new(),
+        };
+        Ok(Believed { told, id, trace, state })
+    }
+
+    fn tell(self, request: &mut Request, own: RequestId) {
+        let forwarded::Told { client, proxies, scheme, host } = self.told;
+        request.client = client.unwrap_or(request.client);
+        request.proxies = proxies;
+        request.scheme = scheme.unwrap_or(request.scheme);
+        if let Some(host) = host {
+            request.host = host;
+        }
+        request.id = self.id.unwrap_or_else(|| own.text());
+        request.trace = Some(self.trace.unwrap_or_else(|| own.trace()));
+        for state in self.state {
+            request.headers.append(TRACESTATE, state);
+        }
+    }
+}
+
+/// Whether an identifier can stand in a log and in a header as it is.
+fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/+=@".contains(&b))
 }
 
 fn scheme(secure: bool) -> &'static str {
@@ -95,7 +170,7 @@ fn scheme(secure: bool) -> &'static str {
 /// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
 fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
     let path = path::normalise(path).map_err(|why| Refused::bad(why.message()))?;
-    hop::strip(headers);
+    hop::strip_request(headers);
     headers::strip_forged(headers);
     Ok(path)
 }
@@ -103,6 +178,7 @@ fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
 /// The same for the request of a policy's test, which comes over no connection. The words are for the test's author.
 pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
     let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
+    request.upgrade = upgrade::asked(&request.headers);
     check_target(&request.method, &http::Uri::default(), request.scheme).map_err(refused)?;
     request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
     request.host.make_ascii_lowercase();
@@ -159,19 +235,32 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listen::RequestIds;
 
     fn receive_head(method: &str, target: &str, headers: &[(&'static str, &'static str)]) -> Result<Request, Refused> {
+        receive_from([127, 0, 0, 1], method, target, headers)
+    }
+
+    fn receive_from(
+        peer: [u8; 4],
+        method: &str,
+        target: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<Request, Refused> {
         let mut request = http::Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
+        let trusted = ["10.0.0.0/8"].map(|network| Network::parse(network).unwrap());
         let arrival = Arrival {
-            caller: &Caller { peer: ([127, 0, 0, 1], 5).into(), secure: false, certificate: None },
+            caller: &Caller { peer: (peer, 5).into(), secure: false, certificate: None },
             local: &Address::Tcp(([127, 0, 0, 1], 8080).into()),
             listener: &Arc::from("public"),
-            id: Arc::from("id"),
+            id: RequestIds::new(&crate::clock::SystemRandom).next(),
+            trusted: &trusted,
             limits: &ClientLimits::default(),
+            counters: &Arc::default(),
             unread: &body::Unread::default(),
         };
         head(parts, arrival)
@@ -193,9 +282,55 @@ mod tests {
         .unwrap();
         assert_eq!((request.path.as_str(), request.query.as_deref()), ("/a/~b", Some("x=%7e&y")));
         assert_eq!(request.host, "example.com");
-        assert_eq!((&*request.listener, &*request.id), ("public", "id"));
+        assert_eq!((&*request.listener, request.id.len()), ("public", 32));
         let names: Vec<_> = request.headers.keys().map(|n| n.as_str()).collect();
         assert_eq!(names, ["host", "x-api-key"]);
+    }
+
+    const FROM_A_PROXY: &[(&str, &str)] = &[
+        ("host", "inside"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "api.example"),
+        ("x-request-id", "edge-7"),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("tracestate", "a=1"),
+        ("x-plain", "kept"),
+    ];
+
+    #[test]
+    fn a_trusted_proxy_is_believed() {
+        let request = receive_from([10, 0, 0, 1], "GET", "/", FROM_A_PROXY).unwrap();
+        assert_eq!((request.client.to_string(), request.proxies.len()), (String::from("1.2.3.4"), 1));
+        assert_eq!((request.scheme, request.host.as_str(), &*request.id), ("https", "api.example", "edge-7"));
+        let trace = request.trace.unwrap();
+        assert_eq!((trace.trace_id[0], trace.parent_id.is_some(), trace.sampled), (0x4b, true, true));
+        let names: Vec<_> = request.headers.keys().map(|n| n.as_str()).collect();
+        assert_eq!(names, ["host", "x-plain", "tracestate"]);
+    }
+
+    #[test]
+    fn nobody_else_is() {
+        let request = receive_head("GET", "/", FROM_A_PROXY).unwrap();
+        assert_eq!((request.client.to_string(), request.proxies.len()), (String::from("127.0.0.1"), 0));
+        assert_eq!((request.scheme, request.host.as_str(), request.id.len()), ("http", "inside", 32));
+        let trace = request.trace.unwrap();
+        assert!(trace.trace_id[0] != 0x4b || trace.parent_id.is_none());
+        let names: Vec<_> = request.headers.keys().map(|n| n.as_str()).collect();
+        assert_eq!(names, ["host", "x-plain"]);
+    }
+
+    #[test]
+    fn what_a_proxy_says_that_cannot_be_used_is_made_anew_or_refused() {
+        for (name, value) in [("x-request-id", "a b"), ("x-request-id", ""), ("x-request-id", "\u{e4}")] {
+            let request = receive_from([10, 0, 0, 1], "GET", "/", &[("host", "a"), (name, value)]).unwrap();
+            assert_eq!(request.id.len(), 32, "{value}");
+        }
+        let broken = [("host", "a"), ("traceparent", "00-x"), ("tracestate", "a=1")];
+        let request = receive_from([10, 0, 0, 1], "GET", "/", &broken).unwrap();
+        assert!(request.trace.unwrap().parent_id.is_none() && !request.headers.contains_key("tracestate"));
+        let refused = receive_from([10, 0, 0, 1], "GET", "/", &[("host", "a"), ("forwarded", "for=\"")]);
+        assert_eq!(refused.err().map(|refused| refused.status.as_u16()), Some(400));
     }
 
     #[test]

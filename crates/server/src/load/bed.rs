@@ -1,6 +1,7 @@
 //! Everything that the files' own tests need to run, any number of times: the tests, the files, and the shape of the stores and
 //! upstreams that a world stands in for.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use policy::reader::Files;
 use policy::testing::{Stage, Test};
 
 use super::outside::Recorder;
-use super::world::{GivenProviders, Shape, TestWorld, providers, shape};
+use super::world::{GivenProviders, GivenUpstreams, Shape, TestWorld, providers, shape, upstreams};
 use super::{Draft, facts};
 use crate::options::Options;
 use crate::testing::TestOutcome;
@@ -27,8 +28,9 @@ pub(crate) struct TestBed {
     facts: NodeFacts,
     library: Library,
     stores: Shape,
-    upstreams: Vec<String>,
+    upstreams: GivenUpstreams,
     providers: GivenProviders,
+    dir: PathBuf,
     /// Where the draft was compiled against a world already.
     ready: Mutex<Option<Stage<TestWorld>>>,
 }
@@ -64,15 +66,16 @@ impl TestBed {
             facts: facts(&draft.reading.settings, None),
             library: options.library,
             stores: shape(&draft.stores),
-            upstreams: draft.upstreams.keys().cloned().collect(),
+            upstreams: upstreams(&draft.upstreams),
             providers: providers(&draft.reading.settings),
+            dir: options.dir.clone(),
         };
         (bed, problems)
     }
 
     /// A world of its own, and the policies compiled against it. An error is one of the files, or of the change.
     pub(crate) fn stage(&self, compile: &Compile) -> Result<Stage<TestWorld>, Diagnostics> {
-        let (world, things) = TestWorld::new(&self.stores, &self.upstreams, &self.providers);
+        let (world, things) = TestWorld::new(&self.stores, &self.upstreams, &self.providers, &self.dir);
         let compiled = compile(Input {
             files: &self.files,
             library: self.library,

@@ -16,6 +16,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::given::at;
+use crate::upstream::UpstreamSettings;
 
 /// A longer body than this is no body that a test looks at.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -58,11 +59,15 @@ pub enum Fault {
     Unreachable,
     /// What it answers is no HTTP.
     Malformed,
+    /// As much goes on there as its limits allow.
+    Full,
 }
 
 /// An upstream that answers what a test says.
 pub(super) struct Canned {
     name: String,
+    /// Where it would be.
+    at: Option<UpstreamSettings>,
     state: Mutex<State>,
 }
 
@@ -87,8 +92,8 @@ enum Answer {
 }
 
 impl Canned {
-    pub(super) fn new(name: String) -> Self {
-        Canned { name, state: Mutex::default() }
+    pub(super) fn new(name: String, at: Option<UpstreamSettings>) -> Self {
+        Canned { name, at, state: Mutex::default() }
     }
 
     /// From now on nothing answers, and nothing was ever asked.
@@ -154,6 +159,7 @@ impl Canned {
             }
             Some(Answer::Fault(Fault::Timeout)) => Err(UpstreamError::Timeout("first_byte")),
             Some(Answer::Fault(Fault::Malformed)) => Err(UpstreamError::Malformed(String::from("the test says so"))),
+            Some(Answer::Fault(Fault::Full)) => Err(UpstreamError::Full("requests")),
             Some(Answer::Fault(Fault::Unreachable)) | None => {
                 Err(UpstreamError::Unreachable(format!("the test gives no answer of upstream `{}`", self.name)))
             }
@@ -164,6 +170,10 @@ impl Canned {
 impl Upstream for Canned {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
         Box::pin(self.answer(request))
+    }
+
+    fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        self.at.as_ref().is_some_and(|at| at.is_at(scheme, host, port))
     }
 }
 
@@ -212,6 +222,7 @@ impl fmt::Display for Fault {
             Fault::Timeout => "timeout",
             Fault::Unreachable => "unreachable",
             Fault::Malformed => "malformed",
+            Fault::Full => "full",
         })
     }
 }

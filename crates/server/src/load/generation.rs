@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use policy::Diagnostics;
-use policy::engine::Program;
+use policy::engine::{Decision, Program};
 use policy::reader::Files;
 use store::mapping::Opened;
 
@@ -13,8 +13,9 @@ use super::outside::Recorder;
 use super::{Draft, LoadedProvider, Reading};
 use crate::admin::api::Change;
 use crate::cluster::common_files;
-use crate::metrics::{Metrics, PolicyMetrics};
+use crate::metrics::{ListenerMetrics, Metrics, RouteMetrics};
 use crate::settings::{ListenerSettings, Settings};
+use crate::telling::AccessLog;
 use crate::upstream::HttpUpstream;
 
 /// What tells one state of the files, and of what they name outside, from another.
@@ -64,9 +65,11 @@ pub(crate) struct Generation {
     /// Its policies.
     pub(crate) program: Arc<Program>,
     /// Their names and counters, by the program's index.
-    pub(crate) policies: Vec<ServedPolicy>,
+    policies: Vec<ServedPolicy>,
     /// The counters of requests without a policy.
-    pub(crate) no_policy: ServedPolicy,
+    no_policy: ServedPolicy,
+    /// The access log, where it is one of its own.
+    pub(crate) access: Option<Arc<AccessLog>>,
     /// The files it was made of.
     pub(crate) files: Arc<Files>,
     /// The settings in them.
@@ -95,12 +98,33 @@ pub(crate) struct ServedListener {
     pub(crate) name: Arc<str>,
     /// Its settings.
     pub(crate) settings: Arc<ListenerSettings>,
+    /// Its counters, over all generations that have one of this name.
+    pub(crate) counters: Arc<ListenerMetrics>,
 }
 
-/// A policy as requests are counted on it.
-pub(crate) struct ServedPolicy {
+/// A policy as requests are counted on it: on one of its routes at least.
+struct ServedPolicy {
+    name: Arc<str>,
+    routes: Vec<ServedRoute>,
+}
+
+/// A route as requests are counted on it.
+pub(crate) struct ServedRoute {
+    /// As the policy's file has it; empty where it has none.
     pub(crate) name: Arc<str>,
-    pub(crate) metrics: Arc<PolicyMetrics>,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+impl ServedPolicy {
+    fn new(name: &str, routes: &[String], metrics: &Metrics) -> ServedPolicy {
+        let name: Arc<str> = Arc::from(name);
+        let route = |route: &str| ServedRoute { name: Arc::from(route), metrics: metrics.route(&name, route) };
+        let routes = match routes {
+            [] => vec![route("")],
+            routes => routes.iter().map(|name| route(name)).collect(),
+        };
+        ServedPolicy { name, routes }
+    }
 }
 
 /// What becomes known of a generation only when it is taken up.
@@ -109,6 +133,7 @@ pub(crate) struct TakenUp {
     pub(crate) since: u64,
     pub(crate) listeners: Vec<ServedListener>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) access: Option<Arc<AccessLog>>,
 }
 
 impl Generation {
@@ -117,16 +142,16 @@ impl Generation {
         let Draft { reading, stores, upstreams, providers, .. } = draft;
         let fingerprint = Fingerprint::of(&reading);
         let Reading { files, settings, diagnostics, .. } = reading;
-        let policies = program.policies();
-        let policies =
-            policies.into_iter().map(|name| ServedPolicy { name: Arc::from(name), metrics: metrics.policy(name) });
+        let names = program.policies().into_iter().enumerate();
+        let policies = names.map(|(index, name)| ServedPolicy::new(name, program.routes(index), metrics)).collect();
         Generation {
             number: taken.number,
             fingerprint,
             common: common_files(&files),
             since: taken.since,
-            policies: policies.collect(),
-            no_policy: ServedPolicy { name: Arc::from(""), metrics: metrics.no_policy() },
+            policies,
+            no_policy: ServedPolicy::new("", &[], metrics),
+            access: taken.access,
             program,
             header: settings.node.generation_header.then(|| HeaderValue::from(taken.number)),
             files,
@@ -140,8 +165,26 @@ impl Generation {
         }
     }
 
+    /// It serves from now on: what is done for its upstreams beside requests begins.
+    pub(crate) fn begin(&self) {
+        self.all_upstreams().for_each(HttpUpstream::begin);
+    }
+
+    /// The upstreams, those of providers among them.
+    pub(crate) fn all_upstreams(&self) -> impl Iterator<Item = &Arc<HttpUpstream>> {
+        let of_providers = self.providers.values().filter(|provider| provider.is_reached_by_itself());
+        self.upstreams.values().chain(of_providers.map(|provider| &provider.upstream))
+    }
+
     /// A listener in this generation; none where the generation does not have it.
     pub(crate) fn listener(&self, number: u64) -> Option<&ServedListener> {
         self.listeners.iter().find(|listener| listener.number == number)
+    }
+
+    /// The policy and the route of a request.
+    pub(crate) fn served(&self, decision: &Decision) -> (&Arc<str>, &ServedRoute) {
+        let policy = decision.policy().and_then(|index| self.policies.get(index)).unwrap_or(&self.no_policy);
+        let route = policy.routes.get(decision.route()).unwrap_or(&policy.routes[0]);
+        (&policy.name, route)
     }
 }

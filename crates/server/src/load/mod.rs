@@ -25,7 +25,7 @@ use policy::compile::{Compiled, Input, NodeFacts, compile};
 use policy::diagnostic::{Problem, SourceFile, codes};
 use policy::engine::Program;
 use policy::filter::Keeper;
-use policy::ports::{Clock, Reached, Upstream};
+use policy::ports::{Clock, Observer, Reached, Upstream};
 use policy::reader::{Document, Files, read_bounded, read_folder};
 use store::mapping::{Mapping, Opened};
 use store::oauth::provider::Provider;
@@ -35,7 +35,7 @@ pub(crate) use self::bed::{TestBed, unchanged};
 pub use self::canned::{Fault, GivenAnswer, GivenAnswers};
 pub(crate) use self::changes::{changes, found_there, left_behind, left_early, turned_early};
 pub(crate) use self::gate::{Gate, run_chosen, run_tests};
-pub(crate) use self::generation::{Fingerprint, Generation, ServedListener, TakenUp};
+pub(crate) use self::generation::{Fingerprint, Generation, ServedListener, ServedRoute, TakenUp};
 pub use self::given::{GivenClient, GivenSession, GivenStore, GivenTable, GivenToken, GivenUser};
 pub(crate) use self::opening::{open, source_down};
 pub(crate) use self::outside::Recorder;
@@ -72,6 +72,13 @@ pub(crate) struct LoadedProvider {
     reached: Arc<Reached<Provider>>,
 }
 
+impl LoadedProvider {
+    /// Whether its connections are nobody else's.
+    fn is_reached_by_itself(&self) -> bool {
+        matches!(self.settings.way, Way::Own(_))
+    }
+}
+
 /// A generation to be: everything is compiled, nothing is opened.
 pub(crate) struct Draft {
     pub(crate) reading: Reading,
@@ -94,6 +101,8 @@ pub(crate) struct Before<'a> {
     pub(crate) keeper: &'a Keeper,
     /// The clock of upstreams' pools.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where filters say what they have seen.
+    pub(crate) observer: Arc<dyn Observer>,
     /// The generation that serves: what did not change is taken over.
     pub(crate) generation: Option<&'a Generation>,
     /// The number of the generation to be.
@@ -182,13 +191,15 @@ impl Draft {
         options: &Options,
         before: &Before<'_>,
     ) -> Draft {
+        let observer = before.observer.clone();
         let things = |stores: &Opened, upstreams: &Upstreams, providers: &Providers| {
             let named = stores.stores().filter_map(|(name, ..)| Some((name.to_owned(), stores.store(name)?.clone())));
             let upstreams = upstreams.iter().map(|(name, u)| (name.clone(), u.clone() as Arc<dyn Upstream>));
             let providers = providers.iter().map(|(name, p)| (name.clone(), p.reached.clone())).collect();
             let sealer = stores.sealer().clone();
             let (stores, upstreams, directories) = (named.collect(), upstreams.collect(), crate::directory::all());
-            (Things { stores, upstreams, sealer, providers, directories }, None)
+            let dir = options.dir.clone();
+            (Things { stores, upstreams, sealer, providers, directories, observer, dir }, None)
         };
         Draft::with_things(things, compile, reading, options, before)
     }
@@ -198,8 +209,8 @@ impl Draft {
     pub(crate) fn rehearsal(reading: Reading, options: &Options, before: &Before<'_>) -> Draft {
         let providers = world::providers(&reading.settings);
         let things = |stores: &Opened, upstreams: &Upstreams, _: &Providers| {
-            let upstreams: Vec<_> = upstreams.keys().cloned().collect();
-            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers);
+            let upstreams = world::upstreams(upstreams);
+            let (world, things) = TestWorld::new(&world::shape(stores), &upstreams, &providers, &options.dir);
             (things, Some(world))
         };
         Draft::with_things(things, compile, reading, options, before)
@@ -265,26 +276,34 @@ fn open_nothing(settings: &Settings, options: &Options, before: Option<&Generati
     }
 }
 
-/// The upstreams: those whose settings stayed the same with their pools.
+/// An upstream: the one before where nothing was changed, and else with what it has in common with that.
+fn upstream(
+    name: &str,
+    settings: &UpstreamSettings,
+    kept: Option<&Arc<HttpUpstream>>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<HttpUpstream> {
+    match kept {
+        Some(kept) if kept.settings() == settings => kept.clone(),
+        _ => Arc::new(HttpUpstream::new(name, settings.clone(), clock.clone(), kept.map(|kept| &**kept))),
+    }
+}
+
 fn upstreams(settings: &Settings, before: &Before<'_>) -> Upstreams {
-    let upstream = |name: &str, settings: &UpstreamSettings| {
-        let kept = before.generation.and_then(|g| g.upstreams.get(name)).filter(|u| u.settings() == settings);
-        kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
-    };
-    let named = settings.node.upstreams.iter();
-    named
-        .map(|(name, settings)| {
-            (name.clone(), upstream(name, settings.as_ref().unwrap_or(&UpstreamSettings::nowhere())))
-        })
-        .collect()
+    let named = settings.node.upstreams.iter().map(|(name, settings)| {
+        let nowhere = UpstreamSettings::nowhere();
+        let kept = before.generation.and_then(|generation| generation.upstreams.get(name));
+        (name.clone(), upstream(name, settings.as_ref().unwrap_or(&nowhere), kept, &before.clock))
+    });
+    named.collect()
 }
 
 /// The providers: those whose settings and way stayed the same with what is known of them.
 fn providers(settings: &Settings, upstreams: &Upstreams, before: &Before<'_>) -> Providers {
     let before_of = |name: &str| before.generation.and_then(|generation| generation.providers.get(name));
     let own = |name: &str, settings: &UpstreamSettings| {
-        let kept = before_of(name).map(|provider| &provider.upstream).filter(|kept| kept.settings() == settings);
-        kept.cloned().unwrap_or_else(|| Arc::new(HttpUpstream::new(settings.clone(), before.clock.clone())))
+        let kept = before_of(name).map(|provider| &provider.upstream);
+        upstream(&format!("provider.{name}"), settings, kept, &before.clock)
     };
     let provider = |(name, settings): (&String, &Option<ProviderSettings>)| {
         let settings = settings.clone().unwrap_or_else(|| ProviderSettings::nowhere(name));
@@ -322,5 +341,6 @@ fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {
         listeners: node.listeners.iter().map(ListenerSettings::facts).collect(),
         default_issuer: issuer,
         body_limit: node.limits.body,
+        cluster_nodes: node.cluster_nodes,
     }
 }

@@ -2,20 +2,22 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::diagnostic::{Problem, codes};
 use policy::ports::{
-    DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream,
-    UpstreamHandle,
+    ASIDE, DIRECTORIES, DOCUMENTS, Directories, DirectoriesHandle, FOLDER, FolderHandle, OBSERVER, Observer,
+    ObserverHandle, PROVIDER, Reached, Resources, UPSTREAM, Upstream, UpstreamHandle,
 };
 use policy::reader::did_you_mean;
 use store::StoreHandle;
 use store::oauth::provider::Provider;
 use store::seal::Sealer;
 
-use crate::upstream::Whole;
+use crate::folder::OnDisk;
+use crate::upstream::{Tasks, Whole};
 
 /// The word under which stores are asked for.
 const STORE: &str = "store";
@@ -34,7 +36,10 @@ pub(crate) struct Things {
     pub(crate) upstreams: BTreeMap<String, Arc<dyn Upstream>>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) directories: Arc<dyn Directories>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) providers: BTreeMap<String, Arc<Reached<Provider>>>,
+    /// The configuration folder, to which names of folders are relative.
+    pub(crate) dir: PathBuf,
 }
 
 impl Resources for Things {
@@ -54,7 +59,10 @@ impl Resources for Things {
                 None => Err(unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, self.upstreams.keys(), "node.toml")),
             },
             DIRECTORIES => Ok(Arc::new(DirectoriesHandle(self.directories.clone()))),
+            OBSERVER => Ok(Arc::new(ObserverHandle(self.observer.clone()))),
+            FOLDER => Ok(Arc::new(FolderHandle(Arc::new(OnDisk::new(&self.dir, name)?)))),
             SEALER => Ok(self.sealer.clone()),
+            ASIDE => Ok(Arc::new(Tasks::aside())),
             PROVIDER => match self.providers.get(name) {
                 Some(provider) => Ok(provider.clone()),
                 None => Err(unknown(codes::UNKNOWN_PROVIDER, "provider", name, self.providers.keys(), "node.toml")),

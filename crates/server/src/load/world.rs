@@ -20,8 +20,8 @@ use store::record::EpochsThen;
 use store::seal::Sealer;
 use store::source::Table;
 use store::{
-    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, DeviceCodes, Kind, Kps, Replay, Sessions,
-    SigningKeys, StoreError, StoreHandle, Users, kps, tables,
+    AccessTokens, AuthzCodes, ClientAccessTokens, Clients, Consents, Counters, DeviceCodes, Kind, Kps, Replay,
+    Sessions, SigningKeys, StoreError, StoreHandle, Users, kps, tables,
 };
 
 use super::canned::Canned;
@@ -32,7 +32,8 @@ use super::resources::Things;
 use super::slate::Slate;
 use crate::listen;
 use crate::settings::{ProviderSettings, Settings, Way};
-use crate::upstream::Tasks;
+use crate::telling::Silent;
+use crate::upstream::{HttpUpstream, Tasks, UpstreamSettings};
 
 /// Between two tests: state that is kept by time (a rate limit) is that of another season.
 const SEASON: Duration = Duration::from_secs(40 * 86_400);
@@ -52,6 +53,14 @@ pub(super) fn shape(stores: &Opened) -> Shape {
 /// The providers there are, each with the name under which a test says what it answers: the upstream that it is reached through, or
 /// `provider.NAME`.
 pub(super) type GivenProviders = Vec<(Arc<Provider>, String)>;
+
+/// The upstreams there are, and where they would be.
+pub(super) type GivenUpstreams = Vec<(String, UpstreamSettings)>;
+
+/// These upstreams.
+pub(super) fn upstreams(upstreams: &BTreeMap<String, Arc<HttpUpstream>>) -> GivenUpstreams {
+    upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.settings().clone())).collect()
+}
 
 /// The providers of these settings; those that are wrong are told of, and left out.
 pub(super) fn providers(settings: &Settings) -> GivenProviders {
@@ -83,6 +92,8 @@ pub(crate) struct TestWorld {
     /// The people of every directory.
     directory: Arc<Phonebook>,
     upstreams: BTreeMap<String, Arc<Canned>>,
+    /// What filters say.
+    observer: Arc<Silent>,
     clock: Arc<TestClock>,
     random: Arc<TestRandom>,
     /// The test's words for tokens, and the tokens.
@@ -92,10 +103,20 @@ pub(crate) struct TestWorld {
 }
 
 impl TestWorld {
-    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against.
-    pub(super) fn new(stores: &Shape, upstreams: &[String], providers: &GivenProviders) -> (TestWorld, Things) {
-        let canned = |name: &String| (name.clone(), Arc::new(Canned::new(name.clone())));
-        let all = upstreams.iter().chain(providers.iter().map(|(_, through)| through));
+    /// With the stores of this mapping, in memory, these upstreams and these providers; and what policies are to be compiled against. Files that
+    /// policies give out are those of the configuration folder.
+    pub(super) fn new(
+        stores: &Shape,
+        upstreams: &GivenUpstreams,
+        providers: &GivenProviders,
+        dir: &Path,
+    ) -> (TestWorld, Things) {
+        let canned = |(name, at): (&String, Option<&UpstreamSettings>)| {
+            (name.clone(), Arc::new(Canned::new(name.clone(), at.cloned())))
+        };
+        let own = providers.iter().map(|(_, through)| (through, None));
+        // A provider may be reached through one of them: the last of a name counts.
+        let all = own.chain(upstreams.iter().map(|(name, at)| (name, Some(at))));
         let mut world = TestWorld {
             stores: BTreeMap::new(),
             clients: Vec::new(),
@@ -108,6 +129,7 @@ impl TestWorld {
             sealer: Arc::new(Sealer::new(&Mapping::in_memory().encryption, Path::new(""))),
             directory: Arc::default(),
             upstreams: all.map(canned).collect(),
+            observer: Arc::default(),
             clock: Arc::default(),
             random: Arc::default(),
             words: Mutex::default(),
@@ -116,7 +138,7 @@ impl TestWorld {
         let stores = stores.iter().map(|(name, (kind, kps))| (name.clone(), world.handle(name, *kind, kps.as_ref())));
         let stores = stores.collect();
         let at = |name: &String| Some((name.clone(), world.upstreams.get(name)?.clone() as Arc<dyn Upstream>));
-        let upstreams = upstreams.iter().filter_map(at).collect();
+        let upstreams = upstreams.iter().filter_map(|(name, _)| at(name)).collect();
         let reached = |(provider, through): &(Arc<Provider>, String)| {
             let (_, upstream) = at(through)?;
             let background = Arc::new(Tasks);
@@ -125,7 +147,8 @@ impl TestWorld {
         let providers = providers.iter().filter_map(reached).collect();
         let sealer = world.sealer.clone();
         let directories = world.directory.clone();
-        (world, Things { stores, upstreams, sealer, providers, directories })
+        let (observer, dir) = (world.observer.clone(), dir.to_owned());
+        (world, Things { stores, upstreams, sealer, providers, directories, observer, dir })
     }
 
     fn handle(&mut self, name: &str, kind: Kind, kps: Option<&Arc<kps::Settings>>) -> StoreHandle {
@@ -172,6 +195,7 @@ impl TestWorld {
                 self.keys.push(keys.clone());
                 StoreHandle::Keys(keys)
             }
+            Kind::Counters => StoreHandle::Counters(Arc::new(Counters::new(slate))),
             Kind::Replay => StoreHandle::Replay(Arc::new(Replay::new(slate))),
             other => StoreHandle::Mapped(other),
         }
@@ -200,6 +224,7 @@ impl TestWorld {
             }
         }
         self.upstreams.values().for_each(|upstream| upstream.forget());
+        self.observer.told();
         self.directory.write(None);
         lock(&self.words).clear();
         Ok(())
@@ -434,6 +459,10 @@ impl World for TestWorld {
 
     fn records<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Json>>, String>> {
         Box::pin(self.records_of(store))
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.observer.told()
     }
 
     fn received(&self) -> BTreeMap<String, Vec<Received>> {

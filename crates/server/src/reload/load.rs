@@ -208,15 +208,17 @@ impl Loads {
             (draft, changes)
         })
         .await;
-        let taken =
-            TakenUp { number: before.number + 1, since: node.now(), listeners: plan.served(Some(&before)), changes };
+        let access = node.access_log(&settings.node);
+        let (number, listeners) = (before.number + 1, plan.served(Some(&before), &node.metrics));
+        let taken = TakenUp { number, since: node.now(), listeners, changes, access };
         let generation = Arc::new(Generation::new(draft, program, &node.metrics, taken));
         node.listeners.part(&plan, &before);
         node.generation.store(generation.clone());
+        generation.begin();
         generation.stores.succeed(&before.stores);
         node.listeners.carry_out(node, plan);
         if before.settings.node.log != settings.node.log {
-            node.host.log(&settings.node.log);
+            node.tell_log_level();
         }
         Ok(generation)
     }
@@ -235,6 +237,7 @@ impl Loads {
             let context = Before {
                 keeper: &node.keeper,
                 clock: node.environment.clock.clone(),
+                observer: node.observer.for_load(),
                 generation: Some(&before),
                 number: before.number + 1,
                 bound,

@@ -130,7 +130,7 @@ fn read(within: Within<'_>, limits: ClientLimits, diagnostics: &mut Diagnostics)
     let mode = keys.text("mode").and_then(|text| mode(&mut keys, text, address.as_ref())).unwrap_or(SOCKET_MODE);
     let http = http(&mut keys);
     let tls = match keys.table("tls") {
-        Some(table) => tls::read(within.inner(table.value), http.spoken(), diagnostics),
+        Some(table) => tls::read(within.inner(table.value), name.as_deref(), http.spoken(), diagnostics),
         None => None,
     };
     let proxy_protocol = keys.deserialize::<Vec<Network>>("proxy_protocol", within.outside).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! `node.toml` and `stores/stores.toml`, read and checked: every problem at its place, all at once.
 
+mod acme;
 mod clients;
 mod encryption;
 mod kps;
@@ -11,6 +12,7 @@ mod provider;
 mod rows;
 mod stores;
 mod tables;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -29,10 +31,12 @@ use policy::reader::{Document, Files, Outside, Table};
 
 pub(crate) use limits::ClientLimits;
 pub(crate) use listener::ListenerSettings;
-pub use log::{LogFormat, LogSettings};
+pub use log::{Access, AccessField, AccessFormat, AccessLines, LogFormat, LogSettings};
+pub(crate) use log::{is_target, level};
 pub(crate) use node::NodeSettings;
 pub(crate) use provider::{ProviderSettings, Way};
 pub(crate) use stores::StoreSettings;
+pub(crate) use telemetry::TelemetrySettings;
 
 /// The name under which the file of `--values` stands among the files of the folder.
 pub(crate) const VALUES_FILE: &str = "--values";

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use policy::diagnostic::{Place, Problem, codes};
 use policy::reader::{Document, Keys, Outside};
+use policy::settings::Network;
 use policy::{Diagnostics, Value};
 use store::seal::Encryption;
 
 use super::limits::{self, Limits};
 use super::listener::{self, ListenerSettings};
+use super::telemetry::{self, TelemetrySettings, Traces};
 use super::{LogSettings, ProviderSettings, Within, encryption, log, not_yet, provider, upstream, values};
 use crate::upstream::UpstreamSettings;
 
@@ -29,6 +31,8 @@ pub(crate) struct NodeSettings {
     pub(crate) values: BTreeMap<String, Value>,
     /// The listeners, at least one.
     pub(crate) listeners: Vec<ListenerSettings>,
+    /// `trusted_proxies`: who is believed about the client.
+    pub(crate) trusted_proxies: Vec<Network>,
     /// The admin address.
     pub(crate) admin: SocketAddr,
     /// `[upstream.NAME]`: every one that is named, those with problems as nothing.
@@ -41,6 +45,15 @@ pub(crate) struct NodeSettings {
     pub(crate) generation_header: bool,
     /// `[log]`.
     pub(crate) log: LogSettings,
+    /// `[telemetry]`.
+    pub(crate) telemetry: Option<TelemetrySettings>,
+}
+
+impl NodeSettings {
+    /// Which requests leave spans, where any do.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.telemetry.as_ref()?.traces.as_ref()
+    }
 }
 
 /// Places that other files' problems point to.
@@ -57,12 +70,14 @@ impl Default for NodeSettings {
             encryption: Encryption::Own,
             values: BTreeMap::new(),
             listeners: vec![ListenerSettings::default_one()],
+            trusted_proxies: Vec::new(),
             admin: DEFAULT_ADMIN,
             upstreams: BTreeMap::new(),
             providers: BTreeMap::new(),
             limits: Limits::default(),
             generation_header: false,
             log: LogSettings::default(),
+            telemetry: None,
         }
     }
 }
@@ -99,6 +114,9 @@ pub(super) fn read(
     if let Some(limits) = keys.table("limits") {
         node.limits = limits::read(within.inner(limits.value), diagnostics);
     }
+    if let Some(networks) = keys.deserialize("trusted_proxies", outside) {
+        node.trusted_proxies = networks;
+    }
     let tables = keys.tables("listener").unwrap_or_default();
     node.listeners = listener::read_all(within, &tables, node.limits.clients, diagnostics);
     if let Some(table) = keys.table("admin") {
@@ -133,6 +151,9 @@ pub(super) fn read(
     if let Some(table) = keys.table("log") {
         node.log = log::read(within.inner(table.value), diagnostics);
     }
+    if let Some(table) = keys.table("telemetry") {
+        node.telemetry = telemetry::read(within.inner(table.value), &node.upstreams, diagnostics);
+    }
     refuse_later_parts(&mut keys);
     keys.also(&[policy::lint::ALLOW]);
     super::finish(keys, diagnostics);
@@ -140,14 +161,7 @@ pub(super) fn read(
 }
 
 fn refuse_later_parts(keys: &mut Keys<'_>) {
-    if let Some(proxies) = keys.list("trusted_proxies")
-        && !proxies.value.is_empty()
-    {
-        let instead =
-            "leave it out: what a proxy before the gateway says of the client is then dropped, never believed";
-        keys.push(not_yet("`trusted_proxies`", instead).at(keys.place_of(proxies.span)));
-    }
-    for (name, instead) in [("tracing", "the access log and `/metrics` are there")] {
+    for (name, instead) in [("tracing", "traces are sent by `[telemetry]`")] {
         if let Some(entry) = keys.entry(name) {
             keys.push(not_yet(&format!("`[{name}]`"), instead).at(keys.place_of(entry.name_span)));
         }

@@ -15,17 +15,16 @@ use store::oauth::provider::discovery::{is_endpoint, origin};
 use store::oauth::provider::{Endpoints, Provider};
 use store::oauth::{ClientId, Issuer, Scopes, Secret};
 
-use super::upstream::{is_admin, target};
+use super::upstream::{authorities, is_admin, url};
 use super::{Within, not_yet};
-use crate::upstream::{Timeouts, UpstreamSettings};
+use crate::upstream::{HttpVersion, Retries, Timeouts, TlsSettings, UpstreamSettings, Way as Spoken, Wrong};
 
 /// The methods by which the gateway can prove who it is.
 const METHODS: [Method; 3] = [Method::ClientSecretBasic, Method::ClientSecretPost, Method::None];
 /// A provider that is there connects in milliseconds.
 const CONNECT: Duration = Duration::from_secs(3);
 /// What can be done where it is reached in a way that is not there.
-const BY_UPSTREAM: &str = "name an `upstream` through which it is reached: a proxy beside the gateway that speaks TLS to it, or one in a \
-                           network that you trust";
+const BY_UPSTREAM: &str = "name an `upstream` through which it is reached";
 
 /// A provider, and the way to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +41,7 @@ pub(crate) enum Way {
     /// Through `[upstream.NAME]`.
     Upstream(String),
     /// By connections of its own.
-    Own(UpstreamSettings),
+    Own(Box<UpstreamSettings>),
 }
 
 impl ProviderSettings {
@@ -62,7 +61,7 @@ impl ProviderSettings {
             timeout: 0,
             answer_limit: 0,
         };
-        ProviderSettings { provider: Arc::new(provider), way: Way::Own(UpstreamSettings::nowhere()) }
+        ProviderSettings { provider: Arc::new(provider), way: Way::Own(Box::new(UpstreamSettings::nowhere())) }
     }
 }
 
@@ -260,7 +259,16 @@ impl<'a> Reader<'a> {
         admin: SocketAddr,
         upstreams: &BTreeMap<String, Option<UpstreamSettings>>,
     ) -> Option<Way> {
+        let ca = self.keys.node("ca").map(|node| node.span);
+        let trusted = authorities(&mut self.keys, self.within);
         if let Some(name) = self.keys.text("upstream") {
+            if let Some(span) = ca {
+                self.wrong(
+                    span,
+                    "whom to trust is said by the upstream",
+                    "take `ca` out, and write it into the upstream's `tls`",
+                );
+            }
             if upstreams.contains_key(name.value) {
                 return Some(Way::Upstream(name.value.to_owned()));
             }
@@ -273,28 +281,38 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (first_span, first) = urls.first()?;
-        if let Some((span, _)) = urls.iter().find(|(_, url)| url.starts_with("https:")) {
-            let problem = not_yet("a provider over `https` without an `upstream`", BY_UPSTREAM);
-            self.keys.push(problem.at(self.keys.place_of(*span)));
-            return None;
-        }
         if let Some((span, _)) = urls.iter().find(|(_, url)| origin(url) != origin(first)) {
             self.wrong(*span, "a provider's endpoints are at one host and port", BY_UPSTREAM);
             return None;
         }
-        let (host, port) = match target(origin(first)) {
-            Ok(target) => target,
+        let reached = match url(origin(first)) {
+            Ok(reached) => reached,
             Err(problem) => {
                 self.keys.push(problem.at(self.keys.place_of(*first_span)));
                 return None;
             }
         };
-        if is_admin(&host, port, admin) {
+        if is_admin(&reached.host, reached.port, admin) {
             let help = format!("the admin address is {admin}: policies must not reach it on anybody's behalf");
             self.wrong(*first_span, "a provider may not be at the admin address", help);
             return None;
         }
-        let timeouts = Timeouts { connect: CONNECT.min(timeout), first_byte: timeout, idle: timeout };
-        Some(Way::Own(UpstreamSettings { host, port, timeouts }))
+        let tls = reached.tls.then(|| TlsSettings { authorities: trusted, ..TlsSettings::default() });
+        match (&tls, ca) {
+            (None, Some(span)) => self.wrong(span, "it is not reached over TLS", "take `ca` out, or write `https`"),
+            (Some(tls), _) if self.within.outside.strict() || ca.is_some() => {
+                if let Err(Wrong::Authorities(why) | Wrong::Identity(why)) = tls.config(HttpVersion::One) {
+                    let help = "`ca` names a PEM file of certificate authorities; without it the machine's are trusted";
+                    self.wrong(ca.unwrap_or(*first_span), why, help);
+                }
+            }
+            _ => {}
+        }
+        let timeouts = Timeouts { connect: CONNECT.min(timeout), first_byte: timeout, idle: timeout, whole: None };
+        let way = Spoken { tls, ..Spoken::default() };
+        let to = UpstreamSettings::to(way, &reached.host, reached.port);
+        // What is said to a provider is said once: what it did the first time is not undone by an error.
+        let retries = Retries { attempts: 0, ..Retries::default() };
+        Some(Way::Own(Box::new(UpstreamSettings { timeouts, retries, admin: Some(admin), ..to })))
     }
 }

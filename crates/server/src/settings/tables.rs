@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "they are never made: what they say is what may stand in a file")]
 
+mod upstream;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use store::Kind;
 use store::kps::ColumnType;
 use store::sources::SourceSettings;
+
+use self::upstream::{Files, UpstreamTable};
 
 /// Settings of a node. All of it is optional.
 #[derive(JsonSchema)]
@@ -29,6 +33,9 @@ pub(crate) struct NodeFile {
     values: Option<BTreeMap<String, Setting>>,
     /// The addresses that requests come in on. Default: one, `default`, on `127.0.0.1:8080`.
     listener: Option<Vec<ListenerTable>>,
+    /// The proxies before the gateway that are believed about the client: addresses and networks. What anybody else says in `Forwarded`,
+    /// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`, `traceparent` and `tracestate` is dropped. Default: nobody, also not on loopback.
+    trusted_proxies: Option<Vec<Network>>,
     /// The address for the commands: reload, status, metrics, health.
     admin: Option<AdminTable>,
     /// The servers behind the gateway, by their names.
@@ -39,6 +46,8 @@ pub(crate) struct NodeFile {
     limits: Option<LimitsTable>,
     /// How log lines look.
     log: Option<LogTable>,
+    /// Traces and metrics for a collector (OTLP). Default: none are sent.
+    telemetry: Option<TelemetryTable>,
     /// Help for whoever looks for a mistake.
     debug: Option<DebugTable>,
     /// Lints that are silent in this file, each with the reason.
@@ -49,7 +58,7 @@ pub(crate) struct NodeFile {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct ClusterTable {
-    /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees.
+    /// How many nodes there are. With more than one, `check` refuses stores whose records only one node sees; while the store of a limit is down, each keeps that part of it.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
     nodes: Option<u32>,
 }
@@ -107,9 +116,12 @@ struct ListenerTable {
 #[schemars(deny_unknown_fields)]
 struct TlsTable {
     /// The file of the certificate (PEM), the server's own first, then those that signed it. A file that changes is taken up while running.
-    certificate: String,
+    /// This and `key`, or `acme`.
+    certificate: Option<String>,
     /// Its private key (PEM: PKCS #8, PKCS #1 or SEC 1): `{ file = "tls/server.key" }` or `{ env = "NAME" }`.
-    key: SecretTable,
+    key: Option<SecretTable>,
+    /// An authority that makes the certificate and renews it (ACME, RFC 8555).
+    acme: Option<AcmeTable>,
     /// More certificates: a client that asks for one of their names (SNI) gets that one, all others the first.
     more: Option<Vec<CertificateTable>>,
     /// The oldest TLS that is spoken.
@@ -117,6 +129,38 @@ struct TlsTable {
     min_version: Option<String>,
     /// Certificates of clients (mutual TLS): `request.cert` in policies. Default: none is asked for.
     clients: Option<TlsClientsTable>,
+}
+
+/// `acme` of a listener's `tls`. The certificate and its key are kept in `var/acme/LISTENER.pem`, the account beside it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct AcmeTable {
+    /// The URL of the authority's directory.
+    #[schemars(extend("default" = "https://acme-v02.api.letsencrypt.org/directory"))]
+    directory: Option<String>,
+    /// The names that the certificate is for.
+    names: Vec<String>,
+    /// Where the authority may write to: `["mailto:ops@example.com"]`. Default: nowhere.
+    contact: Option<Vec<String>>,
+    /// That you agree to the authority's terms: it makes no certificates for others.
+    terms_agreed: bool,
+    /// How it is proven that the names are yours: the authority comes to port 443 of each over TLS, or to port 80.
+    #[schemars(extend("enum" = ["tls-alpn-01", "http-01"], "default" = "tls-alpn-01"))]
+    proof: Option<String>,
+    /// The file of the authorities that signed the certificate of the directory's own server (PEM). Default: the machine's.
+    ca: Option<String>,
+    /// The account at the authority that a new one is bound to, where the authority wants that.
+    external_account: Option<ExternalAccountTable>,
+}
+
+/// `external_account` of `acme`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ExternalAccountTable {
+    /// Its id.
+    id: String,
+    /// Its key, in base64url.
+    key: SecretTable,
 }
 
 /// One of `more` certificates.
@@ -152,31 +196,6 @@ struct AdminTable {
     address: Option<String>,
 }
 
-/// `[upstream.NAME]`
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct UpstreamTable {
-    /// Where it is: scheme, host and port, one of them: `["http://127.0.0.1:9001"]`, or `[{ env = "ORDERS_URL", default = "..." }]`.
-    targets: Vec<FromOutside>,
-    /// How long it is waited for.
-    timeouts: Option<TimeoutsTable>,
-}
-
-/// `timeouts` of an upstream.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct TimeoutsTable {
-    /// How long a connection may take.
-    #[schemars(extend("default" = "3s"))]
-    connect: Option<Duration>,
-    /// How long the answer may take to begin, once the request is sent.
-    #[schemars(extend("default" = "30s"))]
-    first_byte: Option<Duration>,
-    /// How long nothing may come in the middle of an answer.
-    #[schemars(extend("default" = "60s"))]
-    idle: Option<Duration>,
-}
-
 /// `[provider.NAME]`: another authorization server, of which the gateway is a client.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -203,6 +222,9 @@ struct ProviderTable {
     scopes: Option<Vec<String>>,
     /// The upstream that it is reached through: `[upstream.NAME]`. Default: connections of its own, to the one host and port of its URLs.
     upstream: Option<String>,
+    /// PEM files of the authorities that are trusted where it is reached by connections of its own over `https`: one, or a list. Default: the
+    /// machine's.
+    ca: Option<Files>,
     /// How long a call may take, with all of its answer, 1s to 60s.
     #[schemars(extend("default" = "10s"))]
     timeout: Option<Duration>,
@@ -324,9 +346,48 @@ struct LogTable {
     /// From which level on.
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace"], "default" = "info"))]
     level: Option<String>,
-    /// Whether every request leaves a line (at `info`).
-    #[schemars(extend("default" = true))]
+    /// Other levels for some targets of lines, and what is below them: `{ "server::upstream" = "debug" }`.
+    targets: Option<BTreeMap<String, String>>,
+    /// Where every request leaves a line: `true` in the log (at `info`), `false` nowhere, `"json"`, `"common"` or `"combined"` in a log of its own.
+    #[schemars(schema_with = "access_choice", extend("default" = true))]
     access: Option<bool>,
+    /// The file of an access log of its own, relative to the configuration folder; appended to, and made anew where it was moved away. Default: standard output.
+    access_file: Option<String>,
+    /// What stands in a line of `access = "json"`, in this order: `time`, `id`, `listener`, `client`, `method`, `path`, `status`, `outcome`, `policy`, `route`, `reason`, `place`,
+    /// `why`, `bytes`, `micros`, `generation` and `trace_id` are there by default, `version`, `host`, `subject`, `client_id`, `user_agent` and `referer` (without its query) where they are asked for.
+    access_fields: Option<Vec<String>>,
+}
+
+/// In the log or not, or a format.
+fn access_choice(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": [true, false, "json", "common", "combined"] })
+}
+
+/// `[telemetry]`: traces and metrics, sent by OTLP over HTTP (protobuf) to `/v1/traces` and `/v1/metrics`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TelemetryTable {
+    /// The upstream that is the collector: `[upstream.NAME]`, with its port for OTLP over HTTP, mostly 4318.
+    upstream: String,
+    /// Headers of every export: `{ authorization = { env = "OTLP_AUTHORIZATION" } }`.
+    headers: Option<BTreeMap<String, SecretTable>>,
+    /// What is said of the node beside `service.name` (`portcullis`, unless named here), `service.version` and `service.instance.id` (its name): `{ "deployment.environment.name" = "test" }`.
+    attributes: Option<BTreeMap<String, FromOutside>>,
+    /// Of traces that begin here, the share whose spans are sent, 0 to 1. What a trusted proxy decided is kept to.
+    #[schemars(extend("default" = 1.0))]
+    sample: Option<f64>,
+    /// Whether requests that were answered 5xx leave a span whatever was decided.
+    #[schemars(extend("default" = true))]
+    errors: Option<bool>,
+    /// Whether metrics are sent.
+    #[schemars(extend("default" = true))]
+    metrics: Option<bool>,
+    /// How often metrics are sent, 1 s to 1 h.
+    #[schemars(extend("default" = "60s"))]
+    metrics_every: Option<Duration>,
+    /// How long the collector may take for an export, 1 s to 60 s.
+    #[schemars(extend("default" = "10s"))]
+    timeout: Option<Duration>,
 }
 
 /// `[debug]`

@@ -22,6 +22,12 @@ impl Outside for Variables {
     }
 }
 
+/// The host and port of the one target.
+fn at(upstream: &crate::upstream::UpstreamSettings) -> (&str, u16) {
+    assert_eq!(upstream.targets.len(), 1);
+    (&upstream.targets[0].host, upstream.targets[0].port)
+}
+
 fn read_texts(node: &str, stores: &str) -> (Settings, Vec<String>) {
     let mut texts = vec![("node.toml", node)];
     if !stores.is_empty() {
@@ -58,7 +64,7 @@ fn all_of_it_is_read() {
     let (settings, problems) = read_texts(
         r#"
 name = "node-1"
-trusted_proxies = []
+trusted_proxies = ["10.0.0.0/8", "::1"]
 [cluster]
 nodes = 1
 [values]
@@ -102,20 +108,20 @@ access = false
     );
     assert_eq!(problems, [] as [&str; 0]);
     let node = settings.node;
-    assert_eq!(node.listeners.len(), 2);
+    assert_eq!((node.listeners.len(), node.trusted_proxies.len()), (2, 2));
     assert_eq!(node.listeners[0].on_error.as_ref().map(|policy| policy.name.as_str()), Some("e"));
     assert_eq!(node.values["b"].to_string(), "from outside");
     assert_eq!(node.values["c"].to_string(), "d");
     assert_eq!(node.values["n"], policy::Value::Int(5));
     let orders = node.upstreams["orders"].as_ref().unwrap();
-    assert_eq!((orders.host.as_str(), orders.port, orders.timeouts.first_byte.as_secs()), ("orders.example", 9001, 2));
+    assert_eq!((at(orders), orders.timeouts.first_byte.as_secs()), (("orders.example", 9001), 2));
     let v6 = node.upstreams["v6"].as_ref().unwrap();
-    assert_eq!((v6.host.as_str(), v6.port), ("::1", 80));
+    assert_eq!(at(v6), ("::1", 80));
     assert_eq!((node.limits.body, node.limits.clients.headers, node.limits.connections), (2 << 20, 9000, 5));
     let clients = &node.limits.clients;
     assert_eq!((clients.write_timeout.as_secs(), clients.body_timeout.as_secs()), (3, 4));
     assert_eq!(node.listeners[0].limits, *clients);
-    assert!(node.generation_header && !node.log.access);
+    assert!(node.generation_header && node.log.access == Access::Off);
     let stores = settings.stores.mapping.stores();
     assert_eq!(stores["clients"].1, "b");
     assert_eq!(stores["access-token"].1, "a");
@@ -155,18 +161,43 @@ fn node_problems_have_places() {
             "node.toml:4:1 P0113 two listeners have one address",
         ),
         (
-            "trusted_proxies = [\"10.0.0.0/8\"]",
-            "node.toml:1:19 P0004 `trusted_proxies` is not there yet in this version",
+            "trusted_proxies = [\"::1\", \"10.0.0.1/8\"]",
+            "node.toml:1:27 P0103 expected an address, or a network without bits behind its length: `10.1.0.0/16`, found \"10.0.0.1/8\"",
         ),
         ("[upstream.a]", "node.toml:1:1 P0102 `targets` is missing"),
         ("[upstream.a]\ntargets = []", "node.toml:2:11 P0103 an upstream needs a target"),
+        ("[upstream.a]\ntargets = [\"http://a\", \"http://a\"]", "node.toml:2:24 P0103 two targets are one"),
         (
-            "[upstream.a]\ntargets = [\"http://a\", \"http://b\"]",
-            "node.toml:2:24 P0004 an upstream with several targets is not there yet in this version",
+            "[upstream.a]\ntargets = [{ url = \"http://a\", weight = 0 }]",
+            "node.toml:2:41 P0103 `weight` is out of its bounds",
+        ),
+        ("[upstream.a]\ntargets = [{ weight = 2 }]", "node.toml:2:12 P0102 `url` is missing"),
+        (
+            "[upstream.a]\ntargets = [\"http://a\"]\nbalance = \"random\"",
+            "node.toml:3:11 P0103 `random` is no way to choose a target",
+        ),
+        ("[upstream.a]\ntargets = [\"http://a\"]\nhttp = \"3\"", "node.toml:3:8 P0103 `3` is no version"),
+        ("[upstream.a]\ntargets = [\"http://a\"]\ntls = {}", "node.toml:3:7 P0103 no target is reached over TLS"),
+        (
+            "[upstream.a]\ntargets = [\"https://a\"]\ntls = { ca = \"none.pem\" }",
+            "node.toml:3:14 P0006 the file `none.pem` does not exist",
+        ),
+        ("[upstream.a]\ntargets = [\"http://a\"]\nhealth = { path = \"x\" }", "node.toml:3:19 P0103 `x` is no path"),
+        (
+            "[upstream.a]\ntargets = [\"http://a\"]\nhealth = { path = \"/\", expect = [\"299-200\"] }",
+            "node.toml:3:34 P0103 expected a status, found text",
         ),
         (
-            "[upstream.a]\ntargets = [\"https://a\"]",
-            "node.toml:2:12 P0004 an upstream over `https` is not there yet in this version",
+            "[upstream.a]\ntargets = [\"http://a\"]\neject = { share = \"120%\" }",
+            "node.toml:3:19 P0103 `share` is no percentage",
+        ),
+        (
+            "[upstream.a]\ntargets = [\"http://a\"]\nretries = { on = [200] }",
+            "node.toml:3:19 P0103 this is nothing after which a request is sent again",
+        ),
+        (
+            "[upstream.a]\ntargets = [\"http://a\"]\nlimits = { requests = 0 }",
+            "node.toml:3:23 P0103 `requests` is out of its bounds",
         ),
         (
             "[upstream.a]\ntargets = [{ env = \"UNSET\" }]",
@@ -257,7 +288,7 @@ fn a_target_may_come_from_the_environment() {
     let (settings, problems) = read_texts(node, "");
     assert_eq!(problems, [] as [&str; 0]);
     let upstream = settings.node.upstreams["a"].as_ref().unwrap();
-    assert_eq!((upstream.host.as_str(), upstream.port), ("a", 1));
+    assert_eq!(at(upstream), ("a", 1));
     // `check` warns of a variable that is not set, and of nothing that follows from it.
     let files = Files::from_texts([("node.toml", "[upstream.a]\ntargets = [{ env = \"UNSET\" }]")]);
     let (settings, diagnostics) = read(&files, None, &Variables(BTreeMap::new(), false));
@@ -319,15 +350,23 @@ fn schemas_have_the_keys_of_the_reader() {
         ("node.toml", "[[encryption.keys]]", &node, "EncryptionKeyTable"),
         ("node.toml", "[[listener]]", &node, "ListenerTable"),
         ("node.toml", "[[listener]]\n[listener.tls]", &node, "TlsTable"),
+        ("node.toml", "[[listener]]\n[listener.tls.acme]", &node, "AcmeTable"),
+        ("node.toml", "[[listener]]\n[listener.tls.acme.external_account]", &node, "ExternalAccountTable"),
         ("node.toml", "[[listener]]\n[[listener.tls.more]]", &node, "CertificateTable"),
         ("node.toml", "[[listener]]\n[listener.tls.clients]", &node, "TlsClientsTable"),
         ("node.toml", "[[listener]]\n[listener.limits]", &node, "ListenerLimitsTable"),
         ("node.toml", "[admin]", &node, "AdminTable"),
         ("node.toml", "[upstream.a]", &node, "UpstreamTable"),
+        ("node.toml", "[upstream.a.tls]", &node, "UpstreamTlsTable"),
         ("node.toml", "[upstream.a.timeouts]", &node, "TimeoutsTable"),
+        ("node.toml", "[upstream.a.limits]", &node, "UpstreamLimitsTable"),
+        ("node.toml", "[upstream.a.health]", &node, "HealthTable"),
+        ("node.toml", "[upstream.a.eject]", &node, "EjectTable"),
+        ("node.toml", "[upstream.a.retries]", &node, "RetriesTable"),
         ("node.toml", "[provider.a]", &node, "ProviderTable"),
         ("node.toml", "[limits]", &node, "LimitsTable"),
         ("node.toml", "[log]", &node, "LogTable"),
+        ("node.toml", "[telemetry]", &node, "TelemetryTable"),
         ("node.toml", "[debug]", &node, "DebugTable"),
         ("stores/stores.toml", "", &stores, ""),
         ("stores/stores.toml", "[store.clients]", &stores, "StoreTable"),
@@ -370,19 +409,35 @@ fn defaults_of_the_schema_are_those_of_the_reader() {
     ] {
         text.push_str(&format!("{header}\n"));
         for (key, setting) in schema["definitions"][definition]["properties"].as_object().expect(definition) {
-            if !setting["default"].is_null() {
-                text.push_str(&format!("{key} = {}\n", setting["default"]));
+            if let Some(default) = setting.get("default") {
+                text.push_str(&format!("{key} = {default}\n"));
             }
         }
     }
     let (settings, problems) = read_texts(&text, "");
     assert_eq!(problems, [] as [&str; 0], "{text}");
     assert_eq!(settings.node, NodeSettings::default());
-    let timeouts = schema["definitions"]["TimeoutsTable"]["properties"].as_object().expect("timeouts");
-    let timeouts: Vec<_> = timeouts.iter().map(|(key, setting)| format!("{key} = {}", setting["default"])).collect();
-    let upstream =
-        |more: &str| read_texts(&format!("[upstream.a]\ntargets = [\"http://127.0.0.1:1\"]\n{more}"), "").0.node;
-    assert_eq!(upstream(&format!("timeouts = {{ {} }}", timeouts.join(", "))), upstream(""));
+    let defaults = |definition: &str| {
+        let settings = schema["definitions"][definition]["properties"].as_object().expect(definition).iter();
+        let said = settings.filter(|(_, setting)| !setting["default"].is_null());
+        said.map(|(key, setting)| format!("{key} = {}", setting["default"])).collect::<Vec<_>>()
+    };
+    let upstream = |more: &str| {
+        let (settings, problems) = read_texts(&format!("[upstream.a]\ntargets = [\"http://127.0.0.1:1\"]\n{more}"), "");
+        assert_eq!(problems, [] as [&str; 0], "{more}");
+        settings.node
+    };
+    for (key, definition) in [
+        ("timeouts", "TimeoutsTable"),
+        ("limits", "UpstreamLimitsTable"),
+        ("eject", "EjectTable"),
+        ("retries", "RetriesTable"),
+    ] {
+        assert_eq!(upstream(&format!("{key} = {{ {} }}", defaults(definition).join(", "))), upstream(""), "{key}");
+    }
+    assert_eq!(upstream(&defaults("UpstreamTable").join("\n")), upstream(""));
+    let health = defaults("HealthTable").join(", ");
+    assert_eq!(upstream(&format!("health = {{ path = \"/\", {health} }}")), upstream("health = { path = \"/\" }"));
 }
 
 /// A folder with key files; one of them is open to every user.

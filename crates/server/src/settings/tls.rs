@@ -8,14 +8,27 @@ use policy::reader::{Keys, SecretError, Table};
 use policy::settings::Spanned;
 use store::oauth::Secret;
 
-use super::Within;
-use crate::tls::{CertifiedName, ClientAuth, ServerTls, ServerTlsParts, certificates, private_key, revocation_lists};
+use super::{Within, acme};
+use crate::acme::{AcmeSettings, There};
+use crate::tls::{
+    CertifiedName, ClientAuth, ServerTls, ServerTlsParts, certificates, client_certificate, private_key,
+    revocation_lists,
+};
 
 /// Reads the table. `None` where something in it is wrong, or is not there on the machine that only checks: both was told.
-pub(super) fn read(within: Within<'_>, http: (bool, bool), diagnostics: &mut Diagnostics) -> Option<ServerTls> {
+pub(super) fn read(
+    within: Within<'_>,
+    listener: Option<&str>,
+    http: (bool, bool),
+    diagnostics: &mut Diagnostics,
+) -> Option<ServerTls> {
     let mut tls =
         Reader { within, keys: Keys::new(within.file, within.table), made_of: DefaultHasher::new(), whole: true };
-    let first = tls.certified(within.table, diagnostics);
+    let acme = tls.keys.table("acme").map(|table| tls.acme(table.value, listener, diagnostics));
+    let first = match &acme {
+        Some(acme) => acme.as_ref().and_then(|acme| tls.got(acme)),
+        None => tls.certified(within.table, diagnostics),
+    };
     let tables = tls.keys.tables("more").unwrap_or_default();
     let more = tables.iter().filter_map(|table| tls.certified(table.value, diagnostics)).collect();
     let only_13 = tls.only_13();
@@ -23,13 +36,23 @@ pub(super) fn read(within: Within<'_>, http: (bool, bool), diagnostics: &mut Dia
     let Reader { keys, made_of, whole, .. } = tls;
     let place = within.place(within.table.span);
     super::finish(keys, diagnostics);
-    let (Some(first), true) = (first, whole) else { return None };
-    let made = ServerTls::new(ServerTlsParts { first, more, only_13, http, clients, made_of: made_of.finish() });
+    let acme = acme.flatten();
+    if !whole || (first.is_none() && acme.is_none()) {
+        return None;
+    }
+    let made = ServerTls::new(ServerTlsParts { first, more, only_13, http, clients, acme, made_of: made_of.finish() });
     made.map_err(|why| {
         let problem = Problem::error(codes::BAD_VALUE, format!("this cannot be TLS: {why}"));
         diagnostics.push(problem.with_help("look at the files that it names").at(place));
     })
     .ok()
+}
+
+/// From when to when the first certificate of a text holds, and for which names.
+fn there(text: &[u8]) -> Option<There> {
+    let chain = certificates(text).ok()?;
+    let read = client_certificate(chain.first()?)?;
+    Some(There { not_before: read.not_before, not_after: read.not_after, names: read.dns_names })
 }
 
 struct Reader<'a> {
@@ -65,6 +88,43 @@ impl<'a> Reader<'a> {
         };
         let certified = CertifiedName::new(chain, key);
         certified.map_err(|why| self.wrong(named, why, "name the key that the certificate was made for")).ok()
+    }
+
+    /// `acme`: who makes the certificate.
+    fn acme(
+        &mut self,
+        table: &'a Table,
+        listener: Option<&str>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<AcmeSettings> {
+        for name in ["certificate", "key"] {
+            if let Some(entry) = self.keys.entry(name) {
+                let message = format!("the certificate comes by `acme`, and `{name}` names another one");
+                self.wrong(entry.name_span, message, "take one of the two out");
+            }
+        }
+        let read = acme::read(self.within.inner(table), diagnostics);
+        if let Some(read) = &read {
+            read.hash_into(&mut self.made_of);
+        }
+        let Some((mut acme, listener)) = read.zip(listener) else {
+            self.whole = false;
+            return None;
+        };
+        if !listener.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            let message = String::from("the certificate's file has the listener's name");
+            self.wrong(table.span, message, "name the listener with letters, digits, `-`, `_` and `.` alone");
+        }
+        acme.file = format!("var/acme/{listener}.pem");
+        acme.there = self.within.outside.content(&acme.file).ok().and_then(|text| there(&text));
+        Some(acme)
+    }
+
+    /// The certificate that was got, with its key in one file. One that cannot be read is got anew.
+    fn got(&mut self, acme: &AcmeSettings) -> Option<CertifiedName> {
+        let text = self.within.outside.content(&acme.file).ok()?;
+        text.hash(&mut self.made_of);
+        CertifiedName::new(certificates(&text).ok()?, private_key(&text).ok()?).ok()
     }
 
     fn key(&mut self, secret: &Secret, span: Span) -> Option<rustls::pki_types::PrivateKeyDer<'static>> {

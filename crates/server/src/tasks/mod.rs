@@ -1,11 +1,11 @@
 //! Everything that runs beside requests. The only module, with the listeners, that starts tasks.
 
+mod certificates;
 mod check;
 mod each;
 mod heartbeat;
 mod keys;
 mod moves;
-mod pools;
 mod purge;
 mod sources;
 
@@ -13,11 +13,11 @@ use std::future::Future;
 
 use tokio::task::JoinHandle;
 
+pub(crate) use certificates::keep_certificates;
 pub(crate) use check::check_source;
 pub(crate) use heartbeat::{beat_always, say_farewell};
 pub(crate) use keys::keep_keys;
 pub(crate) use moves::watch_moves;
-pub(crate) use pools::sweep_pools;
 pub(crate) use purge::{purge_always, purge_source};
 pub(crate) use sources::watch_sources;
 

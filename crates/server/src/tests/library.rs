@@ -169,6 +169,6 @@ impl Filter for ForwardFilter {
         let answer = answer
             .map_err(|why| Abort::new(policy::ReasonCode::new("upstream"), StatusCode::BAD_GATEWAY, why.to_string()))?;
         let (parts, body) = answer.into_parts();
-        exchange.answer(Response { status: parts.status, headers: parts.headers, body })
+        exchange.answer(Response { status: parts.status, headers: parts.headers, body, ..Response::default() })
     }
 }

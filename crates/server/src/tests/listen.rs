@@ -31,7 +31,7 @@ async fn what_the_engine_sees_is_clean() {
     let node = TestNode::start(&[ECHO]).await;
     let answer = node
         .raw(
-            "POST /echo//%7ex HTTP/1.1\r\nHost: A.example\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1\r\nTE: trailers\r\n\
+            "POST /echo//%7ex HTTP/1.1\r\nHost: A.example\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1\r\nTE: gzip\r\n\
              Connection: close, X-Mine\r\nX-Mine: 1\r\nX-Kept: 1\r\nContent-Length: 4\r\n\r\nbody",
         )
         .await;

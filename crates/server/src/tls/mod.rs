@@ -1,6 +1,7 @@
 //! TLS of listeners: certificates, who they are for, and whom clients prove to be. Everything here is made when files are loaded, and
 //! swapped with their generation: a certificate that is renewed is a file that changed.
 
+mod challenges;
 mod client;
 mod pem;
 mod server;
@@ -10,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
+pub(crate) use challenges::{ACME_TLS, Challenges};
 pub(crate) use client::client_certificate;
 pub(crate) use pem::{certificates, private_key, revocation_lists};
 pub(crate) use server::{ClientAuth, ServerTls, ServerTlsParts};

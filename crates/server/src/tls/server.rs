@@ -10,19 +10,21 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::sni::ByName;
-use super::{CertifiedName, provider};
+use super::{ACME_TLS, CertifiedName, Challenges, provider};
+use crate::acme::AcmeSettings;
 
 /// TLS of a listener. Equal where it is made of the same: then what is there already goes on, with the tickets that it gave out.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     made_of: u64,
     config: Arc<ServerConfig>,
+    acme: Option<(Arc<AcmeSettings>, Arc<Challenges>)>,
 }
 
 /// What it is made of.
 pub(crate) struct ServerTlsParts {
-    /// For names that no other has.
-    pub(crate) first: CertifiedName,
+    /// For names that no other has; nothing as long as it is yet to be got by ACME.
+    pub(crate) first: Option<CertifiedName>,
     /// For the names that they have.
     pub(crate) more: Vec<CertifiedName>,
     /// Nothing older than TLS 1.3.
@@ -31,6 +33,8 @@ pub(crate) struct ServerTlsParts {
     pub(crate) http: (bool, bool),
     /// Certificates of clients.
     pub(crate) clients: Option<ClientAuth>,
+    /// Where the first one comes from, if it does not stand in files of the operator's.
+    pub(crate) acme: Option<AcmeSettings>,
     /// A hash of everything that was read for it.
     pub(crate) made_of: u64,
 }
@@ -59,9 +63,11 @@ impl ServerTls {
             }
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(ByName::new(&parts.first, &parts.more)));
+        let challenges = Arc::<Challenges>::default();
+        let by_name = ByName::new(parts.first.as_ref(), &parts.more, challenges.clone());
+        let mut config = builder.with_cert_resolver(Arc::new(by_name));
         let (http1, http2) = parts.http;
-        config.alpn_protocols = [(http2, &b"h2"[..]), (http1, b"http/1.1")]
+        config.alpn_protocols = [(http2, &b"h2"[..]), (http1, b"http/1.1"), (parts.acme.is_some(), ACME_TLS)]
             .into_iter()
             .filter(|(spoken, _)| *spoken)
             .map(|(_, name)| name.to_vec())
@@ -70,7 +76,13 @@ impl ServerTls {
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|why| why.to_string())?;
         let mut hasher = DefaultHasher::new();
         (parts.made_of, parts.only_13, parts.http).hash(&mut hasher);
-        Ok(ServerTls { made_of: hasher.finish(), config: Arc::new(config) })
+        let acme = parts.acme.map(|settings| (Arc::new(settings), challenges));
+        Ok(ServerTls { made_of: hasher.finish(), config: Arc::new(config), acme })
+    }
+
+    /// Who makes its certificate, and what that asks; nothing where files of the operator's have it.
+    pub(crate) fn acme(&self) -> Option<(&AcmeSettings, &Challenges)> {
+        self.acme.as_ref().map(|(settings, challenges)| (&**settings, &**challenges))
     }
 
     /// For handshakes.

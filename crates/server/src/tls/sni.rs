@@ -9,6 +9,8 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::{ACME_TLS, Challenges};
+
 /// A certificate with its key, and the names that it is for.
 #[derive(Debug)]
 pub(crate) struct CertifiedName {
@@ -44,20 +46,22 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
 #[derive(Debug)]
 pub(super) struct ByName {
     by_name: HashMap<String, Arc<CertifiedKey>>,
-    /// For names that no certificate has, and for clients that ask for none.
-    first: Arc<CertifiedKey>,
+    /// For names that no certificate has, and for clients that ask for none; nothing as long as it is yet to be got by ACME.
+    first: Option<Arc<CertifiedKey>>,
+    /// What an authority asks.
+    challenges: Arc<Challenges>,
 }
 
 impl ByName {
     /// The first is for whatever none of them has.
-    pub(super) fn new(first: &CertifiedName, more: &[CertifiedName]) -> ByName {
+    pub(super) fn new(first: Option<&CertifiedName>, more: &[CertifiedName], challenges: Arc<Challenges>) -> ByName {
         let mut by_name = HashMap::new();
-        for certified in std::iter::once(first).chain(more) {
+        for certified in first.into_iter().chain(more) {
             for name in &certified.names {
                 by_name.entry(name.clone()).or_insert_with(|| certified.key.clone());
             }
         }
-        ByName { by_name, first: first.key.clone() }
+        ByName { by_name, first: first.map(|first| first.key.clone()), challenges }
     }
 
     fn named(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
@@ -71,8 +75,11 @@ impl ByName {
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.named(name));
-        Some(named.unwrap_or(&self.first).clone())
+        let name = hello.server_name();
+        if hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME_TLS)) {
+            return self.challenges.name(name?);
+        }
+        name.and_then(|name| self.named(name)).or(self.first.as_ref()).cloned()
     }
 }
 
@@ -92,11 +99,11 @@ mod tests {
     fn the_name_decides_and_the_first_is_for_the_rest() {
         let all = [certified(&["a.example"]), certified(&["B.example", "*.b.example"]), certified(&["*.example"])];
         let [first, second, third] = &all;
-        let by_name = ByName::new(first, &[]);
+        let by_name = ByName::new(Some(first), &[], Arc::default());
         assert!(by_name.named("b.example").is_none());
         let [first, second, third] = [&first.key, &second.key, &third.key];
         let (one, more) = all.split_first().unwrap();
-        let by_name = ByName::new(one, more);
+        let by_name = ByName::new(Some(one), more, Arc::default());
         for (name, expected) in [
             ("a.example", Some(first)),
             ("A.Example", Some(first)),

@@ -25,6 +25,11 @@ impl<S> Deaf<S> {
         (Deaf { inner, deaf: deaf.clone() }, deaf)
     }
 
+    /// The connection as it was.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+
     fn is_deaf(&self) -> bool {
         self.deaf.load(Ordering::Relaxed)
     }

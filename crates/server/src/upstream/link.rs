@@ -5,7 +5,7 @@
 //! looked at (is it closed?) when it is taken out of the pool, and by a sweep now and then.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -16,92 +16,93 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use store::alarm::Alarm;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::bounded::{Bound, Bounded};
 use super::deaf::Deaf;
+use super::head::{self, SendError, Turn};
 use super::sent::{Sent, Watch};
+use super::slots::Slot;
+use super::stream::Stream;
 use crate::joined::Joined;
+use crate::tunnel::Tunnel;
+
+/// The most bytes of an answer's head, of all that comes before it, and of what is read at once.
+const MOST_READ: usize = 256 * 1024;
+
+/// What the bytes go through.
+type Transport = Bounded<Deaf<Joined<Stream>>>;
 
 /// A connection and the handle that sends on it.
 pub(super) struct Link {
     sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<Deaf<Joined<TcpStream>>>, Sent>,
+    /// Nothing once it has ended before an answer.
+    connection: Option<Connection<TokioIo<Transport>, Sent>>,
     finished: bool,
     /// The upstream has stopped reading: no other request may go on it.
     deaf: Arc<AtomicBool>,
+    bound: Bound,
     /// Of the last request, for the next.
     alarm: Alarm,
-}
-
-/// Why there is no head of an answer.
-pub(super) enum SendError {
-    /// The upstream was silent for the whole limit.
-    Late,
-    /// The connection broke, or spoke no HTTP.
-    Broken(Box<Broken>),
-}
-
-/// How an exchange on a link broke before the head of the answer.
-pub(super) struct Broken {
-    /// The error as hyper has it; its text is for the log.
-    pub(super) error: hyper::Error,
-    /// The request, where not one byte of it was written.
-    pub(super) unsent: Option<Request<Sent>>,
+    _slot: Slot,
 }
 
 impl Link {
     /// HTTP/1.1 over this stream.
-    pub(super) async fn over(stream: TcpStream) -> hyper::Result<Box<Link>> {
+    pub(super) async fn over(stream: Stream, slot: Slot) -> hyper::Result<Box<Link>> {
         let (stream, deaf) = Deaf::new(Joined::new(stream));
-        let (sender, connection) = Builder::new().handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Link { sender, connection, finished: false, deaf, alarm: Alarm::at(Instant::now()) }))
+        let (stream, bound) = Bounded::new(stream);
+        let (sender, connection) = Builder::new().max_buf_size(MOST_READ).handshake(TokioIo::new(stream)).await?;
+        let alarm = Alarm::at(Instant::now());
+        let connection = Some(connection);
+        Ok(Box::new(Link { sender, connection, finished: false, deaf, bound, alarm, _slot: slot }))
     }
 
-    /// Sends a request and gives the head of its answer; the body comes while [`drive`](Self::drive) is called. The limit is the
-    /// upstream's: it starts anew whenever a piece of a watched body goes, and how long the client may pause is for its listener
-    /// to say.
+    /// Sends a request and gives the head of its answer; the body comes while [`drive`](Self::drive) is called.
     pub(super) async fn send(
         &mut self,
         request: Request<Sent>,
         limit: Duration,
         watch: Option<&Watch>,
     ) -> Result<Response<Incoming>, SendError> {
-        let Link { sender, connection, finished, alarm, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
-        let mut steps = watch.map(Watch::steps);
-        alarm.set(Instant::now() + limit);
-        std::future::poll_fn(|cx| {
-            // The answer's error says more than the connection's, so the connection's own end is only noted.
-            if !*finished {
-                *finished = Pin::new(&mut *connection).poll(cx).is_ready();
+        let Link { sender, connection, finished, alarm, bound, .. } = self;
+        bound.set(MOST_READ);
+        let answer = sender.try_send_request(request);
+        // The answer's error says more than the connection's, so the connection's own end is only noted.
+        let turn = |turn: Turn<'_, '_>| {
+            match turn {
+                Turn::Drive(cx) => drive(connection, finished, cx),
+                Turn::Drop => *connection = None,
             }
-            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answered.map_err(|mut failed| {
-                    let unsent = failed.take_message();
-                    SendError::Broken(Box::new(Broken { unsent, error: failed.into_error() }))
-                }));
-            }
-            let before = std::mem::replace(&mut steps, watch.map(Watch::steps));
-            if before != steps {
-                alarm.set(Instant::now() + limit);
-            }
-            while alarm.poll(cx).is_ready() {
-                if !watch.is_some_and(Watch::waits_for_the_client) {
-                    return Poll::Ready(Err(SendError::Late));
-                }
-                alarm.set(Instant::now() + limit);
-            }
-            Poll::Pending
-        })
-        .await
+            *finished
+        };
+        let head = head::of(answer, turn, alarm, limit, watch).await;
+        match (bound.lift(), head) {
+            (true, Err(SendError::Broken(_))) => Err(SendError::Flood),
+            (_, head) => head,
+        }
     }
 
     /// Moves bytes. The waker is woken when there is more to do.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.finished {
-            self.finished = Pin::new(&mut self.connection).poll(cx).is_ready();
+        drive(&mut self.connection, &mut self.finished, cx);
+    }
+
+    /// Whether nothing moves on it any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.finished
+    }
+
+    /// The connection after it switched protocols; None where it broke first. `held` lasts as long as it does.
+    pub(super) async fn into_tunnel(self: Box<Self>, held: impl Send + 'static) -> Option<Tunnel> {
+        let Link { connection, finished, _slot: slot, .. } = *self;
+        let mut connection = connection?;
+        if !finished {
+            // Nothing is waited for: hyper lets go of it right behind the head.
+            Pin::new(&mut connection).await.ok()?;
         }
+        let parts = connection.into_parts();
+        Some(Tunnel::new(parts.read_buf, parts.io.into_inner().into_inner().into_inner(), (slot, held)))
     }
 
     /// Whether it is still open and free for another request, looked at without waiting.
@@ -118,5 +119,14 @@ impl Link {
 
     fn is_open(&self) -> bool {
         !self.finished && !self.deaf.load(Ordering::Relaxed)
+    }
+}
+
+/// Moves bytes, and notes the end.
+fn drive(connection: &mut Option<impl Future + Unpin>, finished: &mut bool, cx: &mut Context<'_>) {
+    if let Some(connection) = connection
+        && !*finished
+    {
+        *finished = Pin::new(connection).poll(cx).is_ready();
     }
 }

@@ -1,195 +1,491 @@
-//! The [`Upstream`] port over HTTP/1.1: pooled connections, time limits, nothing of a connection passed on.
+//! The [`Upstream`] port over HTTP/1.1 and HTTP/2: several targets, pooled connections, limits, another try where that is safe, and
+//! nothing of a connection passed on.
+//!
+//! A request's way: it is counted in ([`counters`]), an address is chosen ([`balance`], among those that [`resolve`] found and that
+//! [`health`] and [`eject`] leave), it gets a connection there ([`endpoint`]: [`link`] or [`session`]) and is sent ([`attempt`]);
+//! where that fails it may go to another address ([`retry`]); the answer's body brings the connection back ([`answer`]).
 
 mod answer;
+mod attempt;
+mod balance;
+mod bounded;
+mod connector;
+mod counters;
 mod deaf;
+mod eject;
+mod endpoint;
+mod head;
+mod health;
+mod keep;
 mod link;
+mod observed;
 mod pool;
 mod provider;
+mod resolve;
+mod retry;
 mod sent;
+mod session;
+mod settings;
+mod slots;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use policy::Body;
-use policy::ports::{BoxFuture, Clock, Upstream, UpstreamError};
-use tokio::net::TcpStream;
+use policy::exchange::{Upgrade, Upgraded};
+use policy::ports::{BalanceKey, BoxFuture, Clock, Repeatable, Upstream, UpstreamError};
+use smallvec::SmallVec;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use self::answer::Home;
-use self::link::{Link, SendError};
-use self::pool::Pool;
+use self::answer::Bounds;
+use self::attempt::{Answered, Attempt, Failed};
+use self::balance::{Chooser, Lineup, Seat, Wish};
+use self::counters::Counters;
+use self::eject::Ending;
+use self::endpoint::{Carrier, Endpoint, Terms};
+use self::link::Link;
+pub(crate) use self::observed::{ObservedTarget, ObservedUpstream};
 pub(crate) use self::provider::{Tasks, Whole};
-use self::sent::{Sent, Watch};
-use crate::hop;
+pub(crate) use self::resolve::is_admin;
+use self::retry::Budget;
+use self::sent::Sent;
+pub(crate) use self::settings::{
+    Balance, Ejection, Health, HttpVersion, Limits, Retries, Target, Timeouts, UpstreamSettings, Way,
+};
+pub(crate) use self::tls::{Identity, TlsSettings, Wrong};
+use crate::{hop, trailers};
 
-/// What an upstream is made of. Equal settings are the same upstream: its pool then outlives a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UpstreamSettings {
-    /// Name or address, without brackets.
-    pub(crate) host: String,
-    /// The port.
-    pub(crate) port: u16,
-    /// Its time limits.
-    pub(crate) timeouts: Timeouts,
-}
-
-impl UpstreamSettings {
-    /// What stands in for an upstream whose settings are wrong, so that policies that name it can be checked. Never sent to.
-    pub(crate) fn nowhere() -> Self {
-        let none = Duration::ZERO;
-        let timeouts = Timeouts { connect: none, first_byte: none, idle: none };
-        UpstreamSettings { host: String::from("invalid"), port: 0, timeouts }
-    }
-}
-
-/// Time limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timeouts {
-    /// Until there is a connection.
-    pub(crate) connect: Duration,
-    /// From the end of the request to the head of the answer; before that, for the upstream to take the next piece of the request.
-    pub(crate) first_byte: Duration,
-    /// Between two pieces of the answer's body.
-    pub(crate) idle: Duration,
-}
-
-/// An upstream with one target.
+/// An upstream of one generation. What a reload changes nothing of is taken over.
 pub(crate) struct HttpUpstream {
+    core: Arc<Core>,
+    begun: AtomicBool,
+}
+
+/// What requests of it have in common; those in flight hold it.
+struct Core {
+    name: Arc<str>,
     settings: UpstreamSettings,
-    host: HeaderValue,
-    pool: Arc<Pool>,
+    lineup: ArcSwap<Lineup>,
+    /// The addresses of each target, as far as they are known.
+    addresses: Mutex<Vec<Vec<SocketAddr>>>,
+    /// One look-up at a time.
+    looking: Semaphore,
+    chooser: Chooser,
+    counters: Arc<Counters>,
+    budget: Arc<Budget>,
+    /// Addresses are left out one at a time.
+    ejecting: Mutex<()>,
     clock: Arc<dyn Clock>,
 }
 
 impl HttpUpstream {
-    pub(crate) fn new(settings: UpstreamSettings, clock: Arc<dyn Clock>) -> Self {
-        let bracketed = settings.host.contains(':');
-        let host = if bracketed { format!("[{}]", settings.host) } else { settings.host.clone() };
-        let authority = if settings.port == 80 { host } else { format!("{host}:{}", settings.port) };
-        HttpUpstream {
-            host: HeaderValue::from_str(&authority).expect("the settings took only names and addresses"),
+    /// Makes it: nothing is asked of the network. Targets that the one before has, too, keep their connections and what is known
+    /// of them.
+    pub(crate) fn new(
+        name: &str,
+        settings: UpstreamSettings,
+        clock: Arc<dyn Clock>,
+        before: Option<&HttpUpstream>,
+    ) -> Self {
+        let before = before.map(|before| &*before.core);
+        let known = |target: &Target| match (resolve::literal(target), before) {
+            (Some(address), _) => vec![address],
+            (None, Some(before)) => before.known(target),
+            (None, None) => Vec::new(),
+        };
+        let addresses: Vec<_> = settings.targets.iter().map(known).collect();
+        let core = Core {
+            name: Arc::from(name),
+            lineup: ArcSwap::default(),
+            looking: Semaphore::new(1),
+            chooser: Chooser::default(),
+            counters: before.map(|before| before.counters.clone()).unwrap_or_default(),
+            budget: before.map(|before| before.budget.clone()).unwrap_or_default(),
+            ejecting: Mutex::default(),
+            addresses: Mutex::default(),
             settings,
-            pool: Arc::default(),
             clock,
-        }
+        };
+        core.line_up(addresses, &before.map(|before| before.lineup.load_full()).unwrap_or_default());
+        HttpUpstream { core: Arc::new(core), begun: AtomicBool::new(false) }
     }
 
     pub(crate) fn settings(&self) -> &UpstreamSettings {
-        &self.settings
+        &self.core.settings
     }
 
-    /// Drops idle connections that the other side closed. Called now and then.
-    pub(crate) fn sweep(&self) {
-        self.pool.sweep(self.clock.monotonic_nanos());
-    }
-
-    /// Makes the request what goes over one hop: nothing of the client's connection, a host, and only the length that the body
-    /// really has (hyper writes it).
-    fn prepare(&self, request: &mut Request<Sent>) {
-        *request.version_mut() = Version::HTTP_11;
-        let headers = request.headers_mut();
-        hop::strip(headers);
-        headers.remove(header::CONTENT_LENGTH);
-        // The listener has answered it: the body comes at once.
-        headers.remove(header::EXPECT);
-        if !headers.contains_key(header::HOST) {
-            headers.insert(header::HOST, self.host.clone());
+    /// It belongs to a generation that serves: begins what is done beside requests, unless that goes on already.
+    pub(crate) fn begin(self: &Arc<Self>) {
+        if !self.begun.swap(true, Ordering::Relaxed) {
+            keep::keep(self);
         }
-    }
-
-    async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
-        let (parts, body) = request.into_parts();
-        let (sent, watch) = Sent::new(body);
-        let mut request = Request::from_parts(parts, sent);
-        self.prepare(&mut request);
-        let limit = self.settings.timeouts.first_byte;
-        if let Some(mut link) = self.pool.take() {
-            let retry = second_copy(&request);
-            match link.send(request, limit, watch.as_deref()).await {
-                Ok(head) => return self.answer(head, link).await,
-                // The upstream closed the connection while it lay idle, or right behind its last answer: once more on a fresh
-                // one, where that cannot do anything twice.
-                Err(SendError::Broken(mut broken)) if !broken.error.is_parse() => {
-                    match broken.unsent.take().or(retry) {
-                        Some(again) => request = again,
-                        None => return Err(failed(SendError::Broken(broken), watch.as_deref())),
-                    }
-                }
-                Err(error) => return Err(failed(error, watch.as_deref())),
-            }
-        }
-        let mut link = self.connect().await?;
-        match link.send(request, limit, watch.as_deref()).await {
-            Ok(head) => self.answer(head, link).await,
-            Err(error) => Err(failed(error, watch.as_deref())),
-        }
-    }
-
-    async fn connect(&self) -> Result<Box<Link>, UpstreamError> {
-        let target = (self.settings.host.as_str(), self.settings.port);
-        let stream = match tokio::time::timeout(self.settings.timeouts.connect, TcpStream::connect(target)).await {
-            Ok(connected) => connected.map_err(unreachable)?,
-            Err(_) => return Err(UpstreamError::Timeout("connect")),
-        };
-        stream.set_nodelay(true).map_err(unreachable)?;
-        Link::over(stream).await.map_err(|e| UpstreamError::Unreachable(e.to_string()))
-    }
-
-    async fn answer(&self, head: Response<Incoming>, link: Box<Link>) -> Result<Response<Body>, UpstreamError> {
-        let (mut parts, incoming) = head.into_parts();
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(UpstreamError::Malformed(String::from("it switched protocols unasked")));
-        }
-        if !hop::is_framed_plainly(&parts.headers) {
-            return Err(UpstreamError::Malformed(String::from("its transfer coding is not chunked alone")));
-        }
-        hop::strip(&mut parts.headers);
-        let home = Home { pool: self.pool.clone(), clock: self.clock.clone() };
-        let body = answer::body(incoming, link, home, self.settings.timeouts.idle).await;
-        Ok(Response::from_parts(parts, body))
     }
 }
 
 impl Upstream for HttpUpstream {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        Box::pin(self.exchange(request))
+        match self.core.settings.timeouts.whole {
+            None => Box::pin(self.core.exchange(request, None)),
+            Some(whole) => Box::pin(async move {
+                let until = Instant::now() + whole;
+                let exchange = self.core.exchange(request, Some(until));
+                tokio::time::timeout_at(until, exchange).await.unwrap_or(Err(UpstreamError::Timeout("whole")))
+            }),
+        }
+    }
+
+    fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+        self.core.settings.is_at(scheme, host, port)
     }
 }
 
-/// A copy for a second try, where doing it twice does no harm (RFC 9110, section 9.2.2) and the body is in memory.
-fn second_copy(request: &Request<Sent>) -> Option<Request<Sent>> {
-    let idempotent = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    );
-    let body = idempotent.then(|| request.body().copy())??;
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
+impl Core {
+    async fn exchange(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        until: Option<Instant>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let Core { settings: UpstreamSettings { limits, timeouts, retries, .. }, counters, .. } = &**self;
+        let mut going = Going::enter(self, limits.requests)?;
+        self.budget.earn(retries.budget);
+        let (parts, body) = request.into_parts();
+        let (sent, watch) = Sent::new(body);
+        let mut request = Request::from_parts(parts, sent);
+        let key = request.extensions_mut().remove::<BalanceKey>();
+        let upgrade = request.extensions_mut().remove::<Upgrade>();
+        let declared = request.extensions_mut().remove::<Repeatable>().is_some();
+        let host = prepare(&mut request);
+        let repeatable = declared || retries.may_repeat(request.method());
+        let mut tried = Tried::new();
+        loop {
+            let endpoint = self.choose(key.as_ref(), &tried).await?;
+            going.moves_to(&endpoint);
+            let last = tried.len() >= retries.attempts as usize;
+            let first_byte = until.map_or(timeouts.first_byte, |until| {
+                timeouts.first_byte.min(until.saturating_duration_since(Instant::now()))
+            });
+            let attempt = Attempt {
+                endpoint: &endpoint,
+                terms: Terms { switches: upgrade.is_some(), ..self.terms() },
+                limit: first_byte,
+                watch: watch.as_deref(),
+                host: host.as_ref(),
+                upgrade: upgrade.as_ref(),
+                repeatable,
+                last,
+            };
+            request = match attempt.send(request).await {
+                Ok(Answered { head, carrier, copy: Some(again) })
+                    if !last && retries.after_answer(head.status()) && self.affords() =>
+                {
+                    self.judge(&endpoint, Ending::of(head.status()));
+                    // Where all of it is there already, its connection is kept.
+                    let unjudged = Going::unjudged(self.clone(), endpoint.clone());
+                    drop(self.answer(head, carrier, unjudged, until, None).await);
+                    again
+                }
+                Ok(Answered { head, carrier, .. }) => return self.answer(head, carrier, going, until, upgrade).await,
+                Err(Failed { error, cause, again }) => {
+                    if !matches!(error, UpstreamError::RequestBody(_) | UpstreamError::Full(_)) {
+                        self.judge(&endpoint, Ending::Fault);
+                    }
+                    if until.is_some_and(|until| until <= Instant::now()) {
+                        return Err(UpstreamError::Timeout("whole"));
+                    }
+                    match again {
+                        Some(again) if !last && retries.after(cause) && self.affords() => again,
+                        _ => return Err(error),
+                    }
+                }
+            };
+            counters.retries.fetch_add(1, Ordering::Relaxed);
+            tried.push(endpoint);
+            if !self.has_others(&tried) {
+                let doubled = 1 << (tried.len() - 1).min(6);
+                tokio::time::sleep(self.chooser.jitter(retries.backoff * doubled)).await;
+            }
+        }
+    }
 
-/// Whose fault it was.
-fn failed(error: SendError, watch: Option<&Watch>) -> UpstreamError {
-    let error = match error {
-        SendError::Late => return UpstreamError::Timeout("first_byte"),
-        SendError::Broken(broken) => broken.error,
-    };
-    let why = error.to_string();
-    if error.is_parse() {
-        UpstreamError::Malformed(why)
-    } else if watch.is_some_and(Watch::failed) {
-        UpstreamError::RequestBody(why)
-    } else {
-        UpstreamError::Unreachable(why)
+    /// The answer, as soon as its head is there; what belongs to the connection is taken off.
+    async fn answer(
+        &self,
+        head: Response<Incoming>,
+        carrier: Carrier,
+        going: Going,
+        until: Option<Instant>,
+        upgrade: Option<Upgrade>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let (mut parts, incoming) = head.into_parts();
+        let malformed = |why: &str| {
+            going.ended(Ending::Fault);
+            Err(UpstreamError::Malformed(String::from(why)))
+        };
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            let (Some(Upgrade(asked)), Carrier::Link(link)) = (upgrade, carrier) else {
+                return malformed("it switched protocols unasked");
+            };
+            let mut named = parts.headers.get_all(header::UPGRADE).iter();
+            let is_it = |named: &HeaderValue| named.as_bytes().eq_ignore_ascii_case(asked.as_bytes());
+            if !named.next().is_some_and(is_it) || named.next().is_some() {
+                return malformed("it switched to another protocol than was asked for");
+            }
+            going.ended(Ending::of(parts.status));
+            return switched(parts, link, going, asked).await;
+        }
+        if !hop::is_framed_plainly(&parts.headers) {
+            return malformed("its transfer coding is not chunked alone");
+        }
+        hop::strip(&mut parts.headers);
+        let bounds = Bounds { idle: self.settings.timeouts.idle, until };
+        let body = answer::body(incoming, carrier, going, bounds, Ending::of(parts.status)).await;
+        Ok(Response::from_parts(parts, body))
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        let UpstreamSettings { limits, timeouts, .. } = &self.settings;
+        Terms { limits, timeouts, counters: &self.counters, switches: false }
+    }
+
+    /// The address for a request. It waits for a look-up only where no address is known at all.
+    async fn choose(&self, key: Option<&BalanceKey>, tried: &Tried) -> Result<Arc<Endpoint>, UpstreamError> {
+        let choose = || {
+            let lineup = self.lineup.load();
+            // With one address there is nothing to know.
+            let now = if lineup.seats.len() > 1 { self.clock.monotonic_nanos() } else { 0 };
+            let wish = Wish {
+                balance: self.settings.balance,
+                key: key.map(|key| &*key.0),
+                tried,
+                now,
+                slow_start: self.settings.slow_start,
+            };
+            self.chooser.choose(&lineup, &wish)
+        };
+        if let Some(endpoint) = choose() {
+            return Ok(endpoint);
+        }
+        let first = async {
+            let _looking = self.looking.acquire().await;
+            if self.lineup.load().seats.is_empty() { self.look_up_now().await } else { Ok(()) }
+        };
+        match tokio::time::timeout(self.settings.timeouts.connect, first).await {
+            Ok(Ok(())) => choose().ok_or_else(|| UpstreamError::Unreachable(String::from("it has no address"))),
+            Ok(Err(why)) => Err(UpstreamError::Unreachable(why)),
+            Err(_) => Err(UpstreamError::Timeout("connect")),
+        }
+    }
+
+    /// Whether a request has not been everywhere yet.
+    fn has_others(&self, tried: &Tried) -> bool {
+        let lineup = self.lineup.load();
+        lineup.seats.iter().any(|seat| !tried.iter().any(|tried| Arc::ptr_eq(tried, &seat.endpoint)))
+    }
+
+    /// Whether one more try is paid for.
+    fn affords(&self) -> bool {
+        let seconds = self.clock.monotonic_nanos() / 1_000_000_000;
+        let affords = self.budget.spend(self.settings.retries.budget, seconds);
+        if !affords {
+            self.counters.unaffordable.fetch_add(1, Ordering::Relaxed);
+        }
+        affords
+    }
+
+    /// What an ending says of the address; one too many, and it is left out for a while, unless too many are already.
+    fn judge(&self, endpoint: &Endpoint, ending: Ending) {
+        let rule = &self.settings.ejection;
+        if !endpoint.record.is_too_much(ending, rule) {
+            return;
+        }
+        let _one_at_a_time = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lineup, now) = (self.lineup.load(), self.clock.monotonic_nanos());
+        let out = lineup.seats.iter().filter(|seat| seat.endpoint.record.is_out(now)).count();
+        if endpoint.record.is_out(now) || (out + 1) * 100 > lineup.seats.len() * rule.share as usize {
+            return;
+        }
+        let time = endpoint.record.eject(now, rule);
+        let (upstream, target, address) = (&*self.name, &endpoint.url, endpoint.address);
+        tracing::warn!(upstream, target, %address, "the target is left out for {time:?}: too many faults in a row");
+    }
+
+    /// Whether any target has a name that leads to addresses.
+    fn has_names(&self) -> bool {
+        self.settings.targets.iter().any(|target| resolve::literal(target).is_none())
+    }
+
+    /// The addresses of the target of the same name, as far as they are known.
+    fn known(&self, target: &Target) -> Vec<SocketAddr> {
+        let same = |own: &&Target| own.host == target.host && own.port == target.port;
+        let at = self.settings.targets.iter().position(|own| same(&own));
+        at.and_then(|at| self.addresses().get(at).cloned()).unwrap_or_default()
+    }
+
+    /// Looks all names up.
+    async fn look_up(&self) -> Result<(), String> {
+        let _looking = self.looking.acquire().await;
+        self.look_up_now().await
+    }
+
+    async fn look_up_now(&self) -> Result<(), String> {
+        let before = self.addresses().clone();
+        let targets = self.settings.targets.iter().enumerate();
+        let looked = futures_util::future::join_all(targets.map(async |(at, target)| match resolve::literal(target) {
+            Some(address) => Ok(vec![address]),
+            None => resolve::look_up(target, self.settings.admin).await.map_err(|why| (at, why)),
+        }));
+        let (mut after, mut failed) = (Vec::new(), None);
+        for found in looked.await {
+            after.push(match found {
+                Ok(found) => found,
+                Err((at, why)) => {
+                    tracing::warn!(upstream = &*self.name, "{why}: what was known of it before stays");
+                    failed = Some(why);
+                    before.get(at).cloned().unwrap_or_default()
+                }
+            });
+        }
+        if after != before {
+            self.line_up(after, &self.lineup.load_full());
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Lines these addresses up, one list a target; who was there before stays who it was.
+    fn line_up(&self, addresses: Vec<Vec<SocketAddr>>, before: &Lineup) {
+        let now = self.clock.monotonic_nanos();
+        let seat = |target: &Target, address: SocketAddr| {
+            let stays = before.seats.iter().find(|seat| seat.endpoint.is(target, address));
+            let endpoint = stays.map(|seat| seat.endpoint.clone()).unwrap_or_else(|| {
+                let new = Endpoint::new(target, address);
+                // One that joins others is cold.
+                if !before.seats.is_empty() {
+                    new.record.comes_back(now);
+                }
+                Arc::new(new)
+            });
+            Seat::new(endpoint, target.weight)
+        };
+        let targets = self.settings.targets.iter().zip(&addresses);
+        let seats = targets.flat_map(|(target, found)| found.iter().map(|address| seat(target, *address))).collect();
+        self.lineup.store(Arc::new(Lineup::new(seats)));
+        *self.addresses() = addresses;
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Vec<Vec<SocketAddr>>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops idle connections that the other side closed.
+    fn sweep(&self) {
+        let now = self.clock.monotonic_nanos();
+        self.lineup.load_full().seats.iter().for_each(|seat| seat.endpoint.sweep(now));
     }
 }
 
-fn unreachable(error: io::Error) -> UpstreamError {
-    UpstreamError::Unreachable(error.to_string())
+/// Where a request was sent to, in order.
+type Tried = SmallVec<[Arc<Endpoint>; 2]>;
+
+/// A request in flight: counted at its upstream and at the address where it is, until this goes.
+struct Going {
+    core: Arc<Core>,
+    endpoint: Option<Arc<Endpoint>>,
+    /// Whether its end says something of the address.
+    judged: bool,
+}
+
+impl Going {
+    /// Counts one in, unless there are as many already.
+    fn enter(core: &Arc<Core>, limit: u32) -> Result<Going, UpstreamError> {
+        core.counters.enter(limit)?;
+        Ok(Going { core: core.clone(), endpoint: None, judged: true })
+    }
+
+    /// Counts one in whatever the limit, whose end is of no account.
+    fn unjudged(core: Arc<Core>, endpoint: Arc<Endpoint>) -> Going {
+        core.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        endpoint.active.fetch_add(1, Ordering::Relaxed);
+        Going { core, endpoint: Some(endpoint), judged: false }
+    }
+
+    /// It is sent to this address now.
+    fn moves_to(&mut self, endpoint: &Arc<Endpoint>) {
+        endpoint.active.fetch_add(1, Ordering::Relaxed);
+        endpoint.requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.endpoint.replace(endpoint.clone()) {
+            before.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Its connection is free for another.
+    fn keep(&self, link: Box<Link>) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.give(link, self.core.clock.monotonic_nanos());
+        }
+    }
+
+    /// Says how it ended.
+    fn ended(&self, ending: Ending) {
+        if let Some(endpoint) = &self.endpoint
+            && self.judged
+        {
+            self.core.judge(endpoint, ending);
+        }
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.core.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The answer of an upstream that switched protocols, with the connection, on which it counts as a request in flight.
+async fn switched(
+    mut parts: http::response::Parts,
+    link: Box<Link>,
+    going: Going,
+    protocol: HeaderValue,
+) -> Result<Response<Body>, UpstreamError> {
+    hop::strip(&mut parts.headers);
+    let tunnel = link.into_tunnel(going).await;
+    let tunnel = tunnel.ok_or_else(|| UpstreamError::Malformed(String::from("it broke off behind its 101")))?;
+    parts.extensions.clear();
+    parts.extensions.insert(Upgraded::new(protocol, tunnel));
+    Ok(Response::from_parts(parts, Body::Empty))
+}
+
+/// Makes the request what goes over one hop: nothing of the client's connection, and only the length that the body really has (hyper
+/// writes it). Gives the host that it asks for itself.
+fn prepare(request: &mut Request<Sent>) -> Option<HeaderValue> {
+    let headers = request.headers_mut();
+    hop::strip(headers);
+    headers.remove(header::CONTENT_LENGTH);
+    // The listener has answered it: the body comes at once.
+    headers.remove(header::EXPECT);
+    let host = headers.get(header::HOST).cloned();
+    if headers.contains_key(header::TRAILER) {
+        // What is announced to come after the body does come, and nothing else.
+        let announced = match request.body().may_have_trailers() {
+            true => trailers::announced(request.headers()),
+            false => SmallVec::new(),
+        };
+        if announced.is_empty() {
+            request.headers_mut().remove(header::TRAILER);
+        }
+        request.body_mut().announces(announced);
+    }
+    host
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use policy::Body;
 use policy::exchange::BodyError;
-use policy::ports::{Background, BoxFuture, Upstream, UpstreamError};
+use policy::ports::{Aside, Background, BoxFuture, Timer, Upstream, UpstreamError};
 
 use crate::tasks;
 
@@ -45,8 +45,21 @@ impl Upstream for Whole {
     }
 }
 
-/// Work goes on in a task of its own.
+/// Work goes on in a task of its own, and waiting is the runtime's.
 pub(crate) struct Tasks;
+
+impl Tasks {
+    /// As filters get it.
+    pub(crate) fn aside() -> Aside {
+        Aside { background: Arc::new(Tasks), timer: Arc::new(Tasks) }
+    }
+}
+
+impl Timer for Tasks {
+    fn after(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+}
 
 impl Background for Tasks {
     fn run(&self, work: BoxFuture<'static, ()>) {

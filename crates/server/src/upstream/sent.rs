@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use policy::Body;
 use policy::exchange::BoxError;
+use smallvec::SmallVec;
 
 /// The body that hyper sends.
 pub(super) struct Sent {
     body: Body,
     watch: Option<Arc<Watch>>,
+    announced: SmallVec<[HeaderName; 4]>,
 }
 
 /// What is known of a streaming body while it goes.
@@ -55,7 +58,32 @@ impl Sent {
     /// Wraps a body; one that streams is watched.
     pub(super) fn new(body: Body) -> (Sent, Option<Arc<Watch>>) {
         let watch = matches!(body, Body::Stream(_)).then(Arc::default);
-        (Sent { body, watch: watch.clone() }, watch)
+        (Sent { body, watch: watch.clone(), announced: SmallVec::new() }, watch)
+    }
+
+    /// The trailers that may come after it: no others go.
+    pub(super) fn announces(&mut self, names: SmallVec<[HeaderName; 4]>) {
+        self.announced = names;
+    }
+
+    /// A piece as it goes; none where nothing of it may.
+    fn passed_on(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let fields = match frame.into_trailers() {
+            Ok(fields) => fields,
+            Err(data) => return Some(data),
+        };
+        let mut left = HeaderMap::new();
+        for name in &self.announced {
+            for value in fields.get_all(name) {
+                left.append(name, value.clone());
+            }
+        }
+        (!left.is_empty()).then(|| Frame::trailers(left))
+    }
+
+    /// Whether something may come after its last byte.
+    pub(super) fn may_have_trailers(&self) -> bool {
+        matches!(self.body, Body::Stream(_)) && self.body.size_hint().exact().is_none()
     }
 
     /// A second copy, where the body is in memory: for one more try.
@@ -65,7 +93,7 @@ impl Sent {
             Body::Full(bytes) => Body::Full(bytes.clone()),
             Body::Stream(_) => return None,
         };
-        Some(Sent { body, watch: None })
+        Some(Sent { body, watch: None, announced: SmallVec::new() })
     }
 }
 
@@ -74,11 +102,16 @@ impl HttpBody for Sent {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Some(watch) = &self.watch {
-            watch.polled(&polled);
+        loop {
+            let polled = Pin::new(&mut self.body).poll_frame(cx);
+            if let Some(watch) = &self.watch {
+                watch.polled(&polled);
+            }
+            let Poll::Ready(Some(Ok(frame))) = polled else { return polled };
+            if let Some(frame) = self.passed_on(frame) {
+                return Poll::Ready(Some(Ok(frame)));
+            }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

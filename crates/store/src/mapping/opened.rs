@@ -13,6 +13,7 @@ use crate::cached::{CacheSettings, Cached};
 use crate::client_access_tokens::ClientAccessTokens;
 use crate::clients::Clients;
 use crate::consents::Consents;
+use crate::counters::Counters;
 use crate::device_codes::DeviceCodes;
 use crate::guard::{FailurePolicy, Guarded};
 use crate::handle::{Kind, StoreHandle};
@@ -183,6 +184,7 @@ impl Opened {
                 (StoreHandle::AuthzCode(was), Some(StoreHandle::AuthzCode(is))) => was.succeeded_by(is),
                 (StoreHandle::DeviceCode(was), Some(StoreHandle::DeviceCode(is))) => was.succeeded_by(is),
                 (StoreHandle::Consents(was), Some(StoreHandle::Consents(is))) => was.succeeded_by(is),
+                (StoreHandle::Counters(was), Some(StoreHandle::Counters(is))) => was.succeeded_by(is),
                 (StoreHandle::Clients(was), Some(StoreHandle::Clients(is))) => was.succeeded_by(is),
                 (StoreHandle::Users(was), Some(StoreHandle::Users(is))) => was.succeeded_by(is),
                 (StoreHandle::Sessions(was), Some(StoreHandle::Sessions(is))) => was.succeeded_by(is),
@@ -347,6 +349,7 @@ fn handle(name: &str, kind: Kind, source: Arc<dyn DataSource>, sealer: &Arc<Seal
         Kind::AuthzCode => StoreHandle::AuthzCode(Arc::new(AuthzCodes::new(source))),
         Kind::DeviceCode => StoreHandle::DeviceCode(Arc::new(DeviceCodes::new(source))),
         Kind::Consents => StoreHandle::Consents(Arc::new(Consents::new(source))),
+        Kind::Counters => StoreHandle::Counters(Arc::new(Counters::new(source))),
         Kind::Clients => StoreHandle::Clients(Arc::new(Clients::new(source, sealer.clone()))),
         Kind::Users => StoreHandle::Users(Arc::new(Users::new(source))),
         Kind::Sessions => StoreHandle::Sessions(Arc::new(Sessions::new(source))),

@@ -34,13 +34,13 @@ fn server_toml() {
         ("issuer = \"http://login.example.com\"", "policies/oauth/server.toml:1:10: error[P0501]"),
         ("issuer = \"https://login.example.com?x\"", "policies/oauth/server.toml:1:10: error[P0501]"),
         ("profile = \"fapi\"", "policies/oauth/server.toml:1:11: error[P0103]"),
-        ("[maximum_lifetime]\nrefresh_token = \"1h\"", "policies/oauth/token.toml:29:49: error[P0103]"),
+        ("[maximum_lifetime]\nrefresh_token = \"1h\"", "policies/oauth/token.toml:34:49: error[P0103]"),
         ("isuer = \"https://x.example\"", "policies/oauth/server.toml:1:1: error[P0101]"),
         ("[lockout]\ntries = 0", "policies/oauth/server.toml:2:9: error[P0103]"),
         ("[lockout]\ntries = 101", "policies/oauth/server.toml:2:9: error[P0103]"),
         ("[lockout]\nwithin = \"0s\"", "policies/oauth/server.toml:2:10: error[P0103]"),
         ("[lockout]\nlasts = \"25h\"", "policies/oauth/server.toml:2:9: error[P0103]"),
-        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:28:12: error[P0103]"),
+        ("[maximum_lifetime]\naccess_token = \"30m\"", "policies/oauth/token.toml:33:12: error[P0103]"),
     ] {
         let problems = server(text);
         assert!(problems.iter().any(|problem| problem.starts_with(told)), "{text}: {problems:?}");

@@ -96,7 +96,7 @@ fn rfc6749_2_3_1_no_credentials_in_the_query() {
     assert_eq!(error(&ran), refused(400, "invalid_request"));
     assert_eq!(world.post(&format!("{TOKEN}?tenant=1"), &[("authorization", &header)], GRANT).status, 200);
     let ran = world.get(TOKEN, &[("authorization", &header)]);
-    assert_eq!((ran.status, ran.header("allow")), (405, "POST"));
+    assert_eq!((ran.status, ran.header("allow")), (405, "POST, OPTIONS"));
 }
 
 /// D7: `invalid_client` is 401 with a challenge of the scheme that is taken; who it was, is not told.

@@ -1,5 +1,6 @@
 //! Control flow, rule by rule: chains, moves, calls, and what takes a failure.
 
+mod after;
 mod flow_words;
 mod serving;
 

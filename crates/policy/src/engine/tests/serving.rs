@@ -87,6 +87,30 @@ fn a_filter_that_serves_options_is_given_them_by_the_router() {
     };
     assert_eq!(with("{ use = 'options' }, ").run(request(Method::OPTIONS, "/", &[], "")).status, 204);
     assert_eq!(with("").run(request(Method::OPTIONS, "/", &[], "")).status, 405);
+    // Else a method that the route does not name would come to other filters.
+    for not_always in
+        ["{ use = 'options', when = 'request.path == \"/\"' }, ", "{ use = 'mark', word = 'a' }, { use = 'options' }, "]
+    {
+        assert_eq!(with(not_always).run(request(Method::OPTIONS, "/", &[], "")).status, 405, "{not_always}");
+    }
+}
+
+#[test]
+fn a_policy_that_runs_before_others_may_serve_their_options() {
+    let first = "filter = [{ use = 'options' }]";
+    let own = |before: &str| format!("route = 'GET /'\n{before}filter = [{{ use = 'answer' }}]");
+    let options = |fixture: Fixture| fixture.run(request(Method::OPTIONS, "/", &[], "")).status;
+    assert_eq!(options(Fixture::new(LAB).policy("first", first).policy("p", &own("before = ['first']\n"))), 204);
+    let listener = |node: &mut crate::compile::NodeFacts| {
+        let before = vec![crate::compile::NamedPolicy { name: "first".into(), place: None }];
+        node.listeners.push(crate::compile::ListenerFacts { name: "public".into(), before, ..Default::default() });
+    };
+    for (before, expected) in [("", 204), ("before = []\n", 405)] {
+        let fixture = Fixture::new(LAB).node(listener).policy("first", first).policy("p", &own(before));
+        let mut asked = request(Method::OPTIONS, "/", &[], "");
+        asked.listener = "public".into();
+        assert_eq!(fixture.run(asked).status, expected, "{before}");
+    }
 }
 
 #[test]

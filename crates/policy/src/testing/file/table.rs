@@ -141,6 +141,9 @@ pub struct ExpectTable {
     /// The requests that reached upstreams, in their order, by the upstream's name; an empty list where none did.
     #[serde(default)]
     pub(super) upstreams: Named<Vec<ForwardedTable>>,
+    /// What filters told, in their order, a line each; an empty list where they told nothing: `"log info MESSAGE {FIELDS}"`, `"audit WHO ACTION OF {FIELDS}"`,
+    /// `"metric NAME LABEL=VALUE AMOUNT"`, and last of all, by `trace-point`, `"trace NAME=VALUE"`.
+    pub(super) told: Option<Vec<Spanned<Scalar>>>,
 }
 
 /// How a policy ends.

@@ -29,6 +29,8 @@ pub(super) struct Came {
     pub(super) attributes: Vec<Result<Option<Json>, String>>,
     /// By upstream.
     pub(super) received: BTreeMap<String, Vec<Received>>,
+    /// What filters told, and noted for the trace.
+    pub(super) told: Vec<String>,
 }
 
 impl Came {
@@ -50,6 +52,7 @@ impl Came {
                 body.collect(LARGEST).await.map_err(|why| format!("the answer's body could not be read: {why:?}"))?
             }
         };
+        let marks = x.marks.iter().map(|(name, value)| format!("trace {name}={value}"));
         Ok(Came {
             status: response.status.as_u16(),
             headers: response.headers,
@@ -57,6 +60,7 @@ impl Came {
             decision: run.program.explain(&x.decision),
             attributes,
             received: run.world.received(),
+            told: run.world.told().into_iter().chain(marks).collect(),
         })
     }
 

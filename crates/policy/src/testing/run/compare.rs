@@ -30,6 +30,7 @@ pub(super) fn differences(step: &Step, came: &Came, kept: &Kept) -> Vec<String> 
     message(&expect.message, &came.headers, &came.body, kept, &mut differences);
     attributes(expect, came, kept, &mut differences);
     forwarded::compare(expect, came, kept, &mut differences);
+    told(expect, came, kept, &mut differences);
     differences
 }
 
@@ -52,6 +53,20 @@ fn ending(expect: &Expect, came: &Came, differences: &mut Vec<String>) {
     if !came.path().ends_with(&expect.path) {
         differences.push(format!("the way does not end with {}", expect.path.join(", ")));
     }
+}
+
+/// What filters told, line by line.
+fn told(expect: &Expect, came: &Came, kept: &Kept, differences: &mut Vec<String>) {
+    let Some(expected) = &expect.told else { return };
+    let expected: Vec<String> = expected.iter().map(|line| kept.text(line)).collect();
+    if expected == came.told {
+        return;
+    }
+    let lines = |lines: &[String]| match lines {
+        [] => String::from("nothing"),
+        lines => lines.iter().map(|line| format!("`{}`", short(line))).collect::<Vec<_>>().join(", "),
+    };
+    differences.push(format!("the filters told {}, expected {}", lines(&came.told), lines(&expected)));
 }
 
 fn attributes(expect: &Expect, came: &Came, kept: &Kept, differences: &mut Vec<String>) {

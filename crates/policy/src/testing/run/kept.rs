@@ -141,6 +141,7 @@ mod tests {
             decision: Explained { policy: None, steps: Vec::new(), outcome: "answered", refused: None, why: None },
             attributes: Vec::new(),
             received: BTreeMap::new(),
+            told: Vec::new(),
         }
     }
 

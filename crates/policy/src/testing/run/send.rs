@@ -34,6 +34,7 @@ pub(super) fn request(run: &Run<'_>, step: &Step) -> Result<Request, String> {
     request.id = Arc::from("test");
     if let Some(from) = spec.from {
         request.peer.set_ip(from);
+        request.client = from;
     }
     if spec.secure {
         request.scheme = "https";

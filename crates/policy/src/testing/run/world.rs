@@ -30,6 +30,8 @@ pub trait World: Send + Sync {
     fn records<'a>(&'a self, store: &'a str) -> BoxFuture<'a, Result<Vec<Map<String, Json>>, String>>;
     /// The requests that reached upstreams since this was last asked, by the name of each upstream there is.
     fn received(&self) -> BTreeMap<String, Vec<Received>>;
+    /// What filters told since this was last asked, a line each: to the log, to the audit log, and to metrics.
+    fn told(&self) -> Vec<String>;
 }
 
 /// A request that reached an upstream.

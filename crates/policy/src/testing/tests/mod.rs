@@ -45,6 +45,10 @@ impl World for Paradise {
         };
         Box::pin(std::future::ready(records))
     }
+    fn told(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn received(&self) -> BTreeMap<String, Vec<Received>> {
         BTreeMap::from([("silent".into(), Vec::new()), ("orders".into(), vec![received()])])
     }

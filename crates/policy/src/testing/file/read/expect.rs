@@ -23,6 +23,7 @@ impl Reader<'_> {
             attributes: attributes.map(|(name, value)| (name, value.value.value().cloned())).collect(),
             stores: table.stores.0.into_iter().map(|(name, records)| (name, records.value)).collect(),
             upstreams,
+            told: table.told.map(|lines| lines.into_iter().map(|line| line.value.0).collect()),
         }
     }
 

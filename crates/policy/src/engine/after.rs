@@ -1,0 +1,61 @@
+//! What comes after the request's side of a policy, and what goes on beside it.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use futures_util::FutureExt;
+use http_body::Body as _;
+
+use super::Program;
+use super::model::Policy;
+use super::run::Ended;
+use crate::exchange::{Beside, Body, Exchange};
+
+impl Program {
+    /// Calls what is pending, the last one first; each sees the response without the edits that filters before it have asked for.
+    pub(super) fn after_run(&self, x: &mut Exchange, mut ended: Ended) -> Ended {
+        let mut to = x.response_edits.len();
+        while let Some(pending) = x.pending.pop() {
+            match &ended {
+                Ended::Success | Ended::Answered if x.response.is_some() => pending.half.responded(x),
+                Ended::Abort(aborted) => {
+                    x.response = None;
+                    if pending.half.faulted(x, &aborted.abort) && x.response.is_some() {
+                        ended = Ended::Answered;
+                    }
+                }
+                Ended::Success | Ended::Answered | Ended::Failure(_) => {}
+            }
+            to = to.min(pending.edits);
+            let from = x.pending.last().map_or(0, |before| before.edits);
+            if let Ended::Success | Ended::Answered = &ended {
+                x.merge_edits(from, to);
+            }
+            to = from;
+        }
+        ended
+    }
+
+    /// Runs the rest of a chain in the background, on a copy of the exchange, and reads the response to its end.
+    pub(super) fn go_on_beside(&self, x: &Exchange, beside: Beside, policy: &Policy, chain: usize, at: usize) {
+        let background = beside.background.clone();
+        let mut copy = Box::new(x.beside(beside));
+        let (program, name) = (x.program().clone(), policy.name.clone());
+        background.run(Box::pin(async move {
+            let Ok(index) = program.policies.binary_search_by(|policy| policy.name.cmp(&name)) else { return };
+            copy.stamp = copy.environment().clock.monotonic_nanos();
+            let run = program.run_from(&mut copy, &program.policies[index], chain, at);
+            // A panic in a filter ends this run, and nothing else.
+            let Ok(ended) = AssertUnwindSafe(run).catch_unwind().await else { return };
+            program.after_run(&mut copy, ended);
+            if let Some(mut response) = copy.response.take() {
+                drain(&mut response.body).await;
+            }
+        }));
+    }
+}
+
+/// Reads a body to its end, for whoever looks at it on its way.
+async fn drain(body: &mut Body) {
+    while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {}
+}

@@ -1,0 +1,99 @@
+//! What a filter has still to do once its policy has run, and what goes on beside the exchange.
+//!
+//! A filter that stands before others may want their response: `cache` keeps what `proxy` brings. It sees that response as the filters
+//! after it left it, and without the response headers that filters *before* it have asked for: those run for every request, also for one
+//! that it answers itself.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::{Exchange, Request};
+use crate::engine::{Decision, Program};
+use crate::outcome::Abort;
+use crate::ports::Background;
+
+/// The other half of a filter. It is dropped where the run ends in a failure, or the client goes away.
+pub trait AfterRun: Send + Sync + 'static {
+    /// The request's side has ended well, and there is a response. `[[response]]` has not run yet.
+    fn responded(self: Box<Self>, exchange: &mut Exchange);
+
+    /// The request's side has ended in a fault. True where it leaves a response all the same, which is then the answer.
+    fn faulted(self: Box<Self>, exchange: &mut Exchange, fault: &Abort) -> bool {
+        let _ = (exchange, fault);
+        false
+    }
+}
+
+/// What is pending, and how many edits of response headers there were before it.
+pub(crate) struct Pending {
+    pub(crate) edits: usize,
+    pub(crate) half: Box<dyn AfterRun>,
+}
+
+/// A run that goes on beside the exchange, from the next filter of the chain: the answer is there, and a newer one is wanted.
+pub(crate) struct Beside {
+    pub(crate) background: Arc<dyn Background>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) half: Box<dyn AfterRun>,
+}
+
+impl Exchange {
+    /// Has this called once the policy has run.
+    pub fn after_run(&mut self, half: impl AfterRun) {
+        self.pending.push(Pending { edits: self.response_edits.len(), half: Box::new(half) });
+    }
+
+    /// To a filter that answers: has the filters after it in its chain run all the same, in the background, on a copy of the request with
+    /// these headers and no body. `half` gets what they answer.
+    pub fn go_on_beside(&mut self, background: Arc<dyn Background>, headers: HeaderMap, half: impl AfterRun) {
+        self.beside = Some(Beside { background, headers, half: Box::new(half) });
+    }
+
+    /// How many filters have let this request pass that decide who may.
+    pub fn authorized(&self) -> usize {
+        let authorizes = |step: u32| self.program.authorizes(step);
+        self.decision.passed().filter(|step| authorizes(*step)).count()
+    }
+
+    /// A copy for what goes on beside it: everything but the body, the response and what is to be done with it.
+    pub(crate) fn beside(&self, beside: Beside) -> Exchange {
+        let mut request: Request = self.request.without_body();
+        request.headers = beside.headers;
+        let mut copy = Exchange::new(self.program.clone(), self.environment.clone(), request);
+        copy.slots = self.slots.clone();
+        copy.input = self.input.clone();
+        copy.failure = self.failure.clone();
+        copy.decision.policy = self.decision.policy;
+        copy.body_limit = self.body_limit;
+        copy.pending.push(Pending { edits: 0, half: beside.half });
+        copy
+    }
+
+    /// The edits of response headers that the filters after the last pending half have asked for.
+    pub(crate) fn merge_response_edits(&mut self) {
+        let from = self.pending.last().map_or(0, |pending| pending.edits);
+        self.merge_edits(from, self.response_edits.len());
+    }
+
+    /// Carries these edits out on the response there is now.
+    pub(crate) fn merge_edits(&mut self, from: usize, to: usize) {
+        if let (Some(response), Some(edits)) = (&mut self.response, self.response_edits.get(from..to)) {
+            edits.iter().for_each(|edit| edit.apply(&mut response.headers));
+        }
+    }
+}
+
+impl Decision {
+    /// The steps that ended well so far.
+    pub(crate) fn passed(&self) -> impl Iterator<Item = u32> {
+        let passed = self.steps.iter().filter(|record| record.outcome == crate::engine::decision::StepOutcome::Success);
+        passed.map(|record| record.step)
+    }
+}
+
+impl Program {
+    fn authorizes(&self, step: u32) -> bool {
+        self.steps.get(step as usize).is_some_and(|info| info.authorizes)
+    }
+}

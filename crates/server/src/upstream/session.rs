@@ -1,0 +1,168 @@
+//! One HTTP/2 connection to an upstream, shared by the requests on it. It has a task of its own: no request can drive what others
+//! wait for as well.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use store::alarm::Alarm;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::head::{self, SendError};
+use super::sent::{Sent, Watch};
+use super::slots::{Slot, Slots};
+use super::stream::Stream;
+use crate::tasks;
+
+/// While requests wait, a connection that is silent for this long is asked whether it is still there, and given up after as long again.
+const PING: Duration = Duration::from_secs(10);
+
+/// Bytes of one answer that may be under way; of all answers on a connection, four times as many.
+const WINDOW: u32 = 256 * 1024;
+
+/// The most bytes of an answer's header fields.
+const MOST_HEADERS: u32 = 64 * 1024;
+
+/// For how long a connection may lie idle, in nanoseconds: 60 s.
+const LONGEST: u64 = 60_000_000_000;
+
+/// A connection.
+pub(super) struct Session {
+    sender: SendRequest<Sent>,
+    /// Requests on it.
+    streams: AtomicU32,
+    /// The most that the other side takes at once, as far as it is known.
+    theirs: Arc<AtomicU32>,
+    last: AtomicU64,
+    slots: Arc<Slots>,
+}
+
+/// The place of one request on it.
+pub(super) struct Place(Arc<Session>);
+
+impl Session {
+    /// HTTP/2 over this stream, begun without asking.
+    async fn over(stream: Stream, slot: Slot, slots: Arc<Slots>) -> hyper::Result<Arc<Session>> {
+        let mut builder = Builder::new(Tasks);
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(4 * WINDOW)
+            .max_header_list_size(MOST_HEADERS);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        let theirs = Arc::new(AtomicU32::new(u32::MAX));
+        let noted = theirs.clone();
+        tasks::spawn(async move {
+            let mut connection = pin!(connection);
+            // Whoever waits for an answer on it is told of its end.
+            std::future::poll_fn(|cx| {
+                let polled = connection.as_mut().poll(cx).map(|_| ());
+                let most = u32::try_from(connection.current_max_send_streams()).unwrap_or(u32::MAX);
+                noted.store(most, Ordering::Relaxed);
+                polled
+            })
+            .await;
+            drop(slot);
+        });
+        Ok(Arc::new(Session { sender, streams: AtomicU32::new(0), theirs, last: AtomicU64::new(0), slots }))
+    }
+
+    /// A place for one more request: there are fewer than this, and than the other side takes.
+    fn place(self: &Arc<Self>, limit: u32) -> Option<Place> {
+        // The other side takes no further request once it has said so (GOAWAY), and hyper closes this side then.
+        if self.sender.is_closed() {
+            return None;
+        }
+        let limit = limit.min(self.theirs.load(Ordering::Relaxed));
+        let more = |streams| (streams < limit).then_some(streams + 1);
+        self.streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Place(self.clone()))
+    }
+}
+
+impl Place {
+    /// Sends a request and gives the head of its answer.
+    pub(super) async fn send(
+        &self,
+        request: Request<Sent>,
+        limit: Duration,
+        watch: Option<&Watch>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let answer = self.0.sender.clone().try_send_request(request);
+        head::of(answer, |_| false, &mut Alarm::at(Instant::now()), limit, watch).await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+        self.0.slots.free();
+    }
+}
+
+/// The connections to one address.
+pub(super) struct Sessions {
+    open: Mutex<Vec<Arc<Session>>>,
+    /// One at a time is made: those who come meanwhile share it.
+    making: Semaphore,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Sessions { open: Mutex::default(), making: Semaphore::new(1) }
+    }
+}
+
+impl Sessions {
+    /// A place on an open connection.
+    pub(super) fn place(&self, limit: u32) -> Option<Place> {
+        self.open().iter().find_map(|session| session.place(limit))
+    }
+
+    /// Held while a connection is made.
+    pub(super) async fn making(&self) -> Option<SemaphorePermit<'_>> {
+        self.making.acquire().await.ok()
+    }
+
+    /// A place on a new connection over this stream.
+    pub(super) async fn begin(&self, stream: Stream, slot: Slot, slots: &Arc<Slots>) -> Result<Place, String> {
+        let session = Session::over(stream, slot, slots.clone()).await.map_err(|why| why.to_string())?;
+        let place = session.place(u32::MAX).ok_or("it was closed at once")?;
+        self.open().push(session);
+        slots.free();
+        Ok(place)
+    }
+
+    /// Forgets what is closed and what lay idle for too long: its last request ends it.
+    pub(super) fn sweep(&self, now: u64) {
+        self.open().retain(|session| {
+            if session.streams.load(Ordering::Relaxed) > 0 || session.last.load(Ordering::Relaxed) == 0 {
+                session.last.store(now, Ordering::Relaxed);
+            }
+            !session.sender.is_closed() && now.saturating_sub(session.last.load(Ordering::Relaxed)) <= LONGEST
+        });
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// hyper's own tasks are tasks like any other.
+#[derive(Clone)]
+struct Tasks;
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, work: F) {
+        tasks::spawn(work);
+    }
+}

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlencode
 
 HERE = Path(__file__).parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -129,9 +130,10 @@ def basic(credentials):
     return "Basic " + base64.b64encode(credentials.encode()).decode()
 
 
-def tokens(port, credentials, count):
+def tokens(port, credentials, count, scope=None):
+    form = urlencode({"grant_type": "client_credentials", **({"scope": scope} if scope else {})}).encode()
     for _ in range(count):
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/oauth/token", b"grant_type=client_credentials",
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/oauth/token", form,
                                          {"Authorization": basic(credentials)})
         with urllib.request.urlopen(request, timeout=10) as answer:
             yield json.load(answer)["access_token"]

@@ -3,12 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::text;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                text::deserialize(d, |text| Ok($name::new(text)))
+            }
+        }
         impl $name {
             /// Wraps the text of an identifier.
             pub fn new(text: impl Into<Arc<str>>) -> Self {

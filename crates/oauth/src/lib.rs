@@ -38,6 +38,7 @@ pub mod registration;
 pub mod revocation;
 pub mod scope;
 pub mod secret;
+mod text;
 pub mod token;
 pub mod token_endpoint;
 pub mod token_info;

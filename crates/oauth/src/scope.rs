@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode};
+use crate::text;
 
 /// A set of scope names, each of `%x21 / %x23-5B / %x5D-7E`. Serialized as the RFC writes it: names with a space
 /// between.
@@ -147,8 +148,7 @@ impl serde::Serialize for Scopes {
 
 impl<'de> serde::Deserialize<'de> for Scopes {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'_, str>>::deserialize(d)?;
-        Scopes::parse(&text).ok_or_else(|| serde::de::Error::custom("a scope has a character that is not allowed"))
+        text::deserialize(d, |text| Scopes::parse(text).ok_or("a scope has a character that is not allowed"))
     }
 }
 

@@ -84,6 +84,10 @@ impl TokenKind {
 }
 
 impl TokenKey {
+    fn of(text: &str, expires_millis: u64) -> TokenKey {
+        TokenKey { expires_millis, hash: Sha256::digest(text.as_bytes()).into() }
+    }
+
     /// 40 bytes: expiry big-endian, then the hash.
     pub fn to_bytes(self) -> [u8; 40] {
         let mut bytes = [0; 40];
@@ -116,6 +120,18 @@ impl Token {
 
     /// Reads a token; `None` where prefix, length, alphabet or checksum is wrong. No look-up is needed for such a one.
     pub fn parse(text: &str) -> Option<Token> {
+        let (kind, expires_millis) = Token::read(text)?;
+        Some(Token { kind, expires_millis, text: Zeroizing::new(text.to_owned()) })
+    }
+
+    /// The row's key of a well-formed token of this kind that expires after `now` (Unix seconds), without a copy of its text.
+    pub fn key_of(text: &str, kind: TokenKind, now: u64) -> Option<TokenKey> {
+        let (found, expires_millis) = Token::read(text)?;
+        (found == kind && expires_millis / 1000 > now).then(|| TokenKey::of(text, expires_millis))
+    }
+
+    /// What it is for, and its expiry in Unix milliseconds.
+    fn read(text: &str) -> Option<(TokenKind, u64)> {
         if text.len() != LENGTH {
             return None;
         }
@@ -126,8 +142,7 @@ impl Token {
         if found != checksum(kind, signed) {
             return None;
         }
-        let expires_millis = signed[..EXPIRY].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        Some(Token { kind, expires_millis, text: Zeroizing::new(text.to_owned()) })
+        Some((kind, signed[..EXPIRY].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))))
     }
 
     /// What it is for.
@@ -142,7 +157,7 @@ impl Token {
 
     /// Its row's key.
     pub fn key(&self) -> TokenKey {
-        TokenKey { expires_millis: self.expires_millis, hash: Sha256::digest(self.text.as_bytes()).into() }
+        TokenKey::of(&self.text, self.expires_millis)
     }
 
     /// The text, for the client it is given to.
@@ -182,6 +197,16 @@ mod tests {
             let read = Token::parse(token.expose()).expect("own token");
             assert_eq!((read.kind(), read.expires_at(), read.key()), (kind, 1_800_000_000, token.key()));
         }
+    }
+
+    #[test]
+    fn the_key_is_had_of_a_token_of_that_kind_that_has_not_expired() {
+        let token = sample();
+        let text = token.expose();
+        assert_eq!(Token::key_of(text, TokenKind::Access, 1_799_999_999), Some(token.key()));
+        assert_eq!(Token::key_of(text, TokenKind::Access, 1_800_000_000), None);
+        assert_eq!(Token::key_of(text, TokenKind::Refresh, 0), None);
+        assert_eq!(Token::key_of(&text[1..], TokenKind::Access, 0), None);
     }
 
     /// D14: 256 bits of the caller's randomness, all of them in the text.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use oauth::ClientId;
-use oauth::token::{Token, TokenKind};
+use oauth::token::{Token, TokenKey, TokenKind};
 use serde::Serialize;
 
-use crate::codec::{SWAPS, decode, encode, seconds, too_busy};
+use crate::codec::{SWAPS, decode, decode_kept, encode, seconds, too_busy};
 use crate::epochs::{Epochs, Of};
 use crate::record::{AccessToken, EpochsThen};
 use crate::source::{DataSource, Row, StoreError};
@@ -108,7 +108,7 @@ impl AccessTokens {
 
     /// The record of a token that is good at `now` (Unix seconds): well-formed, not expired, present, not revoked, no epoch of
     /// its client or subject raised since it was issued, its grant not revoked. What is malformed or expired is refused without a read.
-    pub async fn find(&self, token: &str, now: u64) -> Result<Option<AccessToken>, StoreError> {
+    pub async fn find(&self, token: &str, now: u64) -> Result<Option<Arc<AccessToken>>, StoreError> {
         let Some(key) = key(token, now) else { return Ok(None) };
         loop {
             let store = self.latest();
@@ -120,15 +120,15 @@ impl AccessTokens {
         }
     }
 
-    async fn find_here(&self, key: &[u8], now: u64) -> Result<Option<AccessToken>, StoreError> {
-        let Some(row) = self.source.get(&ACCESS_TOKEN, key).await? else { return Ok(None) };
-        let record: AccessToken = decode(&ACCESS_TOKEN, &row)?;
+    async fn find_here(&self, key: &[u8], now: u64) -> Result<Option<Arc<AccessToken>>, StoreError> {
+        let Some(kept) = self.source.get_kept(&ACCESS_TOKEN, key).await? else { return Ok(None) };
+        let record: Arc<AccessToken> = decode_kept(&ACCESS_TOKEN, &kept)?;
         if record.revoked_at.is_some() || record.expires_at <= now {
             return Ok(None);
         }
         let epochs = self.epochs_here(&record.client_id, record.subject.as_deref()).await?;
         // Hardly anybody has an epoch: only then is what is kept beside the record read.
-        if epochs != EpochsThen::default() && decode::<EpochsThen>(&ACCESS_TOKEN, &row)?.are_before(&epochs) {
+        if epochs != EpochsThen::default() && decode::<EpochsThen>(&ACCESS_TOKEN, &kept.row)?.are_before(&epochs) {
             return Ok(None);
         }
         if has_grant(&record) && !self.grant_is_good(&record.grant_id, now).await? {
@@ -213,9 +213,7 @@ impl AccessTokens {
 
 /// The key of a token that may be in the store: a well-formed access token that expires after `now`.
 fn key(token: &str, now: u64) -> Option<[u8; 40]> {
-    let token = Token::parse(token)?;
-    let may_be = token.kind() == TokenKind::Access && token.expires_at() > now;
-    may_be.then(|| token.key().to_bytes())
+    Token::key_of(token, TokenKind::Access, now).map(TokenKey::to_bytes)
 }
 
 /// Whether the token is of a grant that is kept: all are but those of client credentials, whose grant is the client itself.

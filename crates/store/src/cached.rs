@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use crate::foreign::ForeignTables;
-use crate::source::{Capabilities, DataSource, Health, Row, StoreError, Table, Verb};
+use crate::source::{Capabilities, DataSource, Health, Kept, Row, StoreError, Table, Verb};
 use crate::watch::{Change, KeyHash, Watcher, key_hash};
 
 /// A larger record is read anew each time: entries are counted, and not weighed.
@@ -58,7 +58,7 @@ type Rows = Cache<(usize, KeyHash), Remembered>;
 
 #[derive(Clone)]
 struct Remembered {
-    row: Arc<Row>,
+    row: Arc<Kept>,
     /// From before it was asked for.
     read_at: Instant,
 }
@@ -121,7 +121,7 @@ impl Cached {
         });
     }
 
-    async fn read(&self, table: &'static Table, number: usize, key: &[u8]) -> Result<Option<Row>, StoreError> {
+    async fn read(&self, table: &'static Table, number: usize, key: &[u8]) -> Result<Option<Arc<Kept>>, StoreError> {
         self.watch();
         let (memory, counters) = (&*self.memory, &self.memory.counters);
         let id = (number, key_hash(key));
@@ -131,20 +131,20 @@ impl Cached {
         if !self.in_use() {
             counters.misses.fetch_add(1, Ordering::Relaxed);
             counters.bypassed.fetch_add(1, Ordering::Relaxed);
-            return self.source.get(table, key).await;
+            return self.source.get_kept(table, key).await;
         }
         if let Some(found) = memory.rows.get(&id)
             && read_at.saturating_duration_since(found.read_at) <= self.settings.max_age
         {
             counters.hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(Some((*found.row).clone()));
+            return Ok(Some(found.row));
         }
         counters.misses.fetch_add(1, Ordering::Relaxed);
-        let row = self.source.get(table, key).await?;
+        let row = self.source.get_kept(table, key).await?;
         let part = memory.part(&id.1);
         if *part == before {
-            match row.as_ref().filter(|row| row.record.len() <= LARGEST) {
-                Some(row) => memory.rows.insert(id, Remembered { row: Arc::new(row.clone()), read_at }),
+            match row.as_ref().filter(|kept| kept.row.record.len() <= LARGEST) {
+                Some(row) => memory.rows.insert(id, Remembered { row: row.clone(), read_at }),
                 None => drop(memory.rows.remove(&id)),
             }
         }
@@ -238,8 +238,18 @@ impl DataSource for Cached {
 
     fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>> {
         match self.memory.number(table) {
-            Some(number) => Box::pin(self.read(table, number, key)),
+            Some(number) => Box::pin(async move {
+                let kept = self.read(table, number, key).await?;
+                Ok(kept.map(|kept| Arc::try_unwrap(kept).map_or_else(|kept| kept.row.clone(), |kept| kept.row)))
+            }),
             None => self.source.get(table, key),
+        }
+    }
+
+    fn get_kept<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Arc<Kept>>> {
+        match self.memory.number(table) {
+            Some(number) => Box::pin(self.read(table, number, key)),
+            None => self.source.get_kept(table, key),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Records as JSON text.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -7,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::hex;
 use crate::seldom::Seldom;
-use crate::source::{Row, StoreError, Table};
+use crate::source::{Kept, Row, StoreError, Table};
 
 /// How often a compare and swap is tried before the row counts as too busy.
 pub(crate) const SWAPS: u32 = 32;
@@ -20,6 +22,14 @@ pub(crate) fn decode<T: DeserializeOwned>(table: &Table, row: &Row) -> Result<T,
         tell(table, row);
         StoreError::Broken(format!("a record in `{}` cannot be read (at {line}:{column} of its JSON)", table.name))
     })
+}
+
+/// The same of a row that may be remembered, read once for all who ask for it.
+pub(crate) fn decode_kept<T>(table: &Table, kept: &Kept) -> Result<Arc<T>, StoreError>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    kept.read(|row| decode(table, row))
 }
 
 /// Logs which record it is, at most once in 10 s: who asked hears no more than 500. The key may be personal: its hash finds the row.

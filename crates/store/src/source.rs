@@ -1,9 +1,10 @@
 //! The port to a data source: plain rows, a few verbs, each atomic by itself.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Weak;
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::foreign::ForeignTables;
 use crate::watch::Watcher;
@@ -33,6 +34,34 @@ pub struct Row {
     pub indexes: Vec<Option<String>>,
     /// The record, as JSON text. It comes back as the same JSON; a source with a type for JSON may space it otherwise.
     pub record: String,
+}
+
+/// A row that may be remembered, and what its record was read as: whoever asks for it again need not read it anew.
+pub struct Kept {
+    /// The row.
+    pub row: Row,
+    read_as: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Kept {
+    /// A row that nobody has read yet.
+    pub fn new(row: Row) -> Self {
+        Kept { row, read_as: OnceLock::new() }
+    }
+
+    /// What its record is, which `read` reads where nobody did before.
+    pub(crate) fn read<T, E>(&self, read: impl FnOnce(&Row) -> Result<T, E>) -> Result<Arc<T>, E>
+    where
+        T: Send + Sync + 'static,
+    {
+        if let Some(Ok(before)) = self.read_as.get().map(|before| before.clone().downcast()) {
+            return Ok(before);
+        }
+        let read = Arc::new(read(&self.row)?);
+        // Where another one was quicker, that was of the same row.
+        let _ = self.read_as.set(read.clone());
+        Ok(read)
+    }
 }
 
 /// What a source can do.
@@ -113,6 +142,11 @@ pub trait DataSource: Send + Sync + 'static {
     fn prepare(&self) -> Verb<'_, ()>;
     /// The row with this key.
     fn get<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Row>>;
+    /// The same, perhaps shared with others who asked for it before.
+    fn get_kept<'a>(&'a self, table: &'static Table, key: &'a [u8]) -> Verb<'a, Option<Arc<Kept>>> {
+        let getting = self.get(table, key);
+        Box::pin(async move { Ok(getting.await?.map(|row| Arc::new(Kept::new(row)))) })
+    }
     /// Inserts; `false` where the key exists already, which is then untouched.
     fn insert(&self, table: &'static Table, row: Row) -> Verb<'_, bool>;
     /// Replaces the row with this key where its version is `expected`; `false` where it is another one or gone. The source

@@ -254,11 +254,11 @@ fn scopes(value: &Value) -> Option<Scopes> {
     match value {
         Value::Text(text) => Scopes::parse(text),
         Value::List(items) => {
-            let name = |item: &Value| match item {
+            let names = items.iter().filter_map(|item| match item {
                 Value::Text(text) => Some(text.clone()),
                 _ => None,
-            };
-            Scopes::of(items.iter().map(name).collect::<Option<Vec<_>>>()?)
+            });
+            Scopes::of(names).filter(|_| items.iter().all(|item| matches!(item, Value::Text(_))))
         }
         _ => None,
     }

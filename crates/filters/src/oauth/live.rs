@@ -26,7 +26,11 @@ impl Live {
 
     /// The token's record and its client, where both are good at `now`, the time of this look-up: known, not expired, not
     /// revoked, the client enabled. One read of the token; the client comes from the cache.
-    pub(super) async fn find(&self, token: &str, now: u64) -> Result<Option<(AccessToken, Arc<Client>)>, StoreError> {
+    pub(super) async fn find(
+        &self,
+        token: &str,
+        now: u64,
+    ) -> Result<Option<(Arc<AccessToken>, Arc<Client>)>, StoreError> {
         let Some(record) = self.tokens.find(token, now).await? else {
             return Ok(None);
         };

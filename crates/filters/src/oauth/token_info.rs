@@ -10,6 +10,8 @@
 //! show = ["tenant"]          # properties kept with the token that are told too
 //! ```
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -82,7 +84,7 @@ impl Filter for TokenInfo {
 }
 
 impl TokenInfo {
-    async fn look_up(&self, exchange: &Exchange) -> Result<AccessToken, Stop> {
+    async fn look_up(&self, exchange: &Exchange) -> Result<Arc<AccessToken>, Stop> {
         let form = endpoint_form(&exchange.request)?;
         let token = required(form, ACCESS_TOKEN)?;
         match self.live.find(token, unix_seconds(exchange)).await? {

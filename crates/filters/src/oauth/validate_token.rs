@@ -10,6 +10,8 @@
 //! use = "oauth.validate-token"
 //! ```
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH};
 use schemars::JsonSchema;
@@ -182,7 +184,7 @@ impl ValidateToken {
 }
 
 /// A token that is good now, and its client.
-type Good = (AccessToken, std::sync::Arc<Client>);
+type Good = (Arc<AccessToken>, Arc<Client>);
 
 /// Takes the token off the request, from where it was found.
 fn take_off(request: &mut Request, place: Place) {

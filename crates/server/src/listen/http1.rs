@@ -40,9 +40,10 @@ pub(super) async fn serve_connection(client: &Client, opened: &Opened, limits: &
     if limits.header_count != FIELDS {
         builder.max_headers(limits.header_count);
     }
+    // On the heap while a request is served: hyper keeps room for it in each connection, where it would be most of an idle one.
     let service = service_fn(|request: http::Request<Incoming>| {
         let unread = &unread;
-        async move { Ok::<_, Infallible>(serve(client, unread, request).await) }
+        Box::pin(async move { Ok::<_, Infallible>(serve(client, unread, request).await) })
     });
     let stream = Stream::new(transport, limits.write_timeout).lingers_where(unread.clone()).times(clock);
     let begun = stream.begun();

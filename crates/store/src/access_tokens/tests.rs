@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -65,8 +66,8 @@ async fn a_token_is_found_until_it_expires() {
     let (_, store, _) = stores();
     let record = record("app", Some("ann"), NOW);
     let token = issue(&store, 1, &record).await;
-    assert_eq!(store.find(token.expose(), NOW).await, Ok(Some(record.clone())));
-    assert_eq!(store.find(token.expose(), record.expires_at - 1).await, Ok(Some(record.clone())));
+    assert_eq!(store.find(token.expose(), NOW).await, Ok(Some(Arc::new(record.clone()))));
+    assert_eq!(store.find(token.expose(), record.expires_at - 1).await, Ok(Some(Arc::new(record.clone()))));
     assert_eq!(store.find(token.expose(), record.expires_at).await, Ok(None));
     assert_eq!(store.inspect(token.expose()).await, Ok(Some(record)));
 }

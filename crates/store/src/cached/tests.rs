@@ -88,6 +88,25 @@ async fn a_slow_answer_is_as_old_as_its_question() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_is_read_once_until_its_row_is_another() {
+    async fn read(cached: &Cached) -> Arc<u64> {
+        let kept = cached.get_kept(&ACCESS_TOKEN, b"k").await.unwrap().expect("a row");
+        crate::codec::decode_kept(&ACCESS_TOKEN, &kept).expect("a number")
+    }
+    let (source, cached) = cached(Hooked::default());
+    other_writes(&source, "k", "1").await;
+    let first = read(&cached).await;
+    assert!(Arc::ptr_eq(&first, &read(&cached).await));
+    assert_eq!(cached.replace(&ACCESS_TOKEN, row("k", "2"), 1).await, Ok(true));
+    assert_eq!((*first, *read(&cached).await), (1, 2));
+    // As something else it is read anew, and an unreadable one is told each time.
+    let kept = cached.get_kept(&ACCESS_TOKEN, b"k").await.unwrap().expect("a row");
+    assert_eq!(crate::codec::decode_kept::<f64>(&ACCESS_TOKEN, &kept).map(|read| *read), Ok(2.0));
+    assert!(crate::codec::decode_kept::<bool>(&ACCESS_TOKEN, &kept).is_err());
+    assert_eq!(counts(&cached), [2, 2, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_miss_is_not_remembered() {
     let (source, cached) = cached(Hooked::default());
     assert_eq!(record(&cached, "k").await, None);

@@ -65,7 +65,7 @@ async fn a_dba_may_run_the_schema_file_and_the_node_needs_no_right_to_make_table
     assert!(why.contains("GRANT SELECT, INSERT, UPDATE, DELETE"), "{why}");
 
     let granted = format!(
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps, token_grant, refresh_token, authz_code, device_code, user_account, user_session, consent, signing_key, client_access_token, replay TO {role}"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON portcullis_schema, access_token, epoch, client, lease, node, kps, token_grant, refresh_token, authz_code, device_code, user_account, user_session, consent, signing_key, client_access_token, replay, traffic_counter TO {role}"
     );
     assert!(migration::POSTGRES.contains(granted.trim_end_matches(&role)), "the schema file says how to grant");
     scratch.execute(&granted).await;

@@ -26,7 +26,7 @@ async fn nodes_that_start_at_once_note_the_schema_once() {
         assert!(node.insert(&CLIENT, Row { indexes: Vec::new(), ..row(&number.to_string()) }).await.unwrap());
     }
     let noted: Vec<(u32, u32)> = ask(&scratch.url, &["HGETALL", &scratch.key("{schema}")]).await;
-    assert_eq!(noted, [(1, 1), (2, 1), (3, 2)]);
+    assert_eq!(noted, [(1, 1), (2, 1), (3, 2), (4, 2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

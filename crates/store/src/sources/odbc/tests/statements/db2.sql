@@ -125,3 +125,9 @@ UPDATE replay SET version = version + 1, expires_at = ?, record = ? WHERE key = 
 SELECT key, version, expires_at, record FROM OLD TABLE (DELETE FROM replay WHERE key = ?);
 SELECT key, version, expires_at, record FROM replay WHERE key >= ? ORDER BY key FETCH FIRST ? ROWS ONLY;
 DELETE FROM replay WHERE expires_at < ? AND key IN (SELECT key FROM replay WHERE expires_at < ? ORDER BY expires_at FETCH FIRST ? ROWS ONLY);
+SELECT key, version, expires_at, record FROM traffic_counter WHERE key = ?;
+INSERT INTO traffic_counter (key, version, expires_at, record) VALUES (?, ?, ?, ?);
+UPDATE traffic_counter SET version = version + 1, expires_at = ?, record = ? WHERE key = ? AND version = ?;
+SELECT key, version, expires_at, record FROM OLD TABLE (DELETE FROM traffic_counter WHERE key = ?);
+SELECT key, version, expires_at, record FROM traffic_counter WHERE key >= ? ORDER BY key FETCH FIRST ? ROWS ONLY;
+DELETE FROM traffic_counter WHERE expires_at < ? AND key IN (SELECT key FROM traffic_counter WHERE expires_at < ? ORDER BY expires_at FETCH FIRST ? ROWS ONLY);

@@ -126,3 +126,9 @@ UPDATE replay SET version = version + 1, expires_at = ?, record = ? WHERE [key] 
 DELETE replay OUTPUT deleted.[key], deleted.version, deleted.expires_at, deleted.record WHERE [key] = ?;
 SELECT [key], version, expires_at, record FROM replay WHERE [key] >= ? ORDER BY [key] OFFSET 0 ROWS FETCH NEXT ? ROWS ONLY;
 WITH chosen AS (SELECT TOP (?) [key] FROM replay WHERE expires_at < ? ORDER BY expires_at) DELETE FROM chosen;
+SELECT [key], version, expires_at, record FROM traffic_counter WHERE [key] = ?;
+INSERT INTO traffic_counter ([key], version, expires_at, record) VALUES (?, ?, ?, ?);
+UPDATE traffic_counter SET version = version + 1, expires_at = ?, record = ? WHERE [key] = ? AND version = ?;
+DELETE traffic_counter OUTPUT deleted.[key], deleted.version, deleted.expires_at, deleted.record WHERE [key] = ?;
+SELECT [key], version, expires_at, record FROM traffic_counter WHERE [key] >= ? ORDER BY [key] OFFSET 0 ROWS FETCH NEXT ? ROWS ONLY;
+WITH chosen AS (SELECT TOP (?) [key] FROM traffic_counter WHERE expires_at < ? ORDER BY expires_at) DELETE FROM chosen;

@@ -143,3 +143,10 @@ SELECT `key`, version, expires_at, record FROM replay WHERE `key` = ? FOR UPDATE
 DELETE FROM replay WHERE `key` = ?;
 SELECT `key`, version, expires_at, record FROM replay WHERE `key` >= ? ORDER BY `key` LIMIT ?;
 DELETE FROM replay WHERE expires_at < ? ORDER BY expires_at, `key` LIMIT ?;
+SELECT `key`, version, expires_at, record FROM traffic_counter WHERE `key` = ?;
+INSERT INTO traffic_counter (`key`, version, expires_at, record) VALUES (?, ?, ?, ?);
+UPDATE traffic_counter SET version = version + 1, expires_at = ?, record = ? WHERE `key` = ? AND version = ?;
+SELECT `key`, version, expires_at, record FROM traffic_counter WHERE `key` = ? FOR UPDATE;
+DELETE FROM traffic_counter WHERE `key` = ?;
+SELECT `key`, version, expires_at, record FROM traffic_counter WHERE `key` >= ? ORDER BY `key` LIMIT ?;
+DELETE FROM traffic_counter WHERE expires_at < ? ORDER BY expires_at, `key` LIMIT ?;

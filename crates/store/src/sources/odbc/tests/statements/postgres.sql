@@ -128,3 +128,9 @@ UPDATE replay SET version = version + 1, expires_at = ?, record = CAST(CAST(? AS
 WITH taken AS (DELETE FROM replay WHERE key = ? RETURNING *) SELECT key, version, expires_at, CAST(record AS text) FROM taken;
 SELECT key, version, expires_at, CAST(record AS text) FROM replay WHERE key >= ? ORDER BY key LIMIT ?;
 DELETE FROM replay WHERE key = ANY (ARRAY (SELECT key FROM replay WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED));
+SELECT key, version, expires_at, CAST(record AS text) FROM traffic_counter WHERE key = ?;
+INSERT INTO traffic_counter (key, version, expires_at, record) VALUES (?, ?, ?, CAST(CAST(? AS text) AS jsonb)) ON CONFLICT (key) DO NOTHING;
+UPDATE traffic_counter SET version = version + 1, expires_at = ?, record = CAST(CAST(? AS text) AS jsonb) WHERE key = ? AND version = ?;
+WITH taken AS (DELETE FROM traffic_counter WHERE key = ? RETURNING *) SELECT key, version, expires_at, CAST(record AS text) FROM taken;
+SELECT key, version, expires_at, CAST(record AS text) FROM traffic_counter WHERE key >= ? ORDER BY key LIMIT ?;
+DELETE FROM traffic_counter WHERE key = ANY (ARRAY (SELECT key FROM traffic_counter WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED));

@@ -79,6 +79,12 @@ pub fn judge(world: &World, good: &Good, sent: &Sent, answer: &Response, secrets
             .then_some(())
             .ok_or("405 without Allow".into());
     }
+    // What may be asked of an endpoint that pages of other origins use is said without a body, and kept by nobody (RFC 9110, section 9.3.7).
+    if sent.method == "OPTIONS" && answer.status == 204 {
+        return (answer.header("allow").is_some() && answer.body.is_empty())
+            .then_some(())
+            .ok_or("204 without Allow".into());
+    }
     match (path, answer.status) {
         (METADATA | OPENID | JWKS, 200 | 304) => is_json(answer).map(drop),
         (METADATA | OPENID | JWKS, 400 | 404 | 413 | 415) => Ok(()),
@@ -105,7 +111,10 @@ fn error(sent: &Sent, answer: &Response) -> Result<(), String> {
     }
     // What is no error of OAuth is told to the clients of an API in their own words (RFC 9457).
     let is_resource = path == USERINFO || path.starts_with(REGISTER);
-    if [413, 415].contains(&answer.status) && is_resource && answer.header("content-type") == Some("application/problem+json") {
+    if [413, 415].contains(&answer.status)
+        && is_resource
+        && answer.header("content-type") == Some("application/problem+json")
+    {
         return Ok(());
     }
     let told = is_json(answer)?;
@@ -260,7 +269,8 @@ fn begins_as(location: &str, uri: &str) -> bool {
 
 /// D51: a page that nobody frames, that runs nothing, and in which what was sent is text.
 fn page(sent: &Sent, answer: &Response) -> Result<(), String> {
-    let statuses: &[u16] = if sent.path == VERIFY { &[200, 400, 401, 404, 413, 415] } else { &[200, 303, 400, 401, 413, 415] };
+    let statuses: &[u16] =
+        if sent.path == VERIFY { &[200, 400, 401, 404, 413, 415] } else { &[200, 303, 400, 401, 413, 415] };
     if !statuses.contains(&answer.status) {
         return Err(format!("{} is no answer here", answer.status));
     }

@@ -149,7 +149,7 @@ impl Request {
     }
 
     /// The media type of the body, lower case, without parameters. There is one or none (RFC 9110, section 8.3): where the
-    /// request names several, it is a [`BAD_REQUEST`](crate::outcome::BAD_REQUEST), since whoever reads it next may go by another one.
+    /// request names several, it is a [`BAD_REQUEST`], since whoever reads it next may go by another one.
     pub fn content_type(&self) -> Result<Option<Cow<'_, str>>, Reason> {
         let mut values = self.headers.get_all(CONTENT_TYPE).iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -310,7 +310,7 @@ impl Request {
 
 impl Form {
     /// Decodes strictly: broken percent-encoding, bytes that are no UTF-8, and more than a thousand parameters are a
-    /// [`BAD_REQUEST`](crate::outcome::BAD_REQUEST).
+    /// [`BAD_REQUEST`].
     pub fn parse(bytes: &[u8]) -> Result<Form, Reason> {
         let mut pairs = Vec::new();
         for pair in bytes.split(|b| *b == b'&').filter(|p| !p.is_empty()) {

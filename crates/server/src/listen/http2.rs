@@ -29,6 +29,7 @@ use super::client::Client;
 use super::connection::{Finish, Opened};
 use super::in_flight::Sent;
 use super::serve::serve;
+use super::stream::Blocked;
 use super::wire::Transport;
 use crate::idle::IdleLimit;
 use crate::settings::ClientLimits;
@@ -165,13 +166,19 @@ impl HttpBody for Answered {
 /// Serves a connection to its end.
 pub(super) async fn serve_connection(client: Client, opened: &Opened, limits: &ClientLimits, transport: Transport) {
     let client = Arc::new(client);
-    let io = TokioIo::new(Stream::new(transport, limits.write_timeout));
-    if let Some(Err(why)) = opened.drive(connection(client.clone(), limits, io)).await {
+    let stream = Stream::new(transport, limits.write_timeout);
+    let blocked = stream.blocked();
+    if let Some(Err(why)) = opened.drive(connection(client.clone(), limits, TokioIo::new(stream), blocked)).await {
         tracing::debug!(peer = %client.caller.peer, "connection ended: {why}");
     }
 }
 
-fn connection<T>(client: Arc<Client>, limits: &ClientLimits, io: T) -> impl Finish<Output = hyper::Result<()>>
+fn connection<T>(
+    client: Arc<Client>,
+    limits: &ClientLimits,
+    io: T,
+    blocked: Blocked,
+) -> impl Finish<Output = hyper::Result<()>>
 where
     T: Read + Write + Unpin + Send + 'static,
 {
@@ -191,7 +198,14 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .serve_connection(io, service);
-    Bounded { connection: Box::pin(connection), streams, idle: IdleLimit::new(limits.idle_timeout), gone: None }
+    Bounded {
+        connection: Box::pin(connection),
+        streams,
+        blocked,
+        idle: IdleLimit::new(limits.idle_timeout),
+        silent: IdleLimit::new(limits.write_timeout),
+        gone: None,
+    }
 }
 
 async fn answer(client: &Client, request: Request<Incoming>) -> Response<Answered> {
@@ -205,8 +219,11 @@ async fn answer(client: &Client, request: Request<Incoming>) -> Response<Answere
 struct Bounded<C> {
     connection: Pin<Box<C>>,
     streams: Arc<Streams>,
+    blocked: Blocked,
     idle: IdleLimit,
-    /// Since it was told to go: how long it may take.
+    /// Since it was told to go, with nothing on its way to it: a client that has heard of it answers.
+    silent: IdleLimit,
+    /// Since it was told to go: how long it may take in all.
     gone: Option<IdleLimit>,
 }
 
@@ -219,13 +236,20 @@ impl<C: Finish<Output = hyper::Result<()>>> Future for Bounded<C> {
         if let Poll::Ready(ended) = this.connection.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
+        let open = this.streams.open.load(Ordering::Acquire) > 0;
         if let Some(gone) = &mut this.gone {
+            if open || this.blocked.is() {
+                this.silent.moved();
+            } else if this.silent.passed(cx) {
+                return Poll::Ready(Ok(()));
+            }
             return if gone.passed(cx) { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
-        if this.streams.open.load(Ordering::Acquire) > 0 {
+        if open {
             this.idle.moved();
         } else if this.idle.passed(cx) {
-            // What is still on its way to the client goes on; a client that takes none of it meets the limit on writes.
+            // What is still on its way to the client goes on; a client that takes none of it meets the limit on writes, and one
+            // that takes all of it and never answers that it has gone is waited for no longer than that.
             this.connection.as_mut().finish();
             this.gone = Some(IdleLimit::new(LONGEST_GOODBYE));
             cx.waker().wake_by_ref();
@@ -258,5 +282,41 @@ mod tests {
         };
         assert!(taken(stalled, &handed, LIMIT).await.is_none());
         assert_eq!(start.elapsed(), LIMIT);
+    }
+
+    /// A connection whose client never says that it has heard of its end.
+    struct Deaf;
+    impl Future for Deaf {
+        type Output = hyper::Result<()>;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Pending
+        }
+    }
+    impl Finish for Deaf {
+        fn finish(self: Pin<&mut Self>) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_goodbye_that_nobody_answers_ends() {
+        let ends_after = async |blocked: bool, open: bool| {
+            let (streams, waits) = (Arc::<Streams>::default(), Blocked::default());
+            waits.set(blocked);
+            let (idle, silent) = (IdleLimit::new(LIMIT), IdleLimit::new(LIMIT));
+            let connection = Box::pin(Deaf);
+            let told = Bounded { connection, streams: streams.clone(), blocked: waits, idle, silent, gone: None };
+            let start = tokio::time::Instant::now();
+            let begins = async {
+                // Between the goodbye and when the client hears of it.
+                tokio::time::sleep(3 * LIMIT / 2).await;
+                streams.open.fetch_add(usize::from(open), Ordering::AcqRel);
+                streams.connection.wake();
+            };
+            let (ended, ()) = tokio::join!(told, begins);
+            ended.unwrap();
+            start.elapsed()
+        };
+        assert_eq!(ends_after(false, false).await, 2 * LIMIT);
+        assert_eq!(ends_after(true, false).await, LIMIT + LONGEST_GOODBYE, "its last bytes are on their way");
+        assert_eq!(ends_after(false, true).await, LIMIT + LONGEST_GOODBYE, "it asked for something more");
     }
 }

@@ -6,6 +6,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -31,12 +33,27 @@ const MOST: usize = 16 * 1024 * 1024;
 pub(crate) struct Stream<S = TcpStream> {
     inner: Joined<S>,
     stalled: IdleLimit,
+    blocked: Blocked,
     unread: Unread,
     begun: Begun,
     /// Told when a head begins to come.
     clock: Option<HeadClock>,
     /// Once its writing side is shut.
     lingering: Option<Lingering>,
+}
+
+/// Whether a write waits for the client.
+#[derive(Clone, Default)]
+pub(super) struct Blocked(Arc<AtomicBool>);
+
+impl Blocked {
+    pub(super) fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, blocked: bool) {
+        self.0.store(blocked, Ordering::Relaxed);
+    }
 }
 
 /// What is left of the limits of a close.
@@ -51,6 +68,7 @@ impl<S> Stream<S> {
         Stream {
             inner: Joined::new(inner),
             stalled: IdleLimit::new(limit),
+            blocked: Blocked::default(),
             unread: Unread::default(),
             begun: Begun::default(),
             clock: None,
@@ -73,7 +91,13 @@ impl<S> Stream<S> {
         self.begun.clone()
     }
 
+    /// Tells, while it is served, whether a write waits.
+    pub(super) fn blocked(&self) -> Blocked {
+        self.blocked.clone()
+    }
+
     fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.blocked.set(written.is_pending());
         match written {
             Poll::Pending if self.stalled.passed(cx) => {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing more")))

@@ -95,6 +95,9 @@ impl Getter<String> {
             Some(encoded) => encoded,
             None => path::encode_percent(&self.get(exchange)?).into_owned(),
         };
+        if !encoded.starts_with('/') {
+            return Err(Reason::bad_request("the path for the upstream does not begin with `/`"));
+        }
         // The normal form has no `.` segments: a value that is one would take its place out of the path.
         let normal = match encoded.split('/').any(|segment| segment == ".") {
             true => Err(BadPath::StepUp),

@@ -272,17 +272,12 @@ fn what_a_client_says_makes_no_header() {
         "a%00",
         "a%20HTTP/1.1%0d%0ax-admin:%201%0d%0a%0d%0a",
     ] {
-        for name in ["header", "host"] {
+        for name in ["header", "host", "path"] {
             let answer = node.get(&format!("/{name}?v={value}")).send();
             assert!((400..500).contains(&answer.status), "{name} {value}: {}", answer.status);
         }
-        // In a path it is encoded, as what it is.
-        node.get(&format!("/path?v={value}")).send();
     }
-    for head in upstream.heads() {
-        assert_eq!(values(&head, "x-admin"), [] as [&str; 0], "{head:?}");
-        assert!(head[0].starts_with("GET /a%") && head[0].ends_with(" HTTP/1.1"), "{head:?}");
-    }
+    assert!(upstream.heads().is_empty());
     node.get("/header?v=a").send().status(200);
 }
 
@@ -487,9 +482,7 @@ fn selectors_inject_no_headers() {
     for attack in attacks {
         for name in ["request", "added", "host", "rewrite", "response", "cookie", "redirect"] {
             let answer = node.get(&format!("/{name}?a={attack}")).send();
-            // A path encodes what it cannot hold.
-            let expected = if name == "rewrite" { 200 } else { 400 };
-            assert_eq!(answer.status, expected, "{name} {attack}: {}", answer.text());
+            assert_eq!(answer.status, 400, "{name} {attack}: {}", answer.text());
             assert_eq!(answer.header("x-injected"), None, "{name} {attack}");
         }
     }

@@ -177,9 +177,8 @@ fn fields(source: &str, start: &str, end: &str) -> BTreeSet<String> {
 /// what no policy may write (`fields_`), and what comes off requests in another spelling (`listen`).
 fn wrong_fields(hop: &str, fields_: &str, listen: &str) -> Vec<String> {
     let mut framing = fields(hop, "fn is_hop_by_hop", "}");
-    framing.insert("content-length".into());
-    // Kept for what it announces, and said by the server alone.
-    framing.insert("trailer".into());
+    // Not stripped: the server writes them from what it sends (trailers.rs).
+    framing.extend(["content-length".into(), "trailer".into()]);
     let spelled: BTreeSet<String> = framing.iter().filter(|name| name.contains('-')).cloned().collect();
     let mut wrong = Vec::new();
     for (known, list, place) in [
@@ -246,12 +245,12 @@ fn each_rule_can_fail() {
     one(wrong_files(&file("crates/x/src/x.rs", "#[ignore = \"slow\"]\n")));
     let hop = |more: &str| format!("fn is_hop_by_hop() {{\n    header::KEEP_ALIVE\n        | \"te\"{more}\n}}\n");
     let list = |name: &str, names: &str| format!("const {name}: &[&str] = &[\n{names}\n];\n");
-    let framing = list("FRAMING", "\"content-length\", \"keep-alive\", \"te\"");
+    let framing = list("FRAMING", "\"content-length\", \"keep-alive\", \"te\", \"trailer\"");
     let frames = list("FRAMES", "\"content-length\", \"keep-alive\"");
     assert!(wrong_fields(&hop(""), &framing, &frames).is_empty());
     one(wrong_fields(&hop(" | \"upgrade\""), &framing, &frames));
     assert_eq!(wrong_fields(&hop(" | header::PROXY_AUTHENTICATE"), &framing, &frames).len(), 2);
-    one(wrong_fields(&hop(""), &list("FRAMING", "\"content-length\", \"keep-alive\""), &frames));
+    one(wrong_fields(&hop(""), &list("FRAMING", "\"content-length\", \"keep-alive\", \"trailer\""), &frames));
     one(wrong_fields(&hop(""), &framing, &list("FRAMES", "\"content-length\"")));
     one(wrong_fields(&hop(""), &framing, &list("FRAMES", "\"content-length\", \"keep-alive\", \"x-y\"")));
 }

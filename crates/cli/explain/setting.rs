@@ -87,9 +87,9 @@ pub(super) fn text(settings: &[Setting], path: &str, title: &str) -> Option<Stri
     let mut text = format!("# {title}\n\n{}\n", own.doc);
     let _ = write!(text, "\nType: {}.", own.of);
     match &own.default {
-        Some(default) => drop(writeln!(text, " Default: `{default}`.")),
-        None if own.required => text.push_str(" Required.\n"),
-        None => text.push('\n'),
+        Some(default) if !says_default(&own.doc) => drop(writeln!(text, " Default: `{default}`.")),
+        _ if own.required => text.push_str(" Required.\n"),
+        _ => text.push('\n'),
     }
     let below: Vec<_> = settings.iter().filter(|setting| setting.path.starts_with(&format!("{path}."))).collect();
     if !below.is_empty() {
@@ -97,6 +97,11 @@ pub(super) fn text(settings: &[Setting], path: &str, title: &str) -> Option<Stri
         text.push_str(&table_of(&below, ""));
     }
     Some(text)
+}
+
+/// Whether the words say what the default is, often better than its value would.
+fn says_default(doc: &str) -> bool {
+    doc.contains("Default:")
 }
 
 /// A table of them.
@@ -111,7 +116,8 @@ fn table_of(settings: &[&Setting], none: &str) -> String {
     let mut table = String::from("| setting | type | |\n|---|---|---|\n");
     for setting in settings.iter().filter(|setting| !setting.again) {
         let must = if setting.required { "Required. " } else { "" };
-        let default = setting.default.as_ref().map(|default| format!(" Default: `{default}`.")).unwrap_or_default();
+        let default = setting.default.as_ref().filter(|_| !says_default(&setting.doc));
+        let default = default.map(|default| format!(" Default: `{default}`.")).unwrap_or_default();
         let said = format!("{must}{}{default}", setting.doc.split_whitespace().collect::<Vec<_>>().join(" "));
         let cell = |text: &str| text.replace('|', "\\|");
         let _ = writeln!(table, "| `{}` | {} | {} |", setting.written, cell(&setting.of), cell(&said));
@@ -255,7 +261,7 @@ impl<'a> Walk<'a> {
             Some("number") => String::from("number"),
             Some("boolean") => String::from("true or false"),
             Some("array") => match self.of(&own["items"]) {
-                of if of == "any value" => String::from("list"),
+                of if of.is_empty() => String::from("list"),
                 of => format!("list of {of}"),
             },
             Some("object") => match own["properties"].as_object().filter(|_| own["additionalProperties"] == false) {

@@ -10,12 +10,14 @@
 //! `s-maxage` or `must-revalidate`, that set a cookie without saying `public`, parts (206), and those larger than `largest`. `Vary` is
 //! obeyed. A client that sends the `ETag` or date of what is kept gets a 304; ranges and `If-Match` go to the upstream. A stale response is
 //! used where it says `stale-while-revalidate` (a newer one is fetched meanwhile, by the filters after `cache` in its chain) or
-//! `stale-if-error`, or the client says `max-stale`. A write (any other method) to a URL forgets what is kept for it, and for what its
+//! `stale-if-error` (also where a filter after `cache` refuses with 500, 502, 503 or 504, such as a circuit that is open), or the client
+//! says `max-stale`. A write (any other method) to a URL forgets what is kept for it, and for what its
 //! answer names in `Location`. One request at a time fetches what is not kept; others wait for it as long as `wait`.
 //!
 //! **Who is asked does not show in a URL.** Where a filter has let the request pass (a token, a session, a decision service), nothing is
 //! kept or used without a `key`. It is to say whose responses they are: `"${client.id}"` for one each, or `"all"` where everybody who may
-//! pass gets the same. What an authorizing filter *after* `cache` decides is never kept.
+//! pass gets the same. What an authorizing filter *after* `cache` decides is never kept. Any other filter after it is asked about what is
+//! not kept alone: a `require` or a `rate-limit` that is to see every request stands before.
 //!
 //! `Cache-Status` (RFC 9211) tells what was done. What is kept outlives a reload, as long as `key` and the sizes stay as they are.
 //!

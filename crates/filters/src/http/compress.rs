@@ -169,6 +169,8 @@ impl Filter for Compress {
         let Some(response) = &mut exchange.response else { return Ok(Outcome::Success) };
         if response.status == StatusCode::NOT_MODIFIED {
             not_modified(&mut response.headers, none_match.as_ref());
+            // RFC 9110, section 15.4.5: what is said of the answer that the client has.
+            HeaderEdit::Vary(header::ACCEPT_ENCODING).apply(&mut response.headers);
             return Ok(Outcome::Success);
         }
         if !self.concerns(response, is_head) {
@@ -471,6 +473,7 @@ mod tests {
         let asked = |tag: &str| tested.run(get("/x", &[("accept-encoding", "gzip"), ("if-none-match", tag)]));
         assert_eq!(asked("W/\"1\"").header("etag"), "W/\"1\"");
         assert_eq!(asked("\"1\"").header("etag"), "\"1\"");
+        assert_eq!(asked("\"1\"").header("vary"), "accept-encoding");
     }
 
     #[test]

@@ -41,7 +41,6 @@ use policy::{
 };
 
 use super::fields::{self, FieldValue, Side};
-use super::path;
 use super::statuses::Statuses;
 use crate::callout::{self, Bounds, CacheSettings, Call, Callout, Worth};
 use crate::entries::Entries;
@@ -58,8 +57,8 @@ pub(crate) struct Settings {
     upstream: Spanned<String>,
     /// The method. Default: `GET`, or `POST` where there is a body.
     method: Option<Method>,
-    /// The path at the upstream, written as it reads (what needs percent-encoding is encoded). A `/` in a value begins a segment; one that
-    /// leads upwards is refused.
+    /// The path at the upstream, written as it reads (what needs percent-encoding is encoded); `${request.path}` is encoded already, and stays
+    /// as it is. A `/` in a value begins a segment; one that leads upwards is refused.
     path: Dynamic<String>,
     /// The query: names and values. A list gives its name several times; a value that is absent on purpose (`${x ??}`) is left out.
     #[serde(default)]
@@ -116,7 +115,7 @@ impl FilterConfig for Settings {
         Ok(Fetch {
             callout,
             method,
-            path: cx.dynamic(&self.path)?,
+            path: cx.path(&self.path)?,
             query: pairs(&self.query, cx)?,
             headers,
             content,
@@ -190,7 +189,7 @@ impl Filter for Fetch {
 
 impl Fetch {
     fn call(&self, exchange: &Exchange) -> Result<Call, Reason> {
-        let path = path::encode(&self.path.get(exchange)?)?;
+        let path = self.path.path(exchange)?;
         let target = callout::target(path, &callout::form(&self.query, exchange)?)?;
         let mut headers = HeaderMap::new();
         let (content_type, body) = match &self.content {

@@ -12,7 +12,6 @@ mod follow;
 mod forward;
 mod location;
 mod origins;
-mod path;
 mod proxy;
 mod redirect;
 mod remove_header;

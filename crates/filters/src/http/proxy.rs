@@ -38,7 +38,7 @@ use super::follow::{self, Next, Place};
 use super::location::{self, Origin};
 use super::streams::Streams;
 use super::way::{self, Way};
-use super::{fields, forward, path};
+use super::{fields, forward};
 use crate::holding::{self, HELD, Held};
 use crate::upstreams::unanswered;
 
@@ -54,8 +54,8 @@ const OTHER_TOKEN: ReasonCode = ReasonCode::new("other-token");
 pub(crate) struct Settings {
     /// The upstream: `[upstream.NAME]` in `node.toml`.
     upstream: Option<Spanned<String>>,
-    /// The path at the upstream, written as it reads (not percent-encoded; what needs encoding is encoded). Default: the
-    /// request's own path. The query goes along as it came.
+    /// The path at the upstream, written as it reads (not percent-encoded; what needs encoding is encoded). `${request.path}` is encoded
+    /// already, and stays as it is. Default: the request's own path. The query goes along as it came.
     rewrite: Option<Dynamic<String>>,
     /// `Host` of the request to the upstream. Default: the upstream's own; `"${request.host}"` sends the client's.
     host: Option<Dynamic<String>>,
@@ -134,7 +134,7 @@ impl FilterConfig for Settings {
             repeatable: self.retry,
             mends: self.redirect != Redirect::Keep,
             follows,
-            rewrite: self.rewrite.as_ref().map(|r| cx.dynamic(r)).transpose()?,
+            rewrite: self.rewrite.as_ref().map(|r| cx.path(r)).transpose()?,
             key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
@@ -347,7 +347,7 @@ impl Proxy {
     fn path(&self, exchange: &Exchange) -> Result<String, Reason> {
         match &self.rewrite {
             None => Ok(exchange.request.path.clone()),
-            Some(rewrite) => path::encode(&rewrite.get(exchange)?),
+            Some(rewrite) => rewrite.path(exchange),
         }
     }
 
@@ -430,11 +430,11 @@ mod tests {
         #[test]
         fn the_path_and_the_host_can_be_others() {
             let ran = tested("rewrite = '/v2${request.path}/${request.query.q}'\nhost = '${request.host}'")
-                .run(get("/a?q=b%2Fc%20d", &[]));
+                .run(get("/a%20%25%2Fz?q=b%2Fc%20d", &[]));
             let seen = sent(&ran);
             assert_eq!(
                 (&seen["uri"], &seen["headers"]["host"]),
-                (&json!("/v2/a/b/c%20d?q=b%2Fc%20d"), &json!("localhost"))
+                (&json!("/v2/a%20%25%2Fz/b/c%20d?q=b%2Fc%20d"), &json!("localhost"))
             );
         }
 

@@ -23,7 +23,8 @@
 //! replace = "/avatars/$1.png"
 //! ```
 //!
-//! With `path` the whole is put together anew, from text and selectors, as it reads: what needs encoding is encoded.
+//! With `path` the whole is put together anew, from text and selectors, as it reads: what needs encoding is encoded. `${request.path}` is
+//! encoded already, and stays as it is.
 //!
 //! ```toml
 //! [[filter]]
@@ -57,7 +58,7 @@ pub(crate) struct Settings {
     pattern: Option<Spanned<String>>,
     /// What stands in place of the match; `$1`, `$name` are groups of the expression, `$$` is a `$`.
     replace: Option<Spanned<String>>,
-    /// The whole path, as it reads.
+    /// The whole path, as it reads; `${request.path}` stays as it is.
     path: Option<Dynamic<String>>,
     /// Parameters that the query keeps; an empty list: none. Default: all of them.
     keep_query: Option<Vec<String>>,
@@ -100,7 +101,7 @@ impl Settings {
             return Err(cx.error(cx.own_place().span, "a path is rewritten in one way", help).into());
         }
         if let Some(path) = &self.path {
-            return self.whole(path, cx);
+            return Ok(NewPath::Whole(cx.path(path)?));
         }
         match (&self.pattern, &self.replace) {
             (Some(pattern), Some(replace)) => expression_of(pattern, replace, cx),
@@ -115,22 +116,6 @@ impl Settings {
             }
             (None, None) => Ok(NewPath::Same),
         }
-    }
-
-    fn whole(&self, path: &Dynamic<String>, cx: &mut BuildContext<'_>) -> Result<NewPath, Diagnostics> {
-        let span = path.span();
-        let written = cx.file().text.get(span.start..span.end).unwrap_or_default();
-        if ["request.path", "request.uri", "request.url"].iter().any(|encoded| written.contains(encoded)) {
-            let help = "it would be encoded twice: use `add_prefix` and `strip_prefix`, or the route's own name, `${path.rest}`";
-            return Err(cx.error(span, "the request's path is encoded already", help).into());
-        }
-        let getter = cx.dynamic(path)?;
-        if let Some(text) = getter.constant()
-            && let Err(problem) = path::normal_form_of_text(text)
-        {
-            return Err(cx.error(span, problem.message(), "a path begins with `/`, and has no `..`").into());
-        }
-        Ok(NewPath::Whole(getter))
     }
 }
 
@@ -264,7 +249,7 @@ impl NewPath {
                 path::normalise(if new.is_empty() { "/" } else { &new })
             }
             NewPath::Expression { regex, replace } => path::normalise(&regex.replace(path, replace.as_str())),
-            NewPath::Whole(getter) => path::normal_form_of_text(&getter.get(exchange)?),
+            NewPath::Whole(getter) => return getter.path(exchange),
         };
         new.map_err(|problem| Reason::bad_request(format!("the rewritten path is refused: {}", problem.message())))
     }
@@ -344,6 +329,11 @@ mod tests {
                 "/?q=a%20b%2Fc",
                 "/find/100%25/a%20b/c?q=a%20b%2Fc",
             ),
+            ("path = '/v2${request.path}'", "/a%20b%2Fc%25", "/v2/a%20b%2Fc%25"),
+            ("path = '${request.path}'", "/a%20b%2Fc%25", "/a%20b%2Fc%25"),
+            ("path = '/${request.query.q ?? x}${request.query.p ?? ${request.path}}'", "/%20", "/x/%20"),
+            ("path = '${request.query.p ?? ${request.path}}'", "/%20", "/%20"),
+            ("path = '${request.query.p ?? ${request.path}}'", "/?p=%2Fa%2520", "/a%2520?p=%2Fa%2520"),
         ] {
             assert_eq!(target(settings, path), expected, "{settings} {path}");
         }
@@ -354,6 +344,9 @@ mod tests {
         for (settings, path) in [
             ("path = '/tenants/${request.header.x-tenant}'", "/"),
             ("path = '/x/${request.query.q}'", "/?q=..%2Fadmin"),
+            ("path = '/x/${request.query.q}/y'", "/?q=."),
+            ("path = '/x/.${request.path}'", "/./a"),
+            ("path = '/x/${request.query.q}.${request.path}'", "/a?q=."),
             ("path = '/x/${request.query.q}'", "/?q=..%5Cadmin"),
             ("path = '/x/${request.query.q}'", "/?q=a%0d%0ab"),
             ("match = '^/up/(.*)/x$'\nreplace = '/a/$1./b'", "/up/./x"),
@@ -412,7 +405,8 @@ mod tests {
             ("add_prefix = 'v2'", "the path has a character that is not allowed"),
             ("strip_prefix = '/a/../b'", "a path segment is a step up"),
             ("path = 'a'", "the path has a character that is not allowed"),
-            ("path = '/v2${request.path}'", "the request's path is encoded already"),
+            ("path = '/v2${request.uri}'", "`request.uri` is encoded already"),
+            ("path = { cel = '\"/v2\" + request.path' }", "`request.path` is encoded already"),
         ] {
             let problems = tested(settings).problems();
             assert!(problems.len() == 1 && problems[0].contains(said), "{settings}: {problems:#?}");

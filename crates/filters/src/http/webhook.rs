@@ -45,7 +45,6 @@ use policy::{
 };
 
 use super::fields::{self, FieldValue, Side};
-use super::path;
 use crate::callout::{self, Answer, Bounds, CacheSettings, Call, Callout, Worth};
 use crate::entries::Entries;
 use crate::upstreams::{UpstreamExt, unanswered};
@@ -61,8 +60,8 @@ const UNDECIDED: ReasonCode = ReasonCode::new("webhook-undecided");
 pub(crate) struct Settings {
     /// The decision service: `[upstream.NAME]` in `node.toml`.
     upstream: Spanned<String>,
-    /// The path at the service, written as it reads. Default: the request's own, with its query (`ext_authz`); required with `input` and
-    /// `json`.
+    /// The path at the service, written as it reads; `${request.path}` is encoded already, and stays as it is. Default: the request's own,
+    /// with its query (`ext_authz`); required with `input` and `json`.
     path: Option<Dynamic<String>>,
     /// What is asked, with selectors; it is sent as `{"input": ...}` (Open Policy Agent).
     input: Option<Dynamic<Value>>,
@@ -128,7 +127,7 @@ impl FilterConfig for Settings {
         }
         let asks = self.asks(cx)?;
         let path = match (&self.path, &asks) {
-            (Some(path), _) => Some(cx.dynamic(path)?),
+            (Some(path), _) => Some(cx.path(path)?),
             (None, Asks::Request) => None,
             (None, _) => {
                 let help = "for Open Policy Agent it is `/v1/data/` and the way to the rule: `/v1/data/orders/allow`";
@@ -335,7 +334,7 @@ impl Webhook {
     fn call(&self, exchange: &Exchange) -> Result<Call, Reason> {
         let request = &exchange.request;
         let target = match &self.path {
-            Some(path) => callout::target(path::encode(&path.get(exchange)?)?, "")?,
+            Some(path) => callout::target(path.path(exchange)?, "")?,
             None => callout::target(request.path.clone(), request.query.as_deref().unwrap_or_default())?,
         };
         let mut headers = HeaderMap::new();
@@ -508,7 +507,7 @@ mod tests {
                 r#"[1,"GET"]"#,
             ),
             ("", "GET", "/x%20y?a=7&b", json!({ "authorization": "Bearer t" }), ""),
-            ("path = '/check${request.path}'\nforward = []", "GET", "/check/x%2520y", json!({}), ""),
+            ("path = '/check${request.path}'\nforward = []", "GET", "/check/x%20y", json!({}), ""),
         ] {
             let text = format!(
                 "[[filter]]\nuse = 'webhook'\nupstream = 'orders'\n{settings}\n\n[[filter]]\nuse = 'respond'\njson = '${{vars.decision.body}}'"

@@ -70,17 +70,15 @@ fn reads_a_secret(setting: &str) -> bool {
 }
 
 /// Credentials that are known by how they look.
-static LOOKS: LazyLock<[(Regex, &str); 5]> = LazyLock::new(|| {
+static LOOKS: LazyLock<[(Regex, &str); 6]> = LazyLock::new(|| {
+    // As `is_telling` knows them, in the text of a query, of a form, of JSON.
+    let names = r"[a-z0-9_.-]*(?:authori[sz]ation|cookie|token|secret|password|passwd|passphrase|assertion|api[_-]?key|private[_-]?key|credential|code_verifier)[a-z0-9_.-]*|(?:[a-z0-9_.-]*[_.-])?(?:otp|pin|cvv|cvc|pwd)|(?:(?:auth|authorization|user|device|verification)[_-]?)?code";
     [
         (pattern(r"(?i)\b(bearer|basic|dpop|negotiate)[ \t]+[A-Za-z0-9._~+/=-]{4,}"), "$1 [redacted]"),
         (pattern(r"\bpc[a-z]_[A-Za-z0-9_.~-]{16,}"), REDACTED),
         (pattern(r"\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){2,4}"), REDACTED),
-        (
-            pattern(
-                r#"(?i)\b([a-z_-]*(?:token|secret|password|passwd|assertion|api[_-]?key|code_verifier)|(?:user_|device_)?code)=[^&\s"';]+"#,
-            ),
-            "$1=[redacted]",
-        ),
+        (pattern(&format!(r#"(?i)\b({names})=[^&\s"';]+"#)), "$1=[redacted]"),
+        (pattern(&format!(r#"(?i)"({names})"(\s*:\s*)(?:"(?:[^"\\]|\\.)*"?|[0-9.eE+-]+)"#)), r#""$1"$2"[redacted]""#),
         (pattern(r"://[^/\s:@]+:[^/\s@]+@"), "://[redacted]@"),
     ]
 });
@@ -233,6 +231,19 @@ mod tests {
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln and", "[redacted] and"),
             ("/cb?code=abc&state=1", "/cb?code=[redacted]&state=1"),
             ("/x?access_token=abc#y", "/x?access_token=[redacted]"),
+            (
+                "user=ann&pwd=abc&new_pin=12&passphrase=a%20b",
+                "user=ann&pwd=[redacted]&new_pin=[redacted]&passphrase=[redacted]",
+            ),
+            (
+                "spin=1&pinned=2&country_code=3&postcode=4&author=5",
+                "spin=1&pinned=2&country_code=3&postcode=4&author=5",
+            ),
+            (
+                r#"{"a":{"password" : "x\"y","pin":1234,"clientSecret":"s"},"status_code":7,"user":"ann"}"#,
+                r#"{"a":{"password" : "[redacted]","pin":"[redacted]","clientSecret":"[redacted]"},"status_code":7,"user":"ann"}"#,
+            ),
+            (r#"cut off: {"token":"abc"#, r#"cut off: {"token":"[redacted]""#),
             ("postgres://ann:pw@db/x", "postgres://[redacted]@db/x"),
             ("status_code=7, a plain text: http://a/b", "status_code=7, a plain text: http://a/b"),
         ] {

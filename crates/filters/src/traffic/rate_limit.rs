@@ -3,7 +3,7 @@
 //!
 //! Over the limit the filter fails with `rate-limited` (429 with `Retry-After`). Every answer has `RateLimit` and
 //! `RateLimit-Policy` headers (draft-ietf-httpapi-ratelimit-headers-10). The counts outlive a reload as long as the limit
-//! stays as it is.
+//! stays as it is, and its filter's `name`, policy and chain; without a `name`, which of the chain's `rate-limit`s it is.
 //!
 //! With `store` all nodes keep one limit, to within 5 %: each takes some of it on account, so that a busy key asks the store about 50
 //! times within the limit's time, and not for each request. While the store is down, each node keeps its share of the limit
@@ -287,6 +287,23 @@ mod tests {
         assert_eq!(told(&ask(&fixture, &before, "/")), "200");
         let reloaded = fixture.program();
         assert_eq!(told(&ask(&fixture, &reloaded, "/")), "429 rate-limited");
+    }
+
+    #[test]
+    fn counts_outlive_filters_that_come_and_go_beside_it() {
+        let with = |before: &str, settings: &str| {
+            format!(
+                "route = '/**'\n{before}\n[[filter]]\nuse = 'rate-limit'\nlimit = '1/1m'\n{settings}\n[[filter]]\nuse = 'respond'"
+            )
+        };
+        let other = "[[filter]]\nuse = 'set'\nvars = { a = 'b' }\n[[filter]]\nuse = 'rate-limit'\nname = 'other'\nlimit = '9/1m'";
+        for settings in ["", "store = 'counters'"] {
+            let fixture = world().policy("tested", &with("", settings));
+            let before = fixture.program();
+            assert_eq!(told(&ask(&fixture, &before, "/")), "200", "{settings}");
+            let fixture = fixture.policy("tested", &with(other, settings));
+            assert_eq!(told(&ask(&fixture, &fixture.program(), "/")), "429 rate-limited", "{settings}");
+        }
     }
 
     #[test]

@@ -138,11 +138,15 @@ impl<'a> Builder<'a> {
 
     fn context<'c>(&'c mut self, place: &Place<'c>) -> BuildContext<'c> {
         let Place { policy, chain, index, step, .. } = place;
+        // Not its place among all filters: what stands before it may come and go, and its counts are to stay.
+        let alike = |other: &&model::Step| other.uses.value == step.uses.value && other.title() == step.title();
+        let nth = chain.steps[..*index].iter().filter(alike).count();
         BuildContext {
             shared: self.shared,
             layout: &mut self.layout,
             place: policy.place(step.uses.span),
-            id: format!("{}/{}/{index}/{}", policy.name, chain.path, step.uses.value),
+            id: format!("{}/{}/{}/{}/{nth}", policy.name, chain.path, step.uses.value, step.title()),
+            stands_first: *index == 0 && chain.path == "filter",
             effects: Effects::default(),
             look_ups: Vec::new(),
             inputs: &policy.inputs,

@@ -45,6 +45,7 @@ impl Program {
             layout: &mut layout,
             place,
             id: String::new(),
+            stands_first: false,
             effects: Effects::default(),
             look_ups: Vec::new(),
             inputs: &BTreeMap::new(),

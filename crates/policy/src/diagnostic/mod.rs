@@ -11,10 +11,9 @@ pub use codes::Code;
 pub use list::{Count, Diagnostics};
 pub use render::{render, render_one, to_json};
 pub use sarif::to_sarif;
-pub use shown::visible;
+pub use shown::{is_invisible, visible};
 pub use source::SourceFile;
 
-pub(crate) use self::shown::is_invisible;
 use self::shown::readable;
 
 use std::fmt;

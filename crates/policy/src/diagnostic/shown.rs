@@ -33,7 +33,7 @@ pub(super) fn readable(text: &str) -> String {
 
 /// Control characters, those that change the direction of what follows, those without a width, and those of private use, which
 /// each font shows otherwise. The joiners that scripts and emoji need are none of them. A line break is a line's end.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     (c.is_control() && c != '\n')
         || matches!(
             c,

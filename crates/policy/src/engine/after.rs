@@ -24,7 +24,13 @@ impl Program {
                         ended = Ended::Answered;
                     }
                 }
-                Ended::Success | Ended::Answered | Ended::Failure(_) => {}
+                Ended::Failure(failed) => {
+                    x.response = None;
+                    if pending.half.failed(x, &failed.reason) && x.response.is_some() {
+                        ended = Ended::Answered;
+                    }
+                }
+                Ended::Success | Ended::Answered => {}
             }
             to = to.min(pending.edits);
             let from = x.pending.last().map_or(0, |before| before.edits);

@@ -10,10 +10,10 @@ use http::HeaderMap;
 
 use super::{Exchange, Request};
 use crate::engine::{Decision, Program};
-use crate::outcome::Abort;
+use crate::outcome::{Abort, Reason};
 use crate::ports::Background;
 
-/// The other half of a filter. It is dropped where the run ends in a failure, or the client goes away.
+/// The other half of a filter. It is dropped where the client goes away.
 pub trait AfterRun: Send + Sync + 'static {
     /// The request's side has ended well, and there is a response. `[[response]]` has not run yet.
     fn responded(self: Box<Self>, exchange: &mut Exchange);
@@ -21,6 +21,12 @@ pub trait AfterRun: Send + Sync + 'static {
     /// The request's side has ended in a fault. True where it leaves a response all the same, which is then the answer.
     fn faulted(self: Box<Self>, exchange: &mut Exchange, fault: &Abort) -> bool {
         let _ = (exchange, fault);
+        false
+    }
+
+    /// The request's side has ended in a failure. True as for a fault.
+    fn failed(self: Box<Self>, exchange: &mut Exchange, reason: &Reason) -> bool {
+        let _ = (exchange, reason);
         false
     }
 }

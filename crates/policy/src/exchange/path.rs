@@ -4,6 +4,8 @@
 //! So the path is brought into one form before anything is decided, and that form is what goes upstream; what a server
 //! behind us could read as a step up is refused rather than resolved.
 
+use std::borrow::Cow;
+
 /// Why a path is refused. The words go to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadPath {
@@ -62,7 +64,12 @@ pub fn normalise(path: &str) -> Result<String, BadPath> {
 /// # Errors
 /// Where somebody could read it as another one.
 pub fn normal_form_of_text(path: &str) -> Result<String, BadPath> {
-    normalise(&path.replace('%', "%25"))
+    normalise(&encode_percent(path))
+}
+
+/// What has to be done to text before [`normalise`], which encodes all else that needs it.
+pub(crate) fn encode_percent(text: &str) -> Cow<'_, str> {
+    if text.contains('%') { text.replace('%', "%25").into() } else { text.into() }
 }
 
 /// Whether nothing is to be done: the path of nearly every request, told in one pass.

@@ -91,8 +91,9 @@ pub struct BuildContext<'a> {
     pub(crate) layout: &'a mut Layout,
     /// The filter's own table.
     pub(crate) place: Place,
-    /// A name for kept state: `policy/chain/index/type`.
+    /// A name for kept state: see [`BuildContext::id`].
     pub(crate) id: String,
+    pub(crate) stands_first: bool,
     pub(crate) effects: Effects,
     pub(crate) inputs: &'a BTreeMap<String, Type>,
     pub(crate) repeated_refused: bool,
@@ -124,7 +125,8 @@ impl BuildContext<'_> {
         self.place.clone()
     }
 
-    /// A name for where the filter stands, the same on every node that has the same policies: `policy/chain/index/type`.
+    /// A name for the filter, the same on every node that has the same policies, and whatever filters come and go beside it:
+    /// `policy/chain/type/name`, and which of those that are called so.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -208,6 +210,11 @@ impl BuildContext<'_> {
     /// Compiles a setting; its selectors count as reads.
     pub fn dynamic<T: FromValue + Clone>(&mut self, setting: &Dynamic<T>) -> Result<Getter<T>, Diagnostics> {
         crate::selector::compile(setting, self)
+    }
+
+    /// Compiles a setting that is a path for an upstream: [`Getter::path`] gives it.
+    pub fn path(&mut self, setting: &Dynamic<String>) -> Result<Getter<String>, Diagnostics> {
+        crate::selector::compile_path(setting, self)
     }
 
     /// The thing of this kind and name: a store, an upstream. `T` is what the caller and the library agreed on.
@@ -342,8 +349,7 @@ impl BuildContext<'_> {
 
     /// Whether the filter is the first of its policy: nothing runs before it but other policies.
     pub fn stands_first(&self) -> bool {
-        let mut place = self.id.rsplit('/').skip(1);
-        place.next() == Some("0") && place.next() == Some("filter")
+        self.stands_first
     }
 
     /// Says that the filter answers `OPTIONS` (`cors`): where it is the first of its policy, whatever the request, the router

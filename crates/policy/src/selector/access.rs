@@ -175,6 +175,11 @@ impl Accessor {
         Lacks { absent, malformed }
     }
 
+    /// It is percent-encoded and, unlike a path, more than that or something else.
+    pub(crate) fn is_encoded(&self) -> bool {
+        matches!(self, Accessor::Uri | Accessor::Url | Accessor::QueryString)
+    }
+
     /// What the client sends or the gateway always knows: where this is absent, the client has left it out.
     pub(crate) fn is_the_clients(&self) -> bool {
         match self {

@@ -5,6 +5,7 @@ use super::access::Got;
 use super::plan::{Plan, Planned, plan};
 use crate::diagnostic::Diagnostics;
 use crate::exchange::Exchange;
+use crate::exchange::path::{self, BadPath};
 use crate::filter::BuildContext;
 use crate::outcome::{MISSING_VALUE, Reason, WRONG_TYPE};
 use crate::value::{FromValue, Type, Value};
@@ -75,6 +76,62 @@ impl<T: FromValue + Clone> Getter<T> {
         match &self.0 {
             Kind::Plan(plan @ Plan::One(_)) => format!("`{}`", plan.name()),
             _ => self.name().to_owned(),
+        }
+    }
+}
+
+impl Getter<String> {
+    /// The value as a path for an upstream, in its normal form: text and values are encoded as they read, and `${request.path}`, which is
+    /// encoded already, stays as it is.
+    ///
+    /// # Errors
+    /// Where a value is missing, or somebody could read the path as another one.
+    pub fn path(&self, exchange: &Exchange) -> Result<String, Reason> {
+        let encoded = match &self.0 {
+            Kind::Constant(_) => None,
+            Kind::Plan(plan) => plan.path(exchange)?,
+        };
+        let encoded = match encoded {
+            Some(encoded) => encoded,
+            None => path::encode_percent(&self.get(exchange)?).into_owned(),
+        };
+        if !encoded.starts_with('/') {
+            return Err(Reason::bad_request("the path for the upstream does not begin with `/`"));
+        }
+        // The normal form has no `.` segments: a value that is one would take its place out of the path.
+        let normal = match encoded.split('/').any(|segment| segment == ".") {
+            true => Err(BadPath::StepUp),
+            false => path::normalise(&encoded),
+        };
+        let refused = |problem: BadPath| format!("the path for the upstream is refused: {}", problem.message());
+        normal.map_err(|problem| Reason::bad_request(refused(problem)))
+    }
+}
+
+/// Compiles a setting that is a path for an upstream, for [`Getter::path`].
+pub(crate) fn compile_path(
+    setting: &Dynamic<String>,
+    cx: &mut BuildContext<'_>,
+) -> Result<Getter<String>, Diagnostics> {
+    let getter = compile(setting, cx)?;
+    let encoded = match &getter.0 {
+        Kind::Constant(text) => {
+            if let Err(problem) = path::normal_form_of_text(text) {
+                return Err(cx
+                    .error(setting.span(), problem.message(), "a path begins with `/`, and has no `..`")
+                    .into());
+            }
+            None
+        }
+        Kind::Plan(plan) => plan.not_for_a_path(),
+    };
+    match encoded {
+        None => Ok(getter),
+        Some(name) => {
+            let message = format!("`{name}` is encoded already, and would be once more in a path");
+            let help =
+                "the request's own path is `${request.path}` in the text of the setting; the query goes by another way";
+            Err(cx.error(setting.span(), message, help).into())
         }
     }
 }

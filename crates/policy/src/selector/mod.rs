@@ -20,6 +20,6 @@ pub mod vocabulary;
 pub use cel::{Condition, ParsedConditions};
 pub use dynamic::Dynamic;
 pub use getter::Getter;
-pub(crate) use getter::compile;
+pub(crate) use getter::{compile, compile_path};
 pub use json_path::{JsonPath, Token};
 pub(crate) use source::Source;

@@ -9,7 +9,7 @@ use super::grammar::{self, Path, Piece, Step, Template};
 use super::resolve::{Name, NameStep, resolve};
 use super::source::Source;
 use crate::diagnostic::{Diagnostics, Problem, Span, codes};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, path};
 use crate::filter::BuildContext;
 use crate::outcome::Reason;
 use crate::settings::{Literal, Spanned};
@@ -96,6 +96,47 @@ impl Plan {
         }
     }
 
+    /// The text as part of a path, where a selector in it gives a path: that one is encoded already and goes as it is, all else is
+    /// encoded as it reads. `None`: the whole reads as it is.
+    pub(crate) fn path(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {
+        match self {
+            Plan::One(lookup) => lookup.path(exchange),
+            Plan::Text(parts) => {
+                let mut path = String::new();
+                for part in parts {
+                    match part {
+                        Part::Text(plain) => path.push_str(&path::encode_percent(plain)),
+                        Part::Lookup(lookup) => match lookup.path(exchange)? {
+                            Some(encoded) => path.push_str(&encoded),
+                            None => {
+                                if let Some(got) = lookup.get(exchange)? {
+                                    let mut text = String::new();
+                                    got.push_to(&mut text);
+                                    path.push_str(&path::encode_percent(&text));
+                                }
+                            }
+                        },
+                    }
+                }
+                Ok(Some(path))
+            }
+            Plan::Constant(_) | Plan::List(_) | Plan::Table(_) | Plan::Cel(_) => Ok(None),
+        }
+    }
+
+    /// The first value in it that is percent-encoded and no part of a path as it stands.
+    pub(crate) fn not_for_a_path(&self) -> Option<&str> {
+        match self {
+            Plan::One(lookup) => lookup.not_for_a_path(),
+            Plan::Text(parts) => parts.iter().find_map(|part| match part {
+                Part::Text(_) => None,
+                Part::Lookup(lookup) => lookup.not_for_a_path(),
+            }),
+            Plan::Cel(expression) => expression.encoded(),
+            Plan::Constant(_) | Plan::List(_) | Plan::Table(_) => None,
+        }
+    }
+
     /// What it is called in a failure.
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -113,6 +154,23 @@ impl Lookup {
             (None, Default::Absent) => Ok(None),
             (None, Default::Plan(plan)) => plan.get(exchange),
             (None, Default::None) => Err(Reason::missing(&self.name)),
+        }
+    }
+
+    /// See [`Plan::path`].
+    fn path(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {
+        match (&self.accessor, &self.default) {
+            (Accessor::Path, _) => Ok(Some(exchange.request.path.clone())),
+            (accessor, Default::Plan(plan)) if accessor.get(exchange)?.is_none() => plan.path(exchange),
+            _ => Ok(None),
+        }
+    }
+
+    fn not_for_a_path(&self) -> Option<&str> {
+        match (&self.accessor, &self.default) {
+            (accessor, _) if accessor.is_encoded() => Some(&self.name),
+            (_, Default::Plan(plan)) => plan.not_for_a_path(),
+            _ => None,
         }
     }
 }

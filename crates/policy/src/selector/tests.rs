@@ -104,6 +104,7 @@ impl Bench {
             layout: &mut self.layout,
             place: Place { file: file.clone(), span: Default::default() },
             id: String::new(),
+            stands_first: false,
             effects: Effects::default(),
             look_ups: Vec::new(),
             inputs: &inputs,

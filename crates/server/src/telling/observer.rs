@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use policy::diagnostic::is_invisible;
 use policy::ports::{AuditRecord, BoxFuture, LogLevel, LogLine, Meter, MeterShape, Observer};
 use serde_json::Value;
 
@@ -91,9 +92,16 @@ impl Observer for OfLoad {
     }
 }
 
-/// Without what ends a line or moves a terminal's cursor.
+/// Without what ends a line, moves a terminal's cursor, or has a line read otherwise than it is.
 fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c == '\n' || is_invisible(c) {
+            true => plain.extend(c.escape_default()),
+            false => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// Where nothing serves: commands, and the files' own tests. What filters say is kept for whoever asks for it, and goes nowhere.
@@ -157,5 +165,21 @@ impl Observer for Silent {
     fn meter(&self, shape: MeterShape) -> Result<Arc<dyn Meter>, String> {
         one_shape(&self.shapes, &shape)?;
         Ok(Arc::new(Noted { shape, told: self.told.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_one_line_that_reads_as_it_is() {
+        for (text, told) in [
+            ("an order, \u{e4} \u{1f44d}", "an order, \u{e4} \u{1f44d}"),
+            ("a\nb\r\u{1b}[31m\u{85}", "a\\nb\\r\\u{1b}[31m\\u{85}"),
+            ("a\u{2028}b\u{202e}c\u{200b}", "a\\u{2028}b\\u{202e}c\\u{200b}"),
+        ] {
+            assert_eq!(plain(text), told);
+        }
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
 use policy::exchange::{AfterRun, BoxError};
-use policy::{Abort, Body, Exchange};
+use policy::{Abort, Body, Exchange, Reason};
 
 use super::note::Note;
 use super::rules::{self, Directives};
@@ -71,6 +71,23 @@ impl AfterRun for Keep {
     }
 
     fn faulted(self: Box<Self>, exchange: &mut Exchange, _: &Abort) -> bool {
+        self.nobody_answered(exchange)
+    }
+
+    /// A circuit that is open, or a limit: the upstream is not asked, and the client would see the same as if it were down.
+    fn failed(self: Box<Self>, exchange: &mut Exchange, reason: &Reason) -> bool {
+        is_error(reason.status) && self.nobody_answered(exchange)
+    }
+}
+
+/// Errors that a stale response may stand in for (RFC 5861, section 4).
+fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+impl Keep {
+    /// Answers with what is stale, where that may stand in.
+    fn nobody_answered(self: Box<Self>, exchange: &mut Exchange) -> bool {
         let now = exchange.environment().clock.monotonic_nanos();
         self.shelf.pass(&self.key, now + DOWN);
         match &self.stale {
@@ -82,14 +99,7 @@ impl AfterRun for Keep {
             _ => false,
         }
     }
-}
 
-/// Errors that a stale response may stand in for (RFC 5861, section 4).
-fn is_error(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
-}
-
-impl Keep {
     fn stands_in(&self, stale: &Entry, now: u64) -> bool {
         rules::usable_if_error(&self.asked, &stale.said, stale.lifetime, stale.age(now))
     }

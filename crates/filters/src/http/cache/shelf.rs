@@ -49,7 +49,10 @@ impl Entry {
 
     fn weight(&self) -> u64 {
         let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
-        (self.body.len() + fields + 512) as u64
+        // What clients sent and `Vary` names: they choose how long it is.
+        let varying =
+            self.varying.iter().map(|(name, value)| name.as_str().len() + value.as_ref().map_or(0, String::len) + 64);
+        (self.body.len() + fields + varying.sum::<usize>() + 512) as u64
     }
 }
 
@@ -71,8 +74,8 @@ pub(super) struct Shelf {
     most_variants: usize,
     /// Held while the variants of a key are read, changed and put back.
     changing: Mutex<()>,
-    /// Until when nobody waits for the response to a key.
-    passed: Cache<Key, u64>,
+    /// Until when nobody waits for the response to a key. By its hash: keys are as long as clients want, and of two that meet one waits less.
+    passed: Cache<u64, u64>,
     /// Held by whoever fetches.
     turns: Mutex<HashMap<Key, Weak<Turn<()>>>>,
     /// When URLs were last written to, by their hash: what was asked for before that is not used.
@@ -153,11 +156,11 @@ impl Shelf {
 
     /// Nobody waits for the response to this key until then: it is not kept, or not for long enough.
     pub(super) fn pass(&self, key: &Key, until: u64) {
-        self.passed.insert(key.clone(), until);
+        self.passed.insert(self.seed.hash_one(key), until);
     }
 
     pub(super) fn passes(&self, key: &Key, now: u64) -> bool {
-        self.passed.get(key).is_some_and(|until| now < until)
+        self.passed.get(&self.seed.hash_one(key)).is_some_and(|until| now < until)
     }
 
     /// Whoever holds this fetches the response to the key.
@@ -249,6 +252,15 @@ mod tests {
             shelf.keep(&Key::from(number.to_string()), &request("a"), entry(body, "a", 1));
         }
         assert!(shelf.kept.weight() <= size && shelf.kept.weight() > size / 2, "{}", shelf.kept.weight());
+    }
+
+    /// A client chooses the length of a header that `Vary` names, as it does that of a URL.
+    #[test]
+    fn what_a_response_varies_by_counts() {
+        let accept = "a".repeat(10_000);
+        assert!(entry("", &accept, 1).weight() > 10_000);
+        let key = Key::from("k".repeat(10_000));
+        assert!(ByWeight.weight(&key, &Vec::new().into()) >= 10_000);
     }
 
     #[test]

@@ -344,6 +344,23 @@ fn rfc5861_4_a_stale_response_stands_in_for_an_upstream_that_cannot_answer() {
     assert_eq!(told(&lab.fails().get("/a", &[])), "502 upstream-unreachable");
 }
 
+/// While a circuit is open the upstream is not asked; the client is to see no more of that than of an upstream that is down.
+#[test]
+fn a_stale_response_stands_in_for_an_upstream_that_is_spared_and_for_no_refusal() {
+    let refuses = "[[filter]]\nuse = 'fail'\nwhen = 'request.header[\"x-no\"] == \"1\"'";
+    let breaker = "[[filter]]\nuse = 'circuit-breaker'\nminimum = 1";
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'played'";
+    let lab = Lab::of(&format!("[[filter]]\nuse = 'cache'\n\n{refuses}\n\n{breaker}\n\n{proxy}"), Timers::default());
+    let get = |no| lab.told("/a", &[("x-no", no)]);
+    lab.plays(200, &[("cache-control", "max-age=60, stale-if-error=30")], "one");
+    get("0");
+    lab.wait(61);
+    lab.fails();
+    assert_eq!((get("0").as_str(), lab.asked().len()), ("200 one fwd=stale", 2));
+    assert_eq!((get("0").as_str(), lab.asked().len()), ("200 one fwd=stale", 0), "it is open");
+    assert_eq!(told(&lab.get("/a", &[("x-no", "1")])), "403 failed");
+}
+
 /// Polls once.
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))

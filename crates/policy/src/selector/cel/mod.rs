@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use self::quick::Quick;
 use self::rewrite::Rewrite;
-use self::run::Variable;
+use self::run::{Kind, Variable};
+use super::access::Accessor;
 use super::source::Source;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem, codes};
 use crate::exchange::Exchange;
@@ -108,6 +109,15 @@ impl Expression {
 
     pub(super) fn may_be_null(&self) -> bool {
         self.may_be_null
+    }
+
+    /// A value in it that is percent-encoded; what the expression makes of that, nobody can tell.
+    pub(super) fn encoded(&self) -> Option<&str> {
+        let is_encoded = |variable: &&Variable| {
+            matches!(variable.kind, Kind::Value)
+                && (variable.accessor.is_encoded() || matches!(variable.accessor, Accessor::Path))
+        };
+        self.variables.iter().find(is_encoded).map(|variable| &*variable.name)
     }
 
     /// Its value; `None` is `null`.

@@ -1,6 +1,6 @@
 //! Bad input: the standard's error, never a 500, never a panic, and the node serves on.
 
-use crate::harness::upstream::{Upstream, values};
+use crate::harness::upstream::Upstream;
 use crate::harness::wire::Wire;
 use crate::harness::{Folder, Node};
 

@@ -54,6 +54,28 @@ fn trusted_proxies_say_who_the_client_is() {
     }
 }
 
+/// Whatever the method, and though nobody knows its length before its end: some search by `GET` with a body.
+#[test]
+fn a_body_goes_along_with_any_method() {
+    let upstream = Upstream::start(|incoming| {
+        let body = incoming.body();
+        incoming.answer("200 OK", &[], &body);
+        true
+    });
+    let (_folder, node) = node_before(&upstream, "", ECHO);
+    for method in ["GET", "DELETE", "QUERY"] {
+        let mut wire = Wire::open(node.address);
+        let head = format!("{method} /up/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        wire.send(format!("{head}5\r\nhello\r\n0\r\n\r\n"));
+        assert_eq!(wire.answer().expect("an answer").text(), "hello", "{method}");
+    }
+    let mut wire = Wire::open(node.address);
+    wire.send("GET /up/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(wire.answer().expect("an answer").text(), "");
+    let head = upstream.heads().pop().unwrap_or_default();
+    assert!(values(&head, "transfer-encoding").is_empty(), "{head:?}");
+}
+
 #[test]
 fn nobody_else_is_believed() {
     let upstream = Upstream::echo();

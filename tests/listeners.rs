@@ -206,6 +206,14 @@ fn http2_in_the_clear() {
     let many = finish(Command::new("h2load").args(["-n", "500", "-c", "4", "-m", "20", &url]), b"").stdout;
     assert!(many.contains("500 succeeded, 0 failed") && many.contains("status codes: 500 2xx"), "{many}");
     assert!(Curl::new(&url, node.address).printed().ends_with("200 1.1 1"));
+
+    // Whichever HTTP, a request has so many fields.
+    let fields: Vec<String> = (0..120).map(|at| format!("x-{at}: a")).collect();
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let ask = Curl::new(&url, node.address).args([version]);
+        let asked = fields.iter().fold(ask, |ask, field| ask.args(["-H", field])).printed();
+        assert!(asked.contains("431 "), "{version}: {asked}");
+    }
 }
 
 #[test]
@@ -276,6 +284,8 @@ fn unix_sockets() {
     let socket = path.display().to_string();
     let ask = || Curl::new("http://a.example/seen", tcp).args(["--unix-socket", &socket]).run();
     assert_eq!(ask().stdout, "http a.example from 127.0.0.1 as nobody \n200 1.1 1");
+    folder.write("node.toml", &node_toml("mode = \"0660\"\n"));
+    wait_until("another mode is taken up", || mode() == 0o660);
     node.signal("TERM");
     node.end();
     assert!(!path.exists(), "the socket goes with the node");
@@ -290,6 +300,18 @@ fn unix_sockets() {
     let second = Node::on(&folder).own_listeners().try_start();
     assert!(second.is_err(), "the socket of a node that runs is not taken from it");
     assert_eq!(ask().code, 0);
+}
+
+/// What a shell or a service manager begins with is soon used up.
+#[test]
+fn a_node_opens_as_many_files_as_it_may() {
+    let folder = Folder::empty();
+    folder.write("policies/seen.toml", SEEN);
+    let node = Node::on(&folder).under(&["prlimit", "--nofile=200:400"]).start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    assert_eq!(files.split_whitespace().filter(|word| *word == "400").count(), 2, "{files}");
+    wait_until("it tells", || node.log().contains("the process may open 400 files"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod audit;
 mod clock;
 mod cluster;
 mod copying;
+mod descriptors;
 mod directory;
 mod expiry;
 mod files;

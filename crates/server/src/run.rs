@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::admin::{Admin, read_or_make_token};
 use crate::audit::Audit;
 use crate::clock;
+use crate::descriptors;
 use crate::listen::{Connections, Listeners, Plan};
 use crate::load::{Before, Draft, Generation, Reading, TakenUp, open};
 use crate::metrics::Metrics;
@@ -63,7 +64,9 @@ pub(crate) async fn launch(
     host: Arc<dyn Host>,
     environment: Environment,
 ) -> Result<Running, StartError> {
+    let most = descriptors::raise();
     let (node, plan, admin, triggers, waiting) = start(options, host, environment).await?;
+    descriptors::tell(most, node.generation.load().settings.node.limits.connections);
     let started = started(&node, &plan, admin.address).await;
     node.listeners.carry_out(&node, plan);
     let admin = admin.serve(&node);
@@ -157,7 +160,7 @@ async fn start(options: Options, host: Arc<dyn Host>, environment: Environment) 
         return Err(StartError::Refused(draft.reading.diagnostics));
     }
     let listeners = Listeners::default();
-    let plan = listeners.plan(&settings.node.listeners, &options.dir).await.map_err(|(address, why)| {
+    let plan = listeners.plan(&settings.node.listeners, &options.dir).map_err(|(address, why)| {
         let help = "give it another address: `[[listener]]` in node.toml, or `--listen`";
         StartError::failed(format!("a listener cannot listen on {address}: {why}"), help)
     })?;

@@ -290,6 +290,7 @@ impl Proxy {
         mut asked: Place<'a>,
         mut answered: Result<http::Response<Body>, UpstreamError>,
     ) -> (&'a UpstreamHandle, Result<http::Response<Body>, UpstreamError>) {
+        let first = asked.upstream;
         for _ in 0..follow::MOST {
             let Ok(answer) = &answered else { break };
             let Some(next) = follow::next(answer.status(), answer.headers(), &asked, &self.way) else { break };
@@ -297,7 +298,8 @@ impl Proxy {
                 break;
             }
             let Ok(mut request) = self.again(exchange, &next) else { break };
-            if !std::ptr::eq(next.place.upstream, asked.upstream) {
+            // Not the one before: another upstream that sends the gateway round within itself would have them at the second turn.
+            if !std::ptr::eq(next.place.upstream, first) {
                 for name in [header::AUTHORIZATION, header::COOKIE, header::HOST] {
                     request.headers_mut().remove(name);
                 }
@@ -566,6 +568,7 @@ mod tests {
                 "http%3A%2F%2Fone.example%2Fa%2F..%2Fb",
                 "http%3A%2F%2Fone.example%2Fa%2F%252e%252E%2Fb",
                 "http%3A%2F%2Fone.example%2Fa%2F..%252fb",
+                "http%3A%2F%2Fone.example%2Fa%2F..%253bx%2Fb",
                 "file%3A%2F%2F%2Fetc%2Fpasswd",
                 "%2Fa",
                 "one.example",
@@ -616,6 +619,42 @@ mod tests {
             assert_eq!((round.status, round.header("location")), (302, "/round"));
             let not_asked = tested("").run(get("/a", &[]));
             assert_eq!((not_asked.status, not_asked.header("location")), (302, "/b"));
+        }
+
+        /// Sends everybody to another one, which sends them on within itself, and says at its end what it got on the way.
+        struct RoundWithin(&'static str);
+
+        impl policy::ports::Upstream for RoundWithin {
+            fn send(
+                &self,
+                request: http::Request<policy::Body>,
+            ) -> policy::ports::BoxFuture<'_, Result<http::Response<policy::Body>, UpstreamError>> {
+                let moved = |to: &str| answer(307, &[("location", to)], String::new());
+                let secrets = ["authorization", "cookie", "host"].map(|name| request.headers().contains_key(name));
+                let answer = match request.uri().path() {
+                    "/a" => moved("http://other.example/b"),
+                    "/b" => moved("/c"),
+                    "/c" => moved("http://other.example/end"),
+                    _ => answer(200, &[], format!("{secrets:?}")),
+                };
+                Box::pin(std::future::ready(Ok(answer)))
+            }
+
+            fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
+                (scheme, host, port) == ("http", self.0, 80)
+            }
+        }
+
+        #[test]
+        fn one_that_is_redirected_to_never_sees_what_was_for_the_first() {
+            let at = |host| policy::ports::UpstreamHandle(std::sync::Arc::new(RoundWithin(host)));
+            let settings = "upstream = 'one'\nredirect = 'follow'\nallow = ['other']\nhost = 'front.example'";
+            let tested = world()
+                .resource(UPSTREAM, "one", at("one.example"))
+                .resource(UPSTREAM, "other", at("other.example"))
+                .policy("tested", &format!("route = '/**'\n\n[[filter]]\nuse = 'proxy'\n{settings}"));
+            let secrets = [("authorization", "Bearer x"), ("cookie", "session=x")];
+            assert_eq!(tested.run(get("/a", &secrets)).text(), "[false, false, false]");
         }
 
         #[test]

@@ -104,7 +104,10 @@ pub(super) fn is_at(upstream: &UpstreamHandle, origin: &Origin) -> bool {
 
 /// Path and query of a URL, where no segment leads upwards, however it is encoded.
 pub(super) fn target(uri: &Uri) -> Option<String> {
-    let path = uri.path().to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    let mut path = uri.path().to_ascii_lowercase();
+    for (encoded, plain) in [("%2e", "."), ("%2f", "/"), ("%5c", "\\"), ("%3b", ";")] {
+        path = path.replace(encoded, plain);
+    }
     if leads_upwards(&path) {
         return None;
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::begun::Begun;
 use super::client::{Caller, Client};
 use super::connection::{Connections, Opened};
 use super::opening::{Arrived, NotOpened, Opening, open};
-use super::socket::{Bound, Socket};
+use super::socket::{self, Bound, Socket};
 use super::wire::Wire;
 use super::{http1, http2};
 use crate::load::{Generation, ServedListener};
@@ -24,9 +24,6 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::settings::ListenerSettings;
 use crate::tasks;
-
-/// How many connections the kernel lets wait: on Linux 4,096, where nobody set another `somaxconn`.
-const BACKLOG: usize = 4096;
 
 /// How long to wait after an accept that failed for want of descriptors: no connection is lost, it waits in the backlog.
 const BREATH: Duration = Duration::from_millis(20);
@@ -44,6 +41,8 @@ pub(crate) struct Listener {
     name_when_bound: String,
     /// The address that it really has.
     pub(crate) bound: Address,
+    /// The mode that the file of its Unix socket was given.
+    mode: AtomicU32,
     pub(crate) connections: Arc<Connections>,
     addresses: Arc<Addresses>,
     /// Once it has gone: the last generation that had it. What still comes on its connections is served there.
@@ -57,6 +56,8 @@ pub(crate) struct Listener {
 #[derive(Default)]
 pub(crate) struct Listeners {
     all: Mutex<Vec<Arc<Listener>>>,
+    /// Those that a reload took away and that have not finished yet.
+    leaving: Mutex<Vec<Arc<Listener>>>,
     next: AtomicU64,
 }
 
@@ -131,11 +132,7 @@ impl Listener {
 
 impl Listeners {
     /// Binds what is new. Unix sockets are below this folder. An error names the address.
-    pub(crate) async fn plan(
-        &self,
-        settings: &[ListenerSettings],
-        folder: &Path,
-    ) -> Result<Plan, (Address, io::Error)> {
+    pub(crate) fn plan(&self, settings: &[ListenerSettings], folder: &Path) -> Result<Plan, (Address, io::Error)> {
         let mut plan = Plan { kept: Vec::new(), added: Vec::new() };
         for settings in settings {
             let known = self.all().iter().find(|listener| listener.is_meant_by(settings)).cloned();
@@ -144,12 +141,13 @@ impl Listeners {
                 continue;
             }
             let named = |why| (settings.address.clone(), why);
-            let socket = Bound::bind(&settings.address, folder, settings.mode).await.map_err(named)?;
+            let socket = Bound::bind(&settings.address, folder, settings.mode).map_err(named)?;
             let listener = Listener {
                 number: self.next.fetch_add(1, Ordering::Relaxed),
                 configured: settings.address.clone(),
                 name_when_bound: settings.name.clone(),
                 bound: socket.address().map_err(named)?,
+                mode: AtomicU32::new(settings.mode),
                 connections: Arc::default(),
                 addresses: Arc::default(),
                 last: OnceLock::new(),
@@ -178,6 +176,9 @@ impl Listeners {
             all.extend(plan.added.iter().map(|(listener, ..)| listener.clone()));
             go
         };
+        for (listener, settings) in &plan.kept {
+            listener.takes_mode(settings.mode);
+        }
         for (listener, socket, settings) in plan.added {
             tracing::info!(listener = settings.name, address = %listener.bound, "listening");
             tasks::spawn(accept(node.clone(), listener, socket));
@@ -185,15 +186,24 @@ impl Listeners {
         for listener in removed {
             tracing::info!(address = %listener.bound, "no longer listening");
             let limit = node.generation.load().settings.node.limits.drain;
-            tasks::spawn(async move { listener.drain(limit).await });
+            Listeners::locked(&self.leaving).push(listener.clone());
+            let node = node.clone();
+            tasks::spawn(async move {
+                listener.drain(limit).await;
+                Listeners::locked(&node.listeners.leaving).retain(|leaving| !Arc::ptr_eq(leaving, &listener));
+            });
         }
     }
 
     /// Stops accepting, and waits until every request that has begun is answered, at most `limit`. Whether all were.
     pub(crate) async fn drain(&self, limit: Duration) -> bool {
         let all = std::mem::take(&mut *self.all());
-        let drained = futures_util::future::join_all(all.iter().map(|listener| listener.drain(limit))).await;
-        drained.into_iter().all(|drained| drained)
+        let leaving = Listeners::locked(&self.leaving).clone();
+        let drained = futures_util::future::join_all(all.iter().map(|listener| listener.drain(limit)));
+        // What a reload before took away finishes too.
+        let left = futures_util::future::join_all(leaving.iter().map(|listener| listener.left(limit)));
+        let (drained, left) = tokio::join!(drained, left);
+        drained.into_iter().chain(left).all(|finished| finished)
     }
 
     /// Names, addresses and open connections, as the generation names them.
@@ -208,11 +218,18 @@ impl Listeners {
 
     /// How many connections are open on all of them.
     fn connections(&self) -> usize {
-        self.all().iter().map(|l| l.connections.count()).sum()
+        let count = |listeners: &Mutex<Vec<Arc<Listener>>>| -> usize {
+            Self::locked(listeners).iter().map(|listener| listener.connections.count()).sum()
+        };
+        count(&self.all) + count(&self.leaving)
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Arc<Listener>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        Self::locked(&self.all)
+    }
+
+    fn locked(listeners: &Mutex<Vec<Arc<Listener>>>) -> MutexGuard<'_, Vec<Arc<Listener>>> {
+        listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,6 +248,23 @@ impl Listener {
         let finished = tokio::time::timeout(limit, gone).await.is_ok();
         self.connections.end();
         finished
+    }
+
+    /// Waits for one that drains already. Whether all ended within the limit.
+    async fn left(&self, limit: Duration) -> bool {
+        let finished = tokio::time::timeout(limit, self.connections.gone()).await.is_ok();
+        self.connections.end();
+        finished
+    }
+
+    /// Gives the file of its Unix socket another mode, where it is to have one.
+    fn takes_mode(&self, mode: u32) {
+        let Address::Unix(path) = &self.bound else { return };
+        if self.mode.swap(mode, Ordering::Relaxed) != mode
+            && let Err(why) = socket::set_mode(path, mode)
+        {
+            tracing::warn!(address = %self.bound, "the socket keeps the mode that it had: {why}");
+        }
     }
 }
 
@@ -251,7 +285,7 @@ async fn accept(node: Arc<Node>, listener: Arc<Listener>, socket: Bound) {
         }
     }
     // No more than may have waited when it was told to stop: what comes without end must not keep it open.
-    if let Err(why) = socket.empty(BACKLOG, |socket, peer| admit(&node, &listener, socket, peer)) {
+    if let Err(why) = socket.empty(|socket, peer| admit(&node, &listener, socket, peer)) {
         tracing::warn!(address = %listener.bound, "what waited in the backlog could not be accepted: {why}");
     }
     listener.closed.notify_one();

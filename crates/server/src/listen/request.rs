@@ -47,6 +47,9 @@ impl Refused {
     }
 }
 
+const TOO_MANY_FIELDS: Refused =
+    Refused { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail: "the request has too many header fields" };
+
 /// Where a request came in.
 pub(super) struct Arrival<'a> {
     pub(super) caller: &'a Caller,
@@ -77,11 +80,14 @@ pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) ->
 
 fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Refused> {
     let http::request::Parts { method, uri, version, mut headers, .. } = parts;
-    check_target(&method, &uri, scheme(arrival.caller.secure))?;
+    let peer = arrival.caller.peer.ip().to_canonical();
+    let trusted = forwarded::is_trusted(peer, arrival.trusted);
+    // Over HTTP/2 in the clear, a proxy that ended TLS passes on the scheme that its client used.
+    let own = [scheme(arrival.caller.secure)];
+    check_target(&method, &uri, if trusted { &["http", "https"] } else { &own })?;
     check_framing(&headers)?;
     let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
-    let peer = arrival.caller.peer.ip().to_canonical();
-    let believed = match forwarded::is_trusted(peer, arrival.trusted) {
+    let believed = match trusted {
         true => Some(Believed::take(&mut headers, peer, &arrival)?),
         false => None,
     };
@@ -91,6 +97,10 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
     };
     if version == Version::HTTP_2 {
         as_http1_has_it(&mut headers, host.as_deref());
+        // Over HTTP/1.1 hyper counts them.
+        if headers.len() > arrival.limits.header_count {
+            return Err(TOO_MANY_FIELDS);
+        }
     }
     let path = normal(uri.path(), &mut headers)?;
     let mut request = Request::new(method, path, Body::Empty);
@@ -179,13 +189,13 @@ fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
 pub(crate) fn as_received(request: &mut Request) -> Result<(), String> {
     let refused = |refused: Refused| format!("{} ({})", refused.status.as_u16(), refused.detail);
     request.upgrade = upgrade::asked(&request.headers);
-    check_target(&request.method, &http::Uri::default(), request.scheme).map_err(refused)?;
+    check_target(&request.method, &http::Uri::default(), &[request.scheme]).map_err(refused)?;
     request.path = normal(&request.path, &mut request.headers).map_err(refused)?;
     request.host.make_ascii_lowercase();
     Ok(())
 }
 
-fn check_target(method: &Method, uri: &http::Uri, scheme: &str) -> Result<(), Refused> {
+fn check_target(method: &Method, uri: &http::Uri, schemes: &[&str]) -> Result<(), Refused> {
     // TRACE would send a caller's credentials back to whatever made the caller ask.
     let detail = match *method {
         Method::CONNECT => Some("CONNECT is not served here"),
@@ -198,7 +208,7 @@ fn check_target(method: &Method, uri: &http::Uri, scheme: &str) -> Result<(), Re
     // A target of another scheme is meant for somebody else.
     match uri.scheme_str() {
         None => Ok(()),
-        Some(asked) if asked == scheme => Ok(()),
+        Some(asked) if schemes.contains(&asked) => Ok(()),
         Some(_) => Err(Refused {
             status: StatusCode::MISDIRECTED_REQUEST,
             detail: "the request target is not for this server",
@@ -307,6 +317,14 @@ mod tests {
         assert_eq!((trace.trace_id[0], trace.parent_id.is_some(), trace.sampled), (0x4b, true, true));
         let names: Vec<_> = request.headers.keys().map(|n| n.as_str()).collect();
         assert_eq!(names, ["host", "x-plain", "tracestate"]);
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_pass_on_the_scheme_of_its_client() {
+        let asked = |peer, target| receive_from(peer, "GET", target, &[("host", "a")]).map(|request| request.scheme);
+        assert_eq!(asked([10, 0, 0, 1], "https://a/"), Ok("http"), "what it says of the client is in headers");
+        assert_eq!(asked([10, 0, 0, 1], "ftp://a/").map_err(|refused| refused.status.as_u16()), Err(421));
+        assert_eq!(asked([11, 0, 0, 1], "https://a/").map_err(|refused| refused.status.as_u16()), Err(421));
     }
 
     #[test]

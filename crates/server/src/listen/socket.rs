@@ -8,9 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use super::address::{Address, LOCAL_PEER};
+
+/// How many connections the kernel lets wait, where no `somaxconn` allows fewer. What comes beyond is dropped, and comes again a second
+/// later: the 128 that the standard library asks for are few when many come at once.
+const BACKLOG: u32 = 4096;
 
 /// A socket that listens.
 pub(super) enum Bound {
@@ -29,9 +33,15 @@ pub(super) enum Socket {
 
 impl Bound {
     /// Binds it. A Unix socket's path is below this folder, and its file has this mode.
-    pub(super) async fn bind(address: &Address, folder: &Path, mode: u32) -> io::Result<Bound> {
+    pub(super) fn bind(address: &Address, folder: &Path, mode: u32) -> io::Result<Bound> {
         match address {
-            Address::Tcp(address) => TcpListener::bind(address).await.map(Bound::Tcp),
+            Address::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                // A node that is started anew does not wait for the last connections of the one before.
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                socket.listen(BACKLOG).map(Bound::Tcp)
+            }
             Address::Unix(path) => {
                 let path = folder.join(path);
                 if let Some(parent) = path.parent() {
@@ -40,7 +50,7 @@ impl Bound {
                 remove_what_nobody_serves(&path)?;
                 let socket = UnixListener::bind(&path)?;
                 let file = SocketFile(path);
-                std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(mode))?;
+                set_mode(&file.0, mode)?;
                 Ok(Bound::Unix(socket, file))
             }
         }
@@ -62,9 +72,9 @@ impl Bound {
         }
     }
 
-    /// Hands over what waits, at most so many, and closes the socket: the kernel would else reset connections on which clients have
+    /// Hands over what waits, no more than may have when it was told to stop, and closes the socket: the kernel would else reset connections on which clients have
     /// sent already.
-    pub(super) fn empty(self, most: usize, mut admit: impl FnMut(Socket, SocketAddr)) -> io::Result<()> {
+    pub(super) fn empty(self, mut admit: impl FnMut(Socket, SocketAddr)) -> io::Result<()> {
         // The kernel itself is asked: the runtime may not know yet of what came last.
         let mut accept: Box<dyn FnMut() -> io::Result<(Socket, SocketAddr)>> = match self {
             Bound::Tcp(socket) => {
@@ -86,7 +96,7 @@ impl Bound {
                 })
             }
         };
-        for _ in 0..most {
+        for _ in 0..BACKLOG {
             match accept() {
                 Ok((socket, peer)) => admit(socket, peer),
                 Err(why) if why.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -97,6 +107,11 @@ impl Bound {
         }
         Ok(())
     }
+}
+
+/// Who may connect to a Unix socket.
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
 /// A socket's file stays where its process was killed. Only a socket is removed, and only one that nobody answers at.
@@ -178,5 +193,22 @@ impl AsyncWrite for Socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn many_may_come_at_once() {
+        let address = Address::Tcp(([127, 0, 0, 1], 0).into());
+        let bound = Bound::bind(&address, Path::new("."), 0o600).unwrap();
+        let address = bound.address().unwrap().tcp().unwrap();
+        // Nobody accepts any of them.
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(900));
+        let waiting: io::Result<Vec<_>> = (0..300).map(connect).collect();
+        assert_eq!(waiting.expect("none is dropped").len(), 300);
     }
 }

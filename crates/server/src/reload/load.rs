@@ -171,7 +171,7 @@ impl Loads {
         }
         let plan = match reading.diagnostics.has_errors() {
             true => Err(Diagnostics::new()),
-            false => self.plan(&reading).await,
+            false => self.plan(&reading),
         };
         let mut draft = self.draft(reading, &before, plan.as_ref().ok()).await;
         let plan = match (plan, &draft.program) {
@@ -223,11 +223,10 @@ impl Loads {
         Ok(generation)
     }
 
-    async fn plan(&self, reading: &Reading) -> Result<Plan, Diagnostics> {
+    fn plan(&self, reading: &Reading) -> Result<Plan, Diagnostics> {
         let listeners = &self.node.listeners;
         listeners
             .plan(&reading.settings.node.listeners, &self.node.options.dir)
-            .await
             .map_err(|(address, why)| cannot_listen(&address, &why, listeners.in_the_way(&address)).nowhere().into())
     }
 

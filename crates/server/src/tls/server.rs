@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
-use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
+use rustls::server::{ClientCertVerifierBuilder, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
@@ -57,6 +57,7 @@ impl ServerTls {
         let versions = if parts.only_13 { NEW } else { BOTH };
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_protocol_versions(versions).map_err(|why| why.to_string())?;
+        let asks_for_certificates = parts.clients.is_some();
         let builder = match parts.clients {
             Some(clients) => {
                 builder.with_client_cert_verifier(clients.verifier()?.build().map_err(|why| why.to_string())?)
@@ -72,8 +73,13 @@ impl ServerTls {
             .filter(|(spoken, _)| *spoken)
             .map(|(_, name)| name.to_vec())
             .collect();
-        // Of this configuration alone: a session that was begun under other rules for clients is not gone on with.
-        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|why| why.to_string())?;
+        if asks_for_certificates {
+            // Whoever goes on with a session is believed to be who it was, whatever has run out since: its certificate, a list, an authority.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|why| why.to_string())?;
+        }
         let mut hasher = DefaultHasher::new();
         (parts.made_of, parts.only_13, parts.http).hash(&mut hasher);
         let acme = parts.acme.map(|settings| (Arc::new(settings), challenges));
@@ -116,5 +122,64 @@ impl Eq for ServerTls {}
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{certificates, private_key};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection};
+
+    /// How the second of two handshakes of one client goes.
+    fn second_handshake(asks_for_certificates: bool, version: &'static SupportedProtocolVersion) -> HandshakeKind {
+        let made = rcgen::generate_simple_self_signed([String::from("a.example")]).unwrap();
+        let chain = certificates(made.cert.pem().as_bytes()).unwrap();
+        let key = private_key(made.signing_key.serialize_pem().as_bytes()).unwrap();
+        let clients = asks_for_certificates.then(|| ClientAuth {
+            authorities: chain.clone(),
+            revoked: Vec::new(),
+            required: false,
+        });
+        let server = ServerTls::new(ServerTlsParts {
+            first: Some(CertifiedName::new(chain.clone(), key).unwrap()),
+            more: Vec::new(),
+            only_13: false,
+            http: (true, false),
+            clients,
+            acme: None,
+            made_of: 0,
+        })
+        .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+        let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
+        let handshake = || {
+            let mut client = ClientConnection::new(client.clone(), ServerName::try_from("a.example").unwrap()).unwrap();
+            let mut server = ServerConnection::new(server.config()).unwrap();
+            while client.wants_write() || server.wants_write() {
+                let mut wire = Vec::new();
+                client.write_tls(&mut wire).unwrap();
+                server.read_tls(&mut &*wire).unwrap();
+                server.process_new_packets().unwrap();
+                wire.clear();
+                server.write_tls(&mut wire).unwrap();
+                client.read_tls(&mut &*wire).unwrap();
+                client.process_new_packets().unwrap();
+            }
+            server.handshake_kind().unwrap()
+        };
+        handshake();
+        handshake()
+    }
+
+    #[test]
+    fn sessions_go_on_but_not_where_a_certificate_may_have_run_out_since() {
+        for version in [&TLS12, &TLS13] {
+            assert_eq!(second_handshake(false, version), HandshakeKind::Resumed, "{version:?}");
+            assert_eq!(second_handshake(true, version), HandshakeKind::Full, "{version:?}");
+        }
     }
 }

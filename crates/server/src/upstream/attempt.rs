@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version, header};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 use policy::exchange::Upgrade;
 use policy::ports::UpstreamError;
@@ -102,7 +102,7 @@ impl Attempt<'_> {
             }
             *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
             *request.version_mut() = Version::HTTP_2;
-            for name in [header::HOST, header::CONNECTION, header::UPGRADE] {
+            for name in [header::HOST, header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
                 request.headers_mut().remove(name);
             }
             // What comes after a body is passed on (RFC 9113, section 8.2.2 lets `te` say this and nothing else).
@@ -118,6 +118,10 @@ impl Attempt<'_> {
         if let Some(Upgrade(protocol)) = self.upgrade {
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             request.headers_mut().insert(header::UPGRADE, protocol.clone());
+        }
+        // Of these methods hyper sends no body whose length it does not know, unless it is told how.
+        if matches!(*request.method(), Method::GET | Method::HEAD) && request.body().may_have_trailers() {
+            request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if !request.headers().contains_key(header::HOST) || self.host.is_none() {
             request.headers_mut().insert(header::HOST, host.clone());

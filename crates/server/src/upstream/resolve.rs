@@ -29,7 +29,9 @@ pub(super) fn literal(target: &Target) -> Option<SocketAddr> {
 /// Whether this is the admin address, as far as can be told without asking the network.
 pub(crate) fn is_admin(address: SocketAddr, admin: SocketAddr) -> bool {
     let here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-    address.port() == admin.port() && (address.ip() == admin.ip() || (here(address.ip()) && here(admin.ip())))
+    // `::ffff:127.0.0.1` leads to 127.0.0.1.
+    let (ip, own) = (address.ip().to_canonical(), admin.ip().to_canonical());
+    address.port() == admin.port() && (ip == own || (here(ip) && here(own)))
 }
 
 #[cfg(test)]
@@ -52,6 +54,16 @@ mod tests {
         assert_eq!(refused, "`localhost` leads to the admin address");
         assert!(look_up(&target("localhost", 81), admin).await.is_ok());
         assert!(look_up(&target("no-such-name.invalid", 80), None).await.is_err());
+    }
+
+    #[test]
+    fn the_admin_address_is_known_however_it_is_written() {
+        let admin = |address: &str, admin: &str| is_admin(address.parse().unwrap(), admin.parse().unwrap());
+        for address in ["127.0.0.1:90", "127.0.0.2:90", "[::1]:90", "0.0.0.0:90", "[::]:90", "[::ffff:127.0.0.1]:90"] {
+            assert!(admin(address, "127.0.0.1:90"), "{address}");
+        }
+        assert!(admin("[::ffff:10.0.0.1]:90", "10.0.0.1:90") && admin("10.0.0.1:90", "[::ffff:10.0.0.1]:90"));
+        assert!(!admin("[::ffff:10.0.0.1]:90", "127.0.0.1:90") && !admin("[::ffff:127.0.0.1]:91", "127.0.0.1:90"));
     }
 
     #[test]

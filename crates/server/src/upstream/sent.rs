@@ -81,7 +81,7 @@ impl Sent {
         (!left.is_empty()).then(|| Frame::trailers(left))
     }
 
-    /// Whether something may come after its last byte.
+    /// Whether something may come after its last byte: it streams, and nobody knows for how long.
     pub(super) fn may_have_trailers(&self) -> bool {
         matches!(self.body, Body::Stream(_)) && self.body.size_hint().exact().is_none()
     }

@@ -207,7 +207,7 @@ impl Filter for Proxy {
             && holding::is_refused(answer.status(), answer.headers())
         {
             let again = !matches!(exchange.request.body, RequestBody::Taken);
-            if let Some(other) = held.renewed(exchange, again).await {
+            if let Some(other) = Box::pin(held.renewed(exchange, again)).await {
                 answered = match self.request(exchange, Some(&other)) {
                     Ok((_, request)) => upstream.0.send(request).await,
                     Err(reason) => return Ok(Outcome::Failure(reason)),
@@ -216,7 +216,7 @@ impl Filter for Proxy {
         }
         let mut upstream = upstream;
         if let Some(asked) = asked {
-            (upstream, answered) = self.followed(exchange, asked, answered).await;
+            (upstream, answered) = Box::pin(self.followed(exchange, asked, answered)).await;
         }
         match answered {
             Ok(answer) => {

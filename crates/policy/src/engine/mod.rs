@@ -14,6 +14,7 @@ mod tests;
 
 pub use decision::Decision;
 pub use explain::{Explained, ExplainedStep};
+pub use serve::Begun;
 
 use std::sync::Arc;
 

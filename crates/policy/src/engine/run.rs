@@ -73,7 +73,7 @@ impl Program {
                 Ended::Success => Move::Continue,
                 Ended::Answered => {
                     if let Some(beside) = x.beside.take() {
-                        self.go_on_beside(x, beside, policy, chain, at + 1);
+                        self.go_on_beside(x, *beside, policy, chain, at + 1);
                     }
                     return ended;
                 }

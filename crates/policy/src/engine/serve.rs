@@ -18,6 +18,9 @@ use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Rea
 use crate::ports::Environment;
 use crate::route::Unmatched;
 
+/// A request of which nothing has run yet.
+pub struct Begun(Box<Exchange>);
+
 /// Where a request goes.
 struct Routed<'a> {
     listener: &'a Listener,
@@ -30,20 +33,27 @@ impl Program {
     /// Routes the request on its listener, runs its policy and the listener's, and gives the complete answer. Never fails:
     /// a refusal and a fault are answers.
     pub async fn serve(self: &Arc<Self>, environment: &Environment, request: Request) -> Served {
-        let (x, response) = self.routed(environment, request).await;
-        x.served(response)
+        self.run(self.begin(environment, request)).await
     }
 
-    /// [`serve`](Self::serve), with the exchange as the run left it.
-    pub(crate) async fn routed(
-        self: &Arc<Self>,
-        environment: &Environment,
-        request: Request,
-    ) -> (Box<Exchange>, Response) {
-        let mut x = Box::new(Exchange::new(self.clone(), environment.clone(), request));
-        let routed = self.route(&mut x);
-        let response = self.answer(&mut x, routed).await;
-        (x, response)
+    /// The first half of [`serve`](Self::serve): nothing runs yet. A request is large, and a future that takes one has room for it twice.
+    pub fn begin(self: &Arc<Self>, environment: &Environment, request: Request) -> Begun {
+        Begun(Box::new(Exchange::new(self.clone(), environment.clone(), request)))
+    }
+
+    /// The second half of [`serve`](Self::serve).
+    pub fn run(&self, begun: Begun) -> impl Future<Output = Served> + use<'_> {
+        self.routed(begun).map(|(x, response)| x.served(response))
+    }
+
+    /// [`run`](Self::run), with the exchange as the run left it.
+    pub(crate) fn routed(&self, begun: Begun) -> impl Future<Output = (Box<Exchange>, Response)> + use<'_> {
+        let Begun(mut x) = begun;
+        async move {
+            let routed = self.route(&mut x);
+            let response = self.answer(&mut x, &routed).await;
+            (x, response)
+        }
     }
 
     /// Runs the policy of this name as if a route led to it; `None` where there is none. For tests of policies without a route.
@@ -69,7 +79,7 @@ impl Program {
         x.decision.policy = u32::try_from(index).ok();
         let listener = self.listener(&x.request.listener);
         let routed = Routed { listener, policy: Some(&self.policies[index]), refused: None };
-        let response = self.answer(&mut x, routed).await;
+        let response = self.answer(&mut x, &routed).await;
         Some((x, response))
     }
 
@@ -104,7 +114,7 @@ impl Program {
         self.listeners.iter().find(|listener| listener.name == name).unwrap_or(&self.unbound)
     }
 
-    async fn answer(&self, x: &mut Exchange, routed: Routed<'_>) -> Response {
+    async fn answer(&self, x: &mut Exchange, routed: &Routed<'_>) -> Response {
         let style = routed.policy.map_or(self.library.plain, |policy| policy.style);
         if let Some(policy) = routed.policy {
             // What the client sent under the names that only filters of this policy may send.
@@ -115,15 +125,15 @@ impl Program {
         x.stamp = x.environment().clock.monotonic_nanos();
         // As it came: a policy may send another method to its upstream.
         let is_head = x.request.method == Method::HEAD;
-        let ended = guarded(self.run_request(x, &routed)).await;
+        let ended = guarded(self.run_request(x, routed)).await;
         // A panic came out of however many flow words.
         x.decision.depth = 0;
         x.pending.clear();
-        self.settle(x, style, &routed, ended).await;
+        self.settle(x, style, routed, ended).await;
         if let Some(response) = &x.response {
             x.company.ended(&x.decision, response.status);
         }
-        self.run_response_side(x, style, &routed).await;
+        self.run_response_side(x, style, routed).await;
         let mut response = x.response.take().unwrap_or_else(|| {
             let abort = Abort::new(NO_ANSWER, StatusCode::INTERNAL_SERVER_ERROR, "the response was taken away");
             style.abort(x, &abort)
@@ -255,8 +265,8 @@ impl super::Decision {
 }
 
 /// Runs it; a panic in a filter is a fault of this request, not of the node.
-async fn guarded(run: impl Future<Output = Ended>) -> Ended {
-    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| aborted(PANIC, "a filter panicked"))
+fn guarded(run: impl Future<Output = Ended>) -> impl Future<Output = Ended> {
+    AssertUnwindSafe(run).catch_unwind().map(|ended| ended.unwrap_or_else(|_| aborted(PANIC, "a filter panicked")))
 }
 
 fn aborted(code: crate::outcome::ReasonCode, message: &'static str) -> Ended {

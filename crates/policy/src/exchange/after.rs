@@ -53,7 +53,7 @@ impl Exchange {
     /// To a filter that answers: has the filters after it in its chain run all the same, in the background, on a copy of the request with
     /// these headers and no body. `half` gets what they answer.
     pub fn go_on_beside(&mut self, background: Arc<dyn Background>, headers: HeaderMap, half: impl AfterRun) {
-        self.beside = Some(Beside { background, headers, half: Box::new(half) });
+        self.beside = Some(Box::new(Beside { background, headers, half: Box::new(half) }));
     }
 
     /// How many filters have let this request pass that decide who may.

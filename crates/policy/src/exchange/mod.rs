@@ -18,7 +18,7 @@ pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
 pub use company::{Companion, Company};
-pub use request::{FORM, Form, PathParams, Request, RequestBody};
+pub use request::{Asked, FORM, Form, PathParams, Request, RequestBody};
 pub use response::{HeaderEdit, Response};
 pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
 pub use upgrade::{Upgrade, Upgraded};
@@ -47,7 +47,7 @@ pub struct Exchange {
     /// What filters have still to do with the response, the last one first.
     pub(crate) pending: Vec<Pending>,
     /// What is to go on in the background once the filter has answered.
-    pub(crate) beside: Option<Beside>,
+    pub(crate) beside: Option<Box<Beside>>,
     pub(crate) failure: Option<FailureInfo>,
     pub(crate) input: Vec<(Arc<str>, Value)>,
     pub(crate) decision: Decision,

@@ -64,9 +64,25 @@ pub struct Request {
     pub(super) allowance: Option<Arc<Allowance>>,
     /// The path as the client sent it, where it is another one now.
     client_path: Option<String>,
-    form: OnceLock<Result<Form, Reason>>,
-    query_form: OnceLock<Result<Form, Reason>>,
-    json: OnceLock<Result<serde_json::Value, Reason>>,
+    form: Parsed<Form>,
+    query_form: Parsed<Form>,
+    json: Parsed<serde_json::Value>,
+}
+
+/// What every request has memory of its own for: the [`Request`]'s fields of the same names.
+#[allow(missing_docs, reason = "they are described there")]
+pub struct Asked {
+    pub host: String,
+    pub listener: Arc<str>,
+    pub id: Arc<str>,
+}
+
+/// What was taken apart once it was asked for. Boxed: few requests are, and each is moved about.
+type Parsed<T> = OnceLock<Box<Result<T, Reason>>>;
+
+fn once<T>(parsed: &Parsed<T>, parse: impl FnOnce() -> Result<T, Reason>) -> Result<&T, Reason> {
+    let result: &Result<T, Reason> = parsed.get_or_init(|| Box::new(parse()));
+    result.as_ref().map_err(Clone::clone)
 }
 
 /// Where the request's body is.
@@ -101,22 +117,29 @@ pub(super) struct Snapshot {
 impl Request {
     /// A request with a body; everything else at its plainest (used by the listener, which then sets the rest, and by tests).
     pub fn new(method: Method, path: impl Into<String>, body: Body) -> Self {
+        let asked = Asked { host: String::from("localhost"), listener: Arc::from(""), id: Arc::from("") };
+        Request::asked(method, path.into(), body, asked)
+    }
+
+    /// A request of which this is known as well.
+    pub fn asked(method: Method, path: String, body: Body, asked: Asked) -> Self {
+        let Asked { host, listener, id } = asked;
         Request {
             method,
-            path: path.into(),
+            path,
             query: None,
             version: Version::HTTP_11,
             headers: HeaderMap::new(),
             scheme: "http",
-            host: String::from("localhost"),
+            host,
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
             client: Ipv4Addr::LOCALHOST.into(),
             proxies: Vec::new(),
             trace: None,
             upgrade: None,
             certificate: None,
-            listener: Arc::from(""),
-            id: Arc::from(""),
+            listener,
+            id,
             params: PathParams::new(),
             allowed: Vec::new(),
             body: RequestBody::Stream(body),
@@ -188,35 +211,26 @@ impl Request {
     /// The form in the body: empty where the content type is another one; a reason where it is malformed, or where there
     /// is more than one type.
     pub fn form(&self) -> Result<&Form, Reason> {
-        self.form
-            .get_or_init(|| {
-                if self.content_type()?.as_deref() != Some(FORM) {
-                    return Ok(Form::default());
-                }
-                Form::parse(self.plain_body()?)
-            })
-            .as_ref()
-            .map_err(Clone::clone)
+        let parsed = || match self.content_type()?.as_deref() {
+            Some(FORM) => Form::parse(self.plain_body()?),
+            _ => Ok(Form::default()),
+        };
+        once(&self.form, parsed)
     }
 
     /// The query's parameters.
     pub fn query_form(&self) -> Result<&Form, Reason> {
-        self.query_form
-            .get_or_init(|| Form::parse(self.query.as_deref().unwrap_or_default().as_bytes()))
-            .as_ref()
-            .map_err(Clone::clone)
+        once(&self.query_form, || Form::parse(self.query.as_deref().unwrap_or_default().as_bytes()))
     }
 
     /// The body as JSON, whatever its type is said to be, as long as that is one.
     pub fn json(&self) -> Result<&serde_json::Value, Reason> {
-        self.json
-            .get_or_init(|| {
-                self.content_type()?;
-                serde_json::from_slice(self.plain_body()?)
-                    .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
-            })
-            .as_ref()
-            .map_err(Clone::clone)
+        let parsed = || {
+            self.content_type()?;
+            serde_json::from_slice(self.plain_body()?)
+                .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
+        };
+        once(&self.json, parsed)
     }
 
     /// One cookie's value.

@@ -33,8 +33,9 @@ impl Deadline {
         Deadline { end: Some(end), why }
     }
 
-    /// What comes of it; `None` where it takes too long.
-    pub(super) async fn keep<F: Future>(self, work: F) -> Option<F::Output> {
+    /// What comes of it; `None` where it takes too long. It is lent and not given: a future is copied wherever it is moved, and has room for
+    /// each place that it is moved to.
+    pub(super) async fn keep<F: Future>(self, work: Pin<&mut F>) -> Option<F::Output> {
         match self.end {
             Some(end) => tokio::time::timeout_at(end, work).await.ok(),
             None => Some(work.await),
@@ -82,6 +83,8 @@ impl HttpBody for Until {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -114,7 +117,7 @@ mod tests {
         assert_eq!(received(3, Some(LIMIT)).await, Ok(3));
         assert_eq!(received(30, None).await, Ok(30));
         assert!(received(30, Some(LIMIT)).await.unwrap_err().contains("request_timeout"));
-        assert_eq!(Deadline::after(Some(LIMIT)).keep(std::future::pending::<()>()).await, None);
-        assert_eq!(Deadline::after(None).keep(async { 1 }).await, Some(1));
+        assert_eq!(Deadline::after(Some(LIMIT)).keep(pin!(std::future::pending::<()>())).await, None);
+        assert_eq!(Deadline::after(None).keep(pin!(async { 1 })).await, Some(1));
     }
 }

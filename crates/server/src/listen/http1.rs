@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -42,8 +43,7 @@ pub(super) async fn serve_connection(client: &Client, opened: &Opened, limits: &
     }
     // On the heap while a request is served: hyper keeps room for it in each connection, where it would be most of an idle one.
     let service = service_fn(|request: http::Request<Incoming>| {
-        let unread = &unread;
-        Box::pin(async move { Ok::<_, Infallible>(serve(client, unread, request).await) })
+        Box::pin(serve(client, &unread, request).map(Ok::<_, Infallible>))
     });
     let stream = Stream::new(transport, limits.write_timeout).lingers_where(unread.clone()).times(clock);
     let begun = stream.begun();

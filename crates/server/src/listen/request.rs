@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
-use policy::exchange::{TRACESTATE, TraceContext, has_good_tracestate, path};
+use policy::exchange::{Asked, TRACESTATE, TraceContext, has_good_tracestate, path};
 use policy::settings::Network;
 use policy::{Body, Request, Response};
 
@@ -103,26 +103,27 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
         }
     }
     let path = normal(uri.path(), &mut headers)?;
-    let mut request = Request::new(method, path, Body::Empty);
+    let host = host.unwrap_or_else(|| match arrival.local.tcp() {
+        Some(address) => address.to_string(),
+        None => String::from("localhost"),
+    });
+    let (id, trace) = match &believed {
+        Some(believed) => (believed.id.clone().unwrap_or_else(|| arrival.id.text()), believed.trace.clone()),
+        None => (arrival.id.text(), None),
+    };
+    let asked = Asked { host, listener: arrival.listener.clone(), id };
+    let mut request = Request::asked(method, path, Body::Empty, asked);
+    request.trace = Some(trace.unwrap_or_else(|| arrival.id.trace()));
     request.query = uri.query().map(str::to_owned);
     request.version = version;
     request.headers = headers;
     request.upgrade = upgrade;
-    request.host = host.unwrap_or_else(|| match arrival.local.tcp() {
-        Some(address) => address.to_string(),
-        None => String::from("localhost"),
-    });
     request.scheme = scheme(arrival.caller.secure);
     request.peer = arrival.caller.peer;
     request.client = peer;
     request.certificate = arrival.caller.certificate.clone();
-    request.listener = arrival.listener.clone();
-    match believed {
-        Some(believed) => believed.tell(&mut request, arrival.id),
-        None => {
-            request.id = arrival.id.text();
-            request.trace = Some(arrival.id.trace());
-        }
+    if let Some(believed) = believed {
+        believed.tell(&mut request);
     }
     Ok(request)
 }
@@ -152,7 +153,7 @@ impl Believed {
         Ok(Believed { told, id, trace, state })
     }
 
-    fn tell(self, request: &mut Request, own: RequestId) {
+    fn tell(self, request: &mut Request) {
         let forwarded::Told { client, proxies, scheme, host } = self.told;
         request.client = client.unwrap_or(request.client);
         request.proxies = proxies;
@@ -160,8 +161,6 @@ impl Believed {
         if let Some(host) = host {
             request.host = host;
         }
-        request.id = self.id.unwrap_or_else(|| own.text());
-        request.trace = Some(self.trace.unwrap_or_else(|| own.trace()));
         for state in self.state {
             request.headers.append(TRACESTATE, state);
         }

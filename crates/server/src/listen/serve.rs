@@ -1,15 +1,19 @@
 //! One request: received, served in one generation, answered, counted, logged.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use policy::engine::{Begun, Served};
 use policy::{Body, Response};
 use tokio::time::Instant;
 
@@ -35,11 +39,40 @@ const PANICKED: Refused =
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, detail: "the request could not be served" };
 
 /// Answers one request. It lives in the generation that is loaded here, until there is an answer.
-pub(super) async fn serve(
-    client: &Client,
+///
+/// What it has in hand while it waits is all that its future holds: hyper moves it about, and every connection has one.
+pub(super) fn serve<'a>(
+    client: &'a Client,
+    unread: &Unread,
+    request: http::Request<Incoming>,
+) -> impl Future<Output = http::Response<Sent>> + use<'a> {
+    match begin(client, unread, request) {
+        Ok(serving) => Either::Left(serving.answer()),
+        Err(answer) => Either::Right(std::future::ready(*answer)),
+    }
+}
+
+/// A request that a policy answers.
+struct Serving<'a> {
+    client: &'a Client,
+    generation: Arc<Generation>,
+    begun: Begun,
+    in_flight: InFlight,
+    deadline: Deadline,
+    /// The connection, once it has switched protocols.
+    switching: Option<OnUpgrade>,
+    id: Arc<str>,
+    http2: bool,
+    is_head: bool,
+    takes_trailers: bool,
+}
+
+/// Receives it; an error is the answer to one that no policy sees.
+fn begin<'a>(
+    client: &'a Client,
     unread: &Unread,
     mut request: http::Request<Incoming>,
-) -> http::Response<Sent> {
+) -> Result<Serving<'a>, Box<http::Response<Sent>>> {
     let (node, listener) = (&client.node, &client.listener);
     let http2 = request.version() == Version::HTTP_2;
     let started = node.environment.clock.monotonic_nanos();
@@ -47,10 +80,10 @@ pub(super) async fn serve(
     let id = node.ids.next();
     let Some(served) = generation.listener(listener.number) else {
         node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
-        return refusal(NO_LISTENER, &generation);
+        return Err(Box::new(refusal(NO_LISTENER, &generation)));
     };
     if let Some(answer) = challenge::answer(&generation, request.uri().path()) {
-        return answer.map(Sent::untold);
+        return Err(Box::new(answer.map(Sent::untold)));
     }
     let (name, limits, counters) = (&served.name, &served.settings.limits, &served.counters);
     let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), id, started);
@@ -61,59 +94,108 @@ pub(super) async fn serve(
     let arrival = Arrival { caller, local, limits, listener: name, id, trusted, unread, counters };
     let mut received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return refuse(node, &generation, in_flight, refused),
+        Err(refused) => return Err(Box::new(refuse(node, &generation, in_flight, refused))),
     };
     in_flight.received(&mut received);
     let id = received.id.clone();
     let is_head = received.method == Method::HEAD;
     let takes_trailers = http2 || hop::takes_trailers(&received.headers);
     store::guard::begin_request();
-    let serving = generation.program.serve(&node.environment, received);
-    let served = deadline.keep(AssertUnwindSafe(serving).catch_unwind()).await;
-    let Some(served) = served else { return refuse(node, &generation, in_flight, TOO_LONG) };
-    let Ok(mut served) = served else {
-        node.metrics.panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(
-            id = &*id,
-            "a request panicked: this is a defect of the gateway, and the request was answered 500"
-        );
-        return refuse(node, &generation, in_flight, PANICKED);
-    };
-    in_flight.answered(&mut served);
-    let status = served.response.status;
-    if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
-        in_flight.takes_along(served.company);
-        let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
-        let not_joined = match switching {
-            Some(switching) => upgrade::join(node, counts, switching, &upgraded, until, in_flight),
-            None => Some(in_flight),
-        };
-        if let Some(in_flight) = not_joined {
-            return refuse(node, &generation, in_flight, PANICKED);
+    let begun = generation.program.begin(&node.environment, received);
+    Ok(Serving { client, generation, begun, in_flight, deadline, switching, id, http2, is_head, takes_trailers })
+}
+
+impl<'a> Serving<'a> {
+    fn answer(self) -> impl Future<Output = http::Response<Sent>> + use<'a> {
+        let Serving { client, generation, begun, in_flight, deadline, switching, id, http2, is_head, takes_trailers } =
+            self;
+        async move {
+            let served = {
+                let running = AssertUnwindSafe(generation.program.run(begun)).catch_unwind();
+                deadline.keep(pin!(running)).await
+            };
+            let after = After { client, generation: &generation, deadline, id: &id, http2, is_head, takes_trailers };
+            match after.answered(served, switching, in_flight) {
+                Told::Now(answer) => answer,
+                Told::Held(answer, in_flight, since) => {
+                    let took = client.node.environment.clock.monotonic_nanos().saturating_sub(since);
+                    hold(took).await;
+                    answer.map(|body| in_flight.sent(body))
+                }
+            }
         }
-        let mut answer = answer(served.response, false, &generation);
-        upgrade::announce(answer.headers_mut(), &upgraded.protocol);
-        return answer.map(Sent::untold);
     }
-    let held_since = served.held_since;
-    if let Some(end) = served.response.until {
-        served.response.body = Deadline::at(instant(node, end), "`max_stream` is over").end(served.response.body);
+}
+
+/// What is known of a request once its policy has run.
+struct After<'a> {
+    client: &'a Client,
+    generation: &'a Arc<Generation>,
+    deadline: Deadline,
+    id: &'a str,
+    http2: bool,
+    is_head: bool,
+    takes_trailers: bool,
+}
+
+/// An answer, and when it goes.
+enum Told {
+    Now(http::Response<Sent>),
+    /// It is held: its time is to tell nothing. The time is when that began, by the monotonic clock.
+    Held(http::Response<Body>, InFlight, u64),
+}
+
+impl After<'_> {
+    /// Makes the answer of what the policy came to; none: it took too long; an error: it panicked.
+    fn answered(
+        self,
+        served: Option<std::thread::Result<Served>>,
+        switching: Option<OnUpgrade>,
+        mut in_flight: InFlight,
+    ) -> Told {
+        let After { client, generation, deadline, http2, is_head, .. } = self;
+        let (node, listener) = (&client.node, &client.listener);
+        let Some(served) = served else { return Told::Now(refuse(node, generation, in_flight, TOO_LONG)) };
+        let Ok(mut served) = served else {
+            node.metrics.panics.fetch_add(1, Ordering::Relaxed);
+            let id = self.id;
+            tracing::error!(id, "a request panicked: this is a defect of the gateway, and the request was answered 500");
+            return Told::Now(refuse(node, generation, in_flight, PANICKED));
+        };
+        in_flight.answered(&mut served);
+        let status = served.response.status;
+        if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+            in_flight.takes_along(served.company);
+            let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
+            let not_joined = match switching {
+                Some(switching) => upgrade::join(node, counts, switching, &upgraded, until, in_flight),
+                None => Some(in_flight),
+            };
+            if let Some(in_flight) = not_joined {
+                return Told::Now(refuse(node, generation, in_flight, PANICKED));
+            }
+            let mut answer = answer(served.response, false, generation);
+            upgrade::announce(answer.headers_mut(), &upgraded.protocol);
+            return Told::Now(answer.map(Sent::untold));
+        }
+        if let Some(end) = served.response.until {
+            served.response.body = Deadline::at(instant(node, end), "`max_stream` is over").end(served.response.body);
+        }
+        let mut answer = answer(served.response, is_head, generation);
+        if is_head || !self.takes_trailers || answer.body().size_hint().exact().is_some() {
+            // None will come, or nobody would take them.
+            answer.headers_mut().remove(TRAILER);
+        }
+        // Over HTTP/2 the connection says it itself (GOAWAY).
+        if !http2 && (listener.has_gone() || node.draining()) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let answer = answer.map(|body| deadline.end(body));
+        match served.held_since {
+            Some(since) => Told::Held(answer, in_flight, since),
+            None => Told::Now(answer.map(|body| in_flight.sent(body))),
+        }
     }
-    let mut answer = answer(served.response, is_head, &generation);
-    if is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
-        // None will come, or nobody would take them.
-        answer.headers_mut().remove(TRAILER);
-    }
-    // Over HTTP/2 the connection says it itself (GOAWAY).
-    if !http2 && (listener.has_gone() || node.draining()) {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    let answer = answer.map(|body| deadline.end(body));
-    if let Some(since) = held_since {
-        let took = node.environment.clock.monotonic_nanos().saturating_sub(since);
-        hold(took).await;
-    }
-    answer.map(|body| in_flight.sent(body))
 }
 
 /// A time in Unix milliseconds by the clock that tasks wait by.

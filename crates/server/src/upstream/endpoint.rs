@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+use http_body::{Frame, SizeHint};
+use policy::exchange::BoxError;
 use policy::ports::UpstreamError;
 
 use super::connector::Connector;
@@ -15,7 +18,8 @@ use super::eject::Record;
 use super::head::SendError;
 use super::link::Link;
 use super::pool::Pool;
-use super::sent::{Sent, Watch};
+use super::outgoing::{Aim, Outgoing};
+use super::sent::Watch;
 use super::session::{Place, Sessions};
 use super::settings::{HttpVersion, Limits, Target, Timeouts};
 use super::slots::{Slot, Slots};
@@ -99,11 +103,8 @@ impl Endpoint {
         !self.down.load(Ordering::Relaxed) && !self.record.is_out(now)
     }
 
-    /// A connection; a `fresh` one is nobody's but this request's, or shared and not closed.
+    /// A connection where none is [`kept`](Self::kept): a new one, or what becomes free.
     pub(super) async fn connection(&self, fresh: bool, terms: Terms<'_>) -> Result<Connection, UpstreamError> {
-        if let Some(kept) = self.kept(fresh, terms) {
-            return Ok(kept);
-        }
         let slot = match self.slots.take(terms.limits.connections) {
             Some(slot) => slot,
             None => match self.awaited(fresh, terms).await? {
@@ -131,7 +132,7 @@ impl Endpoint {
             if !terms.switches {
                 self.speaks_one.store(true, Ordering::Relaxed);
             }
-            Link::over(stream, slot).await.map(Carrier::Link).map_err(|why| why.to_string())
+            Ok(Carrier::Link(Link::over(stream, slot)))
         };
         Ok(Connection { carrier: carrier.map_err(UpstreamError::Unreachable)?, kept: false })
     }
@@ -146,7 +147,8 @@ impl Endpoint {
         }
     }
 
-    fn kept(&self, fresh: bool, terms: Terms<'_>) -> Option<Connection> {
+    /// An open connection with room for this request; a `fresh` one is shared.
+    pub(super) fn kept(&self, fresh: bool, terms: Terms<'_>) -> Option<Connection> {
         let place = match self.connector.http() {
             HttpVersion::One => None,
             HttpVersion::Auto if terms.switches => None,
@@ -194,21 +196,42 @@ enum Free {
 }
 
 impl Carrier {
-    /// Whether it is HTTP/2.
-    pub(super) fn is_two(&self) -> bool {
-        matches!(self, Carrier::Place(_))
-    }
-
-    /// Sends a request and gives the head of its answer.
+    /// Sends a request and gives the head of its answer. Its body is there afterwards where nothing of the request was sent.
     pub(super) async fn send(
         &mut self,
-        request: Request<Sent>,
+        request: &mut Outgoing,
+        aim: Aim<'_>,
         limit: Duration,
         watch: Option<&Watch>,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<()>, SendError> {
         match self {
-            Carrier::Link(link) => link.send(request, limit, watch).await,
-            Carrier::Place(place) => place.send(request, limit, watch).await,
+            Carrier::Link(link) => link.send(request, aim, limit, watch).await,
+            // hyper's future is large, and most upstreams speak HTTP/1.1.
+            Carrier::Place(place) => Box::pin(place.send(request, aim, limit, watch)).await,
+        }
+    }
+
+    /// The next piece of the answer's body.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Carrier::Link(link) => link.poll_frame(cx),
+            Carrier::Place(place) => place.poll_frame(cx),
+        }
+    }
+
+    /// Whether all of the answer was given.
+    pub(super) fn is_end_stream(&self) -> bool {
+        match self {
+            Carrier::Link(link) => link.is_end_stream(),
+            Carrier::Place(place) => place.is_end_stream(),
+        }
+    }
+
+    /// How much of its body is to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Carrier::Link(link) => link.size_hint(),
+            Carrier::Place(place) => place.size_hint(),
         }
     }
 }

@@ -8,7 +8,7 @@ use policy::Body;
 
 use super::attempt::{Answered, Attempt};
 use super::endpoint::Endpoint;
-use super::sent::Sent;
+use super::outgoing::Outgoing;
 use super::settings::Health;
 use super::{Core, Going};
 
@@ -32,26 +32,18 @@ pub(super) async fn check_all(core: &Arc<Core>) {
 /// Asks; an error says what is bad.
 async fn ask(core: &Arc<Core>, health: &Health, endpoint: &Arc<Endpoint>) -> Result<(), String> {
     let going = Going::unjudged(core.clone(), endpoint.clone());
-    let (sent, _) = Sent::new(Body::Empty);
-    let mut request = Request::new(sent);
+    let mut request = Request::new(Body::Empty);
     *request.uri_mut() = health.path.parse().unwrap_or_default();
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("portcullis-health"));
-    let host = health.host.as_ref().and_then(|host| HeaderValue::from_str(host).ok());
-    if let Some(host) = &host {
-        request.headers_mut().insert(header::HOST, host.clone());
+    if let Some(host) = health.host.as_ref().and_then(|host| HeaderValue::from_str(host).ok()) {
+        request.headers_mut().insert(header::HOST, host);
     }
-    let attempt = Attempt {
-        endpoint,
-        terms: core.terms(),
-        limit: health.timeout,
-        watch: None,
-        host: host.as_ref(),
-        upgrade: None,
-        repeatable: true,
-        last: true,
-    };
-    let Answered { head, carrier, .. } = attempt.send(request).await.map_err(|failed| failed.error.to_string())?;
-    let answer = core.answer(head, carrier, going, None, None).await.map_err(|error| error.to_string())?;
+    let (mut request, facts) = Outgoing::new(request);
+    let terms = core.terms();
+    let attempt = Attempt { endpoint, terms, facts: &facts, limit: health.timeout, repeatable: true };
+    let sent = attempt.send(&mut request).await;
+    let Answered { head, carrier, .. } = sent.map_err(|failed| failed.error.to_string())?;
+    let answer = core.answer(head, carrier, going, None, None).map_err(|error| error.to_string())?;
     let (head, body) = answer.into_parts();
     if !is_expected(health, head.status) {
         return Err(format!("it answered {}", head.status.as_u16()));

@@ -8,10 +8,8 @@
 mod answer;
 mod attempt;
 mod balance;
-mod bounded;
 mod connector;
 mod counters;
-mod deaf;
 mod eject;
 mod endpoint;
 mod head;
@@ -19,6 +17,7 @@ mod health;
 mod keep;
 mod link;
 mod observed;
+mod outgoing;
 mod pool;
 mod provider;
 mod resolve;
@@ -32,13 +31,13 @@ mod stream;
 mod tests;
 mod tls;
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use policy::Body;
 use policy::exchange::{Upgrade, Upgraded};
 use policy::ports::{BalanceKey, BoxFuture, Clock, Repeatable, Upstream, UpstreamError};
@@ -54,15 +53,15 @@ use self::eject::Ending;
 use self::endpoint::{Carrier, Endpoint, Terms};
 use self::link::Link;
 pub(crate) use self::observed::{ObservedTarget, ObservedUpstream};
+use self::outgoing::{Facts, Outgoing};
 pub(crate) use self::provider::{Tasks, Whole};
 pub(crate) use self::resolve::is_admin;
 use self::retry::Budget;
-use self::sent::Sent;
 pub(crate) use self::settings::{
     Balance, Ejection, Health, HttpVersion, Limits, Retries, Target, Timeouts, UpstreamSettings, Way,
 };
 pub(crate) use self::tls::{Identity, TlsSettings, Wrong};
-use crate::{hop, trailers};
+use crate::hop;
 
 /// An upstream of one generation. What a reload changes nothing of is taken over.
 pub(crate) struct HttpUpstream {
@@ -133,6 +132,7 @@ impl HttpUpstream {
 
 impl Upstream for HttpUpstream {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
+        let request = Outgoing::new(request);
         match self.core.settings.timeouts.whole {
             None => Box::pin(self.core.exchange(request, None)),
             Some(whole) => Box::pin(async move {
@@ -149,83 +149,73 @@ impl Upstream for HttpUpstream {
 }
 
 impl Core {
-    async fn exchange(
+    /// Sends it, to one address after another where that is needed. What is large is the future's own, and not given to it: an `async fn` has room
+    /// for its arguments twice.
+    fn exchange(
         self: &Arc<Self>,
-        request: Request<Body>,
+        (mut request, facts): (Outgoing, Facts),
         until: Option<Instant>,
-    ) -> Result<Response<Body>, UpstreamError> {
-        let Core { settings: UpstreamSettings { limits, timeouts, retries, .. }, counters, .. } = &**self;
-        let mut going = Going::enter(self, limits.requests)?;
-        self.budget.earn(retries.budget);
-        let (parts, body) = request.into_parts();
-        let (sent, watch) = Sent::new(body);
-        let mut request = Request::from_parts(parts, sent);
-        let key = request.extensions_mut().remove::<BalanceKey>();
-        let upgrade = request.extensions_mut().remove::<Upgrade>();
-        let declared = request.extensions_mut().remove::<Repeatable>().is_some();
-        let host = prepare(&mut request);
-        let repeatable = declared || retries.may_repeat(request.method());
-        let mut tried = Tried::new();
-        loop {
-            let endpoint = self.choose(key.as_ref(), &tried).await?;
-            going.moves_to(&endpoint);
-            let last = tried.len() >= retries.attempts as usize;
-            let first_byte = until.map_or(timeouts.first_byte, |until| {
-                timeouts.first_byte.min(until.saturating_duration_since(Instant::now()))
-            });
-            let attempt = Attempt {
-                endpoint: &endpoint,
-                terms: Terms { switches: upgrade.is_some(), ..self.terms() },
-                limit: first_byte,
-                watch: watch.as_deref(),
-                host: host.as_ref(),
-                upgrade: upgrade.as_ref(),
-                repeatable,
-                last,
-            };
-            request = match attempt.send(request).await {
-                Ok(Answered { head, carrier, copy: Some(again) })
-                    if !last && retries.after_answer(head.status()) && self.affords() =>
-                {
-                    self.judge(&endpoint, Ending::of(head.status()));
-                    // Where all of it is there already, its connection is kept.
-                    let unjudged = Going::unjudged(self.clone(), endpoint.clone());
-                    drop(self.answer(head, carrier, unjudged, until, None).await);
-                    again
-                }
-                Ok(Answered { head, carrier, .. }) => return self.answer(head, carrier, going, until, upgrade).await,
-                Err(Failed { error, cause, again }) => {
-                    if !matches!(error, UpstreamError::RequestBody(_) | UpstreamError::Full(_)) {
-                        self.judge(&endpoint, Ending::Fault);
+    ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'_> {
+        async move {
+            let Core { settings: UpstreamSettings { limits, timeouts, retries, .. }, counters, .. } = &**self;
+            let mut going = Going::enter(self, limits.requests)?;
+            self.budget.earn(retries.budget);
+            let key = request.parts.extensions.remove::<BalanceKey>();
+            let declared = request.parts.extensions.remove::<Repeatable>().is_some();
+            let repeatable = declared || retries.may_repeat(&request.parts.method);
+            let mut tried = Tried::new();
+            loop {
+                let endpoint = self.choose(key.as_ref(), &tried).await?;
+                going.moves_to(&endpoint);
+                let last = tried.len() >= retries.attempts as usize;
+                let first_byte = until.map_or(timeouts.first_byte, |until| {
+                    timeouts.first_byte.min(until.saturating_duration_since(Instant::now()))
+                });
+                let terms = Terms { switches: facts.upgrade.is_some(), ..self.terms() };
+                match (Attempt { endpoint: &endpoint, terms, facts: &facts, limit: first_byte, repeatable }).send(&mut request).await {
+                    Ok(Answered { head, carrier, again: true })
+                        if !last && retries.after_answer(head.status()) && self.affords() =>
+                    {
+                        self.judge(&endpoint, Ending::of(head.status()));
+                        // Where all of it is there already, its connection is kept.
+                        let unjudged = Going::unjudged(self.clone(), endpoint.clone());
+                        drop(self.answer(head, carrier, unjudged, until, None));
                     }
-                    if until.is_some_and(|until| until <= Instant::now()) {
-                        return Err(UpstreamError::Timeout("whole"));
+                    Ok(Answered { head, carrier, .. }) => {
+                        return self.answer(head, carrier, going, until, facts.upgrade);
                     }
-                    match again {
-                        Some(again) if !last && retries.after(cause) && self.affords() => again,
-                        _ => return Err(error),
+                    Err(Failed { error, cause, again }) => {
+                        if !matches!(error, UpstreamError::RequestBody(_) | UpstreamError::Full(_)) {
+                            self.judge(&endpoint, Ending::Fault);
+                        }
+                        if until.is_some_and(|until| until <= Instant::now()) {
+                            return Err(UpstreamError::Timeout("whole"));
+                        }
+                        if !again || last || !retries.after(cause) || !self.affords() {
+                            return Err(error);
+                        }
                     }
                 }
-            };
-            counters.retries.fetch_add(1, Ordering::Relaxed);
-            tried.push(endpoint);
-            if !self.has_others(&tried) {
-                let doubled = 1 << (tried.len() - 1).min(6);
-                tokio::time::sleep(self.chooser.jitter(retries.backoff * doubled)).await;
+                counters.retries.fetch_add(1, Ordering::Relaxed);
+                tried.push(endpoint);
+                if !self.has_others(&tried) {
+                    let doubled = 1 << (tried.len() - 1).min(6);
+                    tokio::time::sleep(self.chooser.jitter(retries.backoff * doubled)).await;
+                }
             }
         }
     }
 
     /// The answer, as soon as its head is there; what belongs to the connection is taken off.
-    async fn answer(
+    fn answer(
         &self,
-        head: Response<Incoming>,
+        head: Response<()>,
         carrier: Carrier,
         going: Going,
         until: Option<Instant>,
         upgrade: Option<Upgrade>,
     ) -> Result<Response<Body>, UpstreamError> {
-        let (mut parts, incoming) = head.into_parts();
+        let (mut parts, ()) = head.into_parts();
         let malformed = |why: &str| {
             going.ended(Ending::Fault);
             Err(UpstreamError::Malformed(String::from(why)))
@@ -240,14 +230,14 @@ impl Core {
                 return malformed("it switched to another protocol than was asked for");
             }
             going.ended(Ending::of(parts.status));
-            return switched(parts, link, going, asked).await;
+            return Ok(switched(parts, link, going, asked));
         }
         if !hop::is_framed_plainly(&parts.headers) {
             return malformed("its transfer coding is not chunked alone");
         }
         hop::strip(&mut parts.headers);
         let bounds = Bounds { idle: self.settings.timeouts.idle, until };
-        let body = answer::body(incoming, carrier, going, bounds, Ending::of(parts.status)).await;
+        let body = answer::body(carrier, going, bounds, Ending::of(parts.status));
         Ok(Response::from_parts(parts, body))
     }
 
@@ -278,7 +268,8 @@ impl Core {
             let _looking = self.looking.acquire().await;
             if self.lineup.load().seats.is_empty() { self.look_up_now().await } else { Ok(()) }
         };
-        match tokio::time::timeout(self.settings.timeouts.connect, first).await {
+        // Rare, and larger than all the rest: it has no room in the future of every request.
+        match Box::pin(tokio::time::timeout(self.settings.timeouts.connect, first)).await {
             Ok(Ok(())) => choose().ok_or_else(|| UpstreamError::Unreachable(String::from("it has no address"))),
             Ok(Err(why)) => Err(UpstreamError::Unreachable(why)),
             Err(_) => Err(UpstreamError::Timeout("connect")),
@@ -453,39 +444,9 @@ impl Drop for Going {
 }
 
 /// The answer of an upstream that switched protocols, with the connection, on which it counts as a request in flight.
-async fn switched(
-    mut parts: http::response::Parts,
-    link: Box<Link>,
-    going: Going,
-    protocol: HeaderValue,
-) -> Result<Response<Body>, UpstreamError> {
+fn switched(mut parts: http::response::Parts, link: Box<Link>, going: Going, protocol: HeaderValue) -> Response<Body> {
     hop::strip(&mut parts.headers);
-    let tunnel = link.into_tunnel(going).await;
-    let tunnel = tunnel.ok_or_else(|| UpstreamError::Malformed(String::from("it broke off behind its 101")))?;
     parts.extensions.clear();
-    parts.extensions.insert(Upgraded::new(protocol, tunnel));
-    Ok(Response::from_parts(parts, Body::Empty))
-}
-
-/// Makes the request what goes over one hop: nothing of the client's connection, and only the length that the body really has (hyper
-/// writes it). Gives the host that it asks for itself.
-fn prepare(request: &mut Request<Sent>) -> Option<HeaderValue> {
-    let headers = request.headers_mut();
-    hop::strip(headers);
-    headers.remove(header::CONTENT_LENGTH);
-    // The listener has answered it: the body comes at once.
-    headers.remove(header::EXPECT);
-    let host = headers.get(header::HOST).cloned();
-    if headers.contains_key(header::TRAILER) {
-        // What is announced to come after the body does come, and nothing else.
-        let announced = match request.body().may_have_trailers() {
-            true => trailers::announced(request.headers()),
-            false => SmallVec::new(),
-        };
-        if announced.is_empty() {
-            request.headers_mut().remove(header::TRAILER);
-        }
-        request.body_mut().announces(announced);
-    }
-    host
+    parts.extensions.insert(Upgraded::new(protocol, link.into_tunnel(going)));
+    Response::from_parts(parts, Body::Empty)
 }

@@ -3,9 +3,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 
-use super::sent::Sent;
 use super::settings::Retries;
 
 /// Why there was no answer, as far as another try is concerned.
@@ -42,16 +41,6 @@ impl Retries {
     pub(super) fn after_answer(&self, status: StatusCode) -> bool {
         self.statuses.contains(&status)
     }
-}
-
-/// A copy, where the body is in memory.
-pub(super) fn copy(request: &Request<Sent>) -> Option<Request<Sent>> {
-    let mut copy = Request::new(request.body().copy()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.version_mut() = request.version();
-    Some(copy)
 }
 
 /// Thousandths of a retry.

@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use policy::Body;
 use policy::exchange::BoxError;
-use smallvec::SmallVec;
 
-/// The body that hyper sends.
+/// The body that is sent.
+#[derive(Default)]
 pub(super) struct Sent {
     body: Body,
     watch: Option<Arc<Watch>>,
-    announced: SmallVec<[HeaderName; 4]>,
+    announced: Vec<HeaderName>,
 }
 
 /// What is known of a streaming body while it goes.
@@ -58,11 +58,11 @@ impl Sent {
     /// Wraps a body; one that streams is watched.
     pub(super) fn new(body: Body) -> (Sent, Option<Arc<Watch>>) {
         let watch = matches!(body, Body::Stream(_)).then(Arc::default);
-        (Sent { body, watch: watch.clone(), announced: SmallVec::new() }, watch)
+        (Sent { body, watch: watch.clone(), announced: Vec::new() }, watch)
     }
 
     /// The trailers that may come after it: no others go.
-    pub(super) fn announces(&mut self, names: SmallVec<[HeaderName; 4]>) {
+    pub(super) fn announces(&mut self, names: Vec<HeaderName>) {
         self.announced = names;
     }
 
@@ -93,7 +93,7 @@ impl Sent {
             Body::Full(bytes) => Body::Full(bytes.clone()),
             Body::Stream(_) => return None,
         };
-        Some(Sent { body, watch: None, announced: SmallVec::new() })
+        Some(Sent { body, watch: None, announced: Vec::new() })
     }
 }
 

@@ -1,22 +1,30 @@
 //! One HTTP/2 connection to an upstream, shared by the requests on it. It has a task of its own: no request can drive what others
 //! wait for as well.
 
+use std::error::Error;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use policy::exchange::BoxError;
 use store::alarm::Alarm;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::head::{self, SendError};
+use super::outgoing::{Aim, Outgoing};
 use super::sent::{Sent, Watch};
 use super::slots::{Slot, Slots};
 use super::stream::Stream;
@@ -46,7 +54,11 @@ pub(super) struct Session {
 }
 
 /// The place of one request on it.
-pub(super) struct Place(Arc<Session>);
+pub(super) struct Place {
+    session: Arc<Session>,
+    /// The body of its answer, once there is one.
+    incoming: Option<Incoming>,
+}
 
 impl Session {
     /// HTTP/2 over this stream, begun without asking.
@@ -85,27 +97,98 @@ impl Session {
         }
         let limit = limit.min(self.theirs.load(Ordering::Relaxed));
         let more = |streams| (streams < limit).then_some(streams + 1);
-        self.streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Place(self.clone()))
+        self.streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Place { session: self.clone(), incoming: None })
     }
 }
 
 impl Place {
-    /// Sends a request and gives the head of its answer.
+    /// Sends a request and gives the head of its answer. Its body is there afterwards where nothing of the request was sent.
     pub(super) async fn send(
-        &self,
-        request: Request<Sent>,
+        &mut self,
+        request: &mut Outgoing,
+        aim: Aim<'_>,
         limit: Duration,
         watch: Option<&Watch>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let answer = self.0.sender.clone().try_send_request(request);
-        head::of(answer, |_| false, &mut Alarm::at(Instant::now()), limit, watch).await
+    ) -> Result<Response<()>, SendError> {
+        let mut sender = self.session.sender.clone();
+        let mut answer = pin!(sender.try_send_request(spoken(request, aim)));
+        let polled = |cx: &mut Context<'_>| {
+            answer.as_mut().poll(cx).map_err(|mut failed: TrySendError<Request<Sent>>| {
+                request.body = failed.take_message().map(Request::into_body);
+                broken(&failed.into_error(), request.body.is_some())
+            })
+        };
+        let (head, incoming) = head::of(polled, &mut Alarm::at(Instant::now()), limit, watch).await?.into_parts();
+        self.incoming = Some(incoming);
+        Ok(Response::from_parts(head, ()))
     }
+
+    /// The next piece of the answer's body.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.incoming {
+            Some(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BoxError::from),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Whether all of the answer was given.
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    /// How much of its body is to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+/// A request as HTTP/2 has it (RFC 9113, section 8.3.1). It takes the body along.
+fn spoken(request: &mut Outgoing, aim: Aim<'_>) -> Request<Sent> {
+    let parts = &request.parts;
+    let body = request.body.take().unwrap_or_default();
+    let mut spoken = Request::new(body);
+    let path = parts.uri.path_and_query().cloned();
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    if let Ok(authority) = Authority::try_from(aim.host.as_bytes()) {
+        uri.scheme = Scheme::try_from(aim.scheme).ok();
+        uri.authority = Some(authority);
+    }
+    *spoken.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+    *spoken.version_mut() = Version::HTTP_2;
+    *spoken.method_mut() = parts.method.clone();
+    *spoken.headers_mut() = parts.headers.clone();
+    // What comes after a body is passed on (section 8.2.2 lets `te` say this and nothing else).
+    spoken.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    spoken
+}
+
+/// What went wrong. `unsent`: the request was given back.
+fn broken(error: &hyper::Error, unsent: bool) -> SendError {
+    let why = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    match error.is_parse() {
+        true => SendError::Malformed(why),
+        false => SendError::Broken { why, unsent: unsent || is_refused(error) },
+    }
+}
+
+/// Whether the other side says that it has not looked at the request (RFC 9113, section 8.7).
+fn is_refused(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| {
+        error.is_remote()
+            && (error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                || (error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR)))
+    })
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::SeqCst);
-        self.0.slots.free();
+        self.session.streams.fetch_sub(1, Ordering::SeqCst);
+        self.session.slots.free();
     }
 }
 

@@ -86,7 +86,7 @@ impl Run<'_> {
         let probes = self.probes(test, step)?;
         let environment = self.world.environment();
         let (x, response) = match step.routed {
-            true => self.program.routed(&environment, request).await,
+            true => self.program.routed(self.program.begin(&environment, request)).await,
             false => match self.program.handed(&step.policy, &environment, request).await {
                 Some(served) => served,
                 None => return Err(failed(&format!("there is no policy `{}`", step.policy))),

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 
 use policy::exchange::BodyError;
 
+use super::head::SendError;
+use super::outgoing::Aim;
 use super::*;
 use crate::clock::SystemClock;
 
@@ -117,7 +119,7 @@ async fn nothing_of_a_connection_crosses() {
     }
     let ((seen, _stream), response) = tokio::join!(server, scripted.upstream.send(request));
     let port = scripted.listener.local_addr().unwrap().port();
-    assert_eq!(seen, format!("GET /a/b?c=d HTTP/1.1\r\nx-kept: 1\r\nhost: 127.0.0.1:{port}\r\n\r\n"));
+    assert_eq!(seen, format!("GET /a/b?c=d HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-kept: 1\r\n\r\n"));
     let response = response.unwrap();
     assert!(response.headers().contains_key("x-end"));
     assert!(!response.headers().contains_key("x-hop") && !response.headers().contains_key("keep-alive"));
@@ -221,7 +223,7 @@ async fn a_kept_connection_that_closes_under_a_request_is_tried_once_more_where_
     }
 }
 
-/// Between the look at it and the request: hyper reads the end first, and has nothing to say of the request that waits behind it.
+/// Between the look at it and the request.
 #[tokio::test]
 async fn a_kept_connection_that_closes_before_a_request_is_written_gives_it_back() {
     let scripted = Scripted::with(|settings| settings.timeouts.first_byte = Duration::from_secs(60)).await;
@@ -237,11 +239,11 @@ async fn a_kept_connection_that_closes_before_a_request_is_written_gives_it_back
     let mut link = endpoint.pool.take().expect("it is kept");
     drop(first);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let (sent, _) = Sent::new(Body::from(String::from("x")));
-    let request = Request::post("/").body(sent).unwrap();
-    match link.send(request, Duration::from_secs(60), None).await {
-        Err(head::SendError::Broken(broken)) => assert!(broken.unsent.is_some(), "{:?}", broken.error),
-        Err(head::SendError::Late | head::SendError::Flood) => panic!("it is told at once"),
+    let (mut request, _) = Outgoing::new(Request::post("/").body(Body::from(String::from("x"))).unwrap());
+    let aim = Aim { scheme: "http", host: &endpoint.host, upgrade: None };
+    match link.send(&mut request, aim, Duration::from_secs(60), None).await {
+        Err(SendError::Broken { unsent, why }) => assert!(unsent && request.body.is_some(), "{why}"),
+        Err(error) => panic!("{error:?}"),
         Ok(head) => panic!("an answer: {}", head.status()),
     }
     assert!(!link.is_idle());

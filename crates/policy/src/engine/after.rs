@@ -49,7 +49,7 @@ impl Program {
         let (program, name) = (x.program().clone(), policy.name.clone());
         background.run(Box::pin(async move {
             let Ok(index) = program.policies.binary_search_by(|policy| policy.name.cmp(&name)) else { return };
-            copy.stamp = copy.environment().clock.monotonic_nanos();
+            copy.stamp();
             let run = program.run_from(&mut copy, &program.policies[index], chain, at);
             // A panic in a filter ends this run, and nothing else.
             let Ok(ended) = AssertUnwindSafe(run).catch_unwind().await else { return };

@@ -154,7 +154,7 @@ impl Program {
                 None => Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) })),
             },
         };
-        x.stamp = x.environment().clock.monotonic_nanos();
+        x.stamp();
         if step.sets_response && matches!(ended, Ended::Success) || matches!(ended, Ended::Answered) {
             x.merge_response_edits();
         }
@@ -185,7 +185,7 @@ impl Program {
                 Err(abort) => return Err(Ended::Abort(Box::new(Aborted { abort, step: Some(step.index) }))),
             }
         }
-        x.stamp = x.environment().clock.monotonic_nanos();
+        x.stamp();
         Ok(())
     }
 

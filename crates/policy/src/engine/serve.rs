@@ -122,7 +122,7 @@ impl Program {
                 remove_alike(&mut x.request.headers, &policy.injected);
             }
         }
-        x.stamp = x.environment().clock.monotonic_nanos();
+        x.stamp();
         // As it came: a policy may send another method to its upstream.
         let is_head = x.request.method == Method::HEAD;
         let ended = guarded(self.run_request(x, routed)).await;

@@ -127,6 +127,13 @@ impl Exchange {
         self.started_unix_millis
     }
 
+    /// Notes the time, for whoever is told how long each step took.
+    pub(crate) fn stamp(&mut self) {
+        if self.request.timed {
+            self.stamp = self.environment.clock.monotonic_nanos();
+        }
+    }
+
     /// The clock, where a filter must measure (a rate limit, a duration).
     pub fn environment(&self) -> &Environment {
         &self.environment

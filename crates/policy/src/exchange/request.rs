@@ -58,6 +58,8 @@ pub struct Request {
     pub params: PathParams,
     /// Of `OPTIONS`: the methods that the route takes; none = all of them.
     pub allowed: Vec<Method>,
+    /// Whether somebody is told how long each step took: a log, or a trace. The clock is read for it at each.
+    pub timed: bool,
     /// The body.
     pub body: RequestBody,
     /// How large the body may be while it streams, where a filter said so.
@@ -142,6 +144,7 @@ impl Request {
             id,
             params: PathParams::new(),
             allowed: Vec::new(),
+            timed: true,
             body: RequestBody::Stream(body),
             allowance: None,
             client_path: None,

@@ -104,7 +104,8 @@ impl InFlight {
             self.sampled = trace.sampled;
         }
         self.known_as = Some(request.id.clone());
-        if traces.is_some() || access::wanted(generation) {
+        request.timed = traces.is_some() || access::wanted(generation);
+        if request.timed {
             let at = self.node.environment.clock.unix_millis();
             let about = About::new(request, at, &generation.settings.node.log.access, traces.is_some());
             self.about = Some(Box::new(about));

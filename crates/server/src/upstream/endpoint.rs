@@ -172,14 +172,14 @@ impl Endpoint {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn give(&self, link: Box<Link>, now: u64) {
-        self.pool.give(link, now);
+    pub(super) fn give(&self, link: Box<Link>) {
+        self.pool.give(link);
         self.slots.free();
     }
 
     /// Drops idle connections that the other side closed.
     pub(super) fn sweep(&self, now: u64) {
-        self.pool.sweep(now);
+        self.pool.sweep();
         self.sessions.sweep(now);
     }
 

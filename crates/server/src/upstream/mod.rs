@@ -420,7 +420,7 @@ impl Going {
     /// Its connection is free for another.
     fn keep(&self, link: Box<Link>) {
         if let Some(endpoint) = &self.endpoint {
-            endpoint.give(link, self.core.clock.monotonic_nanos());
+            endpoint.give(link);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Idle connections to one upstream, the most recently used first.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::link::Link;
@@ -7,16 +8,21 @@ use super::link::Link;
 /// How many are kept: more than any usual load leaves idle at once.
 const MOST: usize = 512;
 
-/// For how long a connection may lie idle, in nanoseconds: 30 s, less than the time after which servers commonly close.
-const LONGEST: u64 = 30_000_000_000;
+/// For how many sweeps a connection may lie idle: 30 s, less than the time after which servers commonly close.
+const LONGEST: u32 = 6;
 
-/// The pool. The lock is held for a push or a pop, never across an await. `now` is monotonic nanoseconds.
+/// The pool. The lock is held for a push or a pop, never across an await.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Vec<Idle>>);
+pub(super) struct Pool {
+    idle: Mutex<Vec<Idle>>,
+    /// Time is counted in sweeps: no clock is read for each request.
+    sweeps: AtomicU32,
+}
 
 struct Idle {
     link: Box<Link>,
-    since: u64,
+    /// In which sweep it came.
+    since: u32,
 }
 
 impl Pool {
@@ -31,17 +37,19 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn give(&self, link: Box<Link>, now: u64) {
+    pub(super) fn give(&self, link: Box<Link>) {
+        let since = self.sweeps.load(Ordering::Relaxed);
         let mut idle = self.idle();
         if idle.len() < MOST {
-            idle.push(Idle { link, since: now });
+            idle.push(Idle { link, since });
         }
     }
 
     /// Drops what the other side closed and what lay idle for too long.
-    pub(super) fn sweep(&self, now: u64) {
+    pub(super) fn sweep(&self) {
+        let now = self.sweeps.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let mut all = std::mem::take(&mut *self.idle());
-        all.retain_mut(|idle| now.saturating_sub(idle.since) <= LONGEST && idle.link.is_idle());
+        all.retain_mut(|idle| now.wrapping_sub(idle.since) <= LONGEST && idle.link.is_idle());
         let mut kept = self.idle();
         // What came back meanwhile is the freshest and stays on top.
         all.append(&mut kept);
@@ -55,6 +63,6 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

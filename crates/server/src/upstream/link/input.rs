@@ -305,7 +305,7 @@ mod tests {
                 },
             }
         }
-        let body = String::from_utf8(body).expect("text");
+        let body = String::from_utf8_lossy(&body).into_owned();
         Ok(Came { status: head.status().as_u16(), body, trailers, free: input.is_free() })
     }
 
@@ -339,6 +339,49 @@ mod tests {
                 assert_eq!(came(pieces, closed, &Method::GET).await, whole, "{first:?} {second:?}");
             }
         }
+    }
+
+    /// What the bytes say must not depend on how they are cut into pieces, whatever they are.
+    #[tokio::test(start_paused = true)]
+    async fn answers_changed_at_random_are_the_same_in_whatever_pieces_they_come() {
+        const ANSWERS: [&str; 4] = [
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n03\r\nllo\r\n0\r\nX-Sum: 5\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 12\r\netag: \"a\"\r\n\r\n",
+        ];
+        const BYTES: &[u8] = b"\r\n\0 :;,0159afx-\xff\t";
+        // SplitMix64: the same changes in every run.
+        let mut state = 7_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (mixed ^ (mixed >> 31)) as usize % below
+        };
+        let mut good = 0;
+        for _ in 0..4_000 {
+            let mut bytes = ANSWERS[random(ANSWERS.len())].as_bytes().to_vec();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] = BYTES[random(BYTES.len())],
+                    1 => bytes.insert(at, BYTES[random(BYTES.len())]),
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.extend_from_within(at..),
+                }
+            }
+            let whole = came(vec![bytes.clone()], true, &Method::GET).await;
+            good += usize::from(whole.is_ok());
+            let (first, second) = bytes.split_at(random(bytes.len()));
+            for pieces in [vec![first.to_vec(), second.to_vec()], bytes.iter().map(|byte| vec![*byte]).collect()] {
+                // An empty piece would be the end.
+                let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+                let cut = came(pieces, true, &Method::GET).await;
+                assert_eq!(cut.as_ref().ok(), whole.as_ref().ok(), "{:?}: {cut:?} {whole:?}", String::from_utf8_lossy(&bytes));
+            }
+        }
+        assert!(good > 400, "{good} of them are answers still");
     }
 
     /// Where it is cut off, whoever waits is told, unless the end of the connection is the end of the body.

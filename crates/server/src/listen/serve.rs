@@ -159,7 +159,10 @@ impl After<'_> {
         let Ok(mut served) = served else {
             node.metrics.panics.fetch_add(1, Ordering::Relaxed);
             let id = self.id;
-            tracing::error!(id, "a request panicked: this is a defect of the gateway, and the request was answered 500");
+            tracing::error!(
+                id,
+                "a request panicked: this is a defect of the gateway, and the request was answered 500"
+            );
             return Told::Now(refuse(node, generation, in_flight, PANICKED));
         };
         in_flight.answered(&mut served);

@@ -151,6 +151,7 @@ impl Upstream for HttpUpstream {
 impl Core {
     /// Sends it, to one address after another where that is needed. What is large is the future's own, and not given to it: an `async fn` has room
     /// for its arguments twice.
+    #[allow(clippy::manual_async_fn, reason = "what is large is not an argument of the future")]
     fn exchange(
         self: &Arc<Self>,
         (mut request, facts): (Outgoing, Facts),
@@ -172,7 +173,10 @@ impl Core {
                     timeouts.first_byte.min(until.saturating_duration_since(Instant::now()))
                 });
                 let terms = Terms { switches: facts.upgrade.is_some(), ..self.terms() };
-                match (Attempt { endpoint: &endpoint, terms, facts: &facts, limit: first_byte, repeatable }).send(&mut request).await {
+                match (Attempt { endpoint: &endpoint, terms, facts: &facts, limit: first_byte, repeatable })
+                    .send(&mut request)
+                    .await
+                {
                     Ok(Answered { head, carrier, again: true })
                         if !last && retries.after_answer(head.status()) && self.affords() =>
                     {

@@ -97,7 +97,10 @@ impl Session {
         }
         let limit = limit.min(self.theirs.load(Ordering::Relaxed));
         let more = |streams| (streams < limit).then_some(streams + 1);
-        self.streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok().map(|_| Place { session: self.clone(), incoming: None })
+        self.streams
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .ok()
+            .map(|_| Place { session: self.clone(), incoming: None })
     }
 }
 

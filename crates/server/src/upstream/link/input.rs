@@ -45,7 +45,7 @@ pub(super) struct Input {
 }
 
 /// Where in an answer it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// The head of the answer to a request with this method comes next: to `HEAD` there is no body.
     Head { to_head: bool },
@@ -62,13 +62,8 @@ enum State {
     /// What comes behind the last chunk.
     Trailers,
     /// The answer is complete, or there was no request.
+    #[default]
     Done,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        State::Done
-    }
 }
 
 impl Input {
@@ -124,7 +119,9 @@ impl Input {
             }
             let broken = |why: String| Poll::Ready(Err(SendError::Broken { why, unsent: false }));
             match ready!(self.fill(cx, stream)) {
-                Ok(0) if self.bytes.is_empty() => return broken(String::from("the connection was closed before the answer")),
+                Ok(0) if self.bytes.is_empty() => {
+                    return broken(String::from("the connection was closed before the answer"));
+                }
                 Ok(0) => return broken(String::from("the connection was closed in the head of the answer")),
                 Ok(_) => {}
                 Err(why) => return broken(format!("the answer could not be read: {why}")),
@@ -323,11 +320,23 @@ mod tests {
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false, answer(200, "", true)),
             ("HTTP/1.1 204 No Content\r\n\r\n", false, answer(204, "", true)),
             ("HTTP/1.1 200 OK\nx: y\ncontent-length: 5\n\nhello", false, answer(200, "hello", true)),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false, answer(200, "ok", true)),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                false,
+                answer(200, "ok", true),
+            ),
             ("HTTP/1.1 200 OK\r\n\r\nhello", true, answer(200, "hello", false)),
             ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", false, answer(200, "ok", false)),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n03\r\nllo\r\n0\r\n\r\n", false, answer(200, "hello", true)),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n", false, with_sums),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n03\r\nllo\r\n0\r\n\r\n",
+                false,
+                answer(200, "hello", true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n",
+                false,
+                with_sums,
+            ),
         ] {
             let whole = came(vec![text.into()], closed, &Method::GET).await;
             assert_eq!(whole.as_ref(), Ok(&expected), "{text:?}");
@@ -378,7 +387,12 @@ mod tests {
                 // An empty piece would be the end.
                 let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
                 let cut = came(pieces, true, &Method::GET).await;
-                assert_eq!(cut.as_ref().ok(), whole.as_ref().ok(), "{:?}: {cut:?} {whole:?}", String::from_utf8_lossy(&bytes));
+                assert_eq!(
+                    cut.as_ref().ok(),
+                    whole.as_ref().ok(),
+                    "{:?}: {cut:?} {whole:?}",
+                    String::from_utf8_lossy(&bytes)
+                );
             }
         }
         assert!(good > 400, "{good} of them are answers still");
@@ -404,7 +418,11 @@ mod tests {
             ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokay", Method::GET, "ok"),
             ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Method::HEAD, ""),
             ("HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nok", Method::GET, ""),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Method::GET, "ok"),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+                Method::GET,
+                "ok",
+            ),
         ] {
             let came = came(vec![text.into()], false, &method).await.expect("an answer");
             assert_eq!((came.body.as_str(), came.free), (expected, false), "{text:?}");
@@ -440,7 +458,8 @@ mod tests {
         assert!(head.is_ok());
         let mut sizes = Vec::new();
         while !input.is_end_stream() {
-            let frame = std::future::poll_fn(|cx| input.poll_frame(cx, &mut stream)).await.expect("more").expect("data");
+            let frame =
+                std::future::poll_fn(|cx| input.poll_frame(cx, &mut stream)).await.expect("more").expect("data");
             sizes.push(frame.into_data().expect("data").len());
         }
         assert_eq!(sizes.iter().sum::<usize>(), length);

@@ -63,7 +63,10 @@ impl Output {
         let parts = &request.parts;
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let to = &mut self.buffer;
-        put(to, &[parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", aim.host.as_bytes()]);
+        put(
+            to,
+            &[parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", aim.host.as_bytes()],
+        );
         for (name, value) in &parts.headers {
             put(to, &[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
         }
@@ -85,7 +88,11 @@ impl Output {
     ///
     /// The body broke off, or the connection did. That the other side has stopped reading is none: an upstream that has seen enough of
     /// a large body answers and closes, and its answer counts. What is left of the body is taken and goes nowhere.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), BoxError> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(), BoxError> {
         loop {
             self.collect(cx)?;
             if self.is_written() {
@@ -357,7 +364,10 @@ mod tests {
             (
                 Method::POST,
                 streams(vec![data("a"), data(""), data(large.clone()), data("b")]),
-                format!("transfer-encoding: chunked\r\n\r\n1\r\na\r\n{:x}\r\n{large}\r\n1\r\nb\r\n0\r\n\r\n", SMALL + 1),
+                format!(
+                    "transfer-encoding: chunked\r\n\r\n1\r\na\r\n{:x}\r\n{large}\r\n1\r\nb\r\n0\r\n\r\n",
+                    SMALL + 1
+                ),
             ),
             (
                 Method::GET,

@@ -387,12 +387,12 @@ mod tests {
                 // An empty piece would be the end.
                 let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
                 let cut = came(pieces, true, &Method::GET).await;
-                assert_eq!(
-                    cut.as_ref().ok(),
-                    whole.as_ref().ok(),
-                    "{:?}: {cut:?} {whole:?}",
-                    String::from_utf8_lossy(&bytes)
-                );
+                // What comes behind an answer is seen with it or when its connection is looked at the next time.
+                let said = |came: &Result<Came, String>| {
+                    let came = came.as_ref().ok()?;
+                    Some((came.status, came.body.clone(), came.trailers.clone()))
+                };
+                assert_eq!(said(&cut), said(&whole), "{:?}: {cut:?} {whole:?}", String::from_utf8_lossy(&bytes));
             }
         }
         assert!(good > 400, "{good} of them are answers still");

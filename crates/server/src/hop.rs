@@ -53,9 +53,14 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 
 /// Whether whoever sent this takes trailers.
 pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::TE).iter();
+    lists(headers, header::TE, "trailers")
+}
+
+/// Whether a field that is a list has this member, in whatever case.
+pub(crate) fn lists(headers: &HeaderMap, name: HeaderName, member: &str) -> bool {
+    let values = headers.get_all(name).iter();
     let mut members = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    members.any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    members.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
 }
 
 /// Whether a message's transfer coding is `chunked` or none. hyper undoes `chunked` wherever it comes last: with another coding

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Up to this many bytes, pieces are joined.
-const MOST: usize = 2048;
+pub(crate) const SMALL: usize = 2048;
 
 pub(crate) struct Joined<S>(S);
 
@@ -35,7 +35,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Joined<S> {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut joined = [0; MOST];
+        let mut joined = [0; SMALL];
         let mut length = 0;
         for piece in pieces {
             match joined.get_mut(length..length + piece.len()) {
@@ -98,7 +98,8 @@ mod tests {
 
     #[tokio::test]
     async fn small_pieces_go_in_one_and_large_ones_are_not_copied() {
-        for (sizes, pieces) in [(&[3, 0, 5][..], 1), (&[1000, 1048], 1), (&[1000, 1049], 2), (&[MOST + 1], 1), (&[], 1)]
+        for (sizes, pieces) in
+            [(&[3, 0, 5][..], 1), (&[1000, 1048], 1), (&[1000, 1049], 2), (&[SMALL + 1], 1), (&[], 1)]
         {
             let parts: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(n, size)| vec![n as u8; *size]).collect();
             let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();

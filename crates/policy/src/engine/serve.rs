@@ -75,7 +75,7 @@ impl Program {
         request: Request,
     ) -> Option<(Box<Exchange>, Response)> {
         let index = self.policies.binary_search_by(|policy| policy.name.as_str().cmp(name)).ok()?;
-        let mut x = Box::new(Exchange::new(self.clone(), environment.clone(), request));
+        let Begun(mut x) = self.begin(environment, request);
         x.decision.policy = u32::try_from(index).ok();
         let listener = self.listener(&x.request.listener);
         let routed = Routed { listener, policy: Some(&self.policies[index]), refused: None };

@@ -71,11 +71,13 @@ pub struct Request {
     json: Parsed<serde_json::Value>,
 }
 
-/// What every request has memory of its own for: the [`Request`]'s fields of the same names.
-#[allow(missing_docs, reason = "they are described there")]
+/// What every request has memory of its own for.
 pub struct Asked {
+    /// See [`Request::host`].
     pub host: String,
+    /// See [`Request::listener`].
     pub listener: Arc<str>,
+    /// See [`Request::id`].
     pub id: Arc<str>,
 }
 
@@ -170,6 +172,7 @@ impl Request {
             listener: self.listener.clone(),
             id: self.id.clone(),
             params: self.params.clone(),
+            timed: self.timed,
             ..Request::new(self.method.clone(), self.path.clone(), Body::Empty)
         }
     }

@@ -54,13 +54,18 @@ pub(super) fn serve<'a>(
 
 /// A request that a policy answers.
 struct Serving<'a> {
-    client: &'a Client,
-    generation: Arc<Generation>,
+    known: Known<'a>,
     begun: Begun,
     in_flight: InFlight,
-    deadline: Deadline,
     /// The connection, once it has switched protocols.
     switching: Option<OnUpgrade>,
+}
+
+/// What is known of it while its policy runs.
+struct Known<'a> {
+    client: &'a Client,
+    generation: Arc<Generation>,
+    deadline: Deadline,
     id: Arc<str>,
     http2: bool,
     is_head: bool,
@@ -102,40 +107,28 @@ fn begin<'a>(
     let takes_trailers = http2 || hop::takes_trailers(&received.headers);
     store::guard::begin_request();
     let begun = generation.program.begin(&node.environment, received);
-    Ok(Serving { client, generation, begun, in_flight, deadline, switching, id, http2, is_head, takes_trailers })
+    let known = Known { client, generation, deadline, id, http2, is_head, takes_trailers };
+    Ok(Serving { known, begun, in_flight, switching })
 }
 
 impl<'a> Serving<'a> {
     fn answer(self) -> impl Future<Output = http::Response<Sent>> + use<'a> {
-        let Serving { client, generation, begun, in_flight, deadline, switching, id, http2, is_head, takes_trailers } =
-            self;
+        let Serving { known, begun, in_flight, switching } = self;
         async move {
             let served = {
-                let running = AssertUnwindSafe(generation.program.run(begun)).catch_unwind();
-                deadline.keep(pin!(running)).await
+                let running = AssertUnwindSafe(known.generation.program.run(begun)).catch_unwind();
+                known.deadline.keep(pin!(running)).await
             };
-            let after = After { client, generation: &generation, deadline, id: &id, http2, is_head, takes_trailers };
-            match after.answered(served, switching, in_flight) {
+            match known.answered(served, switching, in_flight) {
                 Told::Now(answer) => answer,
                 Told::Held(answer, in_flight, since) => {
-                    let took = client.node.environment.clock.monotonic_nanos().saturating_sub(since);
+                    let took = known.client.node.environment.clock.monotonic_nanos().saturating_sub(since);
                     hold(took).await;
                     answer.map(|body| in_flight.sent(body))
                 }
             }
         }
     }
-}
-
-/// What is known of a request once its policy has run.
-struct After<'a> {
-    client: &'a Client,
-    generation: &'a Arc<Generation>,
-    deadline: Deadline,
-    id: &'a str,
-    http2: bool,
-    is_head: bool,
-    takes_trailers: bool,
 }
 
 /// An answer, and when it goes.
@@ -145,22 +138,21 @@ enum Told {
     Held(http::Response<Body>, InFlight, u64),
 }
 
-impl After<'_> {
+impl Known<'_> {
     /// Makes the answer of what the policy came to; none: it took too long; an error: it panicked.
     fn answered(
-        self,
+        &self,
         served: Option<std::thread::Result<Served>>,
         switching: Option<OnUpgrade>,
         mut in_flight: InFlight,
     ) -> Told {
-        let After { client, generation, deadline, http2, is_head, .. } = self;
+        let Known { client, generation, deadline, id, http2, is_head, takes_trailers } = self;
         let (node, listener) = (&client.node, &client.listener);
         let Some(served) = served else { return Told::Now(refuse(node, generation, in_flight, TOO_LONG)) };
         let Ok(mut served) = served else {
             node.metrics.panics.fetch_add(1, Ordering::Relaxed);
-            let id = self.id;
             tracing::error!(
-                id,
+                id = &**id,
                 "a request panicked: this is a defect of the gateway, and the request was answered 500"
             );
             return Told::Now(refuse(node, generation, in_flight, PANICKED));
@@ -184,8 +176,8 @@ impl After<'_> {
         if let Some(end) = served.response.until {
             served.response.body = Deadline::at(instant(node, end), "`max_stream` is over").end(served.response.body);
         }
-        let mut answer = answer(served.response, is_head, generation);
-        if is_head || !self.takes_trailers || answer.body().size_hint().exact().is_some() {
+        let mut answer = answer(served.response, *is_head, generation);
+        if *is_head || !takes_trailers || answer.body().size_hint().exact().is_some() {
             // None will come, or nobody would take them.
             answer.headers_mut().remove(TRAILER);
         }

@@ -48,6 +48,8 @@ impl Attempt<'_> {
             scheme: self.endpoint.connector.scheme(),
             host: host.as_ref().unwrap_or(&self.endpoint.host),
             upgrade: upgrade.as_ref(),
+            limit: self.limit,
+            watch: watch.as_deref(),
         };
         for round in 0.. {
             let connection = match self.endpoint.kept(round > 0, self.terms) {
@@ -64,14 +66,14 @@ impl Attempt<'_> {
                 }
             };
             let copy = request.body.as_ref().and_then(Sent::copy);
-            let sent = carrier.send(request, aim, self.limit, watch.as_deref()).await;
+            let sent = carrier.send(request, aim).await;
             request.body = request.body.take().or(copy);
             let is_there = request.body.is_some();
             let (error, cause, unsent) = match sent {
                 Ok(head) => return Ok(Answered { head, carrier, again: is_there && self.repeatable }),
                 Err(SendError::Late) => (UpstreamError::Timeout("first_byte"), Cause::Timeout, false),
                 Err(SendError::Malformed(why)) => (UpstreamError::Malformed(why), Cause::Other, false),
-                Err(SendError::Broken { why, .. }) if watch.as_deref().is_some_and(Watch::failed) => {
+                Err(SendError::Broken { why, .. }) if aim.watch.is_some_and(Watch::failed) => {
                     (UpstreamError::RequestBody(why), Cause::Other, false)
                 }
                 Err(SendError::Broken { why, unsent }) => {

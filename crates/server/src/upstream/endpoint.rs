@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
@@ -19,7 +18,6 @@ use super::head::SendError;
 use super::link::Link;
 use super::outgoing::{Aim, Outgoing};
 use super::pool::Pool;
-use super::sent::Watch;
 use super::session::{Place, Sessions};
 use super::settings::{HttpVersion, Limits, Target, Timeouts};
 use super::slots::{Slot, Slots};
@@ -197,17 +195,11 @@ enum Free {
 
 impl Carrier {
     /// Sends a request and gives the head of its answer. Its body is there afterwards where nothing of the request was sent.
-    pub(super) async fn send(
-        &mut self,
-        request: &mut Outgoing,
-        aim: Aim<'_>,
-        limit: Duration,
-        watch: Option<&Watch>,
-    ) -> Result<Response<()>, SendError> {
+    pub(super) async fn send(&mut self, request: &mut Outgoing, aim: Aim<'_>) -> Result<Response<()>, SendError> {
         match self {
-            Carrier::Link(link) => link.send(request, aim, limit, watch).await,
+            Carrier::Link(link) => link.send(request, aim).await,
             // hyper's future is large, and most upstreams speak HTTP/1.1.
-            Carrier::Place(place) => Box::pin(place.send(request, aim, limit, watch)).await,
+            Carrier::Place(place) => Box::pin(place.send(request, aim)).await,
         }
     }
 

@@ -1,11 +1,11 @@
 //! The wait for the head of an answer.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use store::alarm::Alarm;
 use tokio::time::Instant;
 
+use super::outgoing::Aim;
 use super::sent::Watch;
 
 /// Why there is no head of an answer.
@@ -29,8 +29,7 @@ pub(super) enum SendError {
 pub(super) async fn of<T>(
     mut answer: impl FnMut(&mut Context<'_>) -> Poll<Result<T, SendError>>,
     alarm: &mut Alarm,
-    limit: Duration,
-    watch: Option<&Watch>,
+    Aim { limit, watch, .. }: Aim<'_>,
 ) -> Result<T, SendError> {
     let mut steps = watch.map(Watch::steps);
     alarm.set(Instant::now() + limit);

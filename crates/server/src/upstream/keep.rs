@@ -10,7 +10,7 @@ use super::{Core, HttpUpstream, health};
 use crate::tasks;
 
 /// How often idle connections are looked at.
-const SWEEP: Duration = Duration::from_secs(5);
+pub(super) const SWEEP: Duration = Duration::from_secs(5);
 
 /// Starts it. The tasks end with the upstream.
 pub(super) fn keep(upstream: &Arc<HttpUpstream>) {

@@ -236,9 +236,6 @@ impl Core {
             going.ended(Ending::of(parts.status));
             return Ok(switched(parts, link, going, asked));
         }
-        if !hop::is_framed_plainly(&parts.headers) {
-            return malformed("its transfer coding is not chunked alone");
-        }
         hop::strip(&mut parts.headers);
         let bounds = Bounds { idle: self.settings.timeouts.idle, until };
         let body = answer::body(carrier, going, bounds, Ending::of(parts.status));

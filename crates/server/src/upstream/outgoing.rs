@@ -1,6 +1,7 @@
 //! A request as it goes to an upstream: over one connection after another, until there is an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, Request, header};
@@ -28,12 +29,16 @@ pub(super) struct Facts {
     pub(super) watch: Option<Arc<Watch>>,
 }
 
-/// What a request says to one target.
+/// How a request is sent to one target.
 #[derive(Clone, Copy)]
 pub(super) struct Aim<'a> {
     pub(super) scheme: &'static str,
     pub(super) host: &'a HeaderValue,
     pub(super) upgrade: Option<&'a Upgrade>,
+    /// For the head of the answer.
+    pub(super) limit: Duration,
+    /// Of a body that streams.
+    pub(super) watch: Option<&'a Watch>,
 }
 
 impl Outgoing {

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::keep::SWEEP;
 use super::link::Link;
 
 /// How many are kept: more than any usual load leaves idle at once.
 const MOST: usize = 512;
 
 /// For how many sweeps a connection may lie idle: 30 s, less than the time after which servers commonly close.
-const LONGEST: u32 = 6;
+const LONGEST: u32 = (30 / SWEEP.as_secs()) as u32;
 
 /// The pool. The lock is held for a push or a pop, never across an await.
 #[derive(Default)]

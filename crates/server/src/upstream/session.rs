@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::head::{self, SendError};
 use super::outgoing::{Aim, Outgoing};
-use super::sent::{Sent, Watch};
+use super::sent::Sent;
 use super::slots::{Slot, Slots};
 use super::stream::Stream;
 use crate::tasks;
@@ -106,13 +106,7 @@ impl Session {
 
 impl Place {
     /// Sends a request and gives the head of its answer. Its body is there afterwards where nothing of the request was sent.
-    pub(super) async fn send(
-        &mut self,
-        request: &mut Outgoing,
-        aim: Aim<'_>,
-        limit: Duration,
-        watch: Option<&Watch>,
-    ) -> Result<Response<()>, SendError> {
+    pub(super) async fn send(&mut self, request: &mut Outgoing, aim: Aim<'_>) -> Result<Response<()>, SendError> {
         let mut sender = self.session.sender.clone();
         let mut answer = pin!(sender.try_send_request(spoken(request, aim)));
         let polled = |cx: &mut Context<'_>| {
@@ -121,7 +115,7 @@ impl Place {
                 broken(&failed.into_error(), request.body.is_some())
             })
         };
-        let (head, incoming) = head::of(polled, &mut Alarm::at(Instant::now()), limit, watch).await?.into_parts();
+        let (head, incoming) = head::of(polled, &mut Alarm::at(Instant::now()), aim).await?.into_parts();
         self.incoming = Some(incoming);
         Ok(Response::from_parts(head, ()))
     }

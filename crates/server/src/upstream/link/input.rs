@@ -71,7 +71,6 @@ impl Input {
     pub(super) fn expect(&mut self, method: &Method) {
         self.state = State::Head { to_head: *method == Method::HEAD };
         (self.before, self.looked) = (0, 0);
-        self.persists = true;
     }
 
     /// Whether nothing has come unasked and the other side has not closed, looked at without waiting.
@@ -102,15 +101,13 @@ impl Input {
                 if head.is_interim() {
                     continue;
                 }
-                self.persists &= head.persists;
+                self.persists = head.persists && head.framing != Framing::UntilClose;
                 self.state = match head.framing {
-                    Framing::None => State::Done,
-                    Framing::Length(0) => State::Done,
+                    Framing::None | Framing::Length(0) => State::Done,
                     Framing::Length(length) => State::Length(length),
                     Framing::Chunked => State::Size,
                     Framing::UntilClose => State::UntilClose,
                 };
-                self.persists &= self.state != State::UntilClose;
                 return Poll::Ready(Ok(head.response));
             }
             self.looked = self.bytes.len();

@@ -11,7 +11,6 @@ mod output;
 mod parse;
 
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -24,7 +23,6 @@ use self::input::Input;
 use self::output::Output;
 use super::head::{self, SendError};
 use super::outgoing::{Aim, Outgoing};
-use super::sent::Watch;
 use super::slots::Slot;
 use super::stream::Stream;
 use crate::tunnel::Tunnel;
@@ -47,25 +45,15 @@ impl Link {
     }
 
     /// Sends a request and gives the head of its answer. Its body is there afterwards where nothing of the request was written.
-    pub(super) async fn send(
-        &mut self,
-        request: &mut Outgoing,
-        aim: Aim<'_>,
-        limit: Duration,
-        watch: Option<&Watch>,
-    ) -> Result<Response<()>, SendError> {
+    pub(super) async fn send(&mut self, request: &mut Outgoing, aim: Aim<'_>) -> Result<Response<()>, SendError> {
+        // It may have been closed since it was looked at.
+        if !self.is_quiet() {
+            let why = String::from("the connection was closed before the request");
+            return Err(SendError::Broken { why, unsent: true });
+        }
         let Link { stream, output, input, alarm, .. } = self;
-        let begin = |cx: &mut Context<'_>| {
-            // It may have been closed since it was looked at.
-            if !input.is_quiet(cx, stream) {
-                let why = String::from("the connection was closed before the request");
-                return Poll::Ready(Err(SendError::Broken { why, unsent: true }));
-            }
-            input.expect(&request.parts.method);
-            output.begin(request, aim);
-            Poll::Ready(Ok(()))
-        };
-        std::future::poll_fn(begin).await?;
+        input.expect(&request.parts.method);
+        output.begin(request, aim);
         let answer = |cx: &mut Context<'_>| {
             if let Err(why) = output.poll(cx, stream) {
                 let why = format!("the request could not be written: {why}");
@@ -78,7 +66,7 @@ impl Link {
                 error => error,
             }))
         };
-        head::of(answer, alarm, limit, watch).await
+        head::of(answer, alarm, aim).await
     }
 
     /// The next piece of the answer's body; what is left of the request goes meanwhile.
@@ -108,7 +96,12 @@ impl Link {
 
     /// Whether it is still open and free for another request, looked at without waiting.
     pub(super) fn is_idle(&mut self) -> bool {
-        self.is_free() && self.input.is_quiet(&mut Context::from_waker(Waker::noop()), &mut self.stream)
+        self.is_free() && self.is_quiet()
+    }
+
+    /// Whether nothing has come unasked and the other side has not closed.
+    fn is_quiet(&mut self) -> bool {
+        self.input.is_quiet(&mut Context::from_waker(Waker::noop()), &mut self.stream)
     }
 
     /// Whether it can be kept for the next request, behind an answer's end.

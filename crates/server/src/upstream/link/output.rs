@@ -1,6 +1,6 @@
 //! What is written on a connection: a request, its body no faster than it is taken.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,9 +12,7 @@ use tokio::io::AsyncWrite;
 
 use super::super::outgoing::{Aim, Outgoing};
 use super::super::sent::Sent;
-
-/// Up to this many bytes, a piece is copied beside what frames it: for small ones a vectored write costs the kernel more than that.
-const SMALL: usize = 2048;
+use crate::joined::SMALL;
 
 /// Pieces are collected up to this many bytes.
 const ENOUGH: usize = 8 * 1024;
@@ -77,7 +75,8 @@ impl Output {
             None => put(to, &[b"\r\ntransfer-encoding: chunked"]),
             // Where a method gives a body a meaning, it is said that there is none (RFC 9110, section 8.6).
             Some(0) if !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) => {}
-            Some(length) => put(to, &[b"\r\ncontent-length: ", decimal(length, &mut [0; 20])]),
+            // Writing to a Vec cannot fail.
+            Some(length) => drop(write!(to, "\r\ncontent-length: {length}")),
         }
         put(to, &[b"\r\n\r\n"]);
     }
@@ -153,7 +152,8 @@ impl Output {
             // An empty chunk would be the last.
             Coding::Chunked if data.is_empty() => return Ok(()),
             Coding::Chunked => {
-                put(&mut self.buffer, &[hexadecimal(data.len(), &mut [0; 16]), b"\r\n"]);
+                // Writing to a Vec cannot fail.
+                drop(write!(self.buffer, "{:x}\r\n", data.len()));
                 self.tail = b"\r\n";
             }
             Coding::Length(left) => {
@@ -161,6 +161,7 @@ impl Output {
                 *left = rest.ok_or("the body is longer than it said")?;
             }
         }
+        // A small piece is copied beside what frames it.
         if data.len() <= SMALL {
             put(&mut self.buffer, &[&data, std::mem::take(&mut self.tail)]);
         } else {
@@ -254,29 +255,10 @@ fn put(to: &mut Vec<u8>, pieces: &[&[u8]]) {
     pieces.iter().for_each(|piece| to.extend_from_slice(piece));
 }
 
-fn decimal(number: u64, room: &mut [u8; 20]) -> &[u8] {
-    digits(number, 10, room)
-}
-
-fn hexadecimal(number: usize, room: &mut [u8; 16]) -> &[u8] {
-    digits(number as u64, 16, room)
-}
-
-/// A number's digits, at the end of the room, which has enough for any.
-fn digits(mut number: u64, base: u64, room: &mut [u8]) -> &[u8] {
-    let mut first = room.len();
-    loop {
-        first -= 1;
-        room[first] = b"0123456789abcdef"[(number % base) as usize];
-        number /= base;
-        if number == 0 {
-            return &room[first..];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::{HeaderValue, Request};
     use http_body_util::StreamBody;
     use policy::Body;
@@ -343,7 +325,10 @@ mod tests {
         let (mut outgoing, _) = Outgoing::new(request);
         let mut output = Output::default();
         let host = HeaderValue::from_static("api:80");
-        output.begin(&mut outgoing, Aim { scheme: "http", host: &host, upgrade: None });
+        output.begin(
+            &mut outgoing,
+            Aim { scheme: "http", host: &host, upgrade: None, limit: Duration::MAX, watch: None },
+        );
         std::future::poll_fn(|cx| match output.poll(cx, taker) {
             Err(why) => Poll::Ready(Err(why.to_string())),
             Ok(()) if output.body.is_none() && output.is_written() => Poll::Ready(Ok(output.is_free())),
@@ -403,13 +388,5 @@ mod tests {
         let mut taker = Taker { at_once: 1_000, taken: Vec::new(), most: 3_000 };
         assert_eq!(written(request.expect("a request"), &mut taker).await, Ok(false));
         assert_eq!(taker.taken.len(), 3_000);
-    }
-
-    #[test]
-    fn numbers() {
-        assert_eq!((decimal(0, &mut [0; 20]), decimal(907, &mut [0; 20])), (&b"0"[..], &b"907"[..]));
-        assert_eq!(decimal(u64::MAX, &mut [0; 20]), b"18446744073709551615");
-        assert_eq!((hexadecimal(0, &mut [0; 16]), hexadecimal(0x1af, &mut [0; 16])), (&b"0"[..], &b"1af"[..]));
-        assert_eq!(hexadecimal(usize::MAX, &mut [0; 16]), b"ffffffffffffffff");
     }
 }

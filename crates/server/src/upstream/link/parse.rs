@@ -139,11 +139,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 fn persists(headers: &HeaderMap, version: Version) -> bool {
-    let says = |what: &str| {
-        let values = headers.get_all(header::CONNECTION).iter();
-        let mut members = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        members.any(|member| member.trim_ascii().eq_ignore_ascii_case(what.as_bytes()))
-    };
+    let says = |what| hop::lists(headers, header::CONNECTION, what);
     !says("close") && (version == Version::HTTP_11 || says("keep-alive"))
 }
 

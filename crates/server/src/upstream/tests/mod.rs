@@ -240,8 +240,9 @@ async fn a_kept_connection_that_closes_before_a_request_is_written_gives_it_back
     drop(first);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let (mut request, _) = Outgoing::new(Request::post("/").body(Body::from(String::from("x"))).unwrap());
-    let aim = Aim { scheme: "http", host: &endpoint.host, upgrade: None };
-    match link.send(&mut request, aim, Duration::from_secs(60), None).await {
+    let limit = Duration::from_secs(60);
+    let aim = Aim { scheme: "http", host: &endpoint.host, upgrade: None, limit, watch: None };
+    match link.send(&mut request, aim).await {
         Err(SendError::Broken { unsent, why }) => assert!(unsent && request.body.is_some(), "{why}"),
         Err(error) => panic!("{error:?}"),
         Ok(head) => panic!("an answer: {}", head.status()),

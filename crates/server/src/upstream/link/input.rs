@@ -158,11 +158,11 @@ impl Input {
         self.state == State::Done && self.trailers.is_none()
     }
 
-    /// How much of the body is to come.
+    /// How much of the body is to come. Nothing is said while something comes behind it: whoever knows a length sends no trailers.
     pub(super) fn size_hint(&self) -> SizeHint {
         match self.state {
             State::Length(left) => SizeHint::with_exact(left),
-            State::Done => SizeHint::with_exact(0),
+            State::Done if self.trailers.is_none() => SizeHint::with_exact(0),
             _ => SizeHint::new(),
         }
     }

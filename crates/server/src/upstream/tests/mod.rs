@@ -174,6 +174,40 @@ async fn a_body_streams_and_its_connection_comes_back() {
     tokio::join!(server, client);
 }
 
+/// Also where they come along with the body: its length is known then, and to say it would take them off.
+#[tokio::test]
+async fn trailers_are_told_whenever_they_come() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    for pieces in [
+        vec![format!("{HEAD}2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n")],
+        vec![String::from(HEAD), String::from("2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n")],
+        vec![format!("{HEAD}2\r\nhi\r\n"), String::from("0\r\nx-sum: 7\r\n\r\n")],
+    ] {
+        let scripted = Scripted::new().await;
+        let server = async {
+            let mut stream = scripted.accept().await;
+            read_until(&mut stream, "\r\n\r\n").await;
+            for piece in &pieces {
+                stream.write_all(piece.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            stream
+        };
+        let client = async {
+            let body = scripted.upstream.send(get("/")).await.unwrap().into_body();
+            assert_eq!(http_body::Body::size_hint(&body).exact(), None, "{pieces:?}");
+            let collected = BodyExt::collect(body).await.unwrap();
+            assert_eq!(
+                collected.trailers().and_then(|fields| fields.get("x-sum")),
+                Some(&HeaderValue::from_static("7"))
+            );
+            assert_eq!(collected.to_bytes(), "hi");
+            assert_eq!(scripted.idle(), 1);
+        };
+        tokio::join!(server, client);
+    }
+}
+
 #[tokio::test]
 async fn a_connection_that_was_closed_while_idle_is_not_used() {
     let scripted = Scripted::new().await;

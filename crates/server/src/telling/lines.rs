@@ -87,8 +87,9 @@ impl LineWriter {
             while of_thread.take(&mut bytes) {
                 if let Err(why) = out.write(&bytes) {
                     let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-                    lost_there.fetch_add(lines, Ordering::Relaxed);
+                    // Whoever sees the count finds the reason in the log.
                     out.failed(&why);
+                    lost_there.fetch_add(lines, Ordering::Relaxed);
                 }
                 bytes.clear();
                 of_thread.rest();

@@ -594,6 +594,38 @@ set = { X-Client = "${client.id}" }                               # whatever a c
         found: Found::Check { code: "P0704", place: "2" },
     },
     Mistake {
+        what: "what is kept is given without asking the limit",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[filter]]
+use   = "rate-limit"
+"#,
+        replace: r#"[[filter]]
+use = "cache"
+key = "${client.id}"
+
+[[filter]]
+use   = "rate-limit"
+"#,
+        found: Found::Check { code: "P0716", place: "18" },
+    },
+    Mistake {
+        what: "what was made for one client is given to another",
+        template: PROTECT,
+        file: ORDERS,
+        find: r#"[[filter]]
+use = "set-header"
+"#,
+        replace: r#"[[filter]]
+use = "cache"
+key = "all"
+
+[[filter]]
+use = "set-header"
+"#,
+        found: Found::Check { code: "P0717", place: "24" },
+    },
+    Mistake {
         what: "a policy without a test",
         template: PROTECT,
         file: ORDERS,

@@ -37,6 +37,8 @@ pub const LINTS: &[(Code, &str)] = &[
     (codes::OPEN_ADMIN, "open-admin"),
     (codes::NEEDLESS_ALLOW, "needless-allow"),
     (codes::WITHOUT_PKCE, "without-pkce"),
+    (codes::REFUSAL_AFTER_CACHE, "refusal-after-cache"),
+    (codes::ANSWER_OF_ANOTHER, "answer-of-another"),
 ];
 
 /// The key of the table in which a file allows lints.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use policy::filter::Judges;
 use policy::settings::Network;
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
@@ -57,6 +58,8 @@ impl FilterConfig for Settings {
             cx.authorizes();
         }
         cx.fails(&[ADDRESS_NOT_ALLOWED]);
+        cx.judges(Judges::Alike);
+        cx.goes_by("request.client_ip");
         let allow_from = self.allow_from.as_ref().map(|list| cx.dynamic(list)).transpose()?;
         Ok(IpAddress { allow: self.allow.clone(), deny: self.deny.clone(), allow_from })
     }

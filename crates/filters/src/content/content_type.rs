@@ -24,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::exchange::RequestBody;
+use policy::filter::Judges;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Request};
 
@@ -84,6 +85,8 @@ impl FilterConfig for Settings {
         }
         if !accept.is_empty() {
             cx.fails(&[NOT_ACCEPTABLE]);
+            cx.judges(Judges::Alike);
+            cx.goes_by("request.header.accept");
         }
         Ok(ContentType { allow, charset: self.charset.clone(), accept })
     }

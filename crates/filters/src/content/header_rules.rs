@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::exchange::alike;
+use policy::filter::Judges;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
 
@@ -124,6 +125,10 @@ impl FilterConfig for Settings {
         let can_fail = !self.allow.0.is_empty() || self.unknown == Unknown::Refuse;
         if can_fail {
             cx.fails(&[HEADER_RULES]);
+            if self.of == Side::Request {
+                cx.judges(Judges::Alike);
+                cx.goes_by("request.header");
+            }
         }
         let name = |written: &Spanned<String>, cx: &BuildContext<'_>| {
             HeaderName::from_bytes(written.value.as_bytes()).map_err(|_| {

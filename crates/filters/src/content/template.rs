@@ -62,6 +62,7 @@ impl FilterConfig for Settings {
     type Filter = Template;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Template, Diagnostics> {
+        cx.shapes();
         let (source, span) = self.source(cx)?;
         let ending = self.file.as_ref().and_then(|file| file.value.rsplit_once('.')).map_or("", |(_, ending)| ending);
         let content_type = match (&self.content_type, ending) {

@@ -30,6 +30,7 @@ use serde_json::Value as Json;
 
 use policy::attribute::Slot;
 use policy::exchange::FORM;
+use policy::filter::Judges;
 use policy::settings::Spanned;
 use policy::{
     Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode, Request, Value,
@@ -158,6 +159,10 @@ impl FilterConfig for Settings {
         }
         if self.mode == Mode::Refuse {
             cx.fails(&[THREAT]);
+            cx.judges(Judges::Alike);
+            if self.places.value.contains(&Part::Headers) {
+                cx.goes_by("request.header");
+            }
         }
         let into = self.into.as_ref().map(|name| cx.may_write_var(&name.value));
         Ok(ThreatPatterns { sets, places: self.places.value.clone(), mode: self.mode, into, status })

@@ -8,6 +8,7 @@
 //! status = 400
 //! ```
 
+use policy::filter::Judges;
 use policy::outcome::MISSING_VALUE;
 use policy::selector::Condition;
 use policy::settings::Spanned;
@@ -30,6 +31,7 @@ impl FilterConfig for Settings {
     type Filter = Require;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Require, Diagnostics> {
+        cx.judges(Judges::Alike);
         let otherwise = format!("`{}` does not hold", self.that.value);
         Ok(Require {
             that: Condition::compile(&self.that, cx)?,

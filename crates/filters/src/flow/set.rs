@@ -42,7 +42,7 @@ impl FilterConfig for Settings {
                     "use letters, digits and `_`, not beginning with a digit: selectors read it as `${vars.NAME}`";
                 problems.push(cx.error(name.span, format!("`{}` is no name of a variable", name.value), help));
             }
-            match cx.dynamic(value) {
+            match cx.for_var(&name.value, |cx| cx.dynamic(value)) {
                 Ok(getter) if getter.may_be_absent() => vars.push((cx.may_write_var(&name.value), getter)),
                 Ok(getter) => vars.push((cx.writes_var(&name.value), getter)),
                 Err(more) => problems.extend(more),

@@ -17,7 +17,8 @@
 //! **Who is asked does not show in a URL.** Where a filter has let the request pass (a token, a session, a decision service), nothing is
 //! kept or used without a `key`. It is to say whose responses they are: `"${client.id}"` for one each, or `"all"` where everybody who may
 //! pass gets the same. What an authorizing filter *after* `cache` decides is never kept. Any other filter after it is asked about what is
-//! not kept alone: a `require` or a `rate-limit` that is to see every request stands before.
+//! not kept alone: a `require` or a `rate-limit` that is to see every request stands before. `check` tells of one that stands after it
+//! (P0716), and of a selector there that shapes the answer by what neither the URL nor `key` says (P0717).
 //!
 //! `Cache-Status` (RFC 9211) tells what was done. What is kept outlives a reload, as long as `key` and the sizes stay as they are.
 //!
@@ -31,6 +32,8 @@
 //! upstream = "orders"
 //! ```
 
+#[cfg(test)]
+mod after_it;
 mod keep;
 mod note;
 mod rules;
@@ -50,7 +53,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::exchange::{Request, RequestBody};
-use policy::filter::Answers;
+use policy::filter::{Answers, Repeats};
 use policy::ports::{ASIDE, Aside};
 use policy::settings::{ByteSize, Duration, Spanned};
 use policy::{
@@ -102,6 +105,7 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Cache, Diagnostics> {
         cx.answers(Answers::Sometimes);
+        cx.repeats(if self.key.is_some() { Repeats::ByKey } else { Repeats::ToAll });
         if self.obey_client {
             cx.fails_rarely(&[NOT_CACHED]);
         }

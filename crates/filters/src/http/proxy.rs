@@ -115,6 +115,7 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Proxy, Diagnostics> {
         cx.streams_request_body();
         cx.sets_response();
+        cx.shapes();
         cx.aborts_rarely(&[BODY_GONE]);
         if self.host.is_some() {
             cx.fails_rarely(&[fields::BAD_HEADER_VALUE]);
@@ -173,6 +174,7 @@ impl Token {
         // Only to say so where there is no such provider.
         cx.resource::<Reached<Provider>>(PROVIDER, provider)?;
         cx.fails_rarely(&[OTHER_TOKEN]);
+        cx.goes_by(HELD.name());
         Ok(Token { provider: provider.value.clone(), held: cx.reads(&HELD) })
     }
 

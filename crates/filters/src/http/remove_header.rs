@@ -44,6 +44,7 @@ impl FilterConfig for Settings {
     type Filter = RemoveHeader;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<RemoveHeader, Diagnostics> {
+        cx.shapes();
         let mut problems = Diagnostics::new();
         let mut names = Vec::new();
         for written in &self.names.value {

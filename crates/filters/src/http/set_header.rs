@@ -54,6 +54,7 @@ impl FilterConfig for Settings {
     type Filter = SetHeader;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SetHeader, Diagnostics> {
+        cx.shapes();
         if self.set.0.is_empty() && self.add.0.is_empty() {
             let help = "write `set = { x-name = \"value\" }`, or `add` to keep the values that are there";
             return Err(cx.error(cx.own_place().span, "`set-header` sets nothing", help).into());

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use policy::filter::Judges;
 use policy::settings::Spanned;
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Slot, Value};
 use store::Kps;
@@ -70,6 +71,7 @@ impl FilterConfig for Settings {
         };
         if self.required {
             cx.fails(&[NO_ROW]);
+            cx.judges(Judges::Alike);
         }
         let slot = if self.required { cx.writes_var(&self.into.value) } else { cx.may_write_var(&self.into.value) };
         Ok(Get { store, key, slot, required: self.required })

@@ -25,6 +25,7 @@ use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use policy::filter::Judges;
 use policy::settings::{self, Spanned};
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
@@ -86,6 +87,7 @@ impl FilterConfig for Settings {
         let keys = bounded(&self.keys, "keys", 128..=10_000_000, cx)?.unwrap_or(100_000) as usize;
         let by = SharedBy::build(&self.store, &self.group, &self.store_timeout, self.on_store_failure, cx)?;
         cx.fails(&[QUOTA_EXCEEDED]);
+        cx.judges(Judges::Each);
         Ok(Quota {
             key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
             limit: cx.dynamic(&self.limit)?,

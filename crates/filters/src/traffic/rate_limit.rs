@@ -29,6 +29,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use policy::filter::Judges;
 use policy::settings::{Duration, Rate, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, ReasonCode};
 
@@ -80,6 +81,7 @@ impl FilterConfig for Settings {
         let keys = bounded(&self.keys, "keys", 128..=10_000_000, cx)?.unwrap_or(100_000) as usize;
         let per = u64::try_from(self.limit.per.as_nanos()).unwrap_or(u64::MAX);
         cx.fails(&[RATE_LIMITED]);
+        cx.judges(Judges::Each);
         let gcra = Gcra::new(self.limit.count, per, burst);
         let window = self.limit.per.as_secs_f64().ceil() as u64;
         Ok(RateLimit {

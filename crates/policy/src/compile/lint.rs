@@ -27,7 +27,7 @@ pub(super) fn routes<'a>(
 }
 
 /// The policy, those that it runs, and those that run before it.
-fn reached(id: PolicyId, policies: &[Policy], listeners: &[Listener]) -> BTreeSet<PolicyId> {
+pub(super) fn reached(id: PolicyId, policies: &[Policy], listeners: &[Listener]) -> BTreeSet<PolicyId> {
     let policy = &policies[id];
     let on = |listener: &&Listener| policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
     let mut open: Vec<PolicyId> = match &policy.before {

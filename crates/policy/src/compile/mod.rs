@@ -19,6 +19,7 @@ mod methods;
 mod model;
 pub(crate) mod policy;
 mod probe;
+mod repeats;
 mod shared;
 mod sources;
 mod step;
@@ -163,6 +164,7 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     }
     let routes = lint::routes(&policies, &effects, &listeners);
     lints.extend(lint::of_routes(&routes, &policies, &sources));
+    lints.extend(repeats::check(&policies, &effects, &listeners));
     let subject = RouteSubject { routes: &routes, shared: &shared };
     input.library.lints.iter().for_each(|lint| lints.extend(lint(&subject)));
     let used = lint::used(&effects);

@@ -163,4 +163,8 @@ codes! {
     NEEDLESS_ALLOW = "P0714";
     /// A client may come to the authorization endpoint without PKCE.
     WITHOUT_PKCE = "P0715";
+    /// A filter that may refuse stands after a cache.
+    REFUSAL_AFTER_CACHE = "P0716";
+    /// What a cache keeps depends on something that its key does not have.
+    ANSWER_OF_ANOTHER = "P0717";
 }

@@ -31,6 +31,35 @@ pub enum Answers {
     Always,
 }
 
+/// To whom a filter gives again what the filters after it made of another request (`cache`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// To whoever asks for the same URL, as long as nothing before it has decided who may pass.
+    ToAll,
+    /// To whoever has the same key, which is what the filter goes by.
+    ByKey,
+}
+
+/// How a filter refuses requests that does not decide who may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judges {
+    /// Requests that are the same in what it goes by are judged the same.
+    Alike,
+    /// Each request counts.
+    Each,
+}
+
+/// Something that a filter goes by: a selector in its settings, or what it looks at on its own.
+#[derive(Clone, Debug)]
+pub struct GoesBy {
+    /// In the words of selectors: `request.header.x-tenant`, `client.id`.
+    pub name: String,
+    /// Where it is written.
+    pub place: Place,
+    /// The variable that is made of it, where the filter sets several.
+    pub into: Option<String>,
+}
+
 /// The fact that a filter sets a request header of this name (lower case). The engine drops what the client sent under that
 /// name before the policy runs, on whatever branch the filter stands: nobody outside can forge what an upstream believes.
 pub const INJECTED_HEADER: &str = "injected-header";
@@ -77,6 +106,14 @@ pub struct Effects {
     pub serves_options: bool,
     /// It decides who may pass (a `when` around it is suspicious).
     pub authorizes: bool,
+    /// What it goes by.
+    pub goes_by: Vec<GoesBy>,
+    /// It may refuse a request by what it goes by, though it does not decide who may pass.
+    pub judges: Option<Judges>,
+    /// What it goes by shapes the request to the upstream, or the answer.
+    pub shapes: bool,
+    /// It gives answers again.
+    pub repeats: Option<Repeats>,
     /// The stores, upstreams and values it uses: their kind, and the name with its place (its own, where the name is a default).
     pub uses: Vec<(String, Spanned<String>)>,
     /// What it tells other filters of the program (metadata).
@@ -151,6 +188,14 @@ impl BuildContext<'_> {
             index += 1;
             index <= before || read.attribute != attribute
         });
+        compiled
+    }
+
+    /// Compiles what `vars.NAME` is made of, in a filter that sets several variables.
+    pub fn for_var<T>(&mut self, name: &str, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.effects.goes_by.len();
+        let compiled = compile(self);
+        self.effects.goes_by[before..].iter_mut().for_each(|by| by.into = Some(name.to_owned()));
         compiled
     }
 
@@ -361,6 +406,31 @@ impl BuildContext<'_> {
     /// Says that the filter decides who may pass.
     pub fn authorizes(&mut self) {
         self.effects.authorizes = true;
+    }
+
+    /// Says that the filter may refuse a request by what it goes by, though it does not decide who may pass.
+    pub fn judges(&mut self, how: Judges) {
+        self.effects.judges = Some(how);
+    }
+
+    /// Says that what the filter goes by shapes the request to the upstream, or the answer.
+    pub fn shapes(&mut self) {
+        self.effects.shapes = true;
+    }
+
+    /// Says that the filter gives again what the filters after it made of another request.
+    pub fn repeats(&mut self, to: Repeats) {
+        self.effects.repeats = Some(to);
+    }
+
+    /// Says what the filter goes by on its own, in the words of selectors; those in its settings count by themselves.
+    pub fn goes_by(&mut self, name: &str) {
+        self.goes_by_at(name.to_owned(), self.place.span);
+    }
+
+    pub(crate) fn goes_by_at(&mut self, name: String, span: Span) {
+        let place = self.place(span);
+        self.effects.goes_by.push(GoesBy { name, place, into: None });
     }
 
     /// Tells other filters something about this policy; they find it in the program's catalogue.

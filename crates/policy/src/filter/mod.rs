@@ -5,7 +5,7 @@ mod ending;
 mod keep;
 mod library;
 
-pub use context::{Answers, BuildContext, Effects, INJECTED_HEADER, Read};
+pub use context::{Answers, BuildContext, Effects, GoesBy, INJECTED_HEADER, Judges, Read, Repeats};
 pub use ending::{Ending, Endings};
 pub use keep::Keeper;
 pub use library::{

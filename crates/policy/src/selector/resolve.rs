@@ -100,6 +100,11 @@ pub(crate) fn resolve(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Reso
         absent.iter().for_each(|rare| cx.effects.failures.add(MISSING_VALUE, *rare));
     }
     cx.fails_rarely(malformed.as_slice());
+    let read = match &resolved.accessor {
+        Accessor::Header(header) => format!("request.header.{header}"),
+        _ => name.whole(),
+    };
+    cx.goes_by_at(read, name.span);
     Ok(resolved)
 }
 

@@ -1,0 +1,244 @@
+//! Lints of what stands after a filter that gives answers again (`cache`). For an answer that is kept none of it runs: it does not
+//! refuse, and what it made of one request is given to another one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::build::{PolicyEffects, StepEffects};
+use super::lint::reached;
+use super::listeners::Listener;
+use super::model::{ChainId, MAIN, Node, Policy, PolicyId, Step, Target};
+use crate::diagnostic::{Diagnostics, Place, Problem, codes};
+use crate::filter::{GoesBy, Judges, Repeats};
+
+/// A step: policy, chain, and its place there.
+type At = (PolicyId, ChainId, usize);
+
+/// What stands after each such filter, and should not.
+pub(super) fn check(policies: &[Policy], effects: &[&PolicyEffects], listeners: &[Listener]) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let steps = || policies.iter().enumerate().flat_map(|(id, policy)| steps_of(id, policy));
+    let caches = steps().filter_map(|at| Some((at, effects[at.0][at.1][at.2].own.repeats?)));
+    let caches: Vec<(At, Repeats)> = caches.collect();
+    if caches.is_empty() {
+        return found;
+    }
+    let references = References::of(policies);
+    let routed = (0..policies.len()).filter(|id| policies[*id].has_route);
+    let requests: Vec<BTreeSet<PolicyId>> = routed.map(|id| reached(id, policies, listeners)).collect();
+    for (cache, to) in caches {
+        let after = references.after(cache, policies);
+        let together = requests.iter().filter(|policies| policies.contains(&cache.0)).flatten();
+        let company = together.flat_map(|id| steps_of(*id, &policies[*id])).collect();
+        let by = &effects[cache.0][cache.1][cache.2].own.goes_by;
+        let key: Vec<&str> = by.iter().map(|by| by.name.as_str()).collect();
+        let world = World { policies, effects, cache, after: &after, company: &company, key: &key };
+        // Without a key nothing is kept where somebody has decided who may pass.
+        if to == Repeats::ByKey || !company.difference(&after).any(|at| world.said(*at).own.authorizes) {
+            after.iter().for_each(|at| world.look(*at, &mut found));
+        }
+    }
+    found
+}
+
+fn steps_of(id: PolicyId, policy: &Policy) -> impl Iterator<Item = At> {
+    let chains = policy.chains.iter().enumerate();
+    chains.flat_map(move |(chain, of)| (0..of.steps.len()).map(move |step| (id, chain, step)))
+}
+
+/// By chain: the steps that lead there, and whether they run it and go on.
+struct References(BTreeMap<(PolicyId, ChainId), Vec<(At, bool)>>);
+
+impl References {
+    fn of(policies: &[Policy]) -> Self {
+        let mut references = BTreeMap::<_, Vec<_>>::new();
+        for at in policies.iter().enumerate().flat_map(|(id, policy)| steps_of(id, policy)) {
+            for (target, _, goes_on) in policies[at.0].chains[at.1].steps[at.2].targets() {
+                if let Some(chain) = led_to(at.0, target) {
+                    references.entry(chain).or_default().push((at, goes_on));
+                }
+            }
+        }
+        References(references)
+    }
+
+    /// What can run after a step: the rest of its chain, what that runs, and the same of whoever runs the chain.
+    fn after(&self, at: At, policies: &[Policy]) -> BTreeSet<At> {
+        let rest = |(policy, chain, from): At| {
+            (from..policies[policy].chains[chain].steps.len()).map(move |step| (policy, chain, step))
+        };
+        let (mut after, mut next) = (BTreeSet::new(), rest((at.0, at.1, at.2 + 1)).collect::<Vec<_>>());
+        let (mut known, mut ending) = (BTreeSet::from([(at.0, at.1)]), vec![(at.0, at.1)]);
+        while let Some(ends) = ending.pop() {
+            for (at, goes_on) in self.0.get(&ends).into_iter().flatten() {
+                if *goes_on {
+                    next.extend(rest((at.0, at.1, at.2 + 1)));
+                }
+                if known.insert((at.0, at.1)) {
+                    ending.push((at.0, at.1));
+                }
+            }
+        }
+        while let Some(at) = next.pop() {
+            if after.insert(at) {
+                let targets = policies[at.0].chains[at.1].steps[at.2].targets().into_iter();
+                let chains = targets.filter_map(|(to, ..)| led_to(at.0, to));
+                next.extend(chains.flat_map(|(policy, chain)| rest((policy, chain, 0))));
+            }
+        }
+        after
+    }
+}
+
+fn led_to(from: PolicyId, target: Target) -> Option<(PolicyId, ChainId)> {
+    match target {
+        Target::Chain(chain, _) => Some((from, chain)),
+        Target::Policy(policy, _) => Some((policy, MAIN)),
+        Target::Continue | Target::Fail | Target::Unknown => None,
+    }
+}
+
+/// A filter that gives answers again, and what is around it.
+struct World<'a> {
+    policies: &'a [Policy],
+    effects: &'a [&'a PolicyEffects],
+    cache: At,
+    /// What stands after it.
+    after: &'a BTreeSet<At>,
+    /// All steps of the requests that come to it.
+    company: &'a BTreeSet<At>,
+    /// What its key goes by.
+    key: &'a [&'a str],
+}
+
+impl World<'_> {
+    fn said(&self, at: At) -> &StepEffects {
+        &self.effects[at.0][at.1][at.2]
+    }
+
+    fn step(&self, at: At) -> &Step {
+        &self.policies[at.0].chains[at.1].steps[at.2]
+    }
+
+    /// What `use` says of a step, and where.
+    fn named(&self, at: At) -> (&str, Place) {
+        let uses = &self.step(at).uses;
+        (&uses.value, self.policies[at.0].place(uses.span))
+    }
+
+    fn look(&self, at: At, found: &mut Diagnostics) {
+        let own = &self.said(at).own;
+        let (name, place) = self.named(at);
+        let (cache, cached) = self.named(self.cache);
+        if own.authorizes || own.judges.is_some_and(|how| self.would_refuse(at, how)) {
+            let message = match own.authorizes {
+                true => format!(
+                    "`{name}` decides who may pass, and stands after `{cache}`: nothing that it lets pass is kept"
+                ),
+                false => format!(
+                    "`{name}` may refuse a request, and stands after `{cache}`: what is kept is given without asking it"
+                ),
+            };
+            let lint = Problem::warning(codes::REFUSAL_AFTER_CACHE, message);
+            let lint = lint.with_help(format!("let it stand before `{cache}`")).at(place);
+            found.push(lint.with_related(cached.clone(), "what is kept is given here"));
+        }
+        if !own.shapes && !matches!(self.step(at).node, Node::Switch(_)) {
+            return;
+        }
+        for by in self.goes_by(at) {
+            let Some(source) = self.differs(at.0, &by.name, &mut BTreeSet::new()) else { continue };
+            let made_of = if source == by.name { String::new() } else { format!(", made of `{source}`,") };
+            let message = format!(
+                "`{}`{made_of} shapes what `{cache}` keeps, and its key does not have it: what was made for one client is given to another",
+                by.name
+            );
+            let help = format!(
+                "add it to the `key` of `{cache}`; or let `{name}` stand before `{cache}`, where `Vary` of the answer can name a header that it sets"
+            );
+            let lint = Problem::warning(codes::ANSWER_OF_ANOTHER, message).with_help(help).at(by.place.clone());
+            found.push(lint.with_related(cached.clone(), "kept here"));
+        }
+    }
+
+    /// Whether it may refuse a request though the same URL and key had an answer.
+    fn would_refuse(&self, at: At, how: Judges) -> bool {
+        // Who counts refuses the one and not the other, however alike they are; but who counts all together, or by URL, spares the upstream.
+        let key = if how == Judges::Each { &[][..] } else { self.key };
+        let world = World { key, ..*self };
+        world.goes_by(at).any(|by| world.differs(at.0, &by.name, &mut BTreeSet::new()).is_some())
+    }
+
+    /// What a step goes by, and its `when`.
+    fn goes_by(&self, at: At) -> impl Iterator<Item = &GoesBy> {
+        let said = self.said(at);
+        said.when.iter().chain([&said.own]).flat_map(|effects| &effects.goes_by)
+    }
+
+    /// What differs between clients that ask for the same URL and have the same key, of what a name stands for.
+    fn differs(&self, policy: PolicyId, name: &str, seen: &mut BTreeSet<(PolicyId, String)>) -> Option<String> {
+        if self.key.contains(&name) || !seen.insert((policy, name.to_owned())) {
+            return None;
+        }
+        let mut words = name.split(['.', '[', ':']);
+        let (root, field) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        match root {
+            "request" if is_alike(field) || name == "request.header.host" => None,
+            "request" => Some(name.to_owned()),
+            "path" | "response" | "failure" | "values" | "node" | "now" | "kps" => None,
+            "vars" => self.made_of(&format!("vars.{field}"), name, seen),
+            "input" => self.argument(policy, field, seen),
+            // Who has the same id is the same.
+            _ if self.key.contains(&format!("{root}.id").as_str()) => None,
+            _ => self.made_of(root, name, seen),
+        }
+    }
+
+    /// The same of an attribute, by what those who set it go by.
+    fn made_of(&self, attribute: &str, name: &str, seen: &mut BTreeSet<(PolicyId, String)>) -> Option<String> {
+        let sets = |at: &&At| self.said(**at).own.writes.iter().any(|written| written == attribute);
+        self.company.iter().filter(sets).find_map(|at| match self.said(*at).own.authorizes {
+            // What it lets pass is not kept.
+            true if self.after.contains(at) => None,
+            true => Some(name.to_owned()),
+            false => {
+                let variable = attribute.strip_prefix("vars.");
+                let into = |by: &&GoesBy| by.into.is_none() || by.into.as_deref() == variable;
+                self.goes_by(*at).filter(into).find_map(|by| self.differs(at.0, &by.name, seen))
+            }
+        })
+    }
+
+    /// The same of an input, by what those who call the policy give it.
+    fn argument(&self, policy: PolicyId, input: &str, seen: &mut BTreeSet<(PolicyId, String)>) -> Option<String> {
+        self.company.iter().find_map(|at| {
+            let Node::Call(call) = &self.step(*at).node else { return None };
+            let given = call.with.iter().find(|argument| argument.name == input)?;
+            let within = |by: &&GoesBy| {
+                given.value.span.start <= by.place.span.start && by.place.span.end <= given.value.span.end
+            };
+            let calls = led_to(at.0, call.target) == Some((policy, MAIN));
+            calls.then(|| {
+                self.said(*at).own.goes_by.iter().filter(within).find_map(|by| self.differs(at.0, &by.name, seen))
+            })?
+        })
+    }
+}
+
+/// Fields of `request` that the URL has; that a request with a body alone has, which no cache answers; or that no two requests share.
+fn is_alike(field: &str) -> bool {
+    matches!(
+        field,
+        "method"
+            | "path"
+            | "uri"
+            | "url"
+            | "query_string"
+            | "query"
+            | "host"
+            | "scheme"
+            | "form"
+            | "body"
+            | "json"
+            | "id"
+    )
+}

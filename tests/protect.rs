@@ -206,6 +206,25 @@ fn every_answer_has_the_response_filters_headers() {
     }
 }
 
+/// What the upstream said is no JSON, so that nothing can be taken out of it, and it does not go out.
+#[test]
+fn the_answer_in_the_place_of_one_that_cannot_be_edited_has_them_too() {
+    let edit = "[[response]]\nuse = \"json-edit\"\nof = \"response\"\nremove = [\"$.password\"]\n";
+    let headers = "[[response]]\nuse = \"security-headers\"\n";
+    let marked = "[[response]]\nuse = \"set-header\"\nof = \"response\"\nwhen = \"response.status == 200\"\nset = { cache-control = \"max-age=60\" }\n";
+    for response in [[headers, marked, edit], [marked, edit, headers]] {
+        let folder = Folder::empty();
+        let respond = "[[filter]]\nuse = \"respond\"\ntext = \"password: secret\"\n";
+        folder.write("policies/a.toml", &format!("route = \"/a\"\n{respond}{}", response.concat()));
+        let node = Node::start(&folder);
+        let answer = node.get("/a").send().status(502);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{answer:?}");
+        assert_ne!(answer.header("cache-control"), Some("max-age=60"), "{answer:?}");
+        assert!(!answer.text().contains("secret"), "{answer:?}");
+    }
+}
+
 #[test]
 fn a_revoked_token_and_a_disabled_client() {
     let api = api();

@@ -45,6 +45,9 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<RemoveHeader, Diagnostics> {
         cx.shapes();
+        if self.of == Side::Response {
+            cx.edits_headers();
+        }
         let mut problems = Diagnostics::new();
         let mut names = Vec::new();
         for written in &self.names.value {

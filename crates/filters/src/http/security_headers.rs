@@ -1,5 +1,6 @@
 //! `security-headers`: the headers that tell browsers to be careful with the answer, and takes off those that tell what
-//! software wrote it. Stands in `[[response]]`, so that refusals have them too. In Oracle API Gateway: the HSTS settings.
+//! software wrote it. Stands in `[[response]]`, so that refusals have them too, and what goes out where another filter of `[[response]]`
+//! fails. In Oracle API Gateway: the HSTS settings.
 //!
 //! What is not written here has a default, which fills in where the answer has no such header. What is written replaces the
 //! answer's own; `false` leaves the header alone.
@@ -67,6 +68,7 @@ impl FilterConfig for Settings {
     type Filter = SecurityHeaders;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SecurityHeaders, Diagnostics> {
+        cx.edits_headers();
         let own = HeaderName::from_static;
         let table = [
             (header::X_CONTENT_TYPE_OPTIONS, &self.content_type_options, Some("nosniff")),

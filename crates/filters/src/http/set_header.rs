@@ -55,6 +55,9 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SetHeader, Diagnostics> {
         cx.shapes();
+        if self.of == Side::Response {
+            cx.edits_headers();
+        }
         if self.set.0.is_empty() && self.add.0.is_empty() {
             let help = "write `set = { x-name = \"value\" }`, or `add` to keep the values that are there";
             return Err(cx.error(cx.own_place().span, "`set-header` sets nothing", help).into());

@@ -126,6 +126,7 @@ impl<'a> Builder<'a> {
             reads_request_body: reads(|effects| effects.reads_request_body),
             reads_response_body: reads(|effects| effects.reads_response_body),
             sets_response: said.own.sets_response,
+            edits_headers: said.own.edits_headers,
             on_failure: place.step.on_failure.into(),
             on_abort: place.step.on_abort.into(),
             on_success: place.step.on_success.map(|(chain, _)| chain),

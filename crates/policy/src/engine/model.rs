@@ -57,6 +57,7 @@ pub(crate) struct Step {
     pub(crate) reads_response_body: bool,
     /// It leaves a response when it succeeds.
     pub(crate) sets_response: bool,
+    pub(crate) edits_headers: bool,
     pub(crate) on_failure: Move,
     pub(crate) on_abort: Move,
     pub(crate) on_success: Option<usize>,

@@ -217,22 +217,47 @@ impl Program {
     /// The policy's `[[response]]` and the listener's `after`, on every answer. One that fails is answered by the built-in
     /// answer: what it was to take out of a response must not go out instead.
     async fn run_response_side(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, routed: &Routed<'_>) {
-        if let Some((policy, chain)) = routed.policy.and_then(|policy| Some((policy, policy.response?))) {
+        if let Some((policy, chain)) = routed.response() {
             let ended = guarded(self.run_chain(x, policy, chain)).await;
-            self.settle_response(x, style, &ended);
+            if self.settle_response(x, style, &ended) {
+                Box::pin(self.edit_headers(x, routed, 0)).await;
+            }
         }
-        for index in &routed.listener.after {
-            let ended = guarded(self.run_policy(x, &self.policies[*index])).await;
-            self.settle_response(x, style, &ended);
+        for (index, policy) in routed.listener.after.iter().enumerate() {
+            let ended = guarded(self.run_policy(x, &self.policies[*policy])).await;
+            if self.settle_response(x, style, &ended) {
+                Box::pin(self.edit_headers(x, routed, index + 1)).await;
+            }
         }
     }
 
-    fn settle_response(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) {
-        if let Ended::Failure(_) | Ended::Abort(_) = ended {
+    /// Whether the answer is another one now.
+    fn settle_response(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) -> bool {
+        let failed = matches!(ended, Ended::Failure(_) | Ended::Abort(_));
+        if failed {
             x.decision.note_refusal(ended);
             x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
             self.built_in(x, style, ended);
         }
+        failed
+    }
+
+    /// Gives an answer that took the place of another one the headers that every answer has (`security-headers`): by the filters of
+    /// `[[response]]` and of so many policies of `after` that do nothing else, wherever they stand beside the one that failed.
+    async fn edit_headers(&self, x: &mut Exchange, routed: &Routed<'_>, after: usize) {
+        let after = routed.listener.after.iter().take(after).map(|policy| (&self.policies[*policy], 0));
+        x.headers_only = true;
+        for (policy, chain) in routed.response().into_iter().chain(after) {
+            guarded(self.run_chain(x, policy, chain)).await;
+        }
+        x.headers_only = false;
+    }
+}
+
+impl<'a> Routed<'a> {
+    /// The policy's `[[response]]`.
+    fn response(&self) -> Option<(&'a Policy, usize)> {
+        self.policy.and_then(|policy| Some((policy, policy.response?)))
     }
 }
 

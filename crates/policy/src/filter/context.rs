@@ -112,6 +112,8 @@ pub struct Effects {
     pub judges: Option<Judges>,
     /// What it goes by shapes the request to the upstream, or the answer.
     pub shapes: bool,
+    /// All that it does is edit the headers of the answer there is.
+    pub edits_headers: bool,
     /// It gives answers again.
     pub repeats: Option<Repeats>,
     /// The stores, upstreams and values it uses: their kind, and the name with its place (its own, where the name is a default).
@@ -416,6 +418,12 @@ impl BuildContext<'_> {
     /// Says that what the filter goes by shapes the request to the upstream, or the answer.
     pub fn shapes(&mut self) {
         self.effects.shapes = true;
+    }
+
+    /// Says that all the filter does is edit the headers of the answer there is: in `[[response]]` it is run once more for the
+    /// built-in answer that takes the place of another one.
+    pub fn edits_headers(&mut self) {
+        self.effects.edits_headers = true;
     }
 
     /// Says that the filter gives again what the filters after it made of another request.

@@ -161,7 +161,7 @@ simple! {
 
 simple! {
     /// Appends a word to the response header `x-mark`, now or later.
-    Mark = "mark" { word: String } |_own, _cx| { None },
+    Mark = "mark" { word: String } |_own, cx| { cx.edits_headers(); None },
     |this, x| {
         let word = HeaderValue::from_str(&this.settings.word).unwrap();
         x.edit_response_header(HeaderEdit::Append(HeaderName::from_static("x-mark"), word));

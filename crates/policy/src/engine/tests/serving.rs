@@ -195,6 +195,30 @@ fn a_listeners_before_runs_before_every_policy_and_a_policys_own_replaces_it() {
     assert_eq!(fixture.get("/").text(), "nobody false", "another listener has none of it");
 }
 
+fn marks(ran: &Ran) -> String {
+    ran.headers.get_all("x-mark").iter().map(|mark| mark.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+/// By filters before the one that fails, after it, and in what is called; nothing else runs once more.
+#[test]
+fn the_answer_in_the_place_of_another_one_has_the_headers_of_every_answer() {
+    for (failing, status) in [("fail', status = 502", 502), ("abort'", 503), ("panic'", 500)] {
+        let fixture = policy(&format!(
+            "filter = [{{ use = 'mark', word = '0' }}, {{ use = 'answer', text = 'secret' }}]\nresponse = [{{ use = 'mark', word = '1' }}, {{ use = 'mark', word = 'well', when = 'response.status == 200' }}, {{ use = '{failing} }}, {{ use = 'sometimes', text = 'anew' }}, {{ use = 'call', chain = 'more' }}, {{ use = 'mark', word = '3' }}]\nchain.more = [{{ use = 'fail' }}, {{ use = 'mark', word = 'none', when = \"request.query.none == '1'\" }}, {{ use = 'mark', word = '2' }}]"
+        ));
+        let ran = fixture.get("/");
+        assert_eq!((ran.status, marks(&ran).as_str()), (status, "0 1 2 3"), "{failing}");
+        assert!(!ran.text().contains("secret") && !ran.text().contains("anew"), "{}", ran.text());
+    }
+    let fixture = listener(|facts| facts.after = vec!["last".into(), "wrong".into(), "last".into()])
+        .policy("wrong", "filter = [{ use = 'fail', reason = 'wrong' }, { use = 'mark', word = 'right' }]")
+        .policy("own", "route = '/own'\nfilter = [{ use = 'answer' }]\nresponse = [{ use = 'mark', word = 'own' }]");
+    assert_eq!(
+        (public(&fixture, "/own").text(), marks(&public(&fixture, "/own")).as_str()),
+        ("wrong", "own last right last")
+    );
+}
+
 #[test]
 fn a_listeners_after_runs_on_every_answer() {
     let fixture = listener(|facts| facts.after = vec!["last".into()]);

@@ -195,7 +195,10 @@ fn while_the_store_is_cut_off_or_silent_limits_do_as_they_are_told_and_nobody_wa
     let folder = on("postgres", &database.url_over(&line), "node-1");
     let node = Node::start(&folder);
     let status = |path: &str| node.get(path).send().status;
-    for silent in [false, true] {
+    let told = |limit: &str, what: &str| {
+        node.log().lines().filter(|line| line.contains(&format!("limit=\"{limit}/")) && line.contains(what)).count()
+    };
+    for (round, silent) in [false, true].into_iter().enumerate() {
         let key = if silent { "silent" } else { "cut" };
         let is_counted =
             |path: &str| node.get(path).send().header("ratelimit").is_some_and(|told| told.contains("r=9;"));
@@ -217,6 +220,13 @@ fn while_the_store_is_cut_off_or_silent_limits_do_as_they_are_told_and_nobody_wa
         wait_until("it is counted for all nodes again", || {
             status(&format!("/deny/{}", crate::harness::unique())) == 200
         });
+        // Once each time, and not by each request.
+        wait_until("that is told", || {
+            status(&format!("/few/{}", crate::harness::unique()));
+            told("few", "the nodes count together again") == round + 1
+        });
+        assert_eq!(told("few", "and this one keeps its share by itself: "), round + 1, "{}", node.log());
+        assert_eq!(told("few", "source=\"db\""), 2 * (round + 1), "{}", node.log());
     }
 }
 

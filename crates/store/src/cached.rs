@@ -228,6 +228,10 @@ impl Watcher for Memory {
 }
 
 impl DataSource for Cached {
+    fn name(&self) -> Option<&str> {
+        self.source.name()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.source.capabilities()
     }

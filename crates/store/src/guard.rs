@@ -361,6 +361,10 @@ fn pause() -> Duration {
 }
 
 impl DataSource for Guarded {
+    fn name(&self) -> Option<&str> {
+        Some(&self.state.name)
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.state.source.capabilities()
     }

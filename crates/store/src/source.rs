@@ -136,6 +136,10 @@ pub async fn probe(source: &dyn DataSource, table: &'static Table) -> Result<(),
 
 /// A data source. Every verb is atomic, and answers a write only once it is durable.
 pub trait DataSource: Send + Sync + 'static {
+    /// Its name in the mapping of stores; none where it is not of one, as in tests of policies.
+    fn name(&self) -> Option<&str> {
+        None
+    }
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
     /// Connects, checks and migrates; until this succeeded once, every verb is [`StoreError::Unavailable`]. May be called again.

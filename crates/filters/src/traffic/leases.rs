@@ -80,7 +80,21 @@ pub(super) struct Together<'a> {
     pub(super) limit: &'a str,
     /// How long a request may wait for the store.
     pub(super) patience: Duration,
+    /// What becomes of requests while it gives no answer, for the log.
+    pub(super) meanwhile: &'static str,
     pub(super) clock: &'a dyn Clock,
+}
+
+impl Together<'_> {
+    /// Tells the log that the nodes count together no longer, or again. What a test of a policy says of its stores is no news.
+    fn tell(&self, answer: &Result<Verdict, StoreError>) {
+        let Some(source) = self.store.source().name() else { return };
+        let (limit, meanwhile) = (self.limit, self.meanwhile);
+        match answer {
+            Ok(_) => tracing::info!(limit, source, "the nodes count together again"),
+            Err(why) => tracing::warn!(limit, source, "the nodes do not count together, {meanwhile}: {why}"),
+        }
+    }
 }
 
 /// The accounts of this node.
@@ -226,8 +240,16 @@ impl<S: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Leases<S> 
             }
         };
         let next_look = if answer.is_ok() { 0 } else { together.clock.monotonic_nanos().saturating_add(RETRY).max(1) };
-        self.look_at.store(next_look, Relaxed);
+        if self.is_news(next_look) {
+            together.tell(&answer);
+        }
         answer
+    }
+
+    /// Notes whether the store answers; whether it did not before, or did, so that only the first request tells of it.
+    fn is_news(&self, next_look: u64) -> bool {
+        let before = self.look_at.swap(next_look, Relaxed);
+        (before == 0) != (next_look == 0)
     }
 
     /// After a failure requests do not wait; one a second looks.
@@ -348,7 +370,13 @@ mod tests {
         }
 
         async fn take(&self, budget: &UpTo) -> Result<bool, StoreError> {
-            let together = Together { store: &self.store, limit: "l", patience: Duration::ZERO, clock: &self.clock };
+            let together = Together {
+                store: &self.store,
+                limit: "l",
+                patience: Duration::ZERO,
+                meanwhile: "",
+                clock: &self.clock,
+            };
             let verdict = self.leases.take(budget, "k", 1, &together).await;
             verdict.map(|verdict| matches!(verdict, Verdict::Pass { .. }))
         }
@@ -410,6 +438,14 @@ mod tests {
             let passed: usize = (0..20).map(|_| node.passed(&budget, 1)).sum();
             assert!((8..=10).contains(&passed), "after {polls}: {passed}");
         }
+    }
+
+    #[test]
+    fn that_the_store_fails_and_that_it_answers_again_is_news_once() {
+        let leases = Leases::<u64>::new(128);
+        let next_looks = [0, 0, 7, 8, 9, 0, 0, 7, 0];
+        let news = [false, false, true, false, false, true, false, true, true];
+        assert_eq!(next_looks.map(|next_look| leases.is_news(next_look)), news);
     }
 
     #[test]

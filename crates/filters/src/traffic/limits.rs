@@ -75,7 +75,12 @@ impl SharedBy {
 
     pub(super) fn together<'a>(&'a self, exchange: &'a Exchange) -> Together<'a> {
         let clock = &*exchange.environment().clock;
-        Together { store: &self.store, limit: &self.limit, patience: self.patience, clock }
+        let meanwhile = match self.on_failure {
+            OnStoreFailure::Local => "and this one keeps its share by itself",
+            OnStoreFailure::Deny => "and requests are refused",
+            OnStoreFailure::Allow => "and requests pass uncounted",
+        };
+        Together { store: &self.store, limit: &self.limit, patience: self.patience, meanwhile, clock }
     }
 }
 

@@ -54,6 +54,10 @@ fn counts(table: &Table, row: Row) -> Result<Option<Row>, StoreError> {
 }
 
 impl DataSource for Alone {
+    fn name(&self) -> Option<&str> {
+        self.0.name()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.0.capabilities()
     }

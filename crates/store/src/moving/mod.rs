@@ -247,6 +247,11 @@ impl Moving {
 }
 
 impl DataSource for Moving {
+    /// That of the one where its records were.
+    fn name(&self) -> Option<&str> {
+        self.sides.old.name()
+    }
+
     /// What both can do.
     fn capabilities(&self) -> Capabilities {
         let (old, new) = (self.sides.old.capabilities(), self.sides.new.capabilities());

@@ -136,7 +136,8 @@ impl FilterConfig for Settings {
             mends: self.redirect != Redirect::Keep,
             follows,
             rewrite: self.rewrite.as_ref().map(|r| cx.path(r)).transpose()?,
-            key: self.key.as_ref().map(|key| cx.dynamic(key)).transpose()?,
+            // Which of the targets answers makes no difference to the answer.
+            key: self.key.as_ref().map(|key| cx.aside(|cx| cx.dynamic(key))).transpose()?,
             host: self.host.as_ref().map(|h| cx.dynamic(h)).transpose()?,
         })
     }

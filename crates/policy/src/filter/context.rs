@@ -201,6 +201,14 @@ impl BuildContext<'_> {
         compiled
     }
 
+    /// Compiles what makes no difference to a request or its answer: the filter does not go by it.
+    pub fn aside<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.effects.goes_by.len();
+        let compiled = compile(self);
+        self.effects.goes_by.truncate(before);
+        compiled
+    }
+
     /// Says that the filter reads this attribute, and gives its slot.
     pub fn reads<T: Send + Sync + 'static>(&mut self, key: &Key<T>) -> Slot<T> {
         self.read(key.name(), self.place.span, false);

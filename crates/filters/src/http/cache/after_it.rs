@@ -95,8 +95,8 @@ fn what_the_url_or_the_key_has_and_what_is_only_told_may_stand_there() {
     ] {
         assert_eq!(between("", key, filters), [""; 0], "{filters}");
     }
-    let of_a_response = "[[filter]]\nuse = 'cache'\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'\n[[filter]]\nuse = 'set-header'\nof = 'response'\nset.x-a = '${response.header.b ??}'\n";
-    assert_eq!(told(&policy(of_a_response)), [""; 0]);
+    let no_matter = "[[filter]]\nuse = 'cache'\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'\nkey = '${request.client_ip}'\n[[filter]]\nuse = 'set-header'\nof = 'response'\nset.x-a = '${response.header.b ??}'\n";
+    assert_eq!(told(&policy(no_matter)), [""; 0]);
 }
 
 #[test]

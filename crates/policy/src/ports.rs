@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::diagnostic::Problem;
 use crate::exchange::Body;
 
@@ -47,12 +49,26 @@ pub trait Upstream: Send + Sync + 'static {
     /// Sends the request. Its URI has path and query only; `Host` is set by the implementation unless present.
     fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;
 
+    /// [`send`](Self::send), with fields that stand behind the request's own. Whoever writes them one after the other need not put them into
+    /// the request's map first, which is a good part of what a proxied request costs.
+    fn send_with(
+        &self,
+        mut request: http::Request<Body>,
+        fields: Fields,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>> {
+        request.headers_mut().extend(fields);
+        self.send(request)
+    }
+
     /// Whether one of its targets is at this origin; the host in lower case, without brackets.
     fn is_at(&self, scheme: &str, host: &str, port: u16) -> bool {
         let _ = (scheme, host, port);
         false
     }
 }
+
+/// Header fields, in their order.
+pub type Fields = Vec<(HeaderName, HeaderValue)>;
 
 /// What a request carries, in its extensions, that may be sent again though its method does not say so: whoever declared it knows that
 /// twice does no harm.

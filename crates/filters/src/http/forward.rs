@@ -10,7 +10,8 @@ use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use policy::Request;
-use policy::exchange::TRACEPARENT;
+use policy::exchange::{TRACEPARENT, TraceContext};
+use policy::ports::Fields;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -18,52 +19,41 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The request's headers as the upstream gets them; without `Host`. The listener has taken off what a client may not say
-/// (the names below are among it), and the upstream's connection takes off what belongs to a connection.
-pub(super) fn request_headers(request: &Request) -> HeaderMap {
-    // The 8 fields written below.
-    let mut out = HeaderMap::with_capacity(request.headers.len() + 8);
-    for (name, value) in &request.headers {
-        if *name != header::HOST {
-            out.append(name, value.clone());
-        }
+/// The request's headers as the upstream gets them, beside what the gateway says itself; without `Host`. The listener has taken off what a
+/// client may not say (those names are among it), and the upstream's connection takes off what belongs to a connection.
+pub(super) fn request_headers(request: &Request) -> (HeaderMap, Fields) {
+    let fields = own_fields(request);
+    let is_own = |name: &HeaderName| *name != header::VIA && fields.iter().any(|(own, _)| own == name);
+    let mut headers = request.headers.clone();
+    let gone = request.headers.keys().filter(|name| **name == header::HOST || is_own(name));
+    gone.for_each(|name| drop(headers.remove(name)));
+    (headers, fields)
+}
+
+fn own_fields(request: &Request) -> Fields {
+    let Forwarding { client, hops, host, all } = Forwarding::of(request);
+    let mut out = Vec::with_capacity(8);
+    let mut put = |name, value: Option<HeaderValue>| out.extend(value.map(|value| (name, value)));
+    put(X_REAL_IP, value(client));
+    put(X_FORWARDED_FOR, value(hops));
+    put(X_FORWARDED_PROTO, Some(HeaderValue::from_static(request.scheme)));
+    put(X_FORWARDED_HOST, value(host));
+    put(header::FORWARDED, value(all));
+    if !request.id.is_empty() {
+        put(X_REQUEST_ID, HeaderValue::from_str(&request.id).ok());
     }
-    write_forwarding(request, &mut out);
+    put(TRACEPARENT, request.trace.as_ref().map(TraceContext::traceparent));
+    put(header::VIA, Some(via(request.version)));
     out
 }
 
-fn write_forwarding(request: &Request, out: &mut HeaderMap) {
-    let Forwarding { client, hops, host, all } = Forwarding::of(request);
-    for (name, text) in [(X_REAL_IP, client), (X_FORWARDED_FOR, hops)] {
-        if let Some(value) = value(text) {
-            out.insert(name, value);
-        }
-    }
-    out.insert(X_FORWARDED_PROTO, HeaderValue::from_static(request.scheme));
-    for (name, text) in [(X_FORWARDED_HOST, host), (header::FORWARDED, all)] {
-        if let Some(value) = value(text) {
-            out.insert(name, value);
-        }
-    }
-    if let (false, Ok(id)) = (request.id.is_empty(), HeaderValue::from_str(&request.id)) {
-        out.insert(X_REQUEST_ID, id);
-    }
-    if let Some(trace) = &request.trace {
-        out.insert(TRACEPARENT, trace.traceparent());
-    }
-    write_via(request.version, out);
-}
-
 /// That a message passed here (RFC 9110, section 7.6.3), in the version in which it came. The name is one that tells nobody's host.
-pub(super) fn write_via(version: Version, headers: &mut HeaderMap) {
-    headers.append(
-        header::VIA,
-        HeaderValue::from_static(match version {
-            Version::HTTP_10 => "1.0 portcullis",
-            Version::HTTP_2 => "2 portcullis",
-            _ => "1.1 portcullis",
-        }),
-    );
+pub(super) fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 portcullis",
+        Version::HTTP_2 => "2 portcullis",
+        _ => "1.1 portcullis",
+    })
 }
 
 /// The value of `Forwarded`, and the parts of it that are values of their own: written once for every request that is proxied, they
@@ -157,7 +147,6 @@ mod tests {
 
     use http::Method;
     use policy::Body;
-    use policy::exchange::TraceContext;
 
     use super::*;
 
@@ -171,6 +160,12 @@ mod tests {
             request.headers.append(*name, HeaderValue::from_static(value));
         }
         request
+    }
+
+    fn all(request: &Request) -> HeaderMap {
+        let (mut headers, fields) = request_headers(request);
+        headers.extend(fields);
+        headers
     }
 
     fn written(headers: &HeaderMap) -> Vec<String> {
@@ -201,14 +196,14 @@ mod tests {
             ("x-real-ip", "10.0.0.1"),
             ("x-request-id", "forged"),
         ]);
-        assert_eq!(written(&request_headers(&other)), OWN);
+        assert_eq!(written(&all(&other)), OWN);
     }
 
     #[test]
     fn everything_else_reaches_the_upstream_as_it_came() {
         let kept =
             [("accept", "a"), ("accept", "b"), ("authorization", "Bearer x"), ("via", "1.1 edge"), ("x-fo", "1")];
-        let out = written(&request_headers(&request(&kept)));
+        let out = written(&all(&request(&kept)));
         for (name, value) in kept {
             assert!(out.contains(&format!("{name}: {value}")), "{name}: {value} in {out:#?}");
         }
@@ -222,7 +217,7 @@ mod tests {
         seen.version = http::Version::HTTP_2;
         let (trace_id, span_id) = ([0xab; 16], [0xcd; 8]);
         seen.trace = Some(TraceContext { trace_id, span_id, parent_id: None, sampled: true });
-        let out = request_headers(&seen);
+        let out = all(&seen);
         assert_eq!(out["x-forwarded-for"], "203.0.113.9, 10.0.0.2, fd00::1");
         assert_eq!(out["x-real-ip"], "203.0.113.9");
         let first = "for=203.0.113.9;host=\"api.example.com:8443\";proto=https";
@@ -236,7 +231,7 @@ mod tests {
         for octets in [[0, 0, 0, 0], [1, 20, 103, 255], [100, 9, 10, 99], [255, 255, 255, 255]] {
             let mut seen = request(&[]);
             seen.client = octets.into();
-            assert_eq!(request_headers(&seen)["x-real-ip"], seen.client.to_string());
+            assert_eq!(all(&seen)["x-real-ip"], seen.client.to_string());
         }
     }
 
@@ -245,7 +240,7 @@ mod tests {
         let mut seen = request(&[]);
         seen.client = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into();
         seen.host = "[::1]:8080".into();
-        let out = request_headers(&seen);
+        let out = all(&seen);
         assert_eq!(out["forwarded"], "for=\"[2001:db8::1]\";host=\"[::1]:8080\";proto=https");
         assert_eq!(out["x-forwarded-for"], "2001:db8::1");
         assert_eq!(out["x-forwarded-host"], "[::1]:8080");
@@ -255,6 +250,6 @@ mod tests {
     fn a_host_that_would_end_its_quotes_is_left_out() {
         let mut seen = request(&[]);
         seen.host = "a\";for=10.0.0.1".into();
-        assert_eq!(request_headers(&seen)["forwarded"], "for=203.0.113.9;proto=https");
+        assert_eq!(all(&seen)["forwarded"], "for=203.0.113.9;proto=https");
     }
 }

@@ -27,7 +27,7 @@ use serde::Deserialize;
 use ::oauth::provider::Provider;
 use policy::attribute::Slot;
 use policy::exchange::{Body, Request, RequestBody, Upgraded};
-use policy::ports::{BalanceKey, PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
+use policy::ports::{BalanceKey, BoxFuture, Fields, PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
 use policy::settings::{self, Spanned};
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
@@ -157,11 +157,21 @@ pub(crate) struct Proxy {
     host: Option<Getter<String>>,
 }
 
-/// A request on its way.
-struct Prepared<'a> {
+/// What comes of a request.
+type Answered = Result<http::Response<Body>, UpstreamError>;
+
+/// A request, and where it goes.
+struct Addressed<'a> {
     upstream: &'a UpstreamHandle,
-    held: Option<Arc<Held>>,
     request: http::Request<Body>,
+    /// What the gateway says itself.
+    own: Fields,
+}
+
+impl<'a> Addressed<'a> {
+    fn send(self) -> BoxFuture<'a, Answered> {
+        self.upstream.0.send_with(self.request, self.own)
+    }
 }
 
 /// The token that goes along.
@@ -200,24 +210,22 @@ impl Filter for Proxy {
                 "the body went to an upstream that gave no answer",
             ));
         }
-        let Prepared { upstream, held, request } = match self.prepared(exchange) {
+        let (held, addressed) = match self.prepared(exchange) {
             Ok(prepared) => prepared,
             Err(reason) => return Ok(Outcome::Failure(reason)),
         };
-        let asked = self.follows.then(|| Place::of(upstream, &request));
-        let mut answered = upstream.0.send(request).await;
+        let mut upstream = addressed.upstream;
+        let asked = self.follows.then(|| Place::of(upstream, &addressed.request));
+        let sending = addressed.send();
+        let mut answered = sending.await;
         if let (Some(held), Ok(answer)) = (held, &answered)
             && holding::is_refused(answer.status(), answer.headers())
         {
-            let again = !matches!(exchange.request.body, RequestBody::Taken);
-            if let Some(other) = Box::pin(held.renewed(exchange, again)).await {
-                answered = match self.request(exchange, Some(&other)) {
-                    Ok((_, request)) => upstream.0.send(request).await,
-                    Err(reason) => return Ok(Outcome::Failure(reason)),
-                };
-            }
+            answered = match Box::pin(self.asked_again(exchange, &held, answered)).await {
+                Ok(answered) => answered,
+                Err(reason) => return Ok(Outcome::Failure(reason)),
+            };
         }
-        let mut upstream = upstream;
         if let Some(asked) = asked {
             (upstream, answered) = Box::pin(self.followed(exchange, asked, answered)).await;
         }
@@ -237,24 +245,34 @@ impl Filter for Proxy {
 }
 
 impl Proxy {
-    fn prepared(&self, exchange: &mut Exchange) -> Result<Prepared<'_>, Reason> {
+    fn prepared(&self, exchange: &mut Exchange) -> Result<(Option<Arc<Held>>, Addressed<'_>), Reason> {
         let held = self.token.as_ref().map(|token| token.of(exchange)).transpose()?;
-        let (upstream, request) = self.request(exchange, held.as_deref())?;
-        Ok(Prepared { upstream, held, request })
+        let addressed = self.request(exchange, held.as_deref())?;
+        Ok((held, addressed))
     }
 
-    fn request(
+    /// The upstream has said that the token is no good: with another one, where one is got, it is asked once more.
+    async fn asked_again(
         &self,
         exchange: &mut Exchange,
-        held: Option<&Held>,
-    ) -> Result<(&UpstreamHandle, http::Request<Body>), Reason> {
+        held: &Arc<Held>,
+        answered: Answered,
+    ) -> Result<Answered, Reason> {
+        let again = !matches!(exchange.request.body, RequestBody::Taken);
+        match held.renewed(exchange, again).await {
+            Some(other) => Ok(self.request(exchange, Some(&other))?.send().await),
+            None => Ok(answered),
+        }
+    }
+
+    fn request(&self, exchange: &mut Exchange, held: Option<&Held>) -> Result<Addressed<'_>, Reason> {
         let (upstream, target) = match &self.way {
             Way::To(upstream, _) => (&**upstream, self.path_and_query(exchange)?),
             Way::By(url, allowed) => way::chosen(&url.get(exchange)?, allowed)?,
         };
         let uri = uri(target)?;
         let upgrade = self.streams.switches(exchange)?;
-        let mut headers = forward::request_headers(&exchange.request);
+        let (mut headers, own) = forward::request_headers(&exchange.request);
         if let Some(held) = held {
             held.authorize(&mut headers);
         }
@@ -276,7 +294,7 @@ impl Proxy {
         if self.repeatable {
             request.extensions_mut().insert(Repeatable);
         }
-        Ok((upstream, request))
+        Ok(Addressed { upstream, request, own })
     }
 
     fn host(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {
@@ -291,8 +309,8 @@ impl Proxy {
         &'a self,
         exchange: &mut Exchange,
         mut asked: Place<'a>,
-        mut answered: Result<http::Response<Body>, UpstreamError>,
-    ) -> (&'a UpstreamHandle, Result<http::Response<Body>, UpstreamError>) {
+        mut answered: Answered,
+    ) -> (&'a UpstreamHandle, Answered) {
         let first = asked.upstream;
         for _ in 0..follow::MOST {
             let Ok(answer) = &answered else { break };
@@ -300,22 +318,22 @@ impl Proxy {
             if next.keeps_body && matches!(exchange.request.body, RequestBody::Taken) {
                 break;
             }
-            let Ok(mut request) = self.again(exchange, &next) else { break };
+            let Ok(mut addressed) = self.again(exchange, &next) else { break };
             // Not the one before: another upstream that sends the gateway round within itself would have them at the second turn.
             if !std::ptr::eq(next.place.upstream, first) {
                 for name in [header::AUTHORIZATION, header::COOKIE, header::HOST] {
-                    request.headers_mut().remove(name);
+                    addressed.request.headers_mut().remove(name);
                 }
             }
             asked = next.place;
-            answered = asked.upstream.0.send(request).await;
+            answered = addressed.send().await;
         }
         (asked.upstream, answered)
     }
 
     /// The request for where a redirect leads.
-    fn again(&self, exchange: &mut Exchange, next: &Next<'_>) -> Result<http::Request<Body>, Reason> {
-        let mut headers = forward::request_headers(&exchange.request);
+    fn again<'a>(&self, exchange: &mut Exchange, next: &Next<'a>) -> Result<Addressed<'a>, Reason> {
+        let (mut headers, own) = forward::request_headers(&exchange.request);
         if let Some(host) = self.host(exchange)? {
             headers.insert(header::HOST, fields::host(host)?);
         }
@@ -337,7 +355,7 @@ impl Proxy {
         *request.method_mut() = next.place.method.clone();
         *request.uri_mut() = uri(next.place.target.clone())?;
         *request.headers_mut() = headers;
-        Ok(request)
+        Ok(Addressed { upstream: next.place.upstream, request, own })
     }
 
     fn path_and_query(&self, exchange: &Exchange) -> Result<String, Reason> {
@@ -387,7 +405,7 @@ fn uri(target: String) -> Result<Uri, Reason> {
 /// The upstream's answer as the exchange's.
 fn taken(answer: http::Response<Body>) -> Response {
     let (mut head, body) = answer.into_parts();
-    forward::write_via(head.version, &mut head.headers);
+    head.headers.append(header::VIA, forward::via(head.version));
     let upgraded = head.extensions.remove::<Upgraded>();
     Response { status: head.status, headers: head.headers, body, upgraded, until: None }
 }

@@ -37,7 +37,7 @@ impl Program {
     }
 
     /// The first half of [`serve`](Self::serve): nothing runs yet. A request is large, and a future that takes one has room for it twice.
-    pub fn begin(self: &Arc<Self>, environment: &Environment, request: Request) -> Begun {
+    pub fn begin(self: &Arc<Self>, environment: &Environment, request: impl Into<Box<Request>>) -> Begun {
         Begun(Box::new(Exchange::new(self.clone(), environment.clone(), request)))
     }
 

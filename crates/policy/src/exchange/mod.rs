@@ -39,7 +39,7 @@ pub const MARKS: usize = 64;
 /// One request from start to end. It lives in one generation: its [`Program`].
 pub struct Exchange {
     /// The request, as filters may read and edit it.
-    pub request: Request,
+    pub request: Box<Request>,
     /// The response, once a filter set one.
     pub response: Option<Response>,
     pub(crate) slots: Slots,
@@ -90,10 +90,10 @@ pub(crate) struct Snapshot {
 
 impl Exchange {
     /// A new exchange in this generation.
-    pub fn new(program: Arc<Program>, environment: Environment, request: Request) -> Self {
+    pub fn new(program: Arc<Program>, environment: Environment, request: impl Into<Box<Request>>) -> Self {
         let started_unix_millis = environment.clock.unix_millis();
         Exchange {
-            request,
+            request: request.into(),
             response: None,
             slots: Slots::with_len(program.slots()),
             response_edits: Vec::new(),

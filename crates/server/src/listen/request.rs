@@ -68,7 +68,7 @@ pub(super) struct Arrival<'a> {
 }
 
 /// The request for the engine.
-pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Request, Refused> {
+pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Box<Request>, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
     let counters = arrival.counters.clone();
@@ -78,7 +78,7 @@ pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) ->
     Ok(received)
 }
 
-fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Refused> {
+fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Box<Request>, Refused> {
     let http::request::Parts { method, uri, version, mut headers, .. } = parts;
     let peer = arrival.caller.peer.ip().to_canonical();
     let trusted = forwarded::is_trusted(peer, arrival.trusted);
@@ -112,7 +112,7 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Request, Re
         None => (arrival.id.text(), None),
     };
     let asked = Asked { host, listener: arrival.listener.clone(), id };
-    let mut request = Request::asked(method, path, Body::Empty, asked);
+    let mut request = Box::new(Request::asked(method, path, Body::Empty, asked));
     request.trace = Some(trace.unwrap_or_else(|| arrival.id.trace()));
     request.query = uri.query().map(str::to_owned);
     request.version = version;
@@ -246,7 +246,11 @@ mod tests {
     use super::*;
     use crate::listen::RequestIds;
 
-    fn receive_head(method: &str, target: &str, headers: &[(&'static str, &'static str)]) -> Result<Request, Refused> {
+    fn receive_head(
+        method: &str,
+        target: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<Box<Request>, Refused> {
         receive_from([127, 0, 0, 1], method, target, headers)
     }
 
@@ -255,7 +259,7 @@ mod tests {
         method: &str,
         target: &str,
         headers: &[(&'static str, &'static str)],
-    ) -> Result<Request, Refused> {
+    ) -> Result<Box<Request>, Refused> {
         let mut request = http::Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);

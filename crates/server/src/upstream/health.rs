@@ -38,7 +38,7 @@ async fn ask(core: &Arc<Core>, health: &Health, endpoint: &Arc<Endpoint>) -> Res
     if let Some(host) = health.host.as_ref().and_then(|host| HeaderValue::from_str(host).ok()) {
         request.headers_mut().insert(header::HOST, host);
     }
-    let (mut request, facts) = Outgoing::new(request);
+    let (mut request, facts) = Outgoing::new(request, Vec::new());
     let terms = core.terms();
     let attempt = Attempt { endpoint, terms, facts: &facts, limit: health.timeout, repeatable: true };
     let sent = attempt.send(&mut request).await;

@@ -40,7 +40,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use policy::Body;
 use policy::exchange::{Upgrade, Upgraded};
-use policy::ports::{BalanceKey, BoxFuture, Clock, Repeatable, Upstream, UpstreamError};
+use policy::ports::{BalanceKey, BoxFuture, Clock, Fields, Repeatable, Upstream, UpstreamError};
 use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -132,7 +132,15 @@ impl HttpUpstream {
 
 impl Upstream for HttpUpstream {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        let request = Outgoing::new(request);
+        self.send_with(request, Vec::new())
+    }
+
+    fn send_with(
+        &self,
+        request: Request<Body>,
+        fields: Fields,
+    ) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
+        let request = Outgoing::new(request, fields);
         match self.core.settings.timeouts.whole {
             None => Box::pin(self.core.exchange(request, None)),
             Some(whole) => Box::pin(async move {
@@ -154,7 +162,7 @@ impl Core {
     #[allow(clippy::manual_async_fn, reason = "what is large is not an argument of the future")]
     fn exchange(
         self: &Arc<Self>,
-        (mut request, facts): (Outgoing, Facts),
+        (mut request, facts): (Box<Outgoing>, Facts),
         until: Option<Instant>,
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'_> {
         async move {

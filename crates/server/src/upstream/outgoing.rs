@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, header};
 use policy::Body;
 use policy::exchange::Upgrade;
+use policy::ports::Fields;
 use smallvec::SmallVec;
 
 use super::sent::{Sent, Watch};
@@ -15,6 +16,8 @@ use crate::{hop, trailers};
 /// The request. `Host` is not among its headers.
 pub(super) struct Outgoing {
     pub(super) parts: Parts,
+    /// What stands behind its headers.
+    pub(super) fields: Fields,
     /// Nothing once it is under way: what streams cannot be sent again.
     pub(super) body: Option<Sent>,
 }
@@ -44,7 +47,9 @@ pub(super) struct Aim<'a> {
 impl Outgoing {
     /// Makes a request what goes over one hop: nothing of the client's connection, and only the length that the body really has, which
     /// whoever writes it says.
-    pub(super) fn new(request: Request<Body>) -> (Outgoing, Facts) {
+    ///
+    /// Boxed: the future of a request would be larger with it than what the allocator keeps at hand.
+    pub(super) fn new(request: Request<Body>, fields: Fields) -> (Box<Outgoing>, Facts) {
         let (mut parts, body) = request.into_parts();
         let (mut sent, watch) = Sent::new(body);
         let headers = &mut parts.headers;
@@ -62,6 +67,6 @@ impl Outgoing {
             sent.announces(announced.into_vec());
         }
         let upgrade = parts.extensions.remove::<Upgrade>();
-        (Outgoing { parts, body: Some(sent) }, Facts { host, upgrade, watch })
+        (Box::new(Outgoing { parts, fields, body: Some(sent) }), Facts { host, upgrade, watch })
     }
 }

@@ -65,7 +65,7 @@ impl Output {
             to,
             &[parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", aim.host.as_bytes()],
         );
-        for (name, value) in &parts.headers {
+        for (name, value) in parts.headers.iter().chain(request.fields.iter().map(|(name, value)| (name, value))) {
             put(to, &[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
         }
         if let Some(Upgrade(protocol)) = aim.upgrade {
@@ -322,7 +322,7 @@ mod tests {
 
     /// What is written of a request, and whether another may follow.
     async fn written(request: Request<Body>, taker: &mut Taker) -> Result<bool, String> {
-        let (mut outgoing, _) = Outgoing::new(request);
+        let (mut outgoing, _) = Outgoing::new(request, Vec::new());
         let mut output = Output::default();
         let host = HeaderValue::from_static("api:80");
         output.begin(

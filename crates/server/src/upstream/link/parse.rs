@@ -16,6 +16,9 @@ const MOST_FIELDS: usize = 256;
 /// The most fields behind a body.
 const MOST_TRAILERS: usize = 64;
 
+/// Room for so many fields of a head at least: some are put to it on its way to the client.
+const ROOM: usize = 6;
+
 /// The head of an answer, and what it says of the connection.
 pub(super) struct Head {
     pub(super) response: Response<()>,
@@ -73,7 +76,7 @@ pub(super) fn head(bytes: &mut BytesMut, to_head: bool) -> Result<Option<Head>, 
         names.push((name, at(field.value), field.value.len()));
     }
     let head = bytes.split_to(length).freeze();
-    let mut headers = HeaderMap::with_capacity(names.len());
+    let mut headers = HeaderMap::with_capacity(names.len().max(ROOM));
     for (name, first, length) in names {
         let value = HeaderValue::from_maybe_shared(head.slice(first..first + length));
         headers.append(name, value.map_err(|_| "a field has a value that is none")?);

@@ -134,7 +134,7 @@ impl Filter for SetHeader {
             Side::Request => {
                 let headers = &mut exchange.request.headers;
                 remove_alike(headers, &self.replaced);
-                edits.iter().for_each(|edit| edit.apply(headers));
+                edits.into_iter().for_each(|edit| edit.apply(headers));
             }
         }
         Ok(Outcome::Success)

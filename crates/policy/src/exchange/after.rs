@@ -85,7 +85,7 @@ impl Exchange {
     /// Carries these edits out on the response there is now.
     pub(crate) fn merge_edits(&mut self, from: usize, to: usize) {
         if let (Some(response), Some(edits)) = (&mut self.response, self.response_edits.get(from..to)) {
-            edits.iter().for_each(|edit| edit.apply(&mut response.headers));
+            edits.iter().for_each(|edit| edit.clone().apply(&mut response.headers));
         }
     }
 }

@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 /// headers (CGI, RFC 3875, section 4.1.18, and what follows it) cannot tell them apart. Trailers of these names are announced no more:
 /// some upstreams take them for headers.
 pub fn remove_alike(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if names.is_empty() {
+        return;
+    }
     let mut found: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for key in headers.keys() {
         if names.iter().any(|name| alike(name.as_str(), key.as_str())) {

@@ -81,17 +81,17 @@ impl Response {
 
 impl HeaderEdit {
     /// Carries it out.
-    pub fn apply(&self, headers: &mut HeaderMap) {
+    pub fn apply(self, headers: &mut HeaderMap) {
         match self {
             HeaderEdit::Set(name, value) => {
-                headers.insert(name, value.clone());
+                headers.insert(name, value);
             }
             HeaderEdit::Append(name, value) => {
-                headers.append(name, value.clone());
+                headers.append(name, value);
             }
-            HeaderEdit::Vary(name) => vary(headers, name),
+            HeaderEdit::Vary(name) => vary(headers, &name),
             HeaderEdit::Default(name, value) => {
-                headers.entry(name).or_insert_with(|| value.clone());
+                headers.entry(name).or_insert(value);
             }
             HeaderEdit::Remove(name) => {
                 headers.remove(name);
@@ -124,7 +124,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.extend(there.iter().map(|value| (VARY, HeaderValue::from_static(value))));
-            origin.apply(&mut headers);
+            origin.clone().apply(&mut headers);
             assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), expected, "{there:?}");
         }
     }

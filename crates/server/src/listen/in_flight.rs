@@ -22,7 +22,7 @@ use crate::node::Node;
 use crate::settings::Access;
 use crate::telling::{AccessLog, Finished};
 
-/// What is known of a request while it is served.
+/// What is known of a request while it is served. It is boxed: the future that serves a request has it in hand and gives it on.
 pub(super) struct InFlight {
     node: Arc<Node>,
     listener: Arc<Listener>,
@@ -66,9 +66,9 @@ impl InFlight {
         (name, counters): (&Arc<str>, &Arc<ListenerMetrics>),
         id: RequestId,
         started: u64,
-    ) -> InFlight {
+    ) -> Box<InFlight> {
         counters.began();
-        InFlight {
+        Box::new(InFlight {
             node: node.clone(),
             listener: listener.clone(),
             generation: Some(generation.clone()),
@@ -85,7 +85,7 @@ impl InFlight {
             logs: false,
             over: false,
             company: Company::default(),
-        }
+        })
     }
 
     /// These go along to the end of it.
@@ -154,11 +154,11 @@ impl InFlight {
     }
 
     /// The answer's body, at whose end the rest is told.
-    pub(super) fn sent(mut self, body: Body) -> Sent {
+    pub(super) fn sent(mut self: Box<Self>, body: Body) -> Sent {
         match body {
             Body::Stream(_) => {
                 let length = body.size_hint().exact();
-                Sent { body, bytes: 0, length, ended: false, in_flight: Some(Box::new(self)) }
+                Sent { body, bytes: 0, length, ended: false, in_flight: Some(self) }
             }
             whole => {
                 self.over(whole.size_hint().exact().unwrap_or(0), true);

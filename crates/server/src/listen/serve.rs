@@ -56,7 +56,7 @@ pub(super) fn serve<'a>(
 struct Serving<'a> {
     known: Known<'a>,
     begun: Begun,
-    in_flight: InFlight,
+    in_flight: Box<InFlight>,
     /// The connection, once it has switched protocols.
     switching: Option<OnUpgrade>,
 }
@@ -99,7 +99,7 @@ fn begin<'a>(
     let arrival = Arrival { caller, local, limits, listener: name, id, trusted, unread, counters };
     let mut received = match receive(request, arrival) {
         Ok(received) => received,
-        Err(refused) => return Err(Box::new(refuse(node, &generation, in_flight, refused))),
+        Err(refused) => return Err(Box::new(refuse(node, &generation, *in_flight, refused))),
     };
     in_flight.received(&mut received);
     let id = received.id.clone();
@@ -135,7 +135,7 @@ impl<'a> Serving<'a> {
 enum Told {
     Now(http::Response<Sent>),
     /// It is held: its time is to tell nothing. The time is when that began, by the monotonic clock.
-    Held(http::Response<Body>, InFlight, u64),
+    Held(http::Response<Body>, Box<InFlight>, u64),
 }
 
 impl Known<'_> {
@@ -144,18 +144,18 @@ impl Known<'_> {
         &self,
         served: Option<std::thread::Result<Served>>,
         switching: Option<OnUpgrade>,
-        mut in_flight: InFlight,
+        mut in_flight: Box<InFlight>,
     ) -> Told {
         let Known { client, generation, deadline, id, http2, is_head, takes_trailers } = self;
         let (node, listener) = (&client.node, &client.listener);
-        let Some(served) = served else { return Told::Now(refuse(node, generation, in_flight, TOO_LONG)) };
+        let Some(served) = served else { return Told::Now(refuse(node, generation, *in_flight, TOO_LONG)) };
         let Ok(mut served) = served else {
             node.metrics.panics.fetch_add(1, Ordering::Relaxed);
             tracing::error!(
                 id = &**id,
                 "a request panicked: this is a defect of the gateway, and the request was answered 500"
             );
-            return Told::Now(refuse(node, generation, in_flight, PANICKED));
+            return Told::Now(refuse(node, generation, *in_flight, PANICKED));
         };
         in_flight.answered(&mut served);
         let status = served.response.status;
@@ -167,7 +167,7 @@ impl Known<'_> {
                 None => Some(in_flight),
             };
             if let Some(in_flight) = not_joined {
-                return Told::Now(refuse(node, generation, in_flight, PANICKED));
+                return Told::Now(refuse(node, generation, *in_flight, PANICKED));
             }
             let mut answer = answer(served.response, false, generation);
             upgrade::announce(answer.headers_mut(), &upgraded.protocol);

@@ -44,8 +44,8 @@ pub(super) fn join(
     client: OnUpgrade,
     upgraded: &Upgraded,
     until: Option<u64>,
-    in_flight: InFlight,
-) -> Option<InFlight> {
+    in_flight: Box<InFlight>,
+) -> Option<Box<InFlight>> {
     let Some(tunnel) = upgraded.take().and_then(|other| other.downcast::<Tunnel>().ok()) else {
         return Some(in_flight);
     };

@@ -49,8 +49,9 @@ pub trait Upstream: Send + Sync + 'static {
     /// Sends the request. Its URI has path and query only; `Host` is set by the implementation unless present.
     fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;
 
-    /// [`send`](Self::send), with fields that stand behind the request's own. Whoever writes them one after the other need not put them into
-    /// the request's map first, which is a good part of what a proxied request costs.
+    /// [`send`](Self::send), with fields that stand behind the request's own. None of them is a connection's, tells a length or is `Host`, and but
+    /// for lists such as `Via` the request has none of their names. Whoever writes them one after the other need not put them into the
+    /// request's map first, which is a good part of what a proxied request costs.
     fn send_with(
         &self,
         mut request: http::Request<Body>,

@@ -140,6 +140,7 @@ pub trait DataSource: Send + Sync + 'static {
     fn name(&self) -> Option<&str> {
         None
     }
+
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
     /// Connects, checks and migrates; until this succeeded once, every verb is [`StoreError::Unavailable`]. May be called again.

@@ -9,6 +9,7 @@
 //! detail  = "Renew the plan to go on."
 //! ```
 
+use policy::filter::Judges;
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome};
 
 use crate::refusal::{Refusal, settings_of_refusal};
@@ -24,7 +25,8 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fail, Diagnostics> {
         cx.always_fails();
-        Refusal::compile(&self.wording(), "the policy says no", cx).map(Fail)
+        cx.judges(Judges::Alike);
+        cx.aside(|cx| Refusal::compile(&self.wording(), "the policy says no", cx)).map(Fail)
     }
 }
 

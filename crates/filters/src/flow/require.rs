@@ -35,7 +35,7 @@ impl FilterConfig for Settings {
         let otherwise = format!("`{}` does not hold", self.that.value);
         Ok(Require {
             that: Condition::compile(&self.that, cx)?,
-            refusal: Refusal::compile(&self.wording(), otherwise, cx)?,
+            refusal: cx.aside(|cx| Refusal::compile(&self.wording(), otherwise, cx))?,
         })
     }
 }

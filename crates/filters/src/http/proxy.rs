@@ -216,6 +216,7 @@ impl Filter for Proxy {
         };
         let mut upstream = addressed.upstream;
         let asked = self.follows.then(|| Place::of(upstream, &addressed.request));
+        // Before it is waited for: the request is not to have room in this future.
         let sending = addressed.send();
         let mut answered = sending.await;
         if let (Some(held), Ok(answer)) = (held, &answered)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::build::{PolicyEffects, StepEffects};
 use super::lint::reached;
 use super::listeners::Listener;
-use super::model::{ChainId, MAIN, Node, Policy, PolicyId, Step, Target};
+use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Step, Target};
 use crate::diagnostic::{Diagnostics, Place, Problem, codes};
 use crate::filter::{GoesBy, Judges, Repeats};
 
@@ -27,14 +27,16 @@ pub(super) fn check(policies: &[Policy], effects: &[&PolicyEffects], listeners: 
     let requests: Vec<BTreeSet<PolicyId>> = routed.map(|id| reached(id, policies, listeners)).collect();
     for (cache, to) in caches {
         let after = references.after(cache, policies);
-        let together = requests.iter().filter(|policies| policies.contains(&cache.0)).flatten();
-        let company = together.flat_map(|id| steps_of(*id, &policies[*id])).collect();
         let by = &effects[cache.0][cache.1][cache.2].own.goes_by;
         let key: Vec<&str> = by.iter().map(|by| by.name.as_str()).collect();
-        let world = World { policies, effects, cache, after: &after, company: &company, key: &key };
-        // Without a key nothing is kept where somebody has decided who may pass.
-        if to == Repeats::ByKey || !company.difference(&after).any(|at| world.said(*at).own.authorizes) {
-            after.iter().for_each(|at| world.look(*at, &mut found));
+        // What one route leads to says nothing of another one that comes to the same cache.
+        for reached in requests.iter().filter(|policies| policies.contains(&cache.0)) {
+            let company = reached.iter().flat_map(|id| steps_of(*id, &policies[*id])).collect();
+            let world = World { policies, effects, cache, after: &after, company: &company, key: &key };
+            // Without a key nothing is kept where somebody has decided who may pass.
+            if to == Repeats::ByKey || !company.difference(&after).any(|at| world.said(*at).own.authorizes) {
+                company.intersection(&after).for_each(|at| world.look(*at, &mut found));
+            }
         }
     }
     found
@@ -129,7 +131,9 @@ impl World<'_> {
         let own = &self.said(at).own;
         let (name, place) = self.named(at);
         let (cache, cached) = self.named(self.cache);
-        if own.authorizes || own.judges.is_some_and(|how| self.would_refuse(at, how)) {
+        // A failure that leads elsewhere refuses nobody.
+        let refuses = self.step(at).on_failure == Move::Up;
+        if own.authorizes || refuses && own.judges.is_some_and(|how| self.would_refuse(at, how)) {
             let message = match own.authorizes {
                 true => format!(
                     "`{name}` decides who may pass, and stands after `{cache}`: nothing that it lets pass is kept"

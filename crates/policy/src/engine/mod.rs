@@ -2,6 +2,7 @@
 
 mod after;
 pub(crate) mod decision;
+mod edits;
 mod explain;
 mod grpc;
 pub(crate) mod model;

@@ -15,7 +15,7 @@ use super::{Attributes, Program, Served, grpc};
 use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
-use crate::ports::Environment;
+use crate::ports::{BoxFuture, Environment};
 use crate::route::Unmatched;
 
 /// A request of which nothing has run yet.
@@ -36,7 +36,7 @@ impl Program {
         self.run(self.begin(environment, request)).await
     }
 
-    /// The first half of [`serve`](Self::serve): nothing runs yet. A request is large, and a future that takes one has room for it twice.
+    /// The first half of [`serve`](Self::serve): nothing runs yet. A future that took a request would have room for it twice.
     pub fn begin(self: &Arc<Self>, environment: &Environment, request: impl Into<Box<Request>>) -> Begun {
         Begun(Box::new(Exchange::new(self.clone(), environment.clone(), request)))
     }
@@ -220,13 +220,13 @@ impl Program {
         if let Some((policy, chain)) = routed.response() {
             let ended = guarded(self.run_chain(x, policy, chain)).await;
             if self.settle_response(x, style, &ended) {
-                Box::pin(self.edit_headers(x, routed, 0)).await;
+                self.edit_again(x, routed, 0).await;
             }
         }
         for (index, policy) in routed.listener.after.iter().enumerate() {
             let ended = guarded(self.run_policy(x, &self.policies[*policy])).await;
             if self.settle_response(x, style, &ended) {
-                Box::pin(self.edit_headers(x, routed, index + 1)).await;
+                self.edit_again(x, routed, index + 1).await;
             }
         }
     }
@@ -235,6 +235,8 @@ impl Program {
     fn settle_response(&self, x: &mut Exchange, style: &'static dyn AnswerStyle, ended: &Ended) -> bool {
         let failed = matches!(ended, Ended::Failure(_) | Ended::Abort(_));
         if failed {
+            // A panic came out of however many flow words.
+            x.decision.depth = 0;
             x.decision.note_refusal(ended);
             x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
             self.built_in(x, style, ended);
@@ -242,15 +244,15 @@ impl Program {
         failed
     }
 
-    /// Gives an answer that took the place of another one the headers that every answer has (`security-headers`): by the filters of
-    /// `[[response]]` and of so many policies of `after` that do nothing else, wherever they stand beside the one that failed.
-    async fn edit_headers(&self, x: &mut Exchange, routed: &Routed<'_>, after: usize) {
-        let after = routed.listener.after.iter().take(after).map(|policy| (&self.policies[*policy], 0));
-        x.headers_only = true;
-        for (policy, chain) in routed.response().into_iter().chain(after) {
-            guarded(self.run_chain(x, policy, chain)).await;
-        }
-        x.headers_only = false;
+    /// Gives an answer that took the place of another one the headers of every answer, by `[[response]]` and so many policies of `after`.
+    fn edit_again<'a>(&'a self, x: &'a mut Exchange, routed: &'a Routed<'_>, after: usize) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let after = routed.listener.after.iter().take(after).map(|policy| (&self.policies[*policy], 0));
+            for (policy, chain) in routed.response().into_iter().chain(after) {
+                guarded(self.edit_headers(x, policy, chain).map(|()| Ended::Success)).await;
+                x.decision.depth = 0;
+            }
+        })
     }
 }
 

@@ -51,8 +51,6 @@ pub struct Exchange {
     pub(crate) failure: Option<FailureInfo>,
     pub(crate) input: Vec<(Arc<str>, Value)>,
     pub(crate) decision: Decision,
-    /// Of the filters that come, only those run that edit the headers of the answer, and none of them fails.
-    pub(crate) headers_only: bool,
     /// When the last step ended, by the monotonic clock: one reading a step.
     pub(crate) stamp: u64,
     /// See [`Exchange::hold_since`].
@@ -102,7 +100,6 @@ impl Exchange {
             failure: None,
             input: Vec::new(),
             decision: Decision::new(program.generation()),
-            headers_only: false,
             stamp: 0,
             held_since: None,
             marks: Vec::new(),

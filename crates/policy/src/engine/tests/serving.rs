@@ -219,6 +219,35 @@ fn the_answer_in_the_place_of_another_one_has_the_headers_of_every_answer() {
     );
 }
 
+/// Nor what one of several chains does, nor what a called policy does with its inputs.
+#[test]
+fn what_stands_behind_a_step_that_may_lead_elsewhere_is_not_for_every_answer() {
+    let guard = "{ use = 'fail', when = \"request.query.none == '1'\"";
+    for (steps, marked) in [
+        (format!("{{ use = 'mark', word = '1' }}, {guard} }}, {{ use = 'mark', word = '2' }}"), "1 2"),
+        (
+            format!("{{ use = 'mark', word = '1' }}, {guard}, on_failure = 'other' }}, {{ use = 'mark', word = '2' }}"),
+            "1",
+        ),
+        (
+            format!("{{ use = 'mark', word = '1' }}, {guard}, on_abort = 'other' }}, {{ use = 'mark', word = '2' }}"),
+            "1",
+        ),
+        (String::from("{ use = 'any', of = ['other'] }, { use = 'mark', word = '2' }"), "2"),
+        (
+            String::from(
+                "{ use = 'call', chain = 'other', when = 'response.status == 200' }, { use = 'mark', word = '2' }",
+            ),
+            "2",
+        ),
+    ] {
+        let fixture = policy(&format!(
+            "filter = [{{ use = 'answer', text = 'secret' }}]\nresponse = [{steps}, {{ use = 'fail' }}]\nchain.other = [{{ use = 'mark', word = 'other' }}]"
+        ));
+        assert_eq!(marks(&fixture.get("/")), marked, "{steps}");
+    }
+}
+
 #[test]
 fn a_listeners_after_runs_on_every_answer() {
     let fixture = listener(|facts| facts.after = vec!["last".into()]);

@@ -106,7 +106,7 @@ struct World<'a> {
     cache: At,
     /// What stands after it.
     after: &'a BTreeSet<At>,
-    /// All steps of the requests that come to it.
+    /// All steps of the requests of one route that comes to it.
     company: &'a BTreeSet<At>,
     /// What its key goes by.
     key: &'a [&'a str],

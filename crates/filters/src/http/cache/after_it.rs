@@ -34,6 +34,7 @@ fn a_filter_that_may_refuse() {
         ("use = 'auth.ip-address'; deny = ['10.0.0.0/8']", "P0716 auth.ip-address"),
         ("use = 'require'; that = 'request.header[\"x-a\"] == \"b\"'", "P0716 require"),
         ("use = 'require'; that = 'request.path == \"/b\"'; when = 'request.client_ip == \"::1\"'", "P0716 require"),
+        ("use = 'fail'; when = 'request.client_ip == \"::1\"'", "P0716 fail"),
         ("use = 'rate-limit'; limit = '1/1s'; key = '${request.client_ip}'", "P0716 rate-limit"),
         ("use = 'quota'; limit = 1; per = 'day'; key = '${request.header.x-a}'", "P0716 quota"),
         ("use = 'threat-patterns'; sets = ['xss']", "P0716 threat-patterns"),
@@ -51,6 +52,9 @@ fn what_judges_by_the_url_the_key_or_a_body_or_spares_the_upstream_may_stand_the
     for filters in [
         "use = 'require'; that = 'request.query.version == \"2\" && request.method == \"GET\"'",
         "use = 'require'; that = 'request.header[\"x-key\"] == \"b\"'",
+        // What a refusal says makes no difference, and a failure that is passed over refuses nobody.
+        "use = 'require'; that = 'request.path == \"/b\"'; message = 'from ${request.client_ip}'",
+        "use = 'require'; that = 'request.header[\"x-a\"] == \"b\"'; on_failure = 'continue'",
         "use = 'query-rules'; allow.a = '.*'",
         "use = 'threat-patterns'; sets = ['xss']; in = ['query', 'path']",
         "use = 'json-limits'",

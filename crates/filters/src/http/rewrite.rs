@@ -102,6 +102,7 @@ impl Settings {
             return Err(cx.error(cx.own_place().span, "a path is rewritten in one way", help).into());
         }
         if let Some(path) = &self.path {
+            cx.sets_path();
             return Ok(NewPath::Whole(cx.path(path)?));
         }
         match (&self.pattern, &self.replace) {

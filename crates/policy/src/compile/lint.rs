@@ -26,14 +26,18 @@ pub(super) fn routes<'a>(
         .collect()
 }
 
+/// What runs before a policy, in order: by itself, or by each of its listeners.
+pub(super) fn before(policy: &Policy, listeners: &[Listener]) -> Vec<Vec<PolicyId>> {
+    let on = |listener: &&Listener| policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
+    match &policy.before {
+        Some(own) => vec![own.iter().map(|(id, _)| *id).collect()],
+        None => listeners.iter().filter(on).map(|listener| listener.before.clone()).collect(),
+    }
+}
+
 /// The policy, those that it runs, and those that run before it.
 pub(super) fn reached(id: PolicyId, policies: &[Policy], listeners: &[Listener]) -> BTreeSet<PolicyId> {
-    let policy = &policies[id];
-    let on = |listener: &&Listener| policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
-    let mut open: Vec<PolicyId> = match &policy.before {
-        Some(own) => own.iter().map(|(id, _)| *id).collect(),
-        None => listeners.iter().filter(on).flat_map(|listener| listener.before.iter().copied()).collect(),
-    };
+    let mut open: Vec<PolicyId> = before(&policies[id], listeners).into_iter().flatten().collect();
     open.push(id);
     let mut reached = BTreeSet::new();
     while let Some(id) = open.pop() {

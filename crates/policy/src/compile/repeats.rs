@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{PolicyEffects, StepEffects};
-use super::lint::reached;
+use super::lint::{before, reached};
 use super::listeners::Listener;
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Step, Target};
 use crate::diagnostic::{Diagnostics, Place, Problem, codes};
@@ -22,20 +22,22 @@ pub(super) fn check(policies: &[Policy], effects: &[&PolicyEffects], listeners: 
     if caches.is_empty() {
         return found;
     }
-    let references = References::of(policies);
+    let references = References::of(policies, listeners);
     let routed = (0..policies.len()).filter(|id| policies[*id].has_route);
     let requests: Vec<BTreeSet<PolicyId>> = routed.map(|id| reached(id, policies, listeners)).collect();
     for (cache, to) in caches {
-        let after = references.after(cache, policies);
+        let (around, after) = (references.around(cache), references.after(cache, policies));
         let by = &effects[cache.0][cache.1][cache.2].own.goes_by;
         let key: Vec<&str> = by.iter().map(|by| by.name.as_str()).collect();
         // What one route leads to says nothing of another one that comes to the same cache.
         for reached in requests.iter().filter(|policies| policies.contains(&cache.0)) {
             let company = reached.iter().flat_map(|id| steps_of(*id, &policies[*id])).collect();
-            let world = World { policies, effects, cache, after: &after, company: &company, key: &key };
+            let references = &references;
+            let (around, after, company) = (&around, &after, &company);
+            let world = World { policies, effects, references, cache, around, after, company, key: &key };
             // Without a key nothing is kept where somebody has decided who may pass.
-            if to == Repeats::ByKey || !company.difference(&after).any(|at| world.said(*at).own.authorizes) {
-                company.intersection(&after).for_each(|at| world.look(*at, &mut found));
+            if to == Repeats::ByKey || !company.difference(after).any(|at| world.said(*at).own.authorizes) {
+                company.intersection(after).for_each(|at| world.look(*at, &mut found));
             }
         }
     }
@@ -43,41 +45,65 @@ pub(super) fn check(policies: &[Policy], effects: &[&PolicyEffects], listeners: 
 }
 
 fn steps_of(id: PolicyId, policy: &Policy) -> impl Iterator<Item = At> {
-    let chains = policy.chains.iter().enumerate();
-    chains.flat_map(move |(chain, of)| (0..of.steps.len()).map(move |step| (id, chain, step)))
+    (0..policy.chains.len()).flat_map(move |chain| rest(policy, (id, chain, 0)))
 }
 
-/// By chain: the steps that lead there, and whether they run it and go on.
-struct References(BTreeMap<(PolicyId, ChainId), Vec<(At, bool)>>);
+/// A chain of the policy, from a step on.
+fn rest(policy: &Policy, (id, chain, from): At) -> impl Iterator<Item = At> {
+    (from..policy.chains[chain].steps.len()).map(move |step| (id, chain, step))
+}
+
+/// What leads where.
+struct References {
+    /// By chain: the steps that lead there, and whether they run it and go on.
+    to: BTreeMap<(PolicyId, ChainId), Vec<(At, bool)>>,
+    /// By a policy that runs before others: what runs after it.
+    behind: BTreeMap<PolicyId, BTreeSet<PolicyId>>,
+}
 
 impl References {
-    fn of(policies: &[Policy]) -> Self {
-        let mut references = BTreeMap::<_, Vec<_>>::new();
+    fn of(policies: &[Policy], listeners: &[Listener]) -> Self {
+        let mut to = BTreeMap::<_, Vec<_>>::new();
         for at in policies.iter().enumerate().flat_map(|(id, policy)| steps_of(id, policy)) {
             for (target, _, goes_on) in policies[at.0].chains[at.1].steps[at.2].targets() {
                 if let Some(chain) = led_to(at.0, target) {
-                    references.entry(chain).or_default().push((at, goes_on));
+                    to.entry(chain).or_default().push((at, goes_on));
                 }
             }
         }
-        References(references)
+        let mut behind = BTreeMap::<_, BTreeSet<_>>::new();
+        for (id, policy) in policies.iter().enumerate().filter(|(_, policy)| policy.has_route) {
+            for before in before(policy, listeners) {
+                for (place, first) in before.iter().enumerate() {
+                    behind.entry(*first).or_default().extend(before[place + 1..].iter().chain([&id]));
+                }
+            }
+        }
+        References { to, behind }
     }
 
-    /// What can run after a step: the rest of its chain, what that runs, and the same of whoever runs the chain.
+    /// The chain of a step, and those that lead there, however far away.
+    fn around(&self, at: At) -> BTreeSet<(PolicyId, ChainId)> {
+        let (mut around, mut open) = (BTreeSet::new(), vec![(at.0, at.1)]);
+        while let Some(chain) = open.pop() {
+            if around.insert(chain) {
+                open.extend(self.to.get(&chain).into_iter().flatten().map(|(at, _)| (at.0, at.1)));
+            }
+        }
+        around
+    }
+
+    /// What can run after a step: the rest of its chain, what that runs, the same of whoever runs the chain, and the policies that its own one
+    /// runs before.
     fn after(&self, at: At, policies: &[Policy]) -> BTreeSet<At> {
-        let rest = |(policy, chain, from): At| {
-            (from..policies[policy].chains[chain].steps.len()).map(move |step| (policy, chain, step))
-        };
+        let rest = |from: At| rest(&policies[from.0], from);
         let (mut after, mut next) = (BTreeSet::new(), rest((at.0, at.1, at.2 + 1)).collect::<Vec<_>>());
-        let (mut known, mut ending) = (BTreeSet::from([(at.0, at.1)]), vec![(at.0, at.1)]);
-        while let Some(ends) = ending.pop() {
-            for (at, goes_on) in self.0.get(&ends).into_iter().flatten() {
-                if *goes_on {
-                    next.extend(rest((at.0, at.1, at.2 + 1)));
-                }
-                if known.insert((at.0, at.1)) {
-                    ending.push((at.0, at.1));
-                }
+        for ends in self.around(at) {
+            for (at, _) in self.to.get(&ends).into_iter().flatten().filter(|(_, goes_on)| *goes_on) {
+                next.extend(rest((at.0, at.1, at.2 + 1)));
+            }
+            if ends.1 == MAIN {
+                next.extend(self.behind.get(&ends.0).into_iter().flatten().flat_map(|id| rest((*id, MAIN, 0))));
             }
         }
         while let Some(at) = next.pop() {
@@ -103,7 +129,10 @@ fn led_to(from: PolicyId, target: Target) -> Option<(PolicyId, ChainId)> {
 struct World<'a> {
     policies: &'a [Policy],
     effects: &'a [&'a PolicyEffects],
+    references: &'a References,
     cache: At,
+    /// Its chain, and those that lead there: whoever comes to it has come through them.
+    around: &'a BTreeSet<(PolicyId, ChainId)>,
     /// What stands after it.
     after: &'a BTreeSet<At>,
     /// All steps of the requests of one route that comes to it.
@@ -149,8 +178,11 @@ impl World<'_> {
         if !own.shapes && !matches!(self.step(at).node, Node::Switch(_)) {
             return;
         }
-        for by in self.goes_by(at) {
+        let ways = self.ways_to(at).into_iter().filter(|(from, _)| self.after.contains(from));
+        let ways: Vec<(At, &GoesBy)> = self.goes_by(at).map(|by| (at, by)).chain(ways).collect();
+        for (at, by) in ways {
             let Some(source) = self.differs(at.0, &by.name, &mut BTreeSet::new()) else { continue };
+            let (name, _) = self.named(at);
             let made_of = if source == by.name { String::new() } else { format!(", made of `{source}`,") };
             let message = format!(
                 "`{}`{made_of} shapes what `{cache}` keeps, and its key does not have it: what was made for one client is given to another",
@@ -178,6 +210,34 @@ impl World<'_> {
         said.when.iter().chain([&said.own]).flat_map(|effects| &effects.goes_by)
     }
 
+    /// What it depends on whether a step runs, with where that is said: `when` of those that lead to its chain, what they choose by, and what
+    /// may have refused there.
+    fn ways_to(&self, at: At) -> Vec<(At, &GoesBy)> {
+        let led = |chain: &(PolicyId, ChainId)| {
+            let leading = self.references.to.get(chain).into_iter().flatten().map(|(at, _)| *at);
+            leading.filter(|at| self.company.contains(at))
+        };
+        let chains = self.references.around(at);
+        // Whoever comes to the cache has come the same way that far.
+        let apart = chains.iter().filter(|chain| !self.around.contains(*chain));
+        let leading: BTreeSet<At> = apart.flat_map(led).collect();
+        let mut ways = Vec::new();
+        for at in leading {
+            ways.extend(self.said(at).when.iter().flat_map(|when| &when.goes_by).map(|by| (at, by)));
+            let refused = match &self.step(at).node {
+                Node::Any(any) => {
+                    any.of.iter().flat_map(|(chain, _)| rest(&self.policies[at.0], (at.0, *chain, 0))).collect()
+                }
+                _ => vec![at],
+            };
+            let judges =
+                |from: &At| self.said(*from).own.judges.is_some() || matches!(self.step(*from).node, Node::Switch(_));
+            let judged = refused.into_iter().filter(judges);
+            ways.extend(judged.flat_map(|from| self.said(from).own.goes_by.iter().map(move |by| (from, by))));
+        }
+        ways
+    }
+
     /// What differs between clients that ask for the same URL and have the same key, of what a name stands for.
     fn differs(&self, policy: PolicyId, name: &str, seen: &mut BTreeSet<(PolicyId, String)>) -> Option<String> {
         if self.key.contains(&name) || !seen.insert((policy, name.to_owned())) {
@@ -188,6 +248,7 @@ impl World<'_> {
         match root {
             "request" if is_alike(field) || name == "request.header.host" => None,
             "request" => Some(name.to_owned()),
+            "path" if self.is_left_behind(name) => Some(name.to_owned()),
             "path" | "response" | "failure" | "values" | "node" | "now" | "kps" => None,
             "vars" => self.made_of(&format!("vars.{field}"), name, seen),
             "input" => self.argument(policy, field, seen),
@@ -195,6 +256,12 @@ impl World<'_> {
             _ if self.key.contains(&format!("{root}.id").as_str()) => None,
             _ => self.made_of(root, name, seen),
         }
+    }
+
+    /// Whether the URL that the cache goes by may lack what the route took of the client's: another path stands in its place, made without it.
+    fn is_left_behind(&self, name: &str) -> bool {
+        let before = self.company.difference(self.after).filter(|at| self.said(**at).own.sets_path);
+        before.into_iter().any(|at| self.said(*at).own.goes_by.iter().all(|by| by.name != name))
     }
 
     /// The same of an attribute, by what those who set it go by.
@@ -207,7 +274,9 @@ impl World<'_> {
             false => {
                 let variable = attribute.strip_prefix("vars.");
                 let into = |by: &&GoesBy| by.into.is_none() || by.into.as_deref() == variable;
-                self.goes_by(*at).filter(into).find_map(|by| self.differs(at.0, &by.name, seen))
+                let ways = self.ways_to(*at);
+                let own = self.goes_by(*at).filter(into).map(|by| (*at, by));
+                own.chain(ways).find_map(|(at, by)| self.differs(at.0, &by.name, seen))
             }
         })
     }

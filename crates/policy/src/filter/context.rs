@@ -112,6 +112,8 @@ pub struct Effects {
     pub judges: Option<Judges>,
     /// What it goes by shapes the request to the upstream, or the answer.
     pub shapes: bool,
+    /// It puts another path in the place of the client's, which need not have what the route took of that.
+    pub sets_path: bool,
     /// All that it does is edit the headers of the answer there is.
     pub edits_headers: bool,
     /// It gives answers again.
@@ -421,6 +423,11 @@ impl BuildContext<'_> {
     /// Says that the filter may refuse a request by what it goes by, though it does not decide who may pass.
     pub fn judges(&mut self, how: Judges) {
         self.effects.judges = Some(how);
+    }
+
+    /// Says that the filter puts another path in the place of the client's.
+    pub fn sets_path(&mut self) {
+        self.effects.sets_path = true;
     }
 
     /// Says that what the filter goes by shapes the request to the upstream, or the answer.

@@ -166,6 +166,42 @@ fn wherever_it_runs_after_the_cache() {
             ],
             vec!["P0717 input.a"],
         ),
+        // Whether a chain runs, though it sets the same for all.
+        (
+            vec![("p", format!("route = '/**'\n{cache}[[filter]]\nuse = 'call'\nchain = 'other'\nwhen = 'request.header[\"x-b\"] == \"b\"'\n{ends}[[chain.other]]\nuse = 'set-header'\nset.x-a = 'a'\n"))],
+            vec!["P0717 request.header.x-b"],
+        ),
+        (
+            vec![("p", format!("route = '/**'\n[[filter]]\nuse = 'set'\nvars.a = 'a'\n[[filter]]\nuse = 'call'\nchain = 'other'\nwhen = 'request.header[\"x-b\"] == \"b\"'\n{cache}[[filter]]\nuse = 'set-header'\nset.x-a = '${{vars.a}}'\n{ends}[[chain.other]]\nuse = 'set'\nvars.a = 'b'\n"))],
+            vec!["P0717 vars.a"],
+        ),
+        (
+            vec![("p", format!("route = '/**'\n[[filter]]\nuse = 'any'\nof = ['one', 'two']\n{cache}[[filter]]\nuse = 'set-header'\nset.x-a = '${{vars.a}}'\n{ends}[[chain.one]]\nuse = 'require'\nthat = 'request.header[\"x-b\"] == \"b\"'\n[[chain.one]]\nuse = 'set'\nvars.a = 'a'\n[[chain.two]]\nuse = 'set'\nvars.a = 'b'\n"))],
+            vec!["P0717 vars.a"],
+        ),
+        // Whoever comes to the cache in such a chain has come the same way.
+        (
+            vec![("p", format!("route = '/**'\n[[filter]]\nuse = 'call'\nchain = 'other'\nwhen = 'request.header[\"x-b\"] == \"b\"'\n{ends}[[chain.other]]\nuse = 'set'\nvars.a = 'a'\n[[chain.other]]\nuse = 'cache'\n[[chain.other]]\nuse = 'set-header'\nset.x-a = '${{vars.a}}'\n"))],
+            vec![],
+        ),
+        // Another path in the place of the client's, without what the route took of that, and with it.
+        (
+            vec![("p", format!("route = '/{{id}}'\n[[filter]]\nuse = 'rewrite'\npath = '/all'\n{cache}[[filter]]\nuse = 'set-header'\nset.x-a = '${{path.id}}'\n{ends}"))],
+            vec!["P0717 path.id"],
+        ),
+        (
+            vec![("p", format!("route = '/{{id}}'\n[[filter]]\nuse = 'rewrite'\npath = '/all/${{path.id}}'\n{cache}[[filter]]\nuse = 'set-header'\nset.x-a = '${{path.id}}'\n{ends}"))],
+            vec![],
+        ),
+        // A policy that runs before: what it runs before stands after its cache.
+        (
+            vec![
+                ("kept", cache.to_owned()),
+                ("p", format!("route = '/**'\nbefore = ['kept']\n[[filter]]\n{sets}{ends}")),
+                ("q", format!("route = '/q'\n[[filter]]\n{sets}{ends}")),
+            ],
+            vec!["P0717 request.header.x-a"],
+        ),
         // `[[response]]` runs for every request.
         (vec![("p", format!("route = '/**'\n{cache}{ends}[[response]]\nof = 'response'\n{sets}"))], vec![]),
     ] {

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import socket
@@ -86,6 +87,14 @@ def see_that_all_are_open(opened):
             continue
 
 
+def as_after_a_boot(program):
+    """Drops what the kernel has of a file, so that it is read again in the pieces that a start reads. What was written just now lies in pieces as
+    large as the writes, and the kernel maps a piece whole."""
+    with open(program, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 class Idle:
     def __init__(self, options, work):
         self.options, self.work, self.programs, self.results = options, work, Programs(work), {}
@@ -99,6 +108,7 @@ class Idle:
     def shipped(self):
         """A node as `init` makes one."""
         folder, program = self.work / "shipped", self.options.program
+        as_after_a_boot(program)
         run(program, "init", folder)
         port, admin = free_port(), free_port()
         pid = self.programs.start("shipped", None, [

@@ -28,11 +28,9 @@ pub(super) fn routes<'a>(
 
 /// What runs before a policy, in order: by itself, or by each of its listeners.
 pub(super) fn before(policy: &Policy, listeners: &[Listener]) -> Vec<Vec<PolicyId>> {
-    let on = |listener: &&Listener| policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
-    match &policy.before {
-        Some(own) => vec![own.iter().map(|(id, _)| *id).collect()],
-        None => listeners.iter().filter(on).map(|listener| listener.before.clone()).collect(),
-    }
+    let on_listeners =
+        || listeners.iter().filter(|listener| listener.has(policy)).map(|listener| listener.before.clone()).collect();
+    policy.own_before().map_or_else(on_listeners, |own| vec![own])
 }
 
 /// The policy, those that it runs, and those that run before it.

@@ -24,6 +24,13 @@ pub(crate) struct Listener {
     pub(crate) on_error: Option<PolicyId>,
 }
 
+impl Listener {
+    /// Whether the routes of a policy are on it.
+    pub(crate) fn has(&self, policy: &Policy) -> bool {
+        policy.listener.as_ref().is_none_or(|own| own.value == self.name)
+    }
+}
+
 /// Links the listeners' policies, and checks the policies' `listener`.
 pub(crate) fn link(node: &NodeFacts, policies: &[Policy], names: &Names, problems: &mut Diagnostics) -> Vec<Listener> {
     for policy in policies {
@@ -71,8 +78,7 @@ fn link_one(facts: &ListenerFacts, names: &Names, problems: &mut Diagnostics) ->
 pub(crate) fn report_replaced(listeners: &[Listener], policies: &[Policy], problems: &mut Diagnostics) {
     for policy in policies.iter().filter(|policy| !policy.routes.is_empty()) {
         let Some(own) = &policy.before else { continue };
-        let bound = |listener: &&Listener| policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
-        for listener in listeners.iter().filter(bound) {
+        for listener in listeners.iter().filter(|listener| listener.has(policy)) {
             let left_out = listener.before.iter().filter(|id| own.iter().all(|(own, _)| own != *id));
             let left_out = list(left_out.map(|id| policies[*id].name.as_str()));
             if left_out.is_empty() {
@@ -175,7 +181,7 @@ pub(crate) fn injected(
     let of: Vec<Headers<'_>> = (0..policies.len()).map(|id| below(id, policies, effects, &mut known)).collect();
     let on_listeners: Vec<PolicyId> = listeners.iter().flat_map(|listener| &listener.before).copied().collect();
     let all = |(id, policy): (PolicyId, &Policy)| {
-        let own = policy.before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
+        let own = policy.own_before();
         let before: &Vec<PolicyId> = own.as_ref().unwrap_or(&on_listeners);
         let names: BTreeSet<&str> = before.iter().chain([&id]).flat_map(|id| of[*id].iter().copied()).collect();
         names.into_iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect()

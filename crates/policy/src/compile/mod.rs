@@ -175,7 +175,7 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         on_failure: policy.on_failure,
         on_abort: policy.on_abort,
         response: policy.response,
-        before: policy.before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect()),
+        before: policy.own_before(),
         style: build::style(policy, input.library.plain),
         paths: policy.routes.iter().map(|route| route.path.clone()).collect(),
         injected,

@@ -127,6 +127,11 @@ pub(crate) enum Target {
 }
 
 impl Policy {
+    /// What runs before it by its own word, in order, in the place of what its listeners say.
+    pub(crate) fn own_before(&self) -> Option<Vec<PolicyId>> {
+        Some(self.before.as_ref()?.iter().map(|(id, _)| *id).collect())
+    }
+
     /// A place in its file.
     pub(crate) fn place(&self, span: Span) -> Place {
         Place { file: self.file.clone(), span }

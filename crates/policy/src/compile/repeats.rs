@@ -26,7 +26,8 @@ pub(super) fn check(policies: &[Policy], effects: &[&PolicyEffects], listeners: 
     let routed = (0..policies.len()).filter(|id| policies[*id].has_route);
     let requests: Vec<BTreeSet<PolicyId>> = routed.map(|id| reached(id, policies, listeners)).collect();
     for (cache, to) in caches {
-        let (around, after) = (references.around(cache), references.after(cache, policies));
+        let around = references.around(cache);
+        let after = references.after(cache, &around, policies);
         let by = &effects[cache.0][cache.1][cache.2].own.goes_by;
         let key: Vec<&str> = by.iter().map(|by| by.name.as_str()).collect();
         // What one route leads to says nothing of another one that comes to the same cache.
@@ -95,11 +96,11 @@ impl References {
 
     /// What can run after a step: the rest of its chain, what that runs, the same of whoever runs the chain, and the policies that its own one
     /// runs before.
-    fn after(&self, at: At, policies: &[Policy]) -> BTreeSet<At> {
+    fn after(&self, at: At, around: &BTreeSet<(PolicyId, ChainId)>, policies: &[Policy]) -> BTreeSet<At> {
         let rest = |from: At| rest(&policies[from.0], from);
         let (mut after, mut next) = (BTreeSet::new(), rest((at.0, at.1, at.2 + 1)).collect::<Vec<_>>());
-        for ends in self.around(at) {
-            for (at, _) in self.to.get(&ends).into_iter().flatten().filter(|(_, goes_on)| *goes_on) {
+        for ends in around {
+            for (at, _) in self.to.get(ends).into_iter().flatten().filter(|(_, goes_on)| *goes_on) {
                 next.extend(rest((at.0, at.1, at.2 + 1)));
             }
             if ends.1 == MAIN {

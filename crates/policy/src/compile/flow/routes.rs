@@ -16,8 +16,7 @@ impl Flow<'_> {
             let mut all = Point(Some(State::default()));
             for id in 0..self.policies.len() {
                 let policy = &self.policies[id];
-                let bound = policy.listener.as_ref().is_none_or(|own| own.value == listener.name);
-                if !policy.routes.is_empty() && bound {
+                if !policy.routes.is_empty() && listener.has(policy) {
                     all.join(&self.follow_route(id, listener));
                 }
             }
@@ -68,11 +67,9 @@ impl Flow<'_> {
 
     /// What runs before a policy, and the policy.
     fn follow_request(&mut self, id: PolicyId, listener: &Listener, start: &State) -> PolicyEnds {
-        let own = self.policies[id].before.as_ref().map(|before| before.iter().map(|(id, _)| *id).collect());
+        let before = self.policies[id].own_before().unwrap_or_else(|| listener.before.clone());
         let mut all = PolicyEnds { success: Point(Some(start.clone())), ..PolicyEnds::default() };
-        for (policy, routed) in
-            own.unwrap_or_else(|| listener.before.clone()).into_iter().map(|id| (id, false)).chain([(id, true)])
-        {
+        for (policy, routed) in before.into_iter().map(|id| (id, false)).chain([(id, true)]) {
             let Some(entry) = all.success.0.take() else { break };
             let ends = self.follow_policy(policy, &entry, routed);
             all.success = ends.success;

@@ -15,7 +15,8 @@ cleanup() {
   local status=$?
   for name in "${!pid_of[@]}"; do kill "${pid_of[$name]}" 2>/dev/null || true; done
   if [ $status -ne 0 ]; then
-    for log in "$work"/*.log; do [ -e "$log" ] && { echo "--- $log"; tail -n 40 "$log"; } >&2; done
+    # Without the requests that were logged: what went wrong stands before this and is to stay in sight.
+    for log in "$work"/*.log; do [ -e "$log" ] && { echo "--- $log"; grep -av " INFO access: " "$log" | tail -n 20 || true; } >&2; done
   fi
   wait 2>/dev/null || true
   rm -rf "$work"

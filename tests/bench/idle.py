@@ -190,7 +190,11 @@ def main():
         connected = f"{r['connected_mib']:>18.1f}{r['kib_each']:>10.1f}" if "connected_mib" in r else ""
         print(f"{name:<24}{r['idle_mib']:>14.1f}{r['file_mib']:>16.1f}{connected}")
     missed = 0
-    for name, key, most in [("Portcullis as shipped", "idle_mib", MOST_IDLE), ("Portcullis", "connected_mib", MOST_CONNECTED)]:
+    for name, key, most in [
+        ("Portcullis as shipped", "idle_mib", MOST_IDLE),
+        ("Portcullis", "connected_mib", MOST_CONNECTED),
+        ("Portcullis, TLS", "connected_mib", MOST_CONNECTED),
+    ]:
         seen = idle.results[name][key]
         missed += seen > most
         print(f"{name}: {seen:.1f} MiB; the mark is {most} MiB: {'met' if seen <= most else 'MISSED'}")

@@ -65,17 +65,21 @@ fn mended(
     let text = value.to_str().ok()?;
     let path = match text.strip_prefix('/') {
         Some(rest) if !rest.starts_with(['/', '\\']) => text,
-        // Relative to what was asked for, or to the scheme: those name no upstream.
-        Some(_) => return None,
-        None => {
+        _ => {
             let (before, _) = text.split_once(['?', '#']).unwrap_or((text, ""));
-            let (scheme, rest) = before.split_once("://")?;
-            let end = scheme.len() + 3 + rest.find('/').unwrap_or(rest.len());
-            let origin: Uri = text[..end].parse().ok()?;
-            if !is_upstream(&Origin::of(&origin)?) {
+            // Without a scheme it is the one by which the upstream was asked. What has no host either is relative to what was asked for.
+            let (scheme, rest) = match before.strip_prefix("//") {
+                Some(rest) => (None, rest),
+                None => before.split_once("://").map(|(scheme, rest)| (Some(scheme), rest))?,
+            };
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let named =
+                ["http", "https"].into_iter().filter(|known| scheme.is_none_or(|s| s.eq_ignore_ascii_case(known)));
+            let origins = named.filter_map(|scheme| Origin::of(&format!("{scheme}://{host}").parse().ok()?));
+            if !origins.into_iter().any(|origin| is_upstream(&origin)) {
                 return None;
             }
-            &text[end..]
+            &text[before.len() - path.len()..]
         }
     };
     let (client, upstream) = paths();
@@ -154,7 +158,9 @@ mod tests {
             ("http://other/a", "/x", "/x", "http://other/a"),
             ("http://up:9002/a", "/x", "/x", "http://up:9002/a"),
             ("http://u@up:9001/a", "/x", "/x", "http://u@up:9001/a"),
-            ("//up:9001/a", "/x", "/x", "//up:9001/a"),
+            ("//up:9001/a", "/x", "/x", "/a"),
+            ("//up/a", "/x", "/x", "//up/a"),
+            ("/\\up:9001/a", "/x", "/x", "/\\up:9001/a"),
             ("b/c", "/x", "/x", "b/c"),
             ("http://up:9001//evil.example/", "/x", "/x", "http://up:9001//evil.example/"),
             // A beginning that the policy puts before the path.

@@ -287,6 +287,12 @@ impl Proxy {
         if let Some(upgrade) = upgrade {
             request.extensions_mut().insert(upgrade);
         }
+        self.say_how(exchange, &mut request)?;
+        Ok(Addressed { upstream, request, own })
+    }
+
+    /// What the policy says of how it is sent.
+    fn say_how(&self, exchange: &Exchange, request: &mut http::Request<Body>) -> Result<(), Reason> {
         if let Some(key) = &self.key
             && let Some(key) = key.get_optional(exchange)?
         {
@@ -295,7 +301,7 @@ impl Proxy {
         if self.repeatable {
             request.extensions_mut().insert(Repeatable);
         }
-        Ok(Addressed { upstream, request, own })
+        Ok(())
     }
 
     fn host(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {
@@ -356,6 +362,7 @@ impl Proxy {
         *request.method_mut() = next.place.method.clone();
         *request.uri_mut() = uri(next.place.target.clone())?;
         *request.headers_mut() = headers;
+        self.say_how(exchange, &mut request)?;
         Ok(Addressed { upstream: next.place.upstream, request, own })
     }
 

@@ -1,8 +1,9 @@
 //! `redirect`: sends the client to another address, and ends the run as a success. In Oracle API Gateway: HTTP Redirect.
 //!
 //! `to` is a path here, or an address elsewhere. Where it leads elsewhere, its scheme and host are constants, or `allow` names the
-//! origins that it may lead to: nobody outside can have the gateway send people to a site of their choice (an open redirector). What may
-//! not stand in an address is percent-encoded. The request's query goes along, unless `to` has one.
+//! origins that it may lead to: nobody outside can have the gateway send people to a site of their choice (an open redirector). A value
+//! within `to` is percent-encoded, so that it is a part of the path, or a value of the query, and no more than that; one with a step up
+//! (`..`) is refused. `${request.path}` is encoded already. The request's query goes along, unless `to` has one.
 //!
 //! ```toml
 //! [[filter]]
@@ -144,7 +145,7 @@ impl Settings {
         };
         match &ends {
             Ends::Within(_) => cx.fails(&[REDIRECT_NOT_ALLOWED]),
-            Ends::Here if getter.constant().is_none() => cx.fails_rarely(&[REDIRECT_NOT_ALLOWED]),
+            Ends::Here | Ends::Wherever if getter.constant().is_none() => cx.fails_rarely(&[REDIRECT_NOT_ALLOWED]),
             Ends::Here | Ends::Wherever => {}
         }
         Ok(Target::To { getter, ends })
@@ -206,6 +207,12 @@ fn leads_away(path: &str) -> bool {
     !(bytes.next() == Some(b'/') && bytes.next().is_none_or(|second| second != b'/' && second != b'\\'))
 }
 
+/// Whether the path of an address has a step up, as browsers see it: they resolve `%2e` like a dot.
+fn steps_up(address: &str) -> bool {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    path.split(['/', '\\']).any(|segment| segment.to_ascii_lowercase().replace("%2e", ".") == "..")
+}
+
 /// Where an address may lead.
 enum Ends {
     /// A path of this host.
@@ -254,19 +261,21 @@ impl Redirect {
         match &self.target {
             Target::Scheme { scheme, .. } if exchange.request.scheme == scheme.name() => Ok(None),
             Target::Scheme { scheme, port } => {
-                let host = without_port(&exchange.request.host);
+                let host = exchange.request.host_name();
                 let port = port.map(|port| format!(":{port}")).unwrap_or_default();
                 Ok(Some(format!("{}://{host}{port}{}", scheme.name(), exchange.request.path)))
             }
             Target::To { getter, ends } => {
-                let to = getter.get(exchange)?;
-                let allowed = match ends {
-                    Ends::Wherever => true,
-                    Ends::Here => !leads_away(&to),
-                    Ends::Within(origins) => {
-                        origin(&to).map_or_else(|| !leads_away(&to), |origin| origins.contain(origin))
-                    }
-                };
+                let to = getter.address(exchange)?;
+                let stays = getter.constant().is_some() || !steps_up(&to);
+                let allowed = stays
+                    && match ends {
+                        Ends::Wherever => true,
+                        Ends::Here => !leads_away(&to),
+                        Ends::Within(origins) => {
+                            origin(&to).map_or_else(|| !leads_away(&to), |origin| origins.contain(origin))
+                        }
+                    };
                 match allowed {
                     true => Ok(Some(to)),
                     false => Err(Reason::new(
@@ -286,13 +295,6 @@ fn origin(address: &str) -> Option<&str> {
     let start = address.find("://")? + 3;
     let end = address[start..].find(['/', '?', '#']).map_or(address.len(), |at| start + at);
     Some(&address[..end])
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
 }
 
 /// What no address may hold, percent-encoded (RFC 3986, section 2). What is encoded already stays.
@@ -345,6 +347,11 @@ mod tests {
                 "/a?q=%0d%0aset-cookie:%20a%5c%22%c3%a4",
                 "307 https://www.example.com/%0D%0Aset-cookie:%20a%5C%22%C3%A4",
             ),
+            // A value is what it is, and not a query, a fragment, another parameter or what it is when it is decoded twice.
+            ("to = '/x/${request.query.q}'\nkeep_query = false", "/a?q=b%3fc%23d%252e/e", "307 /x/b%3Fc%23d%252e/e"),
+            ("to = '/x?back=${request.query.q}&d=1'", "/a?q=b%26c%3dd/%25", "307 /x?back=b%26c%3Dd%2F%25&d=1"),
+            ("to = '/login?to=${request.uri}'", "/a%20b?c=d&e", "307 /login?to=%2Fa%2520b%3Fc%3Dd%26e"),
+            ("to = '/x?${request.query_string ?? a=b}'", "/a?q=%20&r", "307 /x?q=%20&r"),
             ("to = 'https://www.example.com/'\nstatus = 303", "/", "303 https://www.example.com/"),
         ] {
             assert_eq!(sent(settings, path), expected, "{settings} {path}");
@@ -369,7 +376,11 @@ mod tests {
             (allow, "/?to=javascript:alert(1)", "400 redirect-not-allowed"),
             ("to = '/${request.query.to}'\nkeep_query = false", "/?to=a", "307 /a"),
             ("to = '/${request.query.to}'\nkeep_query = false", "/?to=/evil.example", "400 redirect-not-allowed"),
-            ("to = '/${request.query.to}'\nkeep_query = false", "/?to=%5cevil.example", "400 redirect-not-allowed"),
+            ("to = '/${request.query.to}'\nkeep_query = false", "/?to=%5cevil.example", "307 /%5Cevil.example"),
+            ("to = '/in/${request.query.to}'\nkeep_query = false", "/?to=a/../../b", "400 redirect-not-allowed"),
+            ("to = 'https://a.example/in/${request.query.to}'", "/?to=../b", "400 redirect-not-allowed"),
+            ("to = '/in/${request.query.to}?x=..'", "/?to=..a", "307 /in/..a?x=.."),
+            (allow, "/?to=/a/%252E./b", "400 redirect-not-allowed"),
         ] {
             assert_eq!(sent(settings, path), expected, "{settings} {path}");
         }

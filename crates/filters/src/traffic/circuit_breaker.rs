@@ -2,8 +2,8 @@
 //!
 //! It stands before what it guards, usually a `proxy`, and looks at how requests that it let through end. One failed where a filter
 //! after it ended in a fault (an upstream that is unreachable, silent or malformed), also where an `on_abort` made another answer of it;
-//! where the answer has one of the `statuses`; or where it was `slow`. What a filter refused says nothing, nor does a client that went
-//! away in time. Once `failure_percent` of at least `minimum` requests within `window` have failed, the circuit is open: the filter
+//! where the answer has one of the `statuses`; or where it was `slow`, apart from the time that the client took to send its body. What a
+//! filter refused says nothing, nor does a client that went away in time. Once `failure_percent` of at least `minimum` requests within `window` have failed, the circuit is open: the filter
 //! fails with `circuit-open` (503 with `Retry-After`), which an `on_failure` may turn into another answer. After `open_for` a few
 //! `probes` are let through; it closes when all of them go well, and is open again when one fails. A reload leaves it as it is, as long
 //! as its settings are the same. Each node has its own.
@@ -33,6 +33,7 @@ use policy::settings::{self, Spanned};
 use policy::{Abort, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Reason, ReasonCode};
 
 use super::limits::{bounded, bounded_time, seconds};
+use super::sending::Sending;
 
 /// What comes after it fails too often.
 const CIRCUIT_OPEN: ReasonCode = ReasonCode::new("circuit-open");
@@ -56,7 +57,8 @@ pub(crate) struct Settings {
     probes: Option<Spanned<u32>>,
     /// The statuses of answers that count as failures. Default: 500, 502, 503, 504.
     statuses: Option<Vec<settings::StatusCode>>,
-    /// An answer whose head takes longer counts as a failure, and so does a client that gave up after that, `"1ms"` to `"10m"`. Default: however long it takes.
+    /// An answer whose head takes longer counts as a failure, and so does a client that gave up after that, `"1ms"` to `"10m"`; the time in
+    /// which the client's body is waited for does not count. Default: however long it takes.
     slow: Option<Spanned<settings::Duration>>,
 }
 
@@ -80,7 +82,7 @@ impl FilterConfig for Settings {
         };
         cx.fails(&[CIRCUIT_OPEN]);
         Ok(CircuitBreaker {
-            slow: slow.map_or(u64::MAX, |slow| nanos(Some(slow), 0)),
+            slow: slow.map(|slow| nanos(Some(slow), 0)),
             circuit: cx.keep((rule, &statuses, slow), || Circuit::new(rule)),
             statuses,
         })
@@ -96,14 +98,13 @@ pub(crate) struct CircuitBreaker {
     circuit: Arc<Circuit>,
     statuses: Arc<[StatusCode]>,
     /// Nanoseconds.
-    slow: u64,
+    slow: Option<u64>,
 }
 
 impl Filter for CircuitBreaker {
     async fn run(&self, exchange: &mut Exchange) -> Result<Outcome, Abort> {
         let clock = exchange.environment().clock.clone();
-        let since = clock.monotonic_nanos();
-        let pass = match self.circuit.admit(since) {
+        let pass = match self.circuit.admit(clock.monotonic_nanos()) {
             Ok(pass) => pass,
             Err(retry_in) => {
                 let reason = Reason::new(CIRCUIT_OPEN, "what comes after fails too often");
@@ -112,15 +113,15 @@ impl Filter for CircuitBreaker {
                 return Ok(Outcome::Failure(reason.with_retry_after(seconds)));
             }
         };
-        exchange.accompany(Watch {
+        let watch = Watch {
             circuit: self.circuit.clone(),
             statuses: self.statuses.clone(),
-            slow: self.slow,
+            slow: self.slow.map(|slow| (slow, Sending::of(exchange))),
             pass: Some(pass),
             begun: exchange.decision().begun(),
-            since,
             clock,
-        });
+        };
+        exchange.accompany(watch);
         Ok(Outcome::Success)
     }
 }
@@ -129,22 +130,27 @@ impl Filter for CircuitBreaker {
 struct Watch {
     circuit: Arc<Circuit>,
     statuses: Arc<[StatusCode]>,
-    slow: u64,
+    /// How many nanoseconds are too many, and the client, whose time they are not.
+    slow: Option<(u64, Arc<Sending>)>,
     /// None once it has ended.
     pass: Option<Pass>,
     /// How many steps had begun: those after it are what is guarded.
     begun: usize,
-    since: u64,
     clock: Arc<dyn Clock>,
+}
+
+impl Watch {
+    fn was_slow(&self) -> bool {
+        self.slow.as_ref().is_some_and(|(slow, sending)| sending.others_take() > *slow)
+    }
 }
 
 impl Companion for Watch {
     fn ended(&mut self, decision: &Decision, status: StatusCode) {
         let now = self.clock.monotonic_nanos();
         let is_answer = matches!(decision.outcome(), "success" | "answered");
-        let failed = decision.faults_since(self.begun)
-            || (is_answer && self.statuses.contains(&status))
-            || now.saturating_sub(self.since) > self.slow;
+        let failed =
+            decision.faults_since(self.begun) || (is_answer && self.statuses.contains(&status)) || self.was_slow();
         let went = match (failed, is_answer) {
             (true, _) => Some(false),
             (false, true) => Some(true),
@@ -160,8 +166,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
             let now = self.clock.monotonic_nanos();
-            let was_slow = now.saturating_sub(self.since) > self.slow;
-            self.circuit.report(pass, was_slow.then_some(false), now);
+            self.circuit.report(pass, self.was_slow().then_some(false), now);
         }
     }
 }
@@ -275,11 +280,16 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
     use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+    use std::task::{Context, Poll};
 
+    use bytes::Bytes;
+    use policy::Body;
     use policy::engine::Program;
+    use policy::exchange::{BoxError, RequestBody};
     use policy::ports::{UPSTREAM, UpstreamError};
-    use policy::testing::{Fixture, block_on, read};
+    use policy::testing::{Fixture, TestClock, block_on, read};
 
     use super::*;
     use crate::fixture::{always, answer, get, told, world};
@@ -414,6 +424,59 @@ mod tests {
         let fixture = guarded("slow = '3s'", delay, || Ok(answer(200, &[], String::new())));
         let program = fixture.program();
         assert_eq!([(); 5].map(|()| ask(&fixture, &program)), ["200"; 5]);
+    }
+
+    /// A body whose second half the client sends two seconds later, or not at all.
+    struct Late {
+        clock: Arc<TestClock>,
+        asked: u8,
+        breaks_off: bool,
+    }
+
+    impl http_body::Body for Late {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+            self.asked += 1;
+            let half = || Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"half")))));
+            match self.asked {
+                1 => half(),
+                2 => {
+                    self.clock.advance(Duration::from_secs(2));
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                3 if self.breaks_off => Poll::Ready(Some(Err("gone".into()))),
+                3 => half(),
+                _ => Poll::Ready(None),
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_client_takes_to_send_is_not_slow() {
+        let text = "route = '/**'\n[[filter]]\nuse = 'circuit-breaker'\nminimum = 3\nslow = '1s'\n\n\
+            [[filter]]\nuse = 'require'\nthat = 'request.body != \"\"'\n\n\
+            [[filter]]\nuse = 'delay'\ntime = 'TIME'\n\n[[filter]]\nuse = 'respond'";
+        for (time, breaks_off, expected) in [
+            ("100ms", false, ["200", "200", "200", "200"]),
+            ("100ms", true, ["400 bad-request"; 4]),
+            ("2s", false, ["200", "200", "200", "503 circuit-open"]),
+        ] {
+            let fixture = world().policy("tested", &text.replace("TIME", time));
+            let program = fixture.program();
+            let told = [(); 4].map(|()| {
+                let mut request = get("/", &[]);
+                request.body =
+                    RequestBody::Stream(Body::stream(Late { clock: fixture.clock().clone(), asked: 0, breaks_off }));
+                told(&block_on(async { read(&program, program.serve(&fixture.environment(), request).await).await }))
+            });
+            assert_eq!(told, expected, "{time} {breaks_off}");
+        }
     }
 
     #[test]

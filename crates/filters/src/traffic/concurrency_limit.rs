@@ -8,7 +8,7 @@
 //! ```toml
 //! [[filter]]
 //! use   = "concurrency-limit"
-//! key   = "${request.client_ip}"
+//! key   = "${request.client_network}"
 //! limit = 20
 //! ```
 
@@ -38,7 +38,7 @@ const SHARDS: usize = 16;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Whose requests are counted together: `"${client.id}"`, `"${request.client_ip}"`. Default: all of them. Where it is
+    /// Whose requests are counted together: `"${client.id}"`, `"${request.client_network}"`. Default: all of them. Where it is
     /// absent on purpose (`${x ??}`), those without are counted together.
     key: Option<Dynamic<String>>,
     /// How many may be in flight at once, 1 to 1 000 000.

@@ -9,6 +9,7 @@ mod leases;
 mod limits;
 mod quota;
 mod rate_limit;
+mod sending;
 mod windows;
 
 use policy::filter::FilterKind;

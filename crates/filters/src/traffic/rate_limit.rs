@@ -12,7 +12,7 @@
 //! ```toml
 //! [[filter]]
 //! use   = "rate-limit"
-//! key   = "${request.client_ip}"
+//! key   = "${request.client_network}"
 //! limit = "100/1s"
 //! burst = 200
 //!
@@ -46,7 +46,7 @@ const RATE_LIMITED: ReasonCode = ReasonCode::new("rate-limited");
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Whose requests are counted together: `"${client.id}"`, `"${request.client_ip}"`. Default: all of them. Where it is
+    /// Whose requests are counted together: `"${client.id}"`, `"${request.client_network}"`. Default: all of them. Where it is
     /// absent on purpose (`${x ??}`), those without are counted together.
     key: Option<Dynamic<String>>,
     /// How many within what time: `"100/1s"`, `"5000/1h"`.

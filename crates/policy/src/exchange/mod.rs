@@ -18,7 +18,7 @@ pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;
 pub use company::{Companion, Company};
-pub use request::{Asked, FORM, Form, PathParams, Request, RequestBody};
+pub use request::{Asked, FORM, Form, PathParams, Request, RequestBody, network, without_port};
 pub use response::{HeaderEdit, Response};
 pub use trace::{TRACEPARENT, TRACESTATE, TraceContext, has_good_tracestate};
 pub use upgrade::{Upgrade, Upgraded};

@@ -1,7 +1,7 @@
 //! The request side of an exchange.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -99,6 +99,22 @@ pub enum RequestBody {
     /// Streamed away to an upstream.
     #[default]
     Taken,
+}
+
+/// The host of an authority: without its port.
+pub fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// An address of IPv4, or the first 64 bits of one of IPv6: one customer has all the rest.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        four => four,
+    }
 }
 
 /// More parameters than this are a mistake, or an attack on whoever keeps them: each takes a hundred bytes of memory for the two that it
@@ -237,6 +253,19 @@ impl Request {
                 .map_err(|e| Reason::bad_request(format!("the body is no JSON: {e}")))
         };
         once(&self.json, parsed)
+    }
+
+    /// [`Request::host`] without its port.
+    pub fn host_name(&self) -> &str {
+        without_port(&self.host)
+    }
+
+    /// Whom limits count by address: of IPv6 the network of 64 bits, which is what one subscriber has.
+    pub fn client_network(&self) -> String {
+        match network(self.client) {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(network) => format!("{network}/64"),
+        }
     }
 
     /// One cookie's value.

@@ -253,7 +253,7 @@ impl Search<'_> {
 impl Candidate {
     /// Host, headers and query parameters match.
     fn fits(&self, request: &Request) -> bool {
-        let host = self.spec.host.as_ref().is_none_or(|host| without_port(&request.host).eq_ignore_ascii_case(host));
+        let host = self.spec.host.as_ref().is_none_or(|host| request.host_name().eq_ignore_ascii_case(host));
         let headers = self.spec.headers.iter().all(|(name, value)| {
             request.headers.get_all(name).iter().any(|found| found.as_bytes() == value.as_bytes())
         });
@@ -286,13 +286,6 @@ fn distinct(all: impl Iterator<Item = Method>) -> Vec<Method> {
         }
     }
     methods
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
 }
 
 /// How specific a route is, besides its path.

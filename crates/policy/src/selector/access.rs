@@ -31,6 +31,7 @@ pub(crate) enum Accessor {
     Body,
     Json(JsonQuery),
     ClientIp,
+    ClientNetwork,
     /// A field of the client's certificate.
     Certificate {
         field: usize,
@@ -164,6 +165,7 @@ impl Accessor {
             | Accessor::Scheme
             | Accessor::Id
             | Accessor::ClientIp
+            | Accessor::ClientNetwork
             | Accessor::PathParameter(_)
             | Accessor::ResponseStatus
             | Accessor::FailureReason
@@ -200,6 +202,7 @@ impl Accessor {
             | Accessor::Body
             | Accessor::Json(_)
             | Accessor::ClientIp
+            | Accessor::ClientNetwork
             | Accessor::Certificate { .. }
             | Accessor::PathParameter(_)
             | Accessor::Now => true,
@@ -244,6 +247,7 @@ impl Accessor {
             }
             Accessor::Json(query) => query.get(request.json()?),
             Accessor::ClientIp => Some(Got::Text(request.client.to_string().into())),
+            Accessor::ClientNetwork => Some(Got::Text(request.client_network().into())),
             Accessor::Certificate { field, tail } => request
                 .certificate
                 .as_ref()

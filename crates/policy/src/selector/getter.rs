@@ -106,6 +106,18 @@ impl Getter<String> {
         let refused = |problem: BadPath| format!("the path for the upstream is refused: {}", problem.message());
         normal.map_err(|problem| Reason::bad_request(refused(problem)))
     }
+
+    /// The value as an address for a client: text stands as it is written, values within it are encoded, as what they are there.
+    ///
+    /// # Errors
+    /// Where a value is missing.
+    pub fn address(&self, exchange: &Exchange) -> Result<String, Reason> {
+        let encoded = match &self.0 {
+            Kind::Constant(_) => None,
+            Kind::Plan(plan) => plan.address(exchange)?,
+        };
+        encoded.map_or_else(|| self.get(exchange), Ok)
+    }
 }
 
 /// Compiles a setting that is a path for an upstream, for [`Getter::path`].

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::access::{Accessor, Got};
 use super::cel::Expression;
 use super::grammar::{self, Path, Piece, Step, Template};
@@ -14,6 +16,26 @@ use crate::filter::BuildContext;
 use crate::outcome::Reason;
 use crate::settings::{Literal, Spanned};
 use crate::value::{Type, Value};
+
+/// Encoded in a parameter of a query: all but the unreserved (RFC 3986, section 2.3).
+const IN_A_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encoded in a path: all but slashes and `pchar` (section 3.3).
+const IN_A_PATH: &AsciiSet = &IN_A_VALUE
+    .remove(b'/')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// What is evaluated for each request.
 pub(crate) enum Plan {
@@ -124,6 +146,31 @@ impl Plan {
         }
     }
 
+    /// The text as an address for a client: what the policy says stands as it is written, and a value is encoded so that it says nothing but
+    /// itself, a path's segments or a parameter's value; those that are encoded already stay. `None`: the whole is an address as it reads.
+    pub(crate) fn address(&self, exchange: &Exchange) -> Result<Option<String>, Reason> {
+        let Plan::Text(parts) = self else { return Ok(None) };
+        let mut address = String::new();
+        for part in parts {
+            match part {
+                Part::Text(plain) => address.push_str(plain),
+                Part::Lookup(lookup) => {
+                    let Some(got) = lookup.get(exchange)? else { continue };
+                    let is_address = address.is_empty() || lookup.is_encoded(&address, exchange)?;
+                    if is_address {
+                        got.push_to(&mut address);
+                        continue;
+                    }
+                    let mut value = String::new();
+                    got.push_to(&mut value);
+                    let escaped = if address.contains(['?', '#']) { IN_A_VALUE } else { IN_A_PATH };
+                    address.extend(utf8_percent_encode(&value, escaped));
+                }
+            }
+        }
+        Ok(Some(address))
+    }
+
     /// The first value in it that is percent-encoded and no part of a path as it stands.
     pub(crate) fn not_for_a_path(&self) -> Option<&str> {
         match self {
@@ -164,6 +211,23 @@ impl Lookup {
             (accessor, Default::Plan(plan)) if accessor.get(exchange)?.is_none() => plan.path(exchange),
             _ => Ok(None),
         }
+    }
+
+    /// Whether what it gives here, behind this beginning of an address, is a part of an address already.
+    fn is_encoded(&self, before: &str, exchange: &Exchange) -> Result<bool, Reason> {
+        if self.accessor.get(exchange)?.is_none() {
+            return match &self.default {
+                Default::Plan(Plan::Constant(_)) => Ok(true),
+                Default::Plan(Plan::One(lookup)) => lookup.is_encoded(before, exchange),
+                _ => Ok(false),
+            };
+        }
+        Ok(match (&self.accessor, before.contains(['?', '#'])) {
+            (Accessor::QueryString, _) => true,
+            (accessor, false) => matches!(accessor, Accessor::Path) || accessor.is_encoded(),
+            // A path or an address is a value there, such as where to return to.
+            (_, true) => false,
+        })
     }
 
     fn not_for_a_path(&self) -> Option<&str> {

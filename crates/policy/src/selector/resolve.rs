@@ -36,6 +36,7 @@ const REQUEST: &[&str] = &[
     "body",
     "json",
     "client_ip",
+    "client_network",
     "cert",
 ];
 
@@ -140,6 +141,7 @@ fn request(name: &Name<'_>, cx: &mut BuildContext<'_>) -> Result<Resolved, Diagn
         "id" => Accessor::Id,
         "content_type" => Accessor::ContentType,
         "client_ip" => Accessor::ClientIp,
+        "client_network" => Accessor::ClientNetwork,
         "header" => return name.header(cx).map(|header| Resolved::text(Accessor::Header(header))),
         "cookie" => return name.parameter(cx, "cookie").map(|name| Resolved::text(Accessor::Cookie(name.into()))),
         "query" => {

@@ -221,6 +221,7 @@ fn what_selectors_read() {
         ("'${request.scheme}'", r#""http""#),
         ("'${request.id}'", r#""req-1""#),
         ("'${request.client_ip}'", r#""127.0.0.1""#),
+        ("'${request.client_network}'", r#""127.0.0.1""#),
         ("'${request.cert.subject}'", r#""CN=app""#),
         ("'${request.cert.dns_names[1]}'", r#""b.example""#),
         ("'${request.cert.common_name ??}'", "-"),
@@ -273,6 +274,21 @@ fn what_selectors_read() {
         ("'${failure.reason ?? none}'", r#""none""#),
     ] {
         assert_eq!(any(&mut bench, &exchange, written), expected, "{written}");
+    }
+}
+
+#[test]
+fn of_ipv6_a_subscriber_has_a_network() {
+    let mut bench = Bench::new();
+    let mut exchange = bench.exchange();
+    for (client, expected) in [
+        ("2001:db8:1:2:3:4:5:6", r#""2001:db8:1:2::/64""#),
+        ("2001:db8:1:3::1", r#""2001:db8:1:3::/64""#),
+        ("::ffff:192.0.2.1", r#""192.0.2.1""#),
+        ("192.0.2.1", r#""192.0.2.1""#),
+    ] {
+        exchange.request.client = client.parse().expect("an address");
+        assert_eq!(any(&mut bench, &exchange, "'${request.client_network}'"), expected, "{client}");
     }
 }
 
@@ -473,7 +489,7 @@ fn what_is_refused_at_load() {
         ),
         (
             "'${request}'",
-            "1:8-15 P0110 `request` alone is no value (it has: `request.method`, `request.path`, `request.uri`, `request.url`, `request.query_string`, `request.host`, `request.scheme`, `request.id`, `request.content_type`, `request.header`, `request.query`, `request.form`, `request.cookie`, `request.body`, `request.json`, `request.client_ip`, `request.cert`)",
+            "1:8-15 P0110 `request` alone is no value (it has: `request.method`, `request.path`, `request.uri`, `request.url`, `request.query_string`, `request.host`, `request.scheme`, `request.id`, `request.content_type`, `request.header`, `request.query`, `request.form`, `request.cookie`, `request.body`, `request.json`, `request.client_ip`, `request.client_network`, `request.cert`)",
         ),
         (
             "'${request.header}'",

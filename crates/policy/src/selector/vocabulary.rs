@@ -56,6 +56,10 @@ const REQUEST: &[(&str, &str)] = &[
     ("json", "A part of a JSON body: `request.json:$.a.b` (JSONPath). Reads the body."),
     ("client_ip", "The client's address: where the connection came from, or what `trusted_proxies` say."),
     (
+        "client_network",
+        "The same for limits by address: of IPv6 the network of 64 bits, which one subscriber has as a whole (`2001:db8::/64`); of IPv4 the address.",
+    ),
+    (
         "cert",
         "The certificate that the client proved itself with (mutual TLS): `request.cert.subject`, and `issuer`, `common_name`, `serial`, `sha256`, `not_before`, `not_after`, `dns_names`, `uris`, `emails`, `ip_addresses`.",
     ),

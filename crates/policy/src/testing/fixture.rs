@@ -117,7 +117,7 @@ impl Fixture {
     }
 
     /// The clock, to set it forward.
-    pub fn clock(&self) -> &TestClock {
+    pub fn clock(&self) -> &Arc<TestClock> {
         &self.clock
     }
 

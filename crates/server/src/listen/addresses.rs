@@ -1,8 +1,10 @@
 //! How many connections each client's address has open.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use policy::exchange::network;
 
 /// The counts of one listener.
 #[derive(Default)]
@@ -41,14 +43,6 @@ impl Drop for Counted {
                 counts.remove(&self.address);
             }
         }
-    }
-}
-
-/// An address of IPv4, or the first 64 bits of one of IPv6: one customer has all the rest.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        four => four,
     }
 }
 

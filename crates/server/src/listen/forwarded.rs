@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HeaderMap, HeaderName};
 use policy::settings::Network;
 
-use super::host::is_authority;
+use super::host::{is_authority, normal};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -78,7 +78,7 @@ fn walk(hops: &[Hop<'_>], peer: IpAddr, trusted: &[Network]) -> Result<Told, &'s
     let Some(hop) = seen else { return Ok(told) };
     told.scheme = hop.scheme.map(scheme).transpose()?;
     if let Some(host) = hop.host {
-        told.host = Some(is_authority(host).then(|| host.to_ascii_lowercase()).ok_or(NO_HOST)?);
+        told.host = Some(is_authority(host).then(|| normal(host)).ok_or(NO_HOST)?);
     }
     Ok(told)
 }

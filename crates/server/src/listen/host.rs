@@ -3,7 +3,8 @@
 
 use http::{HeaderMap, Uri, Version, header};
 
-/// The authority that the client asked for, in lower case; `None` for HTTP/1.0 without one. The words of an error go to the
+/// The authority that the client asked for, in its normal form: in lower case, and without the dot that a name may end with, which makes
+/// no other host of it (RFC 3986, section 3.2.2); `None` for HTTP/1.0 without one. The words of an error go to the
 /// client.
 pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<String>, &'static str> {
     let mut hosts = headers.get_all(header::HOST).iter();
@@ -16,13 +17,23 @@ pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Res
         (None, _) => return Err("no Host header"),
     };
     match uri.authority() {
-        None => Ok(host.map(str::to_ascii_lowercase)),
+        None => Ok(host.map(normal)),
         Some(target) if !is_authority(target.as_str()) => Err("the request target's authority is malformed"),
         Some(target) if host.is_some_and(|h| !h.eq_ignore_ascii_case(target.as_str())) => {
             Err("the Host header and the request target differ")
         }
-        Some(target) => Ok(Some(target.as_str().to_ascii_lowercase())),
+        Some(target) => Ok(Some(normal(target.as_str()))),
     }
+}
+
+/// In lower case, and without the dot at the end of its name.
+pub(super) fn normal(authority: &str) -> String {
+    let mut normal = authority.to_ascii_lowercase();
+    let name = policy::exchange::without_port(&normal);
+    if name.ends_with('.') {
+        normal.remove(name.len() - 1);
+    }
+    normal
 }
 
 /// `uri-host [ ":" port ]`, the host not empty, without user information.
@@ -46,10 +57,11 @@ fn is_address(text: &str) -> bool {
     text.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
-/// A registered name or an IPv4 address. Narrower than RFC 3986 on purpose: nobody's host has `!` or `(` in it, and what
+/// A registered name, none of whose labels is empty, or an IPv4 address. Narrower than RFC 3986 on purpose: nobody's host has `!` or `(` in it, and what
 /// builds links from it need not care.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    let has_labels = !text.strip_suffix('.').unwrap_or(text).split('.').any(str::is_empty);
+    has_labels && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 #[cfg(test)]
@@ -71,6 +83,10 @@ mod tests {
             assert_eq!(ask("/", &[host], Version::HTTP_11), Ok(Some(host.to_owned())));
         }
         assert_eq!(ask("/", &["Example.COM"], Version::HTTP_11), Ok(Some("example.com".to_owned())));
+        for (written, normal) in [("example.com.", "example.com"), ("A.:80", "a:80"), ("127.0.0.1.", "127.0.0.1")] {
+            assert_eq!(ask("/", &[written], Version::HTTP_11), Ok(Some(normal.to_owned())));
+        }
+        assert_eq!(ask("https://a.example./", &[], Version::HTTP_2), Ok(Some("a.example".to_owned())));
         assert_eq!(ask("/", &[], Version::HTTP_10), Ok(None));
         assert_eq!(ask("https://A.example/", &[], Version::HTTP_2), Ok(Some("a.example".to_owned())));
         assert_eq!(ask("https://a.example/", &["a.example"], Version::HTTP_2), Ok(Some("a.example".to_owned())));
@@ -83,7 +99,10 @@ mod tests {
         assert!(ask("https://a.example/", &["b.example"], Version::HTTP_2).is_err());
         assert!(ask("/", &["a", "a"], Version::HTTP_11).is_err());
         assert!(ask("/", &["a", "b"], Version::HTTP_10).is_err());
-        for host in ["", "a b", "a/b", "user@a", "a:b", "a:123456", "[::1", "[::1]x", "[x]:1", ":80", "a,b", "a:1:2"] {
+        for host in [
+            "", "a b", "a/b", "user@a", "a:b", "a:123456", "[::1", "[::1]x", "[x]:1", ":80", "a,b", "a:1:2", ".",
+            ".:80", "a..", "a..b", ".a",
+        ] {
             assert!(ask("/", &[host], Version::HTTP_11).is_err(), "{host}");
         }
     }

@@ -2,8 +2,13 @@
 
 import http.client
 import threading
+import time
 
 from frames import DEADLINE, Connection
+
+# The node's `idle_timeout`, in seconds: where the machine lets a client rest for so long between the beginning of a request and the end of the
+# next one, its connection may be closed, and it opens another.
+IDLE = 2
 
 
 class Bystander:
@@ -30,18 +35,34 @@ class Bystander:
 
     def ask_one(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        began = time.monotonic()
         while not self.stopped:
-            connection.request("GET", "/ok")
-            answer = connection.getresponse()
-            self.count("1.1", answer.status == 200 and answer.read() == b"ok")
+            before, began = began, time.monotonic()
+            try:
+                connection.request("GET", "/ok")
+                answer = connection.getresponse()
+                good = answer.status == 200 and answer.read() == b"ok"
+            except OSError:
+                if time.monotonic() - before < IDLE:
+                    raise
+                connection.close()
+                continue
+            self.count("1.1", good)
 
     def ask_two(self):
+        began = time.monotonic()
         while not self.stopped:
             with Connection(self.port) as connection:
                 for stream in range(1, 200, 2):
-                    connection.send(connection.head(stream))
-                    answer = connection.answer(stream)
-                    self.count("2", answer == "200" and connection.wait(lambda: stream in connection.ended))
+                    before, began = began, time.monotonic()
+                    try:
+                        connection.send(connection.head(stream))
+                        good = connection.answer(stream) == "200" and connection.wait(lambda: stream in connection.ended)
+                    except OSError:
+                        good = False
+                    if not good and time.monotonic() - before >= IDLE:
+                        break
+                    self.count("2", good)
 
     def served(self, times=3):
         """That it is answered some more times, on both; why not, else nothing."""

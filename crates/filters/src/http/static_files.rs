@@ -135,6 +135,9 @@ impl FilterConfig for Settings {
             let help = "its name below the folder, without `/` at its beginning: `\"index.html\"`";
             return Err(cx.error(fallback.span, "this is no name of a file", help).into());
         }
+        if self.fallback.is_some() {
+            cx.goes_by("request.header.accept");
+        }
         let mut cache = Vec::new();
         for (pattern, value) in &self.cache.0 {
             if pattern.value.matches('*').count() > 1 {

@@ -62,8 +62,9 @@ use policy::{
 
 use self::keep::{Keep, Limits, Written};
 use self::note::Note;
-use self::rules::{Directives, Use};
+use self::rules::Use;
 use self::shelf::{Entry, Found, Key, Shelf};
+use super::cache_control::Directives;
 
 /// The client wants what is kept or nothing (`only-if-cached`), and nothing is.
 const NOT_CACHED: ReasonCode = ReasonCode::new("not-cached");

@@ -14,8 +14,9 @@ use policy::exchange::{AfterRun, BoxError};
 use policy::{Abort, Body, Exchange, Reason};
 
 use super::note::Note;
-use super::rules::{self, Directives};
+use super::rules;
 use super::shelf::{Entry, Key, Shelf};
+use crate::http::cache_control::Directives;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use policy::Body;
 use policy::engine::{Program, Served};
 use policy::exchange::Request;
@@ -16,7 +16,14 @@ use policy::testing::{Fixture, Ran, block_on, read, request};
 use crate::fixture::{Timers, answer, told, world};
 
 /// What the upstream does next: a status, headers and a body; or it fails.
-type Turn = Result<(u16, Vec<(&'static str, &'static str)>, &'static str), UpstreamError>;
+type Turn = Result<(u16, HeaderMap, &'static str), UpstreamError>;
+
+/// Headers, whose values may be no text.
+type Fields<'a> = &'a [(&'static str, &'a [u8])];
+
+fn fields(fields: Fields<'_>) -> HeaderMap {
+    fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())).collect()
+}
 
 /// An upstream that plays what a test says, and remembers what it was asked. What it is not told to answer waits.
 #[derive(Default)]
@@ -30,7 +37,11 @@ impl Upstream for Played {
         let asked = (request.method().clone(), request.uri().to_string(), request.headers().clone());
         self.asked.lock().unwrap().push(asked);
         Box::pin(std::future::poll_fn(|_| match self.turns.lock().unwrap().pop_front() {
-            Some(turn) => Poll::Ready(turn.map(|(status, headers, body)| answer(status, &headers, body.into()))),
+            Some(turn) => Poll::Ready(turn.map(|(status, headers, body)| {
+                let mut answer = answer(status, &[], body.into());
+                *answer.headers_mut() = headers;
+                answer
+            })),
             None => Poll::Pending,
         }))
     }
@@ -79,7 +90,12 @@ impl Lab {
     }
 
     fn plays(&self, status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> &Lab {
-        self.upstream.turns.lock().unwrap().push_back(Ok((status, headers.to_vec(), body)));
+        let bytes: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        self.plays_bytes(status, &bytes, body)
+    }
+
+    fn plays_bytes(&self, status: u16, headers: Fields<'_>, body: &'static str) -> &Lab {
+        self.upstream.turns.lock().unwrap().push_back(Ok((status, fields(headers), body)));
         self
     }
 
@@ -108,7 +124,16 @@ impl Lab {
 
     /// Status, body and what was done with it.
     fn told(&self, path: &str, headers: &[(&str, &str)]) -> String {
-        let ran = self.get(path, headers);
+        Lab::summed(&self.get(path, headers))
+    }
+
+    fn told_bytes(&self, path: &str, headers: Fields<'_>) -> String {
+        let mut request = request(Method::GET, path, &[], "");
+        request.headers = fields(headers);
+        Lab::summed(&block_on(async { read(&self.program, self.serve(request).await).await }))
+    }
+
+    fn summed(ran: &Ran) -> String {
         let status = ran.header("cache-status").strip_prefix("portcullis; ").unwrap_or("nothing").to_owned();
         format!("{} {} {status}", ran.status, ran.text())
     }
@@ -171,6 +196,48 @@ fn rfc9111_3_what_may_not_be_kept_is_not() {
             let expected = format!("200 {body} fwd=uri-miss; fwd-status=200; detail={detail}");
             assert_eq!(lab.told("/a", request), expected, "{request:?} {response:?}");
         }
+    }
+}
+
+/// It may have said `no-store`, or `private`.
+#[test]
+fn what_says_something_that_cannot_be_read_is_not_kept() {
+    for line in [
+        &b"no-store ; max-age=60"[..],
+        b"private max-age=60",
+        b"private; ext=\xe9",
+        b"no-store, x=\"\xe9\"",
+        b"ext=\"open, no-store",
+    ] {
+        let lab = Lab::new("");
+        for body in ["one", "two"] {
+            let expires = &b"Thu, 01 Jan 2099 00:00:00 GMT"[..];
+            lab.plays_bytes(200, &[("expires", expires), ("cache-control", line)], body);
+            let expected = format!("200 {body} fwd=uri-miss; fwd-status=200; detail=unreadable");
+            assert_eq!(lab.told("/a", &[]), expected, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn rfc9111_4_1_vary_tells_bytes_apart() {
+    for (vary, one, other) in [
+        ("x-user", &[("x-user", &b"\xff"[..])][..], &[("x-user", &b"\xfe"[..])][..]),
+        ("cookie", &[("cookie", b"u=\xe9")], &[("cookie", b"u=\xe8")]),
+        ("cookie", &[("cookie", b"u=a,,b")], &[("cookie", b"u=a,b")]),
+    ] {
+        let lab = Lab::new("");
+        let said = [("cache-control", "max-age=60"), ("vary", vary)];
+        lab.plays(200, &said, "one").plays(200, &said, "two");
+        assert_eq!(lab.told_bytes("/a", one), "200 one fwd=uri-miss; fwd-status=200; stored", "{vary}");
+        assert_eq!(lab.told_bytes("/a", other), "200 two fwd=vary-miss; fwd-status=200; stored", "{vary}");
+        assert_eq!(lab.told_bytes("/a", one), "200 one hit; ttl=60", "{vary}");
+    }
+    // A name that is none stands for all.
+    let lab = Lab::new("");
+    for body in ["one", "two"] {
+        lab.plays(200, &[("cache-control", "max-age=60"), ("vary", "X User")], body);
+        assert_eq!(lab.told("/a", &[]), format!("200 {body} fwd=uri-miss; fwd-status=200; detail=vary"));
     }
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
 use policy::exchange::{AfterRun, BoxError};
-use policy::{Abort, Body, Exchange, Reason};
+use policy::{Abort, Body, Exchange, Reason, Response};
 
 use super::note::Note;
 use super::rules;
@@ -54,12 +54,24 @@ pub(super) struct Keep {
 }
 
 impl AfterRun for Keep {
+    /// A 304 for something else: what is kept is not renewed by it, nor does the client have anything by it.
+    fn once_more(&mut self, exchange: &Exchange) -> bool {
+        let (Some(stale), Some(response)) = (&self.stale, &exchange.response) else { return false };
+        let of_no_use = is_answered(stale, response) && !rules::is_about(&stale.headers, &response.headers);
+        if of_no_use {
+            self.shelf.forget(&self.key, &self.request);
+            self.stale = None;
+            self.asked_at = exchange.environment().clock.monotonic_nanos();
+        }
+        of_no_use
+    }
+
     fn responded(self: Box<Self>, exchange: &mut Exchange) {
         let now = exchange.environment().clock.monotonic_nanos();
         let Some(response) = &exchange.response else { return };
         let status = response.status;
         match &self.stale {
-            Some(stale) if status == StatusCode::NOT_MODIFIED && rules::has_validator(&stale.headers) => {
+            Some(stale) if is_answered(stale, response) && rules::is_about(&stale.headers, &response.headers) => {
                 let stale = stale.clone();
                 self.still_good(exchange, &stale, now);
             }
@@ -79,6 +91,11 @@ impl AfterRun for Keep {
     fn failed(self: Box<Self>, exchange: &mut Exchange, reason: &Reason) -> bool {
         is_error(reason.status) && self.nobody_answered(exchange)
     }
+}
+
+/// Whether the upstream answers that what is kept is still good: it was asked that in place of whatever the client asked.
+fn is_answered(stale: &Entry, response: &Response) -> bool {
+    response.status == StatusCode::NOT_MODIFIED && rules::has_validator(&stale.headers)
 }
 
 /// Errors that a stale response may stand in for (RFC 5861, section 4).

@@ -206,6 +206,13 @@ fn opaque(etag: &str) -> &str {
     etag.trim().trim_start_matches("W/")
 }
 
+/// Whether a 304 is about the kept response: of one that names a tag, only what has the same tag is as good as it says (section 4.3.4). Servers
+/// that compress weaken the tag of what they send and not that of a 304; so the two are compared weakly.
+pub(super) fn is_about(kept: &HeaderMap, said: &HeaderMap) -> bool {
+    let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
+    said.get(ETAG).is_none_or(|tag| kept.get(ETAG).is_some_and(|own| opaque(own) == opaque(tag)))
+}
+
 /// Fields that are the kept body's own, whatever a 304 says (sections 3.2 and 4.3.4): how it is coded, and what it is known by.
 const NOT_UPDATED: [HeaderName; 5] = [
     http::header::CONTENT_ENCODING,
@@ -472,6 +479,24 @@ mod tests {
             let kept = varying(&vary, &request(name, one));
             assert!(selects(&kept, &request(name, one)), "{name} {one:?}");
             assert!(!selects(&kept, &request(name, other)), "{name} {one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn rfc9111_4_3_4_a_304_is_about_what_has_its_tag() {
+        for (kept, said, is) in [
+            (&[("etag", "\"1\"")][..], &[("etag", "\"1\"")][..], true),
+            (&[("etag", "\"1\"")], &[("etag", "\"2\"")], false),
+            (&[("etag", "\"1\"")], &[("etag", "W/\"1\"")], true),
+            (&[("etag", "\"1\"")], &[("etag", "W/\"2\"")], false),
+            (&[("etag", "W/\"1\"")], &[("etag", "W/\"1\"")], true),
+            (&[("etag", "W/\"1\"")], &[("etag", "\"1\"")], true),
+            (&[("etag", "W/\"1\"")], &[("etag", "\"2\"")], false),
+            (&[("last-modified", NOW_TEXT)], &[("etag", "\"1\"")], false),
+            (&[("etag", "\"1\"")], &[], true),
+            (&[("last-modified", NOW_TEXT)], &[("last-modified", NOW_TEXT)], true),
+        ] {
+            assert_eq!(is_about(&headers(kept), &headers(said)), is, "{kept:?} {said:?}");
         }
     }
 

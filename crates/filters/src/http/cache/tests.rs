@@ -270,6 +270,32 @@ fn rfc9111_4_3_the_upstream_is_asked_whether_it_is_still_good() {
     assert_eq!(lab.told("/a", &[]), "200 two fwd=stale; fwd-status=200; stored");
 }
 
+/// The upstream answers for something else than what is kept: that is asked for anew, as the client asked for it, by all that stands after.
+#[test]
+fn rfc9111_4_3_4_a_304_with_another_tag_renews_nothing() {
+    let rewrites = "[[filter]]\nuse = 'rewrite'\nadd_prefix = '/api'";
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'played'";
+    let lab = Lab::of(&format!("[[filter]]\nuse = 'cache'\n\n{rewrites}\n\n{proxy}"), Timers::default());
+    let minute = |tag| [("cache-control", "max-age=60"), ("etag", tag)];
+    lab.plays(200, &minute("\"v1\""), "one");
+    lab.get("/a", &[]);
+    lab.wait(60);
+    lab.plays(304, &minute("\"v2\""), "").plays(200, &minute("\"v2\""), "two");
+    let ran = lab.get("/a", &[("if-none-match", "\"v0\"")]);
+    assert_eq!((ran.status, ran.text(), ran.header("etag")), (200, "two", "\"v2\""));
+    assert_eq!(ran.header("cache-status"), "portcullis; fwd=stale; fwd-status=200; stored");
+    let asked: Vec<_> =
+        lab.asked().into_iter().skip(1).map(|(_, path, headers)| (path, headers["if-none-match"].clone())).collect();
+    assert!(asked.iter().all(|(path, _)| path.ends_with("/api/a") && !path.contains("/api/api")), "{asked:?}");
+    assert_eq!(asked.iter().map(|(_, tag)| tag.as_bytes()).collect::<Vec<_>>(), [&b"\"v1\""[..], b"\"v0\""]);
+    assert_eq!(lab.told("/a", &[]), "200 two hit; ttl=60");
+    // It is not renewed, and nothing comes instead.
+    lab.wait(60);
+    lab.plays(304, &minute("\"v3\""), "").fails();
+    assert_eq!(told(&lab.get("/a", &[])), "502 upstream-unreachable");
+    assert_eq!(lab.get("/a", &[("cache-control", "only-if-cached, max-stale")]).status, 504);
+}
+
 #[test]
 fn rfc9111_4_3_2_a_client_that_has_it_is_told_so() {
     let lab = Lab::new("");
@@ -515,6 +541,24 @@ fn what_a_filter_after_it_decides_is_never_kept() {
         lab.plays(200, MINUTE, body);
         assert_eq!(lab.told("/a", &[]), format!("200 {body} fwd=uri-miss; fwd-status=200; detail=authorized-after-it"));
     }
+}
+
+/// Nor where it decides beside the request, after another one that stands before the cache.
+#[test]
+fn what_a_filter_after_it_decides_beside_is_never_kept() {
+    let sometimes = GUARDED.replace("'webhook'", "'webhook'\nwhen = 'request.header[\"x-guard\"] == \"1\"'");
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'played'";
+    let lab =
+        Lab::of(&format!("{GUARDED}[[filter]]\nuse = 'cache'\nkey = 'all'\n\n{sometimes}{proxy}"), Timers::default());
+    lab.plays(200, &[("cache-control", "max-age=60, stale-while-revalidate=30")], "one");
+    lab.get("/a", &[("x-guard", "0")]);
+    lab.wait(61);
+    assert_eq!(lab.told("/a", &[("x-guard", "1")]), "200 one hit; ttl=-1");
+    let work = lab.later.0.lock().unwrap().pop().unwrap();
+    lab.plays(200, MINUTE, "two");
+    block_on(work);
+    lab.plays(200, MINUTE, "three");
+    assert_eq!(lab.told("/a", &[("x-guard", "0")]), "200 three fwd=uri-miss; fwd-status=200; stored");
 }
 
 #[test]

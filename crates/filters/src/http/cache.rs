@@ -14,7 +14,8 @@
 //! used where it says `stale-while-revalidate` (a newer one is fetched meanwhile, by the filters after `cache` in its chain) or
 //! `stale-if-error` (also where a filter after `cache` refuses with 500, 502, 503 or 504, such as a circuit that is open), or the client
 //! says `max-stale`. A write (any other method) to a URL forgets what is kept for it, and for what its
-//! answer names in `Location`. One request at a time fetches what is not kept; others wait for it as long as `wait`, and not 
+//! answer names in `Location`. One request at a time fetches what is not kept; others wait for it as long as `wait`, and not for a client that
+//! reads slowly.
 //!
 //! **Who is asked does not show in a URL.** Where a filter has let the request pass (a token, a session, a decision service), nothing is
 //! kept or used without a `key`. It is to say whose responses they are: `"${client.id}"` for one each, or `"all"` where everybody who may
@@ -336,6 +337,7 @@ impl Cache {
     ) -> Keep {
         Keep {
             shelf: self.shelf.clone(),
+            aside: self.aside.clone(),
             limits: self.limits,
             key: asked.key.clone(),
             request: exchange.request.headers.clone(),

@@ -680,6 +680,61 @@ mod through_a_stream {
         assert_eq!(kept(|| vec![data("ab"), Ok(Frame::trailers(HeaderMap::new()))]), None);
     }
 
+    /// Timers of less than a second that end so often; longer ones do not.
+    struct Short(Mutex<usize>);
+    impl policy::ports::Timer for Short {
+        fn after(&self, time: Duration) -> BoxFuture<'static, ()> {
+            let mut left = self.0.lock().unwrap();
+            if time >= Duration::from_secs(1) || *left == 0 {
+                return Box::pin(std::future::pending());
+            }
+            *left -= 1;
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    /// They wait for what the upstream has still to send, and not for a client that takes its time.
+    #[test]
+    fn others_wait_for_the_upstream_and_not_for_a_slow_client() {
+        for (reads, waits) in [(0, false), (1, false), (2, true)] {
+            let upstream = always(|| {
+                let mut response = answer(200, MINUTE, String::new());
+                let frames = futures_util::stream::iter(vec![data("ab")]);
+                let frames = futures_util::StreamExt::chain(frames, futures_util::stream::pending());
+                *response.body_mut() = Body::stream(StreamBody::new(frames));
+                Ok(response)
+            });
+            let later = Arc::<Later>::default();
+            let aside = Aside { background: later.clone(), timer: Arc::new(Short(Mutex::new(3))) };
+            let text = "route = '/**'\n\n[[filter]]\nuse = 'cache'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'streams'";
+            let fixture =
+                world().resource(UPSTREAM, "streams", upstream).resource(ASIDE, "", aside).policy("tested", text);
+            let program = fixture.program();
+            let ask = || {
+                let (program, environment) = (program.clone(), fixture.environment());
+                Box::pin(async move { program.serve(&environment, get("/a", &[])).await })
+            };
+            let mut first = block_on(ask());
+            for _ in 0..reads {
+                let frame = http_body::Body::poll_frame(
+                    std::pin::Pin::new(&mut first.response.body),
+                    &mut Context::from_waker(Waker::noop()),
+                );
+                drop(frame);
+            }
+            let mut second = ask();
+            assert!(poll(&mut second).is_pending());
+            let mut watch = later.0.lock().unwrap().pop().unwrap();
+            assert_eq!(poll(&mut watch).is_pending(), waits, "{reads}");
+            let status = match poll(&mut second) {
+                Poll::Ready(served) => served.response.headers["cache-status"].to_str().unwrap().to_owned(),
+                Poll::Pending => String::from("waits"),
+            };
+            let expected = if waits { "waits" } else { "portcullis; fwd=uri-miss; fwd-status=200; stored" };
+            assert_eq!(status, expected, "{reads}");
+        }
+    }
+
     #[test]
     fn a_body_that_nobody_reads_to_its_end_is_not_kept_and_frees_those_who_wait() {
         let (fixture, program) = over(|| vec![data("ab"), data("cde")]);

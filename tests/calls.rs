@@ -185,6 +185,31 @@ fn a_response_that_is_kept_streams() {
     assert_eq!((again.text().as_str(), upstream.heads().len()), ("onetwo", 1));
 }
 
+/// What it reads is to be kept, and others want it; they would wait for longer than any test.
+#[test]
+fn a_client_that_reads_slowly_keeps_nobody_waiting() {
+    const LENGTH: usize = 12 << 20;
+    let upstream = Upstream::start(|incoming| {
+        incoming.answer("200 OK", &[("Cache-Control", "max-age=600")], &vec![b'x'; LENGTH]);
+        true
+    });
+    let cached = CACHED.replace("\"cache\"\n", "\"cache\"\nlargest = \"16MiB\"\nwait = \"60s\"\n");
+    let (_folder, node) = node(&[("up", &upstream)], &cached);
+    let mut slow = Wire::open(node.address);
+    slow.send("GET /called/1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    slow.head().expect("a head");
+    for status in ["portcullis; fwd=uri-miss; fwd-status=200; stored", "portcullis; hit"] {
+        let answer = node.get("/called/1").header("Host", "x").send().status(200);
+        assert!(
+            answer.header("cache-status").is_some_and(|told| told.starts_with(status)),
+            "{:?}",
+            answer.header("cache-status")
+        );
+        assert_eq!(answer.text().len(), LENGTH);
+    }
+    assert_eq!(upstream.heads().len(), 2);
+}
+
 #[test]
 fn a_body_that_is_cut_short_is_not_kept() {
     let upstream = Upstream::start(|incoming| {

@@ -43,24 +43,33 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn every_filter_has_an_example_and_every_example_is_right() {
+/// The examples of all filters as policies, with the file of each.
+fn policies() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let blocks_of = |file: PathBuf| {
+        let blocks = blocks(&fs::read_to_string(&file).expect("UTF-8"));
+        blocks.into_iter().filter(|block| block.contains("[[")).map(move |block| (file.clone(), block))
+    };
+    let blocks = files.into_iter().flat_map(blocks_of);
+    blocks.map(|(file, block)| (file, format!("route = \"/example\"\n\n{block}"))).collect()
+}
+
+/// The examples of all filters as policies.
+pub(crate) fn all() -> impl Iterator<Item = String> {
+    policies().into_iter().map(|(_, text)| text)
+}
+
+#[test]
+fn every_filter_has_an_example_and_every_example_is_right() {
     let mut shown = BTreeSet::new();
-    for file in files {
-        for block in blocks(&fs::read_to_string(&file).expect("UTF-8")) {
-            if !block.contains("[[") {
-                continue;
-            }
-            let text = format!("route = \"/example\"\n\n{block}");
-            let problems = world().policy("example", &text).problems();
-            // An example of a filter that goes on shows no answer: it gets one.
-            let answered = || world().policy("example", &format!("{text}\n[[filter]]\nuse = \"respond\"\n")).problems();
-            let problems = if problems.is_empty() { problems } else { answered() };
-            assert_eq!(problems, Vec::<String>::new(), "{}:\n{text}", file.display());
-            shown.extend(LIBRARY.kinds().map(|k| k.name).filter(|name| block.contains(&format!("= \"{name}\""))));
-        }
+    for (file, text) in policies() {
+        let problems = world().policy("example", &text).problems();
+        // An example of a filter that goes on shows no answer: it gets one.
+        let answered = || world().policy("example", &format!("{text}\n[[filter]]\nuse = \"respond\"\n")).problems();
+        let problems = if problems.is_empty() { problems } else { answered() };
+        assert_eq!(problems, Vec::<String>::new(), "{}:\n{text}", file.display());
+        shown.extend(LIBRARY.kinds().map(|k| k.name).filter(|name| text.contains(&format!("= \"{name}\""))));
     }
     let later: BTreeSet<_> = not_yet::FILTERS.iter().map(|kind| kind.name).collect();
     let unshown: Vec<_> =

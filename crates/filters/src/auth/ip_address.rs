@@ -49,6 +49,7 @@ impl FilterConfig for Settings {
     type Filter = IpAddress;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<IpAddress, Diagnostics> {
+        cx.shapes_nothing();
         let allows = !self.allow.is_empty() || self.allow_from.is_some();
         if !allows && self.deny.is_empty() {
             let help = "write `allow = [\"10.0.0.0/8\"]`, or `deny`";

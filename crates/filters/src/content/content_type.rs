@@ -54,6 +54,7 @@ impl FilterConfig for Settings {
     type Filter = ContentType;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ContentType, Diagnostics> {
+        cx.shapes_nothing();
         let mut problems = Diagnostics::new();
         if self.allow.is_empty() && self.accept.is_empty() {
             let help = "write `allow = [\"application/json\"]`, or `accept` for what clients must take";

@@ -53,7 +53,6 @@ impl FilterConfig for Settings {
     type Filter = JsonEdit;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<JsonEdit, Diagnostics> {
-        cx.shapes();
         if self.remove.is_empty() && self.rename.0.is_empty() && self.set.0.is_empty() {
             let help = "write `set = { \"$.name\" = \"value\" }`, `remove` or `rename`";
             return Err(cx.error(cx.own_place().span, "`json-edit` edits nothing", help).into());

@@ -58,6 +58,7 @@ impl FilterConfig for Settings {
     type Filter = JsonPath;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<JsonPath, Diagnostics> {
+        cx.shapes_nothing();
         match self.of {
             Of::Request => cx.reads_request_body(),
             Of::Response => {

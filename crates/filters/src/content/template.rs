@@ -62,7 +62,6 @@ impl FilterConfig for Settings {
     type Filter = Template;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Template, Diagnostics> {
-        cx.shapes();
         let (source, span) = self.source(cx)?;
         let ending = self.file.as_ref().and_then(|file| file.value.rsplit_once('.')).map_or("", |(_, ending)| ending);
         let content_type = match (&self.content_type, ending) {
@@ -114,8 +113,9 @@ impl FilterConfig for Settings {
         }
         cx.aborts_rarely(&[TEMPLATE_BROKEN]);
         let into = self.into.as_ref().map(|name| cx.writes_var(&name.value));
-        if into.is_none() {
-            cx.answers(Answers::Always);
+        match into {
+            None => cx.answers(Answers::Always),
+            Some(_) => cx.shapes_nothing(),
         }
         Ok(Template { engine, with, into, status, content_type })
     }

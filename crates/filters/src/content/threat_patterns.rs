@@ -103,6 +103,7 @@ impl FilterConfig for Settings {
     type Filter = ThreatPatterns;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ThreatPatterns, Diagnostics> {
+        cx.shapes_nothing();
         let mut problems = Diagnostics::new();
         let (mut shipped, mut own) = (Named::default(), Named::default());
         for set in &self.sets {
@@ -160,9 +161,9 @@ impl FilterConfig for Settings {
         if self.mode == Mode::Refuse {
             cx.fails(&[THREAT]);
             cx.judges(Judges::Alike);
-            if self.places.value.contains(&Part::Headers) {
-                cx.goes_by("request.header");
-            }
+        }
+        if self.places.value.contains(&Part::Headers) {
+            cx.goes_by("request.header");
         }
         let into = self.into.as_ref().map(|name| cx.may_write_var(&name.value));
         Ok(ThreatPatterns { sets, places: self.places.value.clone(), mode: self.mode, into, status })

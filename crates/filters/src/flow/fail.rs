@@ -24,6 +24,7 @@ impl FilterConfig for Settings {
     type Filter = Fail;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fail, Diagnostics> {
+        cx.shapes_nothing();
         cx.always_fails();
         cx.judges(Judges::Alike);
         cx.aside(|cx| Refusal::compile(&self.wording(), "the policy says no", cx)).map(Fail)

@@ -31,6 +31,7 @@ impl FilterConfig for Settings {
     type Filter = Require;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Require, Diagnostics> {
+        cx.shapes_nothing();
         cx.judges(Judges::Alike);
         let otherwise = format!("`{}` does not hold", self.that.value);
         Ok(Require {

@@ -34,6 +34,7 @@ impl FilterConfig for Settings {
     type Filter = Set;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Set, Diagnostics> {
+        cx.shapes_nothing();
         let mut problems = Diagnostics::new();
         let mut vars = Vec::with_capacity(self.vars.0.len());
         for (name, value) in &self.vars.0 {

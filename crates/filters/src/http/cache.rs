@@ -7,12 +7,15 @@
 //!
 //! Kept are responses to `GET` with a lifetime (`s-maxage`, `max-age`, `Expires`), or an `ETag` or `Last-Modified` to ask with whether they
 //! are still good. Not kept are those that say `no-store` or `private`, that answer a request with `Authorization` without saying `public`,
-//! `s-maxage` or `must-revalidate`, that set a cookie without saying `public`, parts (206), and those larger than `largest`. `Vary` is
-//! obeyed. A client that sends the `ETag` or date of what is kept gets a 304; ranges and `If-Match` go to the upstream. A stale response is
+//! `s-maxage` or `must-revalidate`, that set a cookie without saying `public`, parts (206), those larger than `largest`, and those whose
+//! `Cache-Control` or `Vary` cannot be read. `Vary` is obeyed, and what it names is compared byte for byte (of `Accept` and its kin the
+//! spaces do not count). A client that sends the `ETag` or date of what is kept gets a 304; ranges and `If-Match` go to the upstream. A 304
+//! with another `ETag` than what is kept has that forgotten and asked for anew. A stale response is
 //! used where it says `stale-while-revalidate` (a newer one is fetched meanwhile, by the filters after `cache` in its chain) or
 //! `stale-if-error` (also where a filter after `cache` refuses with 500, 502, 503 or 504, such as a circuit that is open), or the client
 //! says `max-stale`. A write (any other method) to a URL forgets what is kept for it, and for what its
-//! answer names in `Location`. One request at a time fetches what is not kept; others wait for it as long as `wait`.
+//! answer names in `Location`. One request at a time fetches what is not kept; others wait for it as long as `wait`, and not for a client that
+//! reads slowly.
 //!
 //! **Who is asked does not show in a URL.** Where a filter has let the request pass (a token, a session, a decision service), nothing is
 //! kept or used without a `key`. It is to say whose responses they are: `"${client.id}"` for one each, or `"all"` where everybody who may
@@ -62,8 +65,9 @@ use policy::{
 
 use self::keep::{Keep, Limits, Written};
 use self::note::Note;
-use self::rules::{Directives, Use};
+use self::rules::Use;
 use self::shelf::{Entry, Found, Key, Shelf};
+use super::cache_control::Directives;
 
 /// The client wants what is kept or nothing (`only-if-cached`), and nothing is.
 const NOT_CACHED: ReasonCode = ReasonCode::new("not-cached");
@@ -280,7 +284,9 @@ impl Cache {
         }
         let mut headers = exchange.request.headers.clone();
         rules::ask_whether(&entry.headers, &mut headers);
-        let half = self.half(exchange, asked, Some(entry.clone()), Some(turn), Note::default(), now);
+        let mut half = self.half(exchange, asked, Some(entry.clone()), Some(turn), Note::default(), now);
+        // Those who let the request pass beside are counted for themselves.
+        half.authorized = 0;
         exchange.go_on_beside(self.aside.background.clone(), headers, half);
     }
 
@@ -311,10 +317,13 @@ impl Cache {
             Found::Others | Found::Nothing => None,
         };
         let half = self.half(exchange, &asked, stale.clone(), turn, note, now);
-        if let Some(stale) = stale.filter(|stale| rules::has_validator(&stale.headers)) {
-            rules::ask_whether(&stale.headers, &mut exchange.request.headers);
+        match stale.filter(|stale| rules::has_validator(&stale.headers)) {
+            None => exchange.after_run(half),
+            Some(stale) => {
+                exchange.after_run_or_once_more(half);
+                rules::ask_whether(&stale.headers, &mut exchange.request.headers);
+            }
         }
-        exchange.after_run(half);
     }
 
     fn half(
@@ -328,6 +337,7 @@ impl Cache {
     ) -> Keep {
         Keep {
             shelf: self.shelf.clone(),
+            aside: self.aside.clone(),
             limits: self.limits,
             key: asked.key.clone(),
             request: exchange.request.headers.clone(),

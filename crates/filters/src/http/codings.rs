@@ -8,6 +8,8 @@ use http::header::{ACCEPT_ENCODING, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::lists;
+
 /// 512 KiB back: what one answer costs in memory is bounded by it, and answers are seldom longer.
 const WINDOW: u32 = 19;
 
@@ -81,8 +83,8 @@ impl Coding {
 
 /// What a client prefers of these, which are in the order of ours (section 12.5.3); `None` where it is to be sent as it is.
 pub(super) fn accepted(headers: &HeaderMap, ours: &[Coding]) -> Option<Coding> {
-    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let members: Vec<(&str, u16)> = values.flat_map(|value| value.split(',')).filter_map(weighted).collect();
+    let members: Vec<(&str, u16)> =
+        lists::members(headers, &ACCEPT_ENCODING).ok()?.into_iter().filter_map(weighted).collect();
     let weight =
         |name: &str| members.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, weight)| *weight);
     let rest = weight("*");
@@ -225,6 +227,7 @@ mod tests {
             (&["gzip;q=x"], None),
             (&["gzip;q=2"], None),
             (&["gzip;q=0.001"], Some(Gzip)),
+            (&["gzip", "br;q=\""], None),
         ] {
             let headers: HeaderMap =
                 accept.iter().map(|value| (ACCEPT_ENCODING, HeaderValue::from_static(value))).collect();

@@ -31,6 +31,7 @@ use policy::exchange::{BoxError, HeaderEdit};
 use policy::settings::{ByteSize, Spanned};
 use policy::{Abort, Body, BuildContext, Diagnostics, Exchange, Filter, FilterConfig, Outcome, Response};
 
+use super::cache_control::Directives;
 use super::codings::{Coding, Effort, Encoder, accepted};
 
 /// Shorter answers fit into one packet anyway.
@@ -215,11 +216,9 @@ impl Compress {
         let of_type = essence.is_some_and(|essence| {
             !essence.starts_with("application/grpc") && self.types.iter().any(|kind| kind.fits(&essence))
         });
-        let forbidden = headers
-            .get_all(header::CACHE_CONTROL)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-transform")));
+        // What cannot be read may have said so.
+        let said = Directives::of(headers);
+        let forbidden = said.are_unreadable() || said.has("no-transform");
         transformable && plain && of_type && !forbidden && size.is_none_or(|size| size >= self.min_size)
     }
 
@@ -425,6 +424,8 @@ mod tests {
         const CASES: &[&[(&str, &str)]] = &[
             &[("content-type", "application/json"), ("content-encoding", "br")],
             &[("content-type", "application/json"), ("cache-control", "private, No-Transform")],
+            &[("content-type", "application/json"), ("cache-control", "No-Transform; a, max-age=60")],
+            &[("content-type", "application/json"), ("cache-control", "ext=\"open, no-transform")],
             &[("content-type", "application/grpc+json")],
             &[("content-type", "image/png")],
             &[],

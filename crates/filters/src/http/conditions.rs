@@ -5,6 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 
+use super::lists;
+
 /// What tells one version of a thing from another.
 pub(super) struct Validators {
     /// A strong tag, with its quotes.
@@ -54,10 +56,10 @@ impl Validators {
     }
 
     /// Whether one of these tags is ours. A weak one is, too, where only the meaning counts.
-    fn is_among(&self, tags: &str, weakly: bool) -> bool {
-        let Some(own) = &self.tag else { return tags.trim() == "*" };
-        let same = |tag: &str| tag == own || weakly && tag.strip_prefix("W/") == Some(own);
-        tags.trim() == "*" || tags.split(',').map(str::trim).any(same)
+    fn is_among(&self, tags: &[&str], weakly: bool) -> bool {
+        let Some(own) = &self.tag else { return tags == ["*"] };
+        let same = |tag: &&str| tag == own || weakly && tag.strip_prefix("W/") == Some(own);
+        tags == ["*"] || tags.iter().any(same)
     }
 
     fn changed_since(&self, date: &str) -> Option<bool> {
@@ -72,7 +74,11 @@ pub(super) fn decide(method: &Method, headers: &HeaderMap, validators: &Validato
         let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     };
-    let failed = match (text(header::IF_MATCH), text(header::IF_UNMODIFIED_SINCE)) {
+    // Tags that cannot be read are not ours.
+    let tags = |name: header::HeaderName| {
+        headers.contains_key(&name).then(|| lists::members(headers, &name).unwrap_or_default())
+    };
+    let failed = match (tags(header::IF_MATCH), text(header::IF_UNMODIFIED_SINCE)) {
         (Some(tags), _) => !validators.is_among(&tags, false),
         (None, Some(date)) => validators.changed_since(&date) == Some(true),
         (None, None) => false,
@@ -80,7 +86,7 @@ pub(super) fn decide(method: &Method, headers: &HeaderMap, validators: &Validato
     if failed {
         return Verdict::Failed;
     }
-    let has_it = match (text(header::IF_NONE_MATCH), text(header::IF_MODIFIED_SINCE)) {
+    let has_it = match (tags(header::IF_NONE_MATCH), text(header::IF_MODIFIED_SINCE)) {
         (Some(tags), _) => validators.is_among(&tags, true),
         (None, Some(date)) => validators.changed_since(&date) == Some(false),
         (None, None) => false,
@@ -88,12 +94,12 @@ pub(super) fn decide(method: &Method, headers: &HeaderMap, validators: &Validato
     if has_it {
         return Verdict::NotModified;
     }
-    let of_this_version = text(header::IF_RANGE).is_none_or(|of| match of.starts_with(['"', 'W']) {
-        true => validators.is_among(&of, false),
-        false => {
-            httpdate::parse_http_date(&of).ok() == validators.modified.map(|s| UNIX_EPOCH + Duration::from_secs(s))
-        }
-    });
+    let is_this_version = |of: &str| match of.starts_with(['"', 'W']) {
+        true => validators.is_among(&[of.trim()], false),
+        false => httpdate::parse_http_date(of).ok() == validators.modified.map(|s| UNIX_EPOCH + Duration::from_secs(s)),
+    };
+    let of_this_version =
+        !headers.contains_key(header::IF_RANGE) || text(header::IF_RANGE).is_some_and(|of| is_this_version(&of));
     match text(header::RANGE) {
         Some(range) if *method == Method::GET && of_this_version => part(&range, length),
         _ => Verdict::Whole,
@@ -206,6 +212,24 @@ mod tests {
             ("yesterday", Verdict::Whole),
         ] {
             assert_eq!(decided(&[(header::RANGE, "bytes=0-0"), (header::IF_RANGE, of)]), expected, "{of}");
+        }
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_read_is_not_met() {
+        use header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
+        let part = (RANGE, HeaderValue::from_static("bytes=0-0"));
+        for (name, expected) in [
+            (IF_MATCH, Verdict::Failed),
+            (IF_NONE_MATCH, Verdict::Part(Part { from: 0, length: 1 })),
+            (IF_RANGE, Verdict::Whole),
+        ] {
+            for value in [&b"\"\xe9\""[..], b"\xe9"] {
+                let condition = (name.clone(), HeaderValue::from_bytes(value).unwrap());
+                let headers = [part.clone(), condition].into_iter().collect();
+                let validators = Validators::of(TIME * 1_000_000_000, 100);
+                assert_eq!(decide(&Method::GET, &headers, &validators, 100), expected, "{name}");
+            }
         }
     }
 

@@ -89,6 +89,7 @@ impl FilterConfig for Settings {
     type Filter = Fetch;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Fetch, Diagnostics> {
+        cx.shapes_nothing();
         let bounds = Bounds { timeout: &self.timeout, answer_limit: &self.answer_limit };
         let callout = Callout::compile(&self.upstream, &bounds, self.cache.as_ref(), &format!("{self:?}"), cx)?;
         cx.states_unanswered();

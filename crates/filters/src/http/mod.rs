@@ -1,6 +1,7 @@
 //! Filters that speak HTTP: answers, headers, the upstream.
 
 mod cache;
+mod cache_control;
 mod codings;
 mod compress;
 mod conditions;
@@ -10,6 +11,7 @@ mod fetch;
 pub(crate) mod fields;
 mod follow;
 mod forward;
+mod lists;
 mod location;
 mod origins;
 mod proxy;

@@ -115,7 +115,6 @@ impl FilterConfig for Settings {
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Proxy, Diagnostics> {
         cx.streams_request_body();
         cx.sets_response();
-        cx.shapes();
         cx.aborts_rarely(&[BODY_GONE]);
         if self.host.is_some() {
             cx.fails_rarely(&[fields::BAD_HEADER_VALUE]);

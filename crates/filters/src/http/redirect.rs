@@ -92,7 +92,6 @@ impl FilterConfig for Settings {
     type Filter = Redirect;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Redirect, Diagnostics> {
-        cx.shapes();
         let target = match (&self.to, &self.scheme) {
             (Some(to), None) => self.to(to, cx)?,
             (None, Some(scheme)) => self.scheme(scheme.value, cx)?,

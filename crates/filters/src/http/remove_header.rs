@@ -44,7 +44,6 @@ impl FilterConfig for Settings {
     type Filter = RemoveHeader;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<RemoveHeader, Diagnostics> {
-        cx.shapes();
         if self.of == Side::Response {
             cx.edits_headers();
         }

@@ -63,7 +63,6 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Respond, Diagnostics> {
         cx.answers(Answers::Always);
-        cx.shapes();
         let (body, content_type) = self.body(cx)?;
         let status = self.status(cx)?;
         if let (Status::Constant(status), Some(setting), Some(_)) = (&status, &self.status, content_type)

@@ -75,7 +75,6 @@ impl FilterConfig for Settings {
     type Filter = Rewrite;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Rewrite, Diagnostics> {
-        cx.shapes();
         let new_path = self.new_path(cx)?;
         let changes_query = self.keep_query.is_some() || !self.remove_query.is_empty() || !self.set_query.0.is_empty();
         if matches!(new_path, NewPath::Same) && !changes_query {

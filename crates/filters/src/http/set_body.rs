@@ -66,7 +66,6 @@ impl FilterConfig for Settings {
     type Filter = SetBody;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SetBody, Diagnostics> {
-        cx.shapes();
         let (body, usual) = match (&self.text, &self.json) {
             (Some(text), None) => (Content::Text(cx.dynamic(text)?), "text/plain; charset=utf-8"),
             (None, Some(json)) => (Content::Json(cx.dynamic(json)?), "application/json"),

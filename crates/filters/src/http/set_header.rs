@@ -54,7 +54,6 @@ impl FilterConfig for Settings {
     type Filter = SetHeader;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SetHeader, Diagnostics> {
-        cx.shapes();
         if self.of == Side::Response {
             cx.edits_headers();
         }

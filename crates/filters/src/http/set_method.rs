@@ -36,7 +36,6 @@ impl FilterConfig for Settings {
     type Filter = SetMethod;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SetMethod, Diagnostics> {
-        cx.shapes();
         let getter = cx.dynamic(&self.method)?;
         match getter.constant().map(|text| method(text)) {
             Some(Ok(method)) => Ok(SetMethod(Which::Constant(method))),

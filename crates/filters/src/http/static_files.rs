@@ -44,6 +44,7 @@ use policy::{
 
 use super::codings::{Coding, accepted};
 use super::conditions::{self, Part, Verdict};
+use super::lists;
 use crate::entries::Entries;
 
 /// The file that the client has, or wants unchanged, is another one now.
@@ -134,6 +135,9 @@ impl FilterConfig for Settings {
         if let Some(fallback) = self.fallback.as_ref().filter(|fallback| !is_name(&fallback.value)) {
             let help = "its name below the folder, without `/` at its beginning: `\"index.html\"`";
             return Err(cx.error(fallback.span, "this is no name of a file", help).into());
+        }
+        if self.fallback.is_some() {
+            cx.goes_by("request.header.accept");
         }
         let mut cache = Vec::new();
         for (pattern, value) in &self.cache.0 {
@@ -427,10 +431,8 @@ fn is_hidden(name: &str) -> bool {
 
 /// A browser that shows what it gets: scripts, pictures and calls of an API say that they take anything.
 fn accepts_html(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .any(|range| range.trim_start().to_ascii_lowercase().starts_with("text/html"))
+    let is_html = |range: &str| range.to_ascii_lowercase().starts_with("text/html");
+    lists::members(headers, &header::ACCEPT).is_ok_and(|ranges| ranges.into_iter().any(is_html))
 }
 
 fn fits(pattern: &str, path: &str) -> bool {

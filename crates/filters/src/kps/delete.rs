@@ -38,6 +38,7 @@ impl FilterConfig for Settings {
     type Filter = Delete;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Delete, Diagnostics> {
+        cx.shapes_nothing();
         let store = writable(cx, &self.store)?;
         if self.required {
             cx.fails(&[NO_ROW]);

@@ -53,6 +53,7 @@ impl FilterConfig for Settings {
     type Filter = Get;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Get, Diagnostics> {
+        cx.shapes_nothing();
         let store = cx.kps(&self.store)?;
         let key = match (&self.key, &self.second_key) {
             (Some(key), None) => Key::First(cx.dynamic(key)?),

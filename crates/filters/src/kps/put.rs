@@ -70,6 +70,7 @@ impl FilterConfig for Settings {
     type Filter = Put;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Put, Diagnostics> {
+        cx.shapes_nothing();
         let store = writable(cx, &self.store)?;
         let settings = store.settings();
         let mut problems = Diagnostics::new();

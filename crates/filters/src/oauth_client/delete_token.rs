@@ -50,6 +50,7 @@ impl FilterConfig for Settings {
     type Filter = DeleteToken;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<DeleteToken, Diagnostics> {
+        cx.shapes_nothing();
         let target = Target::compile(&self.provider, &self.scopes, &self.r#for, &self.store, cx)?;
         Ok(DeleteToken { target, revoke: self.revoke.unwrap_or(true) })
     }

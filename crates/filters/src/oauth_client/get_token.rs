@@ -71,6 +71,7 @@ impl FilterConfig for Settings {
     type Filter = GetToken;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<GetToken, Diagnostics> {
+        cx.shapes_nothing();
         let target = Target::compile(&self.provider, &self.scopes, &self.r#for, &self.store, cx)?;
         let grant = match self.grant {
             Some(HowToGet::ClientCredentials) => Grant::ClientCredentials,

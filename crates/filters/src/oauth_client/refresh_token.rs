@@ -45,6 +45,7 @@ impl FilterConfig for Settings {
     type Filter = RefreshToken;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<RefreshToken, Diagnostics> {
+        cx.shapes_nothing();
         let target = Target::compile(&self.provider, &self.scopes, &self.r#for, &self.store, cx)?;
         cx.fails(&[AUTHORIZATION_NEEDED]);
         Ok(RefreshToken { target, held: cx.writes(&HELD) })

@@ -39,6 +39,7 @@ impl FilterConfig for Settings {
     type Filter = SaveToken;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<SaveToken, Diagnostics> {
+        cx.shapes_nothing();
         cx.fails_rarely(&[NO_SUBJECT]);
         cx.aborts(&[STORE_UNAVAILABLE]);
         cx.aborts_rarely(&[STORE_BROKEN]);

@@ -60,6 +60,7 @@ impl FilterConfig for Settings {
     type Filter = Audit;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Audit, Diagnostics> {
+        cx.shapes_nothing();
         cx.aborts_rarely(&[UNAVAILABLE]);
         Ok(Audit {
             action: cx.dynamic(&self.action)?,

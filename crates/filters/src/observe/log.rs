@@ -68,6 +68,7 @@ impl FilterConfig for Settings {
     type Filter = Log;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Log, Diagnostics> {
+        cx.shapes_nothing();
         let level = match self.level {
             Level::Debug => LogLevel::Debug,
             Level::Info => LogLevel::Info,

@@ -82,6 +82,7 @@ impl FilterConfig for Settings {
     type Filter = Metric;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Metric, Diagnostics> {
+        cx.shapes_nothing();
         let mut problems = Diagnostics::new();
         let names = [&self.metric].into_iter().chain(self.labels.0.iter().map(|(name, _)| name));
         for name in names.filter(|name| !is_name(&name.value)) {

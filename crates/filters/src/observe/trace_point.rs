@@ -36,6 +36,7 @@ impl FilterConfig for Settings {
     type Filter = TracePoint;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<TracePoint, Diagnostics> {
+        cx.shapes_nothing();
         let mut problems = Diagnostics::new();
         for (name, _) in self.set.0.iter().filter(|(name, _)| !is_name(&name.value)) {
             let help = "letters, digits, `.`, `_` and `-`, at most 128: `app.partner`";

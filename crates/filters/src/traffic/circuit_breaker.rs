@@ -67,6 +67,7 @@ impl FilterConfig for Settings {
     type Filter = CircuitBreaker;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<CircuitBreaker, Diagnostics> {
+        cx.shapes_nothing();
         let time = |millis| settings::Duration(Duration::from_millis(millis));
         let rule = Rule {
             percent: bounded(&self.failure_percent, "failure_percent", 1..=100, cx)?.unwrap_or(50),

@@ -50,6 +50,7 @@ impl FilterConfig for Settings {
     type Filter = ConcurrencyLimit;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<ConcurrencyLimit, Diagnostics> {
+        cx.shapes_nothing();
         bounded(&Some(self.limit.clone()), "limit", 1..=1_000_000, cx)?;
         // Requests of a test come one after another.
         cx.fails_rarely(&[TOO_MANY]);

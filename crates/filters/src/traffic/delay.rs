@@ -45,6 +45,7 @@ impl FilterConfig for Settings {
     type Filter = Delay;
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<Delay, Diagnostics> {
+        cx.shapes_nothing();
         let bounds = || settings::Duration(Duration::from_millis(1))..=settings::Duration(Duration::from_secs(60));
         let time = bounded_time(&Some(self.time.clone()), "time", bounds(), cx)?.unwrap_or_default();
         let jitter = bounded_time(&self.jitter, "jitter", bounds(), cx)?.unwrap_or_default();

@@ -8,7 +8,7 @@ use super::lint::{before, reached};
 use super::listeners::Listener;
 use super::model::{ChainId, MAIN, Move, Node, Policy, PolicyId, Step, Target};
 use crate::diagnostic::{Diagnostics, Place, Problem, codes};
-use crate::filter::{GoesBy, Judges, Repeats};
+use crate::filter::{Answers, Effects, GoesBy, Judges, Repeats};
 
 /// A step: policy, chain, and its place there.
 type At = (PolicyId, ChainId, usize);
@@ -174,26 +174,47 @@ impl World<'_> {
             };
             let lint = Problem::warning(codes::REFUSAL_AFTER_CACHE, message);
             let lint = lint.with_help(format!("let it stand before `{cache}`")).at(place);
-            found.push(lint.with_related(cached.clone(), "what is kept is given here"));
+            found.push(lint.with_related(cached, "what is kept is given here"));
+            // What mends that mends the rest.
+            return;
         }
-        if !own.shapes && !matches!(self.step(at).node, Node::Switch(_)) {
+        if !self.shapes(at) {
             return;
         }
         let ways = self.ways_to(at).into_iter().filter(|(from, _)| self.after.contains(from));
         let ways: Vec<(At, &GoesBy)> = self.goes_by(at).map(|by| (at, by)).chain(ways).collect();
         for (at, by) in ways {
             let Some(source) = self.differs(at.0, &by.name, &mut BTreeSet::new()) else { continue };
-            let (name, _) = self.named(at);
             let made_of = if source == by.name { String::new() } else { format!(", made of `{source}`,") };
             let message = format!(
                 "`{}`{made_of} shapes what `{cache}` keeps, and its key does not have it: what was made for one client is given to another",
                 by.name
             );
-            let help = format!(
-                "add it to the `key` of `{cache}`; or let `{name}` stand before `{cache}`, where `Vary` of the answer can name a header that it sets"
-            );
+            let help = format!("add `{source}` to the `key` of `{cache}`{}", self.or_elsewhere(at, cache));
             let lint = Problem::warning(codes::ANSWER_OF_ANOTHER, message).with_help(help).at(by.place.clone());
             found.push(lint.with_related(cached.clone(), "kept here"));
+        }
+    }
+
+    /// Whether what a step goes by makes a difference to what is sent to the upstream or answered. A filter that says that it does not is not
+    /// believed where it leaves an answer or edits one. What `call` and `any` run is looked at by itself.
+    fn shapes(&self, at: At) -> bool {
+        let own = &self.said(at).own;
+        let passes_on = matches!(self.step(at).node, Node::Call(_) | Node::Any(_));
+        !passes_on && (!own.shapes_nothing || leaves_answer(own) || own.edits_headers)
+    }
+
+    /// Where else a filter could stand, so that it runs for every request. What leaves an answer could not: `cache` would have nothing to do.
+    fn or_elsewhere(&self, at: At, cache: &str) -> String {
+        let (name, own) = (self.named(at).0, &self.said(at).own);
+        let edits_answer = own.edits_headers || own.reads.iter().any(|read| read.attribute == "response");
+        match self.step(at).node {
+            Node::Filter(_) if leaves_answer(own) => String::new(),
+            Node::Filter(_) if edits_answer => format!("; or let `{name}` stand in `[[response]]`"),
+            Node::Filter(_) => format!(
+                "; or let `{name}` stand before `{cache}`, which then sees the URL that it makes, or a header that `Vary` of the answer names"
+            ),
+            _ => String::new(),
         }
     }
 
@@ -296,6 +317,10 @@ impl World<'_> {
             })?
         })
     }
+}
+
+fn leaves_answer(said: &Effects) -> bool {
+    said.sets_response || said.answers != Answers::Never
 }
 
 /// Fields of `request` that the URL has; that a request with a body alone has, which no cache answers; or that no two requests share.

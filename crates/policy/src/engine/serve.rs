@@ -157,18 +157,18 @@ impl Program {
         for index in policy.before.as_ref().unwrap_or(&routed.listener.before) {
             match self.run_policy(x, &self.policies[*index]).await {
                 Ended::Success => {}
-                ended => return self.after_run(x, ended),
+                ended => return self.after_run(x, ended).await,
             }
         }
         let ended = self.run_chain(x, policy, 0).await;
-        let ended = self.after_run(x, ended);
+        let ended = self.after_run(x, ended).await;
         if let Ended::Failure(_) | Ended::Abort(_) = ended {
             x.decision.note_refusal(&ended);
             // What was there is what a filter refused: the handler answers anew, or nobody does.
             x.response = None;
         }
         let handled = self.run_handlers(x, policy, ended).await;
-        let handled = self.after_run(x, handled);
+        let handled = self.after_run(x, handled).await;
         if let Ended::Success = handled {
             (x.decision.refused, x.decision.fault) = (None, None);
         }

@@ -8,13 +8,21 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::{Exchange, Request};
+use super::Exchange;
+use crate::engine::decision::StepOutcome;
 use crate::engine::{Decision, Program};
 use crate::outcome::{Abort, Reason};
 use crate::ports::Background;
 
 /// The other half of a filter. It is dropped where the client goes away.
 pub trait AfterRun: Send + Sync + 'static {
+    /// Asked before [`responded`](AfterRun::responded), where it was left by [`Exchange::after_run_or_once_more`]: whether the response there is
+    /// is of no use, so that the filters after this one in its chain are to run once more. Then this half gets what they answer.
+    fn once_more(&mut self, exchange: &Exchange) -> bool {
+        let _ = exchange;
+        false
+    }
+
     /// The request's side has ended well, and there is a response. `[[response]]` has not run yet.
     fn responded(self: Box<Self>, exchange: &mut Exchange);
 
@@ -35,6 +43,14 @@ pub trait AfterRun: Send + Sync + 'static {
 pub(crate) struct Pending {
     pub(crate) edits: usize,
     pub(crate) half: Box<dyn AfterRun>,
+    pub(crate) spare: Option<Box<Spare>>,
+}
+
+/// What it takes to run the filters after a step of a chain once more.
+pub(crate) struct Spare {
+    pub(crate) step: u32,
+    /// The exchange as it was there.
+    pub(crate) copy: Exchange,
 }
 
 /// A run that goes on beside the exchange, from the next filter of the chain: the answer is there, and a newer one is wanted.
@@ -47,7 +63,14 @@ pub(crate) struct Beside {
 impl Exchange {
     /// Has this called once the policy has run.
     pub fn after_run(&mut self, half: impl AfterRun) {
-        self.pending.push(Pending { edits: self.response_edits.len(), half: Box::new(half) });
+        self.pending.push(Pending { edits: self.response_edits.len(), half: Box::new(half), spare: None });
+    }
+
+    /// The same for a request without a body, where the filters after this one may have to run [once more](AfterRun::once_more): on the request
+    /// and the attributes as they are now.
+    pub fn after_run_or_once_more(&mut self, half: impl AfterRun) {
+        let spare = self.decision.running().map(|step| Box::new(Spare { step, copy: self.copy() }));
+        self.pending.push(Pending { edits: self.response_edits.len(), half: Box::new(half), spare });
     }
 
     /// To a filter that answers: has the filters after it in its chain run all the same, in the background, on a copy of the request with
@@ -62,17 +85,22 @@ impl Exchange {
         self.decision.passed().filter(|step| authorizes(*step)).count()
     }
 
-    /// A copy for what goes on beside it: everything but the body, the response and what is to be done with it.
+    /// A copy for what goes on beside it.
     pub(crate) fn beside(&self, beside: Beside) -> Exchange {
-        let mut request: Request = self.request.without_body();
-        request.headers = beside.headers;
-        let mut copy = Exchange::new(self.program.clone(), self.environment.clone(), request);
+        let mut copy = self.copy();
+        copy.request.headers = beside.headers;
+        copy.pending.push(Pending { edits: 0, half: beside.half, spare: None });
+        copy
+    }
+
+    /// Everything but the body, the response and what is to be done with it.
+    fn copy(&self) -> Exchange {
+        let mut copy = Exchange::new(self.program.clone(), self.environment.clone(), self.request.without_body());
         copy.slots = self.slots.clone();
         copy.input = self.input.clone();
         copy.failure = self.failure.clone();
         copy.decision.policy = self.decision.policy;
         copy.body_limit = self.body_limit;
-        copy.pending.push(Pending { edits: 0, half: beside.half });
         copy
     }
 
@@ -91,10 +119,14 @@ impl Exchange {
 }
 
 impl Decision {
+    /// The step that runs; `None` where so many have run that they are not recorded any more.
+    fn running(&self) -> Option<u32> {
+        self.steps.last().filter(|record| record.outcome == StepOutcome::Running).map(|record| record.step)
+    }
+
     /// The steps that ended well so far.
     pub(crate) fn passed(&self) -> impl Iterator<Item = u32> {
-        let passed = self.steps.iter().filter(|record| record.outcome == crate::engine::decision::StepOutcome::Success);
-        passed.map(|record| record.step)
+        self.steps.iter().filter(|record| record.outcome == StepOutcome::Success).map(|record| record.step)
     }
 }
 

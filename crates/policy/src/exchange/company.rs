@@ -38,6 +38,11 @@ impl Company {
         self.0.iter_mut().for_each(|companion| companion.ended(decision, status));
     }
 
+    /// These go along, too.
+    pub(crate) fn join(&mut self, mut others: Company) {
+        self.0.append(&mut others.0);
+    }
+
     /// Whether there is nobody.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -13,7 +13,7 @@ mod trace;
 mod upgrade;
 
 pub use after::AfterRun;
-pub(crate) use after::{Beside, Pending};
+pub(crate) use after::{Beside, Pending, Spare};
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;

@@ -110,8 +110,8 @@ pub struct Effects {
     pub goes_by: Vec<GoesBy>,
     /// It may refuse a request by what it goes by, though it does not decide who may pass.
     pub judges: Option<Judges>,
-    /// What it goes by shapes the request to the upstream, or the answer.
-    pub shapes: bool,
+    /// What it goes by makes no difference to what is sent to the upstream or answered.
+    pub shapes_nothing: bool,
     /// It puts another path in the place of the client's, which need not have what the route took of that.
     pub sets_path: bool,
     /// All that it does is edit the headers of the answer there is.
@@ -430,9 +430,10 @@ impl BuildContext<'_> {
         self.effects.sets_path = true;
     }
 
-    /// Says that what the filter goes by shapes the request to the upstream, or the answer.
-    pub fn shapes(&mut self) {
-        self.effects.shapes = true;
+    /// Says that what the filter goes by makes no difference to what is sent to the upstream or answered, but by the attributes that it sets: it
+    /// tells, counts, waits, or decides whether the request goes on. What any other filter goes by shapes the answer.
+    pub fn shapes_nothing(&mut self) {
+        self.effects.shapes_nothing = true;
     }
 
     /// Says that all the filter does is edit the headers of the answer there is: in `[[response]]` it is run once more for the

@@ -1,5 +1,6 @@
 //! What `check` tells of filters after `cache`.
 
+use policy::filter::Answers;
 use policy::testing::Fixture;
 
 use crate::fixture::{policy, world};
@@ -80,9 +81,112 @@ fn a_selector_that_the_key_does_not_have() {
             "use = 'set'; vars = { a = '${request.header.x-a}', b = 1} | use = 'set-header'; set.x-a = '${vars.a}'",
             "P0717 vars.a",
         ),
+        (
+            "use = 'threat-patterns'; sets = ['xss']; mode = 'log'; in = ['headers']; into = 'a' | use = 'set-header'; set.x-a = '${vars.a ??}'",
+            "P0717 vars.a",
+        ),
+        ("use = 'unset'; vars = ['a']; when = 'request.header[\"x-a\"] == \"b\"'", "P0717 request.header.x-a"),
     ] {
         assert_eq!(between("", "", filters), [expected], "{filters}");
         assert_eq!(between(filters, "", ""), [""; 0], "before it: {filters}");
+    }
+}
+
+/// Whatever the filter: what leaves an answer, or edits one, by a selector.
+#[test]
+fn whatever_answers_by_a_selector() {
+    const F: &str = "${request.header.x-f ??}";
+    for filter in [
+        format!("use = 'static-files'\nfolder = 'site'\npath = '{F}'"),
+        format!("use = 'respond'\ntext = '{F}'"),
+        format!("use = 'redirect'\nto = '/{F}'"),
+        format!("use = 'template'\ntext = '{{{{ a }}}}'\nwith.a = '{F}'"),
+    ] {
+        let text = format!("[[filter]]\nuse = 'cache'\n[[filter]]\n{filter}");
+        assert_eq!(told(&policy(&text)), ["P0717 request.header.x-f"], "{filter}");
+    }
+    let when = "when = 'request.header[\"x-f\"] == \"b\"'";
+    for filter in
+        ["use = 'static-files'; folder = 'site'", "use = 'respond'", "use = 'security-headers'", "use = 'decompress'"]
+    {
+        assert_eq!(between("", "", &format!("{filter}; {when}")), ["P0717 request.header.x-f"], "{filter}");
+    }
+    assert_eq!(between("", "", &format!("use = 'cache'; key = '{F}'")), ["P0717 request.header.x-f"]);
+    let fallback = "use = 'static-files'; folder = 'site'; fallback = 'index.html'; missing = 'continue'";
+    assert_eq!(between("", "", fallback), ["P0717 request.header.accept"]);
+}
+
+/// A filter that says that it makes no difference is one of these, leaves no answer and edits none.
+#[test]
+fn what_makes_no_difference_says_so_and_is_known() {
+    const KNOWN: &[&str] = &[
+        "audit",
+        "auth.ip-address",
+        "circuit-breaker",
+        "concurrency-limit",
+        "content-type",
+        "delay",
+        "fail",
+        "fetch",
+        "json-path",
+        "kps.delete",
+        "kps.get",
+        "kps.put",
+        "log",
+        "metric",
+        "oauth-client.delete-token",
+        "oauth-client.get-token",
+        "oauth-client.refresh-token",
+        "oauth-client.save-token",
+        "require",
+        "set",
+        "template",
+        "threat-patterns",
+        "trace-point",
+    ];
+    let mut found = std::collections::BTreeSet::new();
+    let into = String::from("route = '/'\n[[filter]]\nuse = 'template'\ntext = 'a'\ninto = 'b'\n");
+    for text in crate::examples::all().chain([into]) {
+        let (_, survey) = world().policy("example", &text).compile_by(policy::compile::survey);
+        let chains = survey.policies.iter().flat_map(|policy| policy.chains.values());
+        for step in chains.flat_map(|chain| &chain.steps).filter(|step| step.effects.shapes_nothing) {
+            let effects = &step.effects;
+            let leaves = effects.sets_response || effects.edits_headers || effects.answers != Answers::Never;
+            assert!(!leaves, "{}: {text}", step.uses);
+            found.insert(step.uses.clone());
+        }
+    }
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), KNOWN);
+}
+
+/// What is to be done about it is said, and is true: `cache` is of no use after what makes the answer.
+#[test]
+fn where_else_a_filter_could_stand() {
+    let help = |filters: &str| -> Vec<String> {
+        let text = format!(
+            "[[filter]]\nuse = 'cache'\n[[filter]]\n{}\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'\nhost = '${{request.header.x-f ??}}'\n",
+            filters.replace("; ", "\n")
+        );
+        let told = policy(&text).compile().lints.told().sorted();
+        let helps = told
+            .iter()
+            .filter(|lint| lint.problem.code.as_str() == "P0717")
+            .filter_map(|lint| lint.problem.help.as_deref());
+        helps.map(|help| help.split("; where it is meant").next().unwrap().to_owned()).collect()
+    };
+    let key = "add `request.header.x-f` to the `key` of `cache`";
+    for (filters, elsewhere) in [
+        (
+            "use = 'set-header'; set.x-a = '${request.header.x-f ??}'",
+            "; or let `set-header` stand before `cache`, which then sees the URL that it makes, or a header that `Vary` of the answer names",
+        ),
+        (
+            "use = 'set-header'; of = 'response'; set.x-a = '${request.header.x-f ??}'",
+            "; or let `set-header` stand in `[[response]]`",
+        ),
+        ("use = 'respond'; when = 'request.header[\"x-f\"] == \"b\"'", ""),
+    ] {
+        assert_eq!(help(filters), [format!("{key}{elsewhere}"), key.to_owned()], "{filters}");
     }
 }
 

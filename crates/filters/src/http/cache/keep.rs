@@ -1,8 +1,10 @@
 //! The half of `cache` on the way back: keeps what the upstream brings, while it goes on to the client.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::lock::OwnedMutexGuard;
@@ -11,11 +13,13 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
 use policy::exchange::{AfterRun, BoxError};
-use policy::{Abort, Body, Exchange, Reason};
+use policy::ports::Aside;
+use policy::{Abort, Body, Exchange, Reason, Response};
 
 use super::note::Note;
-use super::rules::{self, Directives};
+use super::rules;
 use super::shelf::{Entry, Key, Shelf};
+use crate::http::cache_control::Directives;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -36,6 +40,7 @@ pub(super) struct Limits {
 /// A request that went on, and what its response is for.
 pub(super) struct Keep {
     pub(super) shelf: Arc<Shelf>,
+    pub(super) aside: Arc<Aside>,
     pub(super) limits: Limits,
     pub(super) key: Key,
     /// The request as the client sent it.
@@ -53,12 +58,24 @@ pub(super) struct Keep {
 }
 
 impl AfterRun for Keep {
+    /// A 304 for something else: what is kept is not renewed by it, nor does the client have anything by it.
+    fn once_more(&mut self, exchange: &Exchange) -> bool {
+        let (Some(stale), Some(response)) = (&self.stale, &exchange.response) else { return false };
+        let of_no_use = is_answered(stale, response) && !rules::is_about(&stale.headers, &response.headers);
+        if of_no_use {
+            self.shelf.forget(&self.key, &self.request);
+            self.stale = None;
+            self.asked_at = exchange.environment().clock.monotonic_nanos();
+        }
+        of_no_use
+    }
+
     fn responded(self: Box<Self>, exchange: &mut Exchange) {
         let now = exchange.environment().clock.monotonic_nanos();
         let Some(response) = &exchange.response else { return };
         let status = response.status;
         match &self.stale {
-            Some(stale) if status == StatusCode::NOT_MODIFIED && rules::has_validator(&stale.headers) => {
+            Some(stale) if is_answered(stale, response) && rules::is_about(&stale.headers, &response.headers) => {
                 let stale = stale.clone();
                 self.still_good(exchange, &stale, now);
             }
@@ -78,6 +95,11 @@ impl AfterRun for Keep {
     fn failed(self: Box<Self>, exchange: &mut Exchange, reason: &Reason) -> bool {
         is_error(reason.status) && self.nobody_answered(exchange)
     }
+}
+
+/// Whether the upstream answers that what is kept is still good: it was asked that in place of whatever the client asked.
+fn is_answered(stale: &Entry, response: &Response) -> bool {
+    response.status == StatusCode::NOT_MODIFIED && rules::has_validator(&stale.headers)
 }
 
 /// Errors that a stale response may stand in for (RFC 5861, section 4).
@@ -153,8 +175,8 @@ impl Keep {
             }
             note = note.stored();
             rules::date_it(&mut response.headers, exchange.environment().clock.unix_millis() / 1_000);
-            let keeping = Keeping { shelf: self.shelf, key: self.key, request: self.request, entry, _turn: self.turn };
-            response.body = keeping.through(response.body, self.limits.largest);
+            let keeping = Keeping { shelf: self.shelf, key: self.key, request: self.request, entry, turn: None };
+            response.body = keeping.through(response.body, self.turn, &self.aside, self.limits.largest);
         }
         note.write(&mut response.headers);
         exchange.response = Some(response);
@@ -192,11 +214,11 @@ struct Keeping {
     key: Key,
     request: HeaderMap,
     entry: Entry,
-    _turn: Option<OwnedMutexGuard<()>>,
+    turn: Option<Arc<Turn>>,
 }
 
 impl Keeping {
-    fn through(self, body: Body, largest: u64) -> Body {
+    fn through(mut self, body: Body, turn: Option<OwnedMutexGuard<()>>, aside: &Aside, largest: u64) -> Body {
         match body {
             Body::Empty => {
                 self.done(Bytes::new());
@@ -207,6 +229,7 @@ impl Keeping {
                 Body::Full(bytes)
             }
             Body::Stream(stream) => {
+                self.turn = turn.map(|turn| Turn::watched(turn, aside));
                 let body = Body::Stream(stream);
                 let length = body.size_hint().exact();
                 let largest = usize::try_from(largest).unwrap_or(usize::MAX);
@@ -221,6 +244,36 @@ impl Keeping {
     }
 }
 
+/// How long a client may keep a body waiting, of those who wait for it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The turn to fetch while its body is on its way. Others wait for what the upstream has still to send, which they would wait for anyway; they do
+/// not wait for a client that reads slowly. Were it let go with the head, all of them would ask for what is there a moment later.
+struct Turn {
+    held: Mutex<Option<OwnedMutexGuard<()>>>,
+    /// The client has been given what there was, and has not asked for more.
+    with_client: AtomicBool,
+}
+
+impl Turn {
+    /// One that is let go where the client has the body once it is looked at.
+    fn watched(turn: OwnedMutexGuard<()>, aside: &Aside) -> Arc<Turn> {
+        let turn = Arc::new(Turn { held: Mutex::new(Some(turn)), with_client: AtomicBool::new(true) });
+        let (watched, timer) = (Arc::downgrade(&turn), aside.timer.clone());
+        aside.background.run(Box::pin(async move {
+            loop {
+                timer.after(PATIENCE).await;
+                let Some(turn) = watched.upgrade() else { return };
+                if turn.with_client.load(Ordering::Relaxed) {
+                    turn.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return;
+                }
+            }
+        }));
+        turn
+    }
+}
+
 /// A body that is kept once it has gone through as a whole.
 struct Through {
     body: Body,
@@ -231,6 +284,12 @@ struct Through {
 }
 
 impl Through {
+    fn is_with_client(&self, is: bool) {
+        if let Some(turn) = self.keeping.as_ref().and_then(|keeping| keeping.turn.as_ref()) {
+            turn.with_client.store(is, Ordering::Relaxed);
+        }
+    }
+
     fn goes_by(&mut self, frame: &Frame<Bytes>) {
         match frame.data_ref() {
             Some(data) if self.so_far.len() + data.len() <= self.largest => self.so_far.extend_from_slice(data),
@@ -257,7 +316,9 @@ impl http_body::Body for Through {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.is_with_client(false);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.is_with_client(true);
         match &frame {
             Some(Ok(frame)) if self.keeping.is_some() => self.goes_by(frame),
             Some(Ok(_)) => {}

@@ -1,113 +1,16 @@
 //! RFC 9111, and RFC 5861 which it builds on: what may be kept, how long it is fresh, and when it may be used again. No clock, no memory.
 
 use http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, DATE, ETAG, EXPIRES, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, PRAGMA, SET_COOKIE, VARY,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AGE, AUTHORIZATION, DATE, ETAG, EXPIRES, HeaderName,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// Beyond this, section 1.2.2, seconds are not counted.
-const MOST_SECONDS: u64 = 1 << 31;
+use crate::http::cache_control::{Directives, seconds};
+use crate::http::lists::members;
 
-/// The members of a `Cache-Control` field (section 5.2): names in lower case, values without their quotes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Directives(Vec<(String, Option<String>)>);
-
-impl Directives {
-    /// Those of a message. Members that are none are left out.
-    pub(super) fn of(headers: &HeaderMap) -> Directives {
-        let members = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok()).flat_map(members);
-        Directives(members.filter_map(directive).collect())
-    }
-
-    /// The same of a request, where `Pragma: no-cache` stands for the directive that it is older than (section 5.4).
-    pub(super) fn of_request(headers: &HeaderMap) -> Directives {
-        let mut directives = Directives::of(headers);
-        let pragma = || headers.get(PRAGMA).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache"));
-        if !headers.contains_key(CACHE_CONTROL) && pragma() {
-            directives.0.push((String::from("no-cache"), None));
-        }
-        directives
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-
-    /// A lifetime: where it is said several times, the shortest; what is malformed is none at all (section 4.2.1).
-    pub(super) fn seconds(&self, name: &str) -> Option<u64> {
-        let said = self.0.iter().filter(|(known, _)| known == name);
-        said.map(|(_, value)| value.as_deref().and_then(seconds).unwrap_or(0)).min()
-    }
-
-    /// A time in which more is allowed; what is malformed allows nothing.
-    fn grace(&self, name: &str) -> Option<u64> {
-        let said = self.0.iter().filter(|(known, _)| known == name);
-        said.map(|(_, value)| value.as_deref().and_then(seconds)).min().flatten()
-    }
-
-    /// Whether a stale response must never be used without having asked (sections 5.2.2.2, 5.2.2.8 and 5.2.2.10, 4.2.4).
-    fn forbid_stale(&self) -> bool {
-        ["must-revalidate", "proxy-revalidate", "s-maxage", "no-cache"].iter().any(|name| self.has(name))
-    }
-}
-
-/// Digits, as section 1.2.2 wants them.
-fn seconds(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(MOST_SECONDS).min(MOST_SECONDS))
-}
-
-fn directive(member: &str) -> Option<(String, Option<String>)> {
-    let (name, value) = match member.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (member, None),
-    };
-    // A name and its `=` stand together: `max-age =1` is no directive that a cache may believe.
-    let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    token.then(|| (name.to_ascii_lowercase(), value.map(unquoted)))
-}
-
-fn unquoted(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return value.to_owned() };
-    let mut out = String::with_capacity(inner.len());
-    let mut escaped = false;
-    for char in inner.chars() {
-        if char == '\\' && !escaped {
-            escaped = true;
-        } else {
-            out.push(char);
-            escaped = false;
-        }
-    }
-    out
-}
-
-/// The members of a list, trimmed; a comma in quotes is none of the list's.
-fn members(line: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(line);
-    std::iter::from_fn(move || {
-        let text = rest.take()?;
-        let (mut quoted, mut escaped) = (false, false);
-        let end = text.bytes().position(|byte| {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = quoted,
-                b'"' => quoted = !quoted,
-                _ => return byte == b',' && !quoted,
-            }
-            false
-        });
-        match end {
-            Some(at) => {
-                rest = Some(&text[at + 1..]);
-                Some(text[..at].trim())
-            }
-            None => Some(text.trim()),
-        }
-    })
-    .filter(|member| !member.is_empty())
-}
+/// What `Vary` names, with what a request has of each: its lines, byte for byte.
+pub(super) type Varying = Vec<(HeaderName, Vec<Vec<u8>>)>;
 
 /// A time of HTTP in Unix seconds.
 fn date(value: &HeaderValue) -> Option<u64> {
@@ -142,6 +45,11 @@ pub(super) fn unstorable(
     let shares = ["public", "s-maxage", "must-revalidate"].iter().any(|name| said.has(name));
     if asked.has("no-store") {
         Some("request-no-store")
+    } else if asked.are_unreadable() {
+        Some("request-unreadable")
+    } else if said.are_unreadable() {
+        // It may have said `no-store`, or `private`.
+        Some("unreadable")
     } else if is_partial || status.is_informational() {
         Some("status")
     } else if said.has("must-understand") && !understood {
@@ -156,7 +64,7 @@ pub(super) fn unstorable(
     } else if headers.contains_key(SET_COOKIE) && !said.has("public") {
         // RFC 9111 allows it; whoever writes a cookie for one client seldom means it for all.
         Some("set-cookie")
-    } else if headers.get_all(VARY).iter().any(|line| line.to_str().map_or(true, |l| members(l).any(|m| m == "*"))) {
+    } else if varies_by(headers).is_none() {
         Some("vary")
     } else {
         None
@@ -219,7 +127,7 @@ pub(super) fn lifetime(
 /// How old a response was when it came, seconds (section 4.2.3). `delay`: how long it was under way.
 pub(super) fn initial_age(headers: &HeaderMap, received: u64, delay: u64) -> u64 {
     let apparent = date_of(headers, DATE).map_or(0, |made| received.saturating_sub(made));
-    let said = headers.get(AGE).and_then(|value| members(value.to_str().ok()?).next().and_then(seconds)).unwrap_or(0);
+    let said = members(headers, &AGE).ok().and_then(|said| said.first().copied().and_then(seconds)).unwrap_or(0);
     apparent.max(said.saturating_add(delay))
 }
 
@@ -255,7 +163,7 @@ pub(super) fn usable(asked: &Directives, said: &Directives, lifetime: u64, age: 
     let too_old = asked.seconds("max-age").is_some_and(|most| age > most);
     let not_fresh_enough =
         asked.seconds("min-fresh").is_some_and(|least| left < i64::try_from(least).unwrap_or(i64::MAX));
-    if said.has("no-cache") || asked.has("no-cache") || too_old || not_fresh_enough {
+    if said.has("no-cache") || asked.has("no-cache") || asked.are_unreadable() || too_old || not_fresh_enough {
         return Use::Ask;
     }
     if left > 0 {
@@ -285,10 +193,8 @@ pub(super) fn usable_if_error(asked: &Directives, said: &Directives, lifetime: u
 pub(super) fn client_has_it(request: &HeaderMap, kept: &HeaderMap) -> bool {
     if request.contains_key(IF_NONE_MATCH) {
         let etag = kept.get(ETAG).and_then(|etag| etag.to_str().ok());
-        let lines = request.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-        return lines
-            .flat_map(members)
-            .any(|asked| asked == "*" || etag.is_some_and(|etag| opaque(asked) == opaque(etag)));
+        let has = |asked: &&str| *asked == "*" || etag.is_some_and(|etag| opaque(asked) == opaque(etag));
+        return members(request, &IF_NONE_MATCH).is_ok_and(|tags| tags.iter().any(has));
     }
     let since = date_of(request, IF_MODIFIED_SINCE);
     let modified = date_of(kept, LAST_MODIFIED).or_else(|| date_of(kept, DATE));
@@ -298,6 +204,13 @@ pub(super) fn client_has_it(request: &HeaderMap, kept: &HeaderMap) -> bool {
 /// What weak comparison looks at (RFC 9110, section 8.8.3.2).
 fn opaque(etag: &str) -> &str {
     etag.trim().trim_start_matches("W/")
+}
+
+/// Whether a 304 is about the kept response: of one that names a tag, only what has the same tag is as good as it says (section 4.3.4). Servers
+/// that compress weaken the tag of what they send and not that of a 304; so the two are compared weakly.
+pub(super) fn is_about(kept: &HeaderMap, said: &HeaderMap) -> bool {
+    let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
+    said.get(ETAG).is_none_or(|tag| kept.get(ETAG).is_some_and(|own| opaque(own) == opaque(tag)))
 }
 
 /// Fields that are the kept body's own, whatever a 304 says (sections 3.2 and 4.3.4): how it is coded, and what it is known by.
@@ -323,33 +236,40 @@ pub(super) fn updated(kept: &HeaderMap, fresh: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// What `Vary` names, with what the request has of each (section 4.1).
-pub(super) fn varying(response: &HeaderMap, request: &HeaderMap) -> Vec<(HeaderName, Option<String>)> {
-    let lines = response.get_all(VARY).iter().filter_map(|line| line.to_str().ok());
-    let mut names: Vec<HeaderName> = lines.flat_map(members).filter_map(|name| name.parse().ok()).collect();
+/// What `Vary` names (section 4.1); `None` where it says `*`, or what cannot be read, which may be anything.
+fn varies_by(response: &HeaderMap) -> Option<Vec<HeaderName>> {
+    let named = members(response, &VARY).ok()?;
+    let names: Option<Vec<HeaderName>> =
+        named.into_iter().map(|name| name.parse().ok().filter(|_| name != "*")).collect();
+    let mut names = names?;
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
-    names
-        .into_iter()
-        .map(|name| {
-            let value = selecting(request, &name);
-            (name, value)
-        })
-        .collect()
+    Some(names)
+}
+
+/// The same of a response that may be kept, with what the request has of each.
+pub(super) fn varying(response: &HeaderMap, request: &HeaderMap) -> Varying {
+    let names = varies_by(response).unwrap_or_default().into_iter();
+    names.map(|name| (name.clone(), selecting(request, &name))).collect()
 }
 
 /// Whether a request asks for the response that was kept for another one.
-pub(super) fn selects(varying: &[(HeaderName, Option<String>)], request: &HeaderMap) -> bool {
+pub(super) fn selects(varying: &Varying, request: &HeaderMap) -> bool {
     varying.iter().all(|(name, value)| *value == selecting(request, name))
 }
 
-/// A request's field in one line, without the spaces that say nothing.
-fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let lines: Vec<_> = request.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
-    (!lines.is_empty()).then(|| {
-        let members: Vec<&str> = lines.iter().flat_map(|line| members(line)).collect();
-        members.join(",")
-    })
+/// Fields that are lists, which mean the same in one line or several and however they are spaced. What others mean their upstream alone knows.
+const LISTS: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+
+/// A request's field, so that what is equal means the same.
+fn selecting(request: &HeaderMap, name: &HeaderName) -> Vec<Vec<u8>> {
+    if LISTS.contains(name)
+        && request.contains_key(name)
+        && let Ok(members) = members(request, name)
+    {
+        return vec![members.join(",").into_bytes()];
+    }
+    request.get_all(name).iter().map(|line| line.as_bytes().to_vec()).collect()
 }
 
 #[cfg(test)]
@@ -375,38 +295,6 @@ mod tests {
     }
 
     #[test]
-    fn rfc9111_5_2_directives_have_no_case_and_values_may_be_quoted() {
-        let two = headers(&[("cache-control", "Max-Age=10, EXT=\"a, no-store=1\", ,"), ("cache-control", "public")]);
-        let directives = Directives::of(&two);
-        assert_eq!(directives.seconds("max-age"), Some(10));
-        assert!(directives.has("public") && directives.has("ext") && !directives.has("no-store"));
-        for (text, seconds) in [
-            ("max-age=\"5\"", Some(5)),
-            ("max-age=99999999999999999999", Some(MOST_SECONDS)),
-            ("max-age", Some(0)),
-            ("max-age=", Some(0)),
-            ("max-age=-1", Some(0)),
-            ("max-age=1.5", Some(0)),
-            ("max-age=5, max-age=3", Some(3)),
-            ("max-age =5", None),
-            ("xmax-age=5", None),
-        ] {
-            assert_eq!(said(text).seconds("max-age"), seconds, "{text}");
-        }
-    }
-
-    #[test]
-    fn rfc9111_5_4_pragma_counts_where_there_is_no_cache_control() {
-        for (fields, no_cache) in [
-            (&[("pragma", "No-Cache")][..], true),
-            (&[("pragma", "no-cache"), ("cache-control", "max-stale")], false),
-            (&[("pragma", "x")], false),
-        ] {
-            assert_eq!(Directives::of_request(&headers(fields)).has("no-cache"), no_cache, "{fields:?}");
-        }
-    }
-
-    #[test]
     fn rfc9111_3_what_may_be_kept() {
         for (request, status, response, why) in [
             (&[][..], 200, &[("cache-control", "max-age=1")][..], None),
@@ -426,6 +314,10 @@ mod tests {
             (&[], 200, &[("set-cookie", "a=1"), ("cache-control", "max-age=1")], Some("set-cookie")),
             (&[], 200, &[("set-cookie", "a=1"), ("cache-control", "public, max-age=1")], None),
             (&[], 200, &[("vary", "accept, *")], Some("vary")),
+            (&[], 200, &[("vary", "x user")], Some("vary")),
+            (&[], 200, &[("vary", "accept, \"open")], Some("vary")),
+            (&[], 200, &[("cache-control", "max-age=1"), ("cache-control", "private; a")], Some("unreadable")),
+            (&[("cache-control", "no-store ; a")], 200, &[("cache-control", "max-age=1")], Some("request-unreadable")),
         ] {
             let (request, response) = (headers(request), headers(response));
             let status = StatusCode::from_u16(status).unwrap();
@@ -484,6 +376,7 @@ mod tests {
             ("no-cache", "max-age=10", 0, Use::Ask),
             ("max-age=5", "max-age=10", 5, Use::Now(5)),
             ("max-age=5", "max-age=10", 6, Use::Ask),
+            ("no-cache; a", "max-age=10", 0, Use::Ask),
             ("min-fresh=5", "max-age=10", 5, Use::Now(5)),
             ("min-fresh=5", "max-age=10", 6, Use::Ask),
             ("max-stale", "max-age=10", 900, Use::Now(-890)),
@@ -562,6 +455,48 @@ mod tests {
             (&[], false),
         ] {
             assert_eq!(selects(&key, &request(fields)), same, "{fields:?}");
+        }
+    }
+
+    /// Bytes that are no text, and what looks like a list in a field that is none, are told apart.
+    #[test]
+    fn rfc9111_4_1_values_are_compared_as_they_came() {
+        let request = |name: &'static str, lines: &[&[u8]]| -> HeaderMap {
+            lines.iter().map(|line| (HeaderName::from_static(name), HeaderValue::from_bytes(line).unwrap())).collect()
+        };
+        for (name, one, other) in [
+            ("x-user", &[&b"\xff"[..]][..], &[&b"\xfe"[..]][..]),
+            ("cookie", &[b"u=\xe9"], &[b"u=\xe8"]),
+            ("cookie", &[b"u=a,,b"], &[b"u=a,b"]),
+            ("x-user", &[b"a, b"], &[b"a,b"]),
+            ("x-user", &[b"a", b"b"], &[b"a,b"]),
+            ("x-user", &[b""], &[]),
+            ("accept", &[b"a;b=\"\xe9\""], &[b"a;b=\"\xe8\""]),
+            ("accept", &[b"a;b=\"c,,d\""], &[b"a;b=\"c,d\""]),
+            ("accept", &[b""], &[]),
+        ] {
+            let vary = HeaderMap::from_iter([(VARY, HeaderValue::from_static(name))]);
+            let kept = varying(&vary, &request(name, one));
+            assert!(selects(&kept, &request(name, one)), "{name} {one:?}");
+            assert!(!selects(&kept, &request(name, other)), "{name} {one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn rfc9111_4_3_4_a_304_is_about_what_has_its_tag() {
+        for (kept, said, is) in [
+            (&[("etag", "\"1\"")][..], &[("etag", "\"1\"")][..], true),
+            (&[("etag", "\"1\"")], &[("etag", "\"2\"")], false),
+            (&[("etag", "\"1\"")], &[("etag", "W/\"1\"")], true),
+            (&[("etag", "\"1\"")], &[("etag", "W/\"2\"")], false),
+            (&[("etag", "W/\"1\"")], &[("etag", "W/\"1\"")], true),
+            (&[("etag", "W/\"1\"")], &[("etag", "\"1\"")], true),
+            (&[("etag", "W/\"1\"")], &[("etag", "\"2\"")], false),
+            (&[("last-modified", NOW_TEXT)], &[("etag", "\"1\"")], false),
+            (&[("etag", "\"1\"")], &[], true),
+            (&[("last-modified", NOW_TEXT)], &[("last-modified", NOW_TEXT)], true),
+        ] {
+            assert_eq!(is_about(&headers(kept), &headers(said)), is, "{kept:?} {said:?}");
         }
     }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use futures_util::lock::Mutex as Turn;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::rules::{self, Directives};
+use super::rules::{self, Varying};
+use crate::http::cache_control::Directives;
 use crate::weighed::weighed;
 
 const SECOND: u64 = 1_000_000_000;
@@ -31,7 +32,7 @@ pub(super) struct Entry {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) said: Directives,
-    pub(super) varying: Vec<(HeaderName, Option<String>)>,
+    pub(super) varying: Varying,
     /// Seconds that it is fresh, from when it was made.
     pub(super) lifetime: u64,
     /// Seconds that it was old when it came.
@@ -50,8 +51,8 @@ impl Entry {
     fn weight(&self) -> u64 {
         let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
         // What clients sent and `Vary` names: they choose how long it is.
-        let varying =
-            self.varying.iter().map(|(name, value)| name.as_str().len() + value.as_ref().map_or(0, String::len) + 64);
+        let lines = |lines: &[Vec<u8>]| lines.iter().map(|line| line.len() + 24).sum::<usize>();
+        let varying = self.varying.iter().map(|(name, value)| name.as_str().len() + lines(value) + 64);
         (self.body.len() + fields + varying.sum::<usize>() + 512) as u64
     }
 }

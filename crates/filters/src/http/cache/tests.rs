@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use policy::Body;
 use policy::engine::{Program, Served};
 use policy::exchange::Request;
@@ -16,7 +16,14 @@ use policy::testing::{Fixture, Ran, block_on, read, request};
 use crate::fixture::{Timers, answer, told, world};
 
 /// What the upstream does next: a status, headers and a body; or it fails.
-type Turn = Result<(u16, Vec<(&'static str, &'static str)>, &'static str), UpstreamError>;
+type Turn = Result<(u16, HeaderMap, &'static str), UpstreamError>;
+
+/// Headers, whose values may be no text.
+type Fields<'a> = &'a [(&'static str, &'a [u8])];
+
+fn fields(fields: Fields<'_>) -> HeaderMap {
+    fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_bytes(value).unwrap())).collect()
+}
 
 /// An upstream that plays what a test says, and remembers what it was asked. What it is not told to answer waits.
 #[derive(Default)]
@@ -30,7 +37,11 @@ impl Upstream for Played {
         let asked = (request.method().clone(), request.uri().to_string(), request.headers().clone());
         self.asked.lock().unwrap().push(asked);
         Box::pin(std::future::poll_fn(|_| match self.turns.lock().unwrap().pop_front() {
-            Some(turn) => Poll::Ready(turn.map(|(status, headers, body)| answer(status, &headers, body.into()))),
+            Some(turn) => Poll::Ready(turn.map(|(status, headers, body)| {
+                let mut answer = answer(status, &[], body.into());
+                *answer.headers_mut() = headers;
+                answer
+            })),
             None => Poll::Pending,
         }))
     }
@@ -79,7 +90,12 @@ impl Lab {
     }
 
     fn plays(&self, status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> &Lab {
-        self.upstream.turns.lock().unwrap().push_back(Ok((status, headers.to_vec(), body)));
+        let bytes: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        self.plays_bytes(status, &bytes, body)
+    }
+
+    fn plays_bytes(&self, status: u16, headers: Fields<'_>, body: &'static str) -> &Lab {
+        self.upstream.turns.lock().unwrap().push_back(Ok((status, fields(headers), body)));
         self
     }
 
@@ -108,7 +124,16 @@ impl Lab {
 
     /// Status, body and what was done with it.
     fn told(&self, path: &str, headers: &[(&str, &str)]) -> String {
-        let ran = self.get(path, headers);
+        Lab::summed(&self.get(path, headers))
+    }
+
+    fn told_bytes(&self, path: &str, headers: Fields<'_>) -> String {
+        let mut request = request(Method::GET, path, &[], "");
+        request.headers = fields(headers);
+        Lab::summed(&block_on(async { read(&self.program, self.serve(request).await).await }))
+    }
+
+    fn summed(ran: &Ran) -> String {
         let status = ran.header("cache-status").strip_prefix("portcullis; ").unwrap_or("nothing").to_owned();
         format!("{} {} {status}", ran.status, ran.text())
     }
@@ -174,6 +199,48 @@ fn rfc9111_3_what_may_not_be_kept_is_not() {
     }
 }
 
+/// It may have said `no-store`, or `private`.
+#[test]
+fn what_says_something_that_cannot_be_read_is_not_kept() {
+    for line in [
+        &b"no-store ; max-age=60"[..],
+        b"private max-age=60",
+        b"private; ext=\xe9",
+        b"no-store, x=\"\xe9\"",
+        b"ext=\"open, no-store",
+    ] {
+        let lab = Lab::new("");
+        for body in ["one", "two"] {
+            let expires = &b"Thu, 01 Jan 2099 00:00:00 GMT"[..];
+            lab.plays_bytes(200, &[("expires", expires), ("cache-control", line)], body);
+            let expected = format!("200 {body} fwd=uri-miss; fwd-status=200; detail=unreadable");
+            assert_eq!(lab.told("/a", &[]), expected, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn rfc9111_4_1_vary_tells_bytes_apart() {
+    for (vary, one, other) in [
+        ("x-user", &[("x-user", &b"\xff"[..])][..], &[("x-user", &b"\xfe"[..])][..]),
+        ("cookie", &[("cookie", b"u=\xe9")], &[("cookie", b"u=\xe8")]),
+        ("cookie", &[("cookie", b"u=a,,b")], &[("cookie", b"u=a,b")]),
+    ] {
+        let lab = Lab::new("");
+        let said = [("cache-control", "max-age=60"), ("vary", vary)];
+        lab.plays(200, &said, "one").plays(200, &said, "two");
+        assert_eq!(lab.told_bytes("/a", one), "200 one fwd=uri-miss; fwd-status=200; stored", "{vary}");
+        assert_eq!(lab.told_bytes("/a", other), "200 two fwd=vary-miss; fwd-status=200; stored", "{vary}");
+        assert_eq!(lab.told_bytes("/a", one), "200 one hit; ttl=60", "{vary}");
+    }
+    // A name that is none stands for all.
+    let lab = Lab::new("");
+    for body in ["one", "two"] {
+        lab.plays(200, &[("cache-control", "max-age=60"), ("vary", "X User")], body);
+        assert_eq!(lab.told("/a", &[]), format!("200 {body} fwd=uri-miss; fwd-status=200; detail=vary"));
+    }
+}
+
 #[test]
 fn rfc9111_4_1_vary_tells_responses_apart() {
     let lab = Lab::new("");
@@ -201,6 +268,32 @@ fn rfc9111_4_3_the_upstream_is_asked_whether_it_is_still_good() {
     lab.wait(1);
     lab.plays(200, &[("cache-control", "max-age=60"), ("etag", "\"2\"")], "two");
     assert_eq!(lab.told("/a", &[]), "200 two fwd=stale; fwd-status=200; stored");
+}
+
+/// The upstream answers for something else than what is kept: that is asked for anew, as the client asked for it, by all that stands after.
+#[test]
+fn rfc9111_4_3_4_a_304_with_another_tag_renews_nothing() {
+    let rewrites = "[[filter]]\nuse = 'rewrite'\nadd_prefix = '/api'";
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'played'";
+    let lab = Lab::of(&format!("[[filter]]\nuse = 'cache'\n\n{rewrites}\n\n{proxy}"), Timers::default());
+    let minute = |tag| [("cache-control", "max-age=60"), ("etag", tag)];
+    lab.plays(200, &minute("\"v1\""), "one");
+    lab.get("/a", &[]);
+    lab.wait(60);
+    lab.plays(304, &minute("\"v2\""), "").plays(200, &minute("\"v2\""), "two");
+    let ran = lab.get("/a", &[("if-none-match", "\"v0\"")]);
+    assert_eq!((ran.status, ran.text(), ran.header("etag")), (200, "two", "\"v2\""));
+    assert_eq!(ran.header("cache-status"), "portcullis; fwd=stale; fwd-status=200; stored");
+    let asked: Vec<_> =
+        lab.asked().into_iter().skip(1).map(|(_, path, headers)| (path, headers["if-none-match"].clone())).collect();
+    assert!(asked.iter().all(|(path, _)| path.ends_with("/api/a") && !path.contains("/api/api")), "{asked:?}");
+    assert_eq!(asked.iter().map(|(_, tag)| tag.as_bytes()).collect::<Vec<_>>(), [&b"\"v1\""[..], b"\"v0\""]);
+    assert_eq!(lab.told("/a", &[]), "200 two hit; ttl=60");
+    // It is not renewed, and nothing comes instead.
+    lab.wait(60);
+    lab.plays(304, &minute("\"v3\""), "").fails();
+    assert_eq!(told(&lab.get("/a", &[])), "502 upstream-unreachable");
+    assert_eq!(lab.get("/a", &[("cache-control", "only-if-cached, max-stale")]).status, 504);
 }
 
 #[test]
@@ -450,6 +543,24 @@ fn what_a_filter_after_it_decides_is_never_kept() {
     }
 }
 
+/// Nor where it decides beside the request, after another one that stands before the cache.
+#[test]
+fn what_a_filter_after_it_decides_beside_is_never_kept() {
+    let sometimes = GUARDED.replace("'webhook'", "'webhook'\nwhen = 'request.header[\"x-guard\"] == \"1\"'");
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'played'";
+    let lab =
+        Lab::of(&format!("{GUARDED}[[filter]]\nuse = 'cache'\nkey = 'all'\n\n{sometimes}{proxy}"), Timers::default());
+    lab.plays(200, &[("cache-control", "max-age=60, stale-while-revalidate=30")], "one");
+    lab.get("/a", &[("x-guard", "0")]);
+    lab.wait(61);
+    assert_eq!(lab.told("/a", &[("x-guard", "1")]), "200 one hit; ttl=-1");
+    let work = lab.later.0.lock().unwrap().pop().unwrap();
+    lab.plays(200, MINUTE, "two");
+    block_on(work);
+    lab.plays(200, MINUTE, "three");
+    assert_eq!(lab.told("/a", &[("x-guard", "0")]), "200 three fwd=uri-miss; fwd-status=200; stored");
+}
+
 #[test]
 fn a_write_forgets_the_responses_of_every_key() {
     let lab = Lab::new("key = '${request.header.x-who}'");
@@ -567,6 +678,61 @@ mod through_a_stream {
         assert_eq!(kept(|| vec![data("ab"), data("cdef")]), None, "too large");
         assert_eq!(kept(|| vec![data("ab"), Err("broke off".into())]), None);
         assert_eq!(kept(|| vec![data("ab"), Ok(Frame::trailers(HeaderMap::new()))]), None);
+    }
+
+    /// Timers of less than a second that end so often; longer ones do not.
+    struct Short(Mutex<usize>);
+    impl policy::ports::Timer for Short {
+        fn after(&self, time: Duration) -> BoxFuture<'static, ()> {
+            let mut left = self.0.lock().unwrap();
+            if time >= Duration::from_secs(1) || *left == 0 {
+                return Box::pin(std::future::pending());
+            }
+            *left -= 1;
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    /// They wait for what the upstream has still to send, and not for a client that takes its time.
+    #[test]
+    fn others_wait_for_the_upstream_and_not_for_a_slow_client() {
+        for (reads, waits) in [(0, false), (1, false), (2, true)] {
+            let upstream = always(|| {
+                let mut response = answer(200, MINUTE, String::new());
+                let frames = futures_util::stream::iter(vec![data("ab")]);
+                let frames = futures_util::StreamExt::chain(frames, futures_util::stream::pending());
+                *response.body_mut() = Body::stream(StreamBody::new(frames));
+                Ok(response)
+            });
+            let later = Arc::<Later>::default();
+            let aside = Aside { background: later.clone(), timer: Arc::new(Short(Mutex::new(3))) };
+            let text = "route = '/**'\n\n[[filter]]\nuse = 'cache'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'streams'";
+            let fixture =
+                world().resource(UPSTREAM, "streams", upstream).resource(ASIDE, "", aside).policy("tested", text);
+            let program = fixture.program();
+            let ask = || {
+                let (program, environment) = (program.clone(), fixture.environment());
+                Box::pin(async move { program.serve(&environment, get("/a", &[])).await })
+            };
+            let mut first = block_on(ask());
+            for _ in 0..reads {
+                let frame = http_body::Body::poll_frame(
+                    std::pin::Pin::new(&mut first.response.body),
+                    &mut Context::from_waker(Waker::noop()),
+                );
+                drop(frame);
+            }
+            let mut second = ask();
+            assert!(poll(&mut second).is_pending());
+            let mut watch = later.0.lock().unwrap().pop().unwrap();
+            assert_eq!(poll(&mut watch).is_pending(), waits, "{reads}");
+            let status = match poll(&mut second) {
+                Poll::Ready(served) => served.response.headers["cache-status"].to_str().unwrap().to_owned(),
+                Poll::Pending => String::from("waits"),
+            };
+            let expected = if waits { "waits" } else { "portcullis; fwd=uri-miss; fwd-status=200; stored" };
+            assert_eq!(status, expected, "{reads}");
+        }
     }
 
     #[test]

@@ -118,7 +118,8 @@ pub(super) fn read(
         node.trusted_proxies = networks;
     }
     let tables = keys.tables("listener").unwrap_or_default();
-    node.listeners = listener::read_all(within, &tables, node.limits.clients, diagnostics);
+    let listeners = listener::read_all(within, &tables, node.limits.clients, diagnostics);
+    let mut admin_place = None;
     if let Some(table) = keys.table("admin") {
         let mut keys = Keys::new(within.file, table.value);
         if let Some(text) = keys.text("address") {
@@ -127,10 +128,13 @@ pub(super) fn read(
         }
         super::finish(keys, diagnostics);
     }
+            admin_place = named.filter(|_| admin.is_none()).map(|_| place);
     if let Some(upstreams) = keys.table("upstream") {
         for entry in &upstreams.value.entries {
             let table = keys.expect(&entry.value, "a table", policy::reader::Node::as_table);
             let read = table.and_then(|table| upstream::read(within.inner(table.value), node.admin, diagnostics));
+    listener::refuse_admin(&listeners, node.admin, admin_place.as_ref(), diagnostics);
+    node.listeners = listeners.into_iter().map(|(listener, _)| listener).collect();
             node.upstreams.insert(entry.name.clone(), read);
         }
     }

@@ -38,6 +38,17 @@ pub(crate) fn link(node: &NodeFacts, policies: &[Policy], names: &Names, problem
         if node.listeners.iter().any(|known| known.name == listener.value) {
             continue;
         }
+        if let (true, Some(one)) = (node.listeners_left_out.contains(&listener.value), node.listeners.first()) {
+            let message = format!("`--listen` leaves out the listener `{}`", listener.value);
+            let help = format!(
+                "`--listen` puts one plain listener, `{}`, in the place of all that node.toml has, and this policy must not be on it: start \
+                 without `--listen`, with addresses in node.toml that can be had",
+                one.name
+            );
+            let problem = Problem::error(codes::UNKNOWN_LISTENER, message).with_help(help);
+            problems.push(problem.at(policy.place(listener.span)));
+            continue;
+        }
         let known = node.listeners.iter().map(|known| known.name.as_str());
         let help = did_you_mean(&listener.value, known.clone()).unwrap_or_else(|| match node.listeners.is_empty() {
             true => format!("declare it in node.toml: [[listener]] name = \"{}\"", listener.value),

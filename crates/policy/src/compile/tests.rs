@@ -426,6 +426,20 @@ fn routes_of_different_listeners_do_not_collide() {
 fn what_a_listener_names_must_exist() {
     let fixture = policy("filter = [{ use = 'answer' }]").node(|node| {
         node.listeners.push(ListenerFacts { name: "x".into(), before: vec!["pp".into()], ..ListenerFacts::default() })
+#[test]
+fn a_listener_that_the_command_line_left_out_is_not_told_as_one_that_the_file_lacks() {
+    let mut fixture = Fixture::new(LAB).policy("q", "route = '/'\nlistener = 'private'\nfilter = [{ use = 'answer' }]");
+    fixture = fixture.node(|node| {
+        node.listeners.push(ListenerFacts { name: "public".into(), ..ListenerFacts::default() });
+        node.listeners_left_out.push("private".into());
+    });
+    let found = fixture.problems().join("\n");
+    assert!(
+        found.contains("policies/q.toml:2:12: error[P0303]: `--listen` leaves out the listener `private`"),
+        "{found}"
+    );
+}
+
     });
     assert!(
         fixture.problems()[0].contains("error[P0107]: `before` of the listener `x` names the policy `pp`"),

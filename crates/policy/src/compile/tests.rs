@@ -388,7 +388,7 @@ fn a_call_gives_the_inputs_that_are_declared() {
 fn routes_that_nobody_can_tell_apart_are_refused_with_both_files_named() {
     let with = |other: &str| {
         let fixture = Fixture::new(LAB)
-            .policy("p", "route = 'GET /a/{x}'\nfilter = [{ use = 'answer' }]")
+            .policy("p", "routes = ['GET /a/{x}', '/c']\nfilter = [{ use = 'answer' }]")
             .policy("q", &format!("{other}\nfilter = [{{ use = 'answer' }}]"));
         fixture.problems().join("\n")
     };
@@ -402,7 +402,11 @@ fn routes_that_nobody_can_tell_apart_are_refused_with_both_files_named() {
     }
     assert_eq!(with("route = { path = '/a/{y}', methods = ['GET'], host = 'api.example.com' }"), "");
     assert_eq!(with("route = { path = '/a/{y}', methods = ['GET'], headers = { x = '1' } }"), "");
-    assert!(with("route = 'get /a'").contains("P0302"));
+    // What is left of a route without its method is nobody's route.
+    for wrong in ["'get /c'", "{ path = '/c', methods = ['get'] }", "{ path = '/a/{y}', methods = ['GET', 'put'] }"] {
+        let found = with(&format!("route = {wrong}"));
+        assert!(found.contains("P0302") && !found.contains("P0301"), "{found}");
+    }
     assert!(with("route = { path = '/b', method = 'GET' }").contains("did you mean `methods`?"));
 }
 
@@ -423,10 +427,6 @@ fn routes_of_different_listeners_do_not_collide() {
 }
 
 #[test]
-fn what_a_listener_names_must_exist() {
-    let fixture = policy("filter = [{ use = 'answer' }]").node(|node| {
-        node.listeners.push(ListenerFacts { name: "x".into(), before: vec!["pp".into()], ..ListenerFacts::default() })
-#[test]
 fn a_listener_that_the_command_line_left_out_is_not_told_as_one_that_the_file_lacks() {
     let mut fixture = Fixture::new(LAB).policy("q", "route = '/'\nlistener = 'private'\nfilter = [{ use = 'answer' }]");
     fixture = fixture.node(|node| {
@@ -440,6 +440,10 @@ fn a_listener_that_the_command_line_left_out_is_not_told_as_one_that_the_file_la
     );
 }
 
+#[test]
+fn what_a_listener_names_must_exist() {
+    let fixture = policy("filter = [{ use = 'answer' }]").node(|node| {
+        node.listeners.push(ListenerFacts { name: "x".into(), before: vec!["pp".into()], ..ListenerFacts::default() })
     });
     assert!(
         fixture.problems()[0].contains("error[P0107]: `before` of the listener `x` names the policy `pp`"),

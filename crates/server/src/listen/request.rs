@@ -190,6 +190,9 @@ fn scheme(secure: bool) -> &'static str {
 
 /// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
 fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
+    if path == "*" {
+        return Err(THE_SERVER);
+    }
     let path = path::normalise(path).map_err(|why| Refused::bad(why.message()))?;
     hop::strip_request(headers);
     headers::strip_forged(headers);
@@ -383,12 +386,12 @@ mod tests {
             let refused = receive_head(method, target, headers).err().unwrap_or_else(|| panic!("{method} {target}"));
             assert_eq!(refused.status.as_u16(), status, "{method} {target}");
         }
-        assert!(receive_head("POST", "/", &[host, ("transfer-encoding", "Chunked")]).is_ok());
-        assert!(receive_head("GET", "http://a/x", &[host]).is_ok());
-    }
         let passed = |times| std::iter::repeat_n(("via", "1.1 portcullis"), times).chain([host]).collect::<Vec<_>>();
         assert!(receive_head("GET", "/", &passed(7)).is_ok());
         assert_eq!(receive_head("GET", "/", &passed(8)).err().map(|refused| refused.status.as_u16()), Some(508));
         let whole = receive_head("OPTIONS", "*", &[host]).err();
         assert!(whole.is_some_and(|refused| refused.detail.contains("`*`")));
+        assert!(receive_head("POST", "/", &[host, ("transfer-encoding", "Chunked")]).is_ok());
+        assert!(receive_head("GET", "http://a/x", &[host]).is_ok());
+    }
 }

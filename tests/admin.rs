@@ -80,6 +80,29 @@ fn the_token_is_kept_over_starts_and_made_once() {
     assert!(!node.log().contains(first.trim_end()), "not in the log");
 }
 
+/// A node serves on while its files are broken, and it is then that it is asked about them.
+#[test]
+fn a_node_is_found_while_its_node_toml_cannot_be_read() {
+    let folder = Folder::shipped();
+    let node = Node::start(&folder);
+    for (broken, said) in [("[admin\n", "node.toml:1:"), ("[admin]\naddress = \"here\"\n", "node.toml:2:11")] {
+        folder.write("node.toml", broken);
+        portcullis(folder.path(), ["reload", "--wait"]).code(1).says(said).says("serves on");
+        portcullis(folder.path(), ["status"]).code(0).says("The files on disk were refused").says(said);
+    }
+    std::fs::remove_file(folder.at("node.toml")).expect("it was there");
+    portcullis(folder.path(), ["reload", "--wait"]).code(1).says("P0503");
+
+    folder.write("node.toml", "[admin\n");
+    let admin = node.admin.to_string();
+    drop(node);
+    portcullis(folder.path(), ["status"]).code(1).says(&admin).says("`node.toml` cannot be read: node.toml:1:");
+    std::fs::remove_file(folder.at("var/admin.address")).expect("the start made it");
+    let unknown = portcullis(folder.path(), ["reload", "--wait"]).code(2);
+    assert!(unknown.stderr.contains("cannot be read") && unknown.stderr.contains("node.toml:1:"), "{}", unknown.stderr);
+    assert!(!unknown.stderr.contains("no node answers"), "{}", unknown.stderr);
+}
+
 #[test]
 fn commands_without_a_node() {
     let folder = Folder::shipped();

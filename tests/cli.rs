@@ -224,6 +224,17 @@ fn an_address_that_is_taken() {
     assert!(run.stderr.contains(&taken) && run.stderr.contains("help"), "{}", run.stderr);
 }
 
+/// What is bound to a listener that `--listen` took away is told of the option, and not of a file that has it.
+#[test]
+fn a_listener_that_an_option_leaves_out() {
+    let folder = Folder::empty();
+    folder.run(["init", ".", "--template", "partner-gateway"]).code(0);
+    let run = Node::on(&folder).try_start().err().expect("a policy is bound to the second listener");
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("`--listen` leaves out the listener `internal`"), "{}", run.stderr);
+    assert!(!run.stderr.contains("there is no listener"), "{}", run.stderr);
+}
+
 #[test]
 fn tests_of_policies() {
     let folder = Folder::shipped();

@@ -54,6 +54,28 @@ fn trusted_proxies_say_who_the_client_is() {
     }
 }
 
+/// `Via` tells a loop, and the node ends it; what passes one node after another is none.
+#[test]
+fn a_request_that_comes_round_is_refused_and_one_that_passes_two_nodes_is_not() {
+    let upstream = Upstream::echo();
+    let (_inner_folder, inner) = node_before(&upstream, "", ECHO);
+    let folder = Folder::shipped();
+    folder.write("policies/up.toml", ECHO);
+    folder.write("node.toml", &format!("[upstream.up]\ntargets = [\"http://{}\"]\n", inner.address));
+    Node::start(&folder).get("/up/1").send().status(200);
+    assert_eq!(values(&upstream.heads()[0], "via"), ["1.1 portcullis", "1.1 portcullis"]);
+
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listener = format!("[[listener]]\nname = \"public\"\naddress = \"{own}\"\n");
+    folder.write("node.toml", &format!("{listener}[upstream.up]\ntargets = [\"http://{own}\"]\n"));
+    folder.run(["check"]).code(0).says("P0718").says("the upstream `up` leads to the listener `public` of this node");
+    let round = Node::on(&folder).own_listeners().start();
+    round.get("/up/1").send().status(508);
+    // Passed on eight times, and then refused.
+    wait_until("each has its line", || round.log().matches("status=508").count() >= 9);
+    assert_eq!(round.log().matches("status=508").count(), 9, "{}", round.log());
+}
+
 /// Whatever the method, and though nobody knows its length before its end: some search by `GET` with a body.
 #[test]
 fn a_body_goes_along_with_any_method() {

@@ -192,6 +192,25 @@ fn forged_headers_in_disguise() {
     }
 }
 
+/// What a policy judged by one spelling does not go on by the other, which nobody looked at.
+#[test]
+fn a_header_that_a_policy_reads_goes_on_in_that_spelling_alone() {
+    let api = api();
+    api.folder.write(
+        "policies/role.toml",
+        "route = \"/role\"\n[[filter]]\nuse = \"require\"\nthat = 'request.header[\"x-role\"] == \"user\"'\n\
+         [[filter]]\nuse = \"proxy\"\nupstream = \"orders\"\n",
+    );
+    let node = Node::start(&api.folder);
+    let asks = || node.get("/role").header("X-Role", "user").header("X_Other", "kept");
+    asks().header("X_Role", "admin").send().status(200);
+    let head = api.upstream.heads().concat();
+    let all = |name: &str| crate::harness::upstream::values(&head, name);
+    assert_eq!((all("x-role"), all("x_other")), (vec![String::from("user")], vec![String::from("kept")]));
+    assert!(all("x_role").is_empty(), "{head:?}");
+    assert_ne!(asks().header("X-Role", "admin").send().status, 200, "two of one spelling are one value, of both");
+}
+
 #[test]
 fn every_answer_has_the_response_filters_headers() {
     let api = api();

@@ -209,11 +209,12 @@ fn limits_refuse_what_is_too_much() {
 /// What an upstream does to a request, what the client gets, and that the next request is served.
 #[test]
 fn upstreams_that_err_end_by_rule() {
-    let cases: [(&str, &str, u16); 9] = [
+    let cases: [(&str, &str, u16); 10] = [
         ("dies", "", 502),
         ("two-lengths", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 502),
         ("bad-length", "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\nab", 502),
         ("coding", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 502),
+        ("no-status", "HTTP/1.1 999 X\r\ncontent-length: 2\r\n\r\nok", 502),
         ("endless", "HTTP/1.1 200 OK\r\n", 502),
         ("hints", "", 502),
         ("hangs", "", 504),

@@ -50,9 +50,9 @@ pub(crate) struct Global {
 
     /// The admin address: for `run` the one to listen on, else that of a running node
     ///
-    /// `reload` and `status` find it in node.toml otherwise. Commands on records (client, user, token, kps, store check, store
-    /// purge) open the stores themselves unless it is given; then the node does the work. A node's credential is read from var/admin.token in the
-    /// configuration folder.
+    /// `reload` and `status` find it in node.toml otherwise, or where that cannot be read in var/admin.address. Commands on records
+    /// (client, user, token, kps, store check, store purge) open the stores themselves unless it is given; then the node does the work.
+    /// A node's credential is read from var/admin.token in the configuration folder.
     #[arg(long, value_name = "ADDR", global = true, value_parser = address)]
     pub(crate) admin: Option<SocketAddr>,
 

@@ -139,7 +139,7 @@ impl Global {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        use ClientError::{NoToken, Refused, Unreachable};
+        use ClientError::{NoAddress, NoToken, Refused, Unreachable};
         let failure = Failure::wrong(error.to_string());
         match error {
             Unreachable { .. } => {
@@ -148,6 +148,7 @@ impl From<ClientError> for Failure {
             NoToken { .. } => {
                 failure.with_help("name the node's configuration folder with `-c`; its first start makes the file")
             }
+            NoAddress { .. } => failure.with_help("mend the file, or name the node's admin address with `--admin`"),
             Refused(refusal) => {
                 let invalid = refusal.kind == server::admin::api::RefusalKind::Invalid;
                 let failure = if invalid { failure.with_code(2) } else { failure };

@@ -24,7 +24,7 @@ pub(crate) fn run(global: &Global, _args: &ReloadArgs, output: Output) -> Ended 
 
 /// No node to reload is 2, as the contract has it: scripts tell it from a refusal.
 fn no_node(error: ClientError) -> Failure {
-    let there_is_none = matches!(error, ClientError::Unreachable { .. } | ClientError::NoToken { .. });
+    let there_is_none = !matches!(error, ClientError::Refused(_));
     let failure = Failure::from(error);
     if there_is_none { failure.with_code(2) } else { failure }
 }

@@ -39,6 +39,7 @@ pub const LINTS: &[(Code, &str)] = &[
     (codes::WITHOUT_PKCE, "without-pkce"),
     (codes::REFUSAL_AFTER_CACHE, "refusal-after-cache"),
     (codes::ANSWER_OF_ANOTHER, "answer-of-another"),
+    (codes::OWN_LISTENER, "own-listener"),
 ];
 
 /// The key of the table in which a file allows lints.

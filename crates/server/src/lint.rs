@@ -1,6 +1,7 @@
 //! Lints of `node.toml` and `stores/stores.toml`: what no filter uses, limits that nobody chose, what expires.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use policy::Diagnostics;
 use policy::diagnostic::{Problem, codes};
@@ -11,7 +12,8 @@ use store::Kind;
 
 use crate::expiry;
 use crate::load::Recorder;
-use crate::settings::{ProviderSettings, Settings, Way};
+use crate::settings::{ListenerSettings, ProviderSettings, Settings, Way};
+use crate::upstream::Target;
 
 /// The word for stores, among the things that filters use.
 const STORE: &str = "store";
@@ -46,6 +48,18 @@ fn reaches(settings: &Settings, upstream: &str) -> bool {
     collects || settings.node.providers.values().flatten().any(through)
 }
 
+/// Where a target is, as far as can be told without asking the network.
+fn places(target: &Target) -> Vec<SocketAddr> {
+    let ips: Vec<IpAddr> = match target.host.parse() {
+        Ok(ip) => vec![ip],
+        Err(_) if target.host.eq_ignore_ascii_case("localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Err(_) => Vec::new(),
+    };
+    ips.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect()
+}
+
 struct View<'a> {
     document: &'a Document,
     used: &'a BTreeSet<(String, String)>,
@@ -68,6 +82,7 @@ impl View<'_> {
                 lint.with_help(help).at(self.document.place(entry.name_span))
             }))
             .chain(self.entries("upstream").filter_map(|entry| self.timeouts(entry)))
+            .chain(self.entries("upstream").filter_map(|entry| self.own_listener(entry, settings)))
             .collect();
         if let Some(address) = self.document.root.get("admin").and_then(|admin| admin.as_table()?.get("address"))
             && !settings.node.admin.ip().is_loopback()
@@ -122,6 +137,25 @@ impl View<'_> {
         let help = "the defaults are connect 3s, first_byte 30s, idle 60s: write what this API needs, \
                     `timeouts = { connect = \"1s\", first_byte = \"10s\", idle = \"60s\" }`";
         let lint = Problem::warning(codes::MISSING_TIMEOUTS, message);
+        Some(lint.with_help(help).at(self.document.place(entry.name_span)))
+    }
+
+    /// An upstream that leads to the node itself.
+    fn own_listener(&self, entry: &Entry, settings: &Settings) -> Option<policy::Diagnostic> {
+        let upstream = settings.node.upstreams.get(&entry.name)?.as_ref()?;
+        let listeners = &settings.node.listeners;
+        let (target, listener) = upstream.targets.iter().find_map(|target| {
+            let leads_to = |listener: &&ListenerSettings| {
+                places(target).into_iter().any(|place| listener.address.is_reached_by(place))
+            };
+            Some((target, listeners.iter().find(leads_to)?))
+        })?;
+        let message = format!("the upstream `{}` leads to the listener `{}` of this node", entry.name, listener.name);
+        let help = format!(
+            "a request that comes round is refused with 508 in the end: name the API's own address instead of {}:{}",
+            target.host, target.port
+        );
+        let lint = Problem::warning(codes::OWN_LISTENER, message);
         Some(lint.with_help(help).at(self.document.place(entry.name_span)))
     }
 

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::admin::{Admin, read_or_make_token};
+use crate::admin::{Admin, note_address, read_or_make_token};
 use crate::audit::Audit;
 use crate::clock;
 use crate::descriptors;
@@ -134,6 +134,12 @@ impl BoundAdmin {
                 help,
             )
         })?;
+        // A node that nobody finds by it is a node all the same.
+        if let Err(why) = note_address(&options.dir, address) {
+            tracing::warn!(
+                "`var/admin.address` cannot be written, by which commands find the node without `node.toml`: {why}"
+            );
+        }
         let audit = Audit::of_admin(&options.dir, environment.clone());
         Ok(BoundAdmin { socket, address, token, audit })
     }

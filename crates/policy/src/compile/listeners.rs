@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::build::PolicyEffects;
+use super::build::{PolicyEffects, StepEffects};
 use super::model::{MAIN, Policy, PolicyId, Target};
 use super::policy::Names;
 use super::shared::{ListenerFacts, NamedPolicy, NodeFacts};
@@ -36,6 +36,17 @@ pub(crate) fn link(node: &NodeFacts, policies: &[Policy], names: &Names, problem
     for policy in policies {
         let Some(listener) = &policy.listener else { continue };
         if node.listeners.iter().any(|known| known.name == listener.value) {
+            continue;
+        }
+        if let (true, Some(one)) = (node.listeners_left_out.contains(&listener.value), node.listeners.first()) {
+            let message = format!("`--listen` leaves out the listener `{}`", listener.value);
+            let help = format!(
+                "`--listen` puts one plain listener, `{}`, in the place of all that node.toml has, and this policy must not be on it: start \
+                 without `--listen`, with addresses in node.toml that can be had",
+                one.name
+            );
+            let problem = Problem::error(codes::UNKNOWN_LISTENER, message).with_help(help);
+            problems.push(problem.at(policy.place(listener.span)));
             continue;
         }
         let known = node.listeners.iter().map(|known| known.name.as_str());
@@ -170,15 +181,29 @@ fn report_ties(ties: Vec<Tie>, policies: &[Policy], problems: &mut Diagnostics) 
     }
 }
 
-/// For each policy, the request headers that a filter sets on any way from its route: those of the policy itself, of the
+/// The request headers that a filter sets.
+pub(crate) fn injected(step: &StepEffects) -> Vec<&str> {
+    let facts = step.own.facts.iter().filter(|(fact, _)| *fact == INJECTED_HEADER);
+    facts.filter_map(|(_, name)| name.as_text()).collect()
+}
+
+/// The request headers that a filter goes by, of those that have another spelling.
+pub(crate) fn read(step: &StepEffects) -> Vec<&str> {
+    let by = step.when.iter().chain([&step.own]).flat_map(|effects| &effects.goes_by);
+    let names = by.filter_map(|by| by.name.strip_prefix("request.header."));
+    names.filter(|name| name.contains(['-', '_'])).collect()
+}
+
+/// For each policy, the request headers that `said` names of a filter on any way from its route: those of the policy itself, of the
 /// policies that it runs, and of those that run before it. There are no loops of policies here.
-pub(crate) fn injected(
+pub(crate) fn headers(
+    said: fn(&StepEffects) -> Vec<&str>,
     listeners: &[Listener],
     policies: &[Policy],
     effects: &[&PolicyEffects],
 ) -> Vec<Vec<HeaderName>> {
     let mut known = vec![None; policies.len()];
-    let of: Vec<Headers<'_>> = (0..policies.len()).map(|id| below(id, policies, effects, &mut known)).collect();
+    let of: Vec<Headers<'_>> = (0..policies.len()).map(|id| below(said, id, policies, effects, &mut known)).collect();
     let on_listeners: Vec<PolicyId> = listeners.iter().flat_map(|listener| &listener.before).copied().collect();
     let all = |(id, policy): (PolicyId, &Policy)| {
         let own = policy.own_before();
@@ -191,8 +216,9 @@ pub(crate) fn injected(
 
 type Headers<'e> = Rc<BTreeSet<&'e str>>;
 
-/// The headers that the policy and those below it set; worked out once for each.
+/// The headers that `said` names of the policy and those below it; worked out once for each.
 fn below<'e>(
+    said: fn(&StepEffects) -> Vec<&str>,
     id: PolicyId,
     policies: &[Policy],
     effects: &[&'e PolicyEffects],
@@ -201,12 +227,10 @@ fn below<'e>(
     if let Some(known) = &known[id] {
         return known.clone();
     }
-    let facts = effects[id].iter().flatten().flat_map(|step| &step.own.facts);
-    let mut headers: BTreeSet<&str> =
-        facts.filter(|(fact, _)| *fact == INJECTED_HEADER).filter_map(|(_, name)| name.as_text()).collect();
+    let mut headers: BTreeSet<&str> = effects[id].iter().flatten().flat_map(said).collect();
     let called: BTreeSet<PolicyId> = called_by(&policies[id]).collect();
     for called in called {
-        headers.extend(below(called, policies, effects, known).iter());
+        headers.extend(below(said, called, policies, effects, known).iter());
     }
     let headers = Rc::new(headers);
     known[id] = Some(headers.clone());

@@ -168,9 +168,10 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
     let subject = RouteSubject { routes: &routes, shared: &shared };
     input.library.lints.iter().for_each(|lint| lints.extend(lint(&subject)));
     let used = lint::used(&effects);
-    let injected = listeners::injected(&listeners, &policies, &effects);
-    let built = policies.iter().zip(chains).zip(&effects).zip(injected);
-    let policies = built.map(|(((policy, chains), effects), injected)| compiled::Policy {
+    let injected = listeners::headers(listeners::injected, &listeners, &policies, &effects);
+    let read = listeners::headers(listeners::read, &listeners, &policies, &effects);
+    let built = policies.iter().zip(chains).zip(&effects).zip(injected.into_iter().zip(read));
+    let policies = built.map(|(((policy, chains), effects), (injected, read))| compiled::Policy {
         name: policy.name.clone(),
         on_failure: policy.on_failure,
         on_abort: policy.on_abort,
@@ -179,6 +180,7 @@ fn compile_with(input: Input<'_>, survey: Option<&mut Survey>) -> Compiled {
         style: build::style(policy, input.library.plain),
         paths: policy.routes.iter().map(|route| route.path.clone()).collect(),
         injected,
+        read,
         facts: effects.iter().flatten().flat_map(|step| step.own.facts.iter().cloned()).collect(),
         chains,
     });

@@ -23,6 +23,8 @@ pub struct NodeFacts {
     pub values: BTreeMap<String, Value>,
     /// The listeners, in their order.
     pub listeners: Vec<ListenerFacts>,
+    /// The listeners of the file that `run --listen` left out.
+    pub listeners_left_out: Vec<String>,
     /// The URL of the single loopback listener, where that is all there is: the issuer of a node without `server.toml`.
     pub default_issuer: Option<String>,
     /// How many bytes of a body a filter may read into memory.
@@ -37,6 +39,7 @@ impl Default for NodeFacts {
             name: String::new(),
             values: BTreeMap::new(),
             listeners: Vec::new(),
+            listeners_left_out: Vec::new(),
             default_issuer: None,
             body_limit: 1024 * 1024,
             cluster_nodes: 1,

@@ -388,7 +388,7 @@ fn a_call_gives_the_inputs_that_are_declared() {
 fn routes_that_nobody_can_tell_apart_are_refused_with_both_files_named() {
     let with = |other: &str| {
         let fixture = Fixture::new(LAB)
-            .policy("p", "route = 'GET /a/{x}'\nfilter = [{ use = 'answer' }]")
+            .policy("p", "routes = ['GET /a/{x}', '/c']\nfilter = [{ use = 'answer' }]")
             .policy("q", &format!("{other}\nfilter = [{{ use = 'answer' }}]"));
         fixture.problems().join("\n")
     };
@@ -402,7 +402,11 @@ fn routes_that_nobody_can_tell_apart_are_refused_with_both_files_named() {
     }
     assert_eq!(with("route = { path = '/a/{y}', methods = ['GET'], host = 'api.example.com' }"), "");
     assert_eq!(with("route = { path = '/a/{y}', methods = ['GET'], headers = { x = '1' } }"), "");
-    assert!(with("route = 'get /a'").contains("P0302"));
+    // What is left of a route without its method is nobody's route.
+    for wrong in ["'get /c'", "{ path = '/c', methods = ['get'] }", "{ path = '/a/{y}', methods = ['GET', 'put'] }"] {
+        let found = with(&format!("route = {wrong}"));
+        assert!(found.contains("P0302") && !found.contains("P0301"), "{found}");
+    }
     assert!(with("route = { path = '/b', method = 'GET' }").contains("did you mean `methods`?"));
 }
 
@@ -420,6 +424,20 @@ fn routes_of_different_listeners_do_not_collide() {
     };
     assert_eq!(listeners(&["public", "private"]), "");
     assert!(listeners(&["public"]).contains("policies/q.toml:2:12: error[P0303]: there is no listener `private`"));
+}
+
+#[test]
+fn a_listener_that_the_command_line_left_out_is_not_told_as_one_that_the_file_lacks() {
+    let mut fixture = Fixture::new(LAB).policy("q", "route = '/'\nlistener = 'private'\nfilter = [{ use = 'answer' }]");
+    fixture = fixture.node(|node| {
+        node.listeners.push(ListenerFacts { name: "public".into(), ..ListenerFacts::default() });
+        node.listeners_left_out.push("private".into());
+    });
+    let found = fixture.problems().join("\n");
+    assert!(
+        found.contains("policies/q.toml:2:12: error[P0303]: `--listen` leaves out the listener `private`"),
+        "{found}"
+    );
 }
 
 #[test]

@@ -167,4 +167,6 @@ codes! {
     REFUSAL_AFTER_CACHE = "P0716";
     /// What a cache keeps depends on something that its key does not have.
     ANSWER_OF_ANOTHER = "P0717";
+    /// An upstream that leads to a listener of this node.
+    OWN_LISTENER = "P0718";
 }

@@ -24,6 +24,8 @@ pub(crate) struct Policy {
     pub(crate) paths: Vec<String>,
     /// Request headers that its filters, or those of policies it runs, set: dropped from what the client sent.
     pub(crate) injected: Vec<HeaderName>,
+    /// Those that they go by: what an upstream takes for one of these is dropped, since nobody looked at it.
+    pub(crate) read: Vec<HeaderName>,
     /// What its filters tell other filters.
     pub(crate) facts: Vec<(&'static str, Value)>,
 }

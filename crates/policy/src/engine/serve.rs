@@ -12,7 +12,7 @@ use super::decision::StepOutcome;
 use super::model::{Listener, Policy};
 use super::run::{Aborted, Ended, Failed};
 use super::{Attributes, Program, Served, grpc};
-use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike};
+use crate::exchange::{Body, Exchange, HeaderEdit, Request, Response, remove_alike, remove_other_spellings};
 use crate::filter::AnswerStyle;
 use crate::outcome::{Abort, METHOD_NOT_ALLOWED, NO_ANSWER, NOT_FOUND, PANIC, Reason};
 use crate::ports::{BoxFuture, Environment};
@@ -120,6 +120,9 @@ impl Program {
             // What the client sent under the names that only filters of this policy may send.
             if !policy.injected.is_empty() {
                 remove_alike(&mut x.request.headers, &policy.injected);
+            }
+            if !policy.read.is_empty() {
+                remove_other_spellings(&mut x.request.headers, &policy.read);
             }
         }
         x.stamp();

@@ -25,6 +25,18 @@ pub fn remove_alike(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
 }
 
+/// Removes the fields that upstreams take for one of these by another spelling. What a policy judged by one name must not go on by
+/// the other, which it did not look at.
+pub(crate) fn remove_other_spellings(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let is_other = |key: &HeaderName| {
+        names.iter().any(|name| alike(name.as_str(), key.as_str())) && names.iter().all(|name| name != key)
+    };
+    let others: SmallVec<[HeaderName; 4]> = headers.keys().filter(|key| is_other(key)).cloned().collect();
+    for key in others {
+        headers.remove(key);
+    }
+}
+
 /// Leaves the other names in `Trailer`.
 fn announce_others(headers: &mut HeaderMap, names: &[HeaderName]) {
     let mut announced: Vec<String> = Vec::new();
@@ -57,6 +69,18 @@ mod tests {
         assert_eq!(headers[TRAILER], "x-sum");
         remove_alike(&mut headers, &[HeaderName::from_static("x-sum")]);
         assert!(!headers.contains_key(TRAILER));
+    }
+
+    #[test]
+    fn of_two_spellings_the_one_that_is_looked_at_stays() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-role", "x_role", "x-a_b", "x_a_b", "x-roles", "x_other"] {
+            headers.append(name, HeaderValue::from_static("1"));
+        }
+        remove_other_spellings(&mut headers, &["x-role", "x-a_b", "x_a_b"].map(HeaderName::from_static));
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["x-a_b", "x-role", "x-roles", "x_a_b", "x_other"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod upgrade;
 
 pub use after::AfterRun;
 pub(crate) use after::{Beside, Pending, Spare};
+pub(crate) use alike::remove_other_spellings;
 pub use alike::{alike, remove_alike};
 pub use body::{Body, BodyError, BoxError};
 pub use certificate::ClientCertificate;

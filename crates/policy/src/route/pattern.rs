@@ -40,7 +40,7 @@ impl Pattern {
     /// Parses a pattern; the error says what is wrong and what would be right.
     pub(crate) fn parse(text: &str) -> Result<Pattern, (String, String)> {
         let Some(path) = text.strip_prefix('/') else {
-            return Err((format!("the path `{text}` does not begin with `/`"), format!("write `/{text}`")));
+            return Err((format!("the path `{text}` does not begin with `/`"), instead_of(text)));
         };
         if let Some(bad) = text.chars().find(|c| "?# \t".contains(*c) || c.is_control()) {
             let help = "a path has no query and no spaces; the long form has `query = { name = \"value\" }`";
@@ -127,6 +127,14 @@ impl Pattern {
     }
 }
 
+/// What to write in the place of a path that begins with something else: a URL, say, as a browser shows it.
+fn instead_of(text: &str) -> String {
+    let Some((_, rest)) = text.split_once("://") else { return format!("write `/{text}`") };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.split_once(':').map_or(host, |(name, _)| name);
+    format!("a path has no scheme and no host, which has a key of its own: {{ path = \"/{path}\", host = \"{host}\" }}")
+}
+
 fn name(part: &str, open: &str) -> Result<Arc<str>, (String, String)> {
     let inner = part.strip_prefix(open).and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -169,6 +177,18 @@ mod tests {
         ] {
             let (message, _) = Pattern::parse(text).expect_err(text);
             assert!(message.contains(word), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_help_for_what_is_no_path_can_be_written() {
+        for (text, expected) in [
+            ("orders", "write `/orders`"),
+            ("http://x/a/{id}", "{ path = \"/a/{id}\", host = \"x\" }"),
+            ("https://api.example.com:8443", "{ path = \"/\", host = \"api.example.com\" }"),
+        ] {
+            let (_, help) = Pattern::parse(text).expect_err(text);
+            assert!(help.ends_with(expected), "{text}: {help}");
         }
     }
 

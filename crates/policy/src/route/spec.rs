@@ -43,13 +43,16 @@ impl RouteSpec {
             Some((method, path)) => (Some(Spanned { span, value: method.to_owned() }), path.trim_start()),
             None => (None, text),
         };
-        let methods = method.iter().filter_map(|method| read_method(r, method)).collect();
+        let methods = match method {
+            Some(method) => read_method(r, &method).map(|method| vec![method]),
+            None => Some(Vec::new()),
+        };
         let pattern = read_pattern(r, span, path)?;
         Some(RouteSpec {
             span,
             path: path.to_owned(),
             pattern,
-            methods,
+            methods: methods?,
             host: None,
             headers: Vec::new(),
             query: Vec::new(),
@@ -58,7 +61,7 @@ impl RouteSpec {
 
     fn long(r: &mut Reporter<'_>, span: Span, table: &Table) -> Option<RouteSpec> {
         r.unknown_keys(table, KEYS, "a route");
-        let methods = table.entry("methods").map_or(Vec::new(), |entry| read_methods(r, entry));
+        let methods = table.entry("methods").map_or(Some(Vec::new()), |entry| read_methods(r, entry));
         let host = table.entry("host").and_then(|entry| read_host(r, entry));
         let mut headers = Vec::new();
         for (name, name_span, value) in read_pairs(r, table.entry("headers")) {
@@ -79,7 +82,7 @@ impl RouteSpec {
         };
         let path = r.text(entry)?;
         let pattern = read_pattern(r, path.span, &path.value)?;
-        Some(RouteSpec { span, path: path.value, pattern, methods, host, headers, query })
+        Some(RouteSpec { span, path: path.value, pattern, methods: methods?, host, headers, query })
     }
 
     /// The methods that `Allow` names: HEAD goes with GET.
@@ -93,12 +96,15 @@ fn read_pattern(r: &mut Reporter<'_>, span: Span, path: &str) -> Option<Pattern>
     Pattern::parse(path).map_err(|(message, help)| r.error(codes::BAD_ROUTE, span, message, help)).ok()
 }
 
-fn read_methods(r: &mut Reporter<'_>, entry: &Entry) -> Vec<Method> {
-    let names = r.texts(entry).unwrap_or_default();
+/// Nothing where one is wrong: a route without it would be for others, and collide with theirs.
+fn read_methods(r: &mut Reporter<'_>, entry: &Entry) -> Option<Vec<Method>> {
+    let names = r.texts(entry)?;
     if entry.value.as_list().is_some_and(<[Node]>::is_empty) {
         r.error(codes::BAD_ROUTE, entry.value.span, "`methods` is empty", "leave it out for all methods");
     }
-    names.iter().filter_map(|name| read_method(r, name)).collect()
+    // All of them are told.
+    let read: Vec<_> = names.iter().map(|name| read_method(r, name)).collect();
+    read.into_iter().collect()
 }
 
 fn read_method(r: &mut Reporter<'_>, name: &Spanned<String>) -> Option<Method> {

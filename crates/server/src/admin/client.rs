@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::api::{AskLogLevel, LogLevels, PurgedSource, Refusal, RefusalKind, Reloaded, SourceCheck, Status};
-use super::token;
+use super::{address, token};
 use crate::settings;
 
 /// How long a node may take to be reached.
@@ -28,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(120);
 pub struct Client {
     address: SocketAddr,
     token: String,
+    /// Why `node.toml` does not say the address, where it cannot be read.
+    unread: Option<String>,
 }
 
 /// Why a node did not do it.
@@ -47,6 +49,11 @@ pub enum ClientError {
         /// Why not.
         why: String,
     },
+    /// `node.toml` cannot be read, and no start noted its address.
+    NoAddress {
+        /// What is wrong with the file, and where.
+        why: String,
+    },
     /// It answered, and says no.
     Refused(Refusal),
 }
@@ -56,6 +63,9 @@ impl fmt::Display for ClientError {
         match self {
             ClientError::Unreachable { address, why } => write!(f, "no node answers at {address}: {why}"),
             ClientError::NoToken { file, why } => write!(f, "`{file}` cannot be read: {why}"),
+            ClientError::NoAddress { why } => {
+                write!(f, "`node.toml` cannot be read, which names the node's admin address: {why}")
+            }
             ClientError::Refused(refusal) => f.write_str(&refusal.message),
         }
     }
@@ -64,15 +74,22 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 impl Client {
-    /// The node at `address` (the command line's `--admin`), or the one that the folder's `node.toml` names, or the default.
-    /// The token is read from `var/admin.token` below `dir`.
+    /// The node at `address` (the command line's `--admin`), or the one that the folder's `node.toml` names, or where that cannot be
+    /// read the one that started last, or the default. The token is read from `var/admin.token` below `dir`.
     pub fn new(dir: &Path, address: Option<SocketAddr>) -> Result<Client, ClientError> {
-        let address = reachable(address.unwrap_or_else(|| settings::admin_address(dir)));
         let token = token::read(dir).map_err(|why| ClientError::NoToken {
             file: token::path(dir).display().to_string(),
             why: why.to_string(),
         })?;
-        Ok(Client { address, token })
+        let (address, unread) = match address.map_or_else(|| settings::admin_address(dir), |named| Ok(Some(named))) {
+            Ok(Some(address)) => (address, None),
+            Ok(None) => (address::noted(dir).unwrap_or(settings::DEFAULT_ADMIN), None),
+            Err(why) => match address::noted(dir) {
+                Some(address) => (address, Some(why)),
+                None => return Err(ClientError::NoAddress { why }),
+            },
+        };
+        Ok(Client { address: reachable(address), token, unread })
     }
 
     /// Where it looks for the node.
@@ -203,7 +220,11 @@ impl Client {
     }
 
     fn unreachable(&self, why: &(impl fmt::Display + ?Sized)) -> ClientError {
-        ClientError::Unreachable { address: self.address, why: why.to_string() }
+        let why = match &self.unread {
+            None => why.to_string(),
+            Some(unread) => format!("{why}; that is where the last start was, as `node.toml` cannot be read: {unread}"),
+        };
+        ClientError::Unreachable { address: self.address, why }
     }
 
     fn odd(&self, why: &(impl fmt::Display + ?Sized)) -> ClientError {

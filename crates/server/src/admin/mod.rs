@@ -1,5 +1,6 @@
 //! The admin address: health, metrics, reload, status, records. Always behind a credential, but for health and metrics.
 
+mod address;
 pub mod api;
 mod client;
 mod oag;
@@ -8,6 +9,7 @@ mod status;
 mod token;
 mod work;
 
+pub(crate) use address::note as note_address;
 pub use client::{Client, ClientError};
 pub(crate) use server::Admin;
 #[cfg(test)]

@@ -46,6 +46,15 @@ impl Address {
         port != Some(0) && !of_two_families && self.overlaps(other)
     }
 
+    /// Whether somebody who connects to this address from this machine comes here, as far as can be told without asking the network: an
+    /// address of another machine looks like one of ours.
+    pub(crate) fn is_reached_by(&self, target: SocketAddr) -> bool {
+        let target = SocketAddr::new(target.ip().to_canonical(), target.port());
+        let here = target.ip().is_loopback() || target.ip().is_unspecified();
+        let named = self.tcp().is_some_and(|own| own.ip().to_canonical() == target.ip());
+        (here || named) && self.overlaps(&Address::Tcp(target))
+    }
+
     /// Whether the kernel gives at most one of the two away.
     pub(super) fn overlaps(&self, other: &Address) -> bool {
         match (self, other) {
@@ -93,6 +102,28 @@ mod tests {
             for (one, other) in [(address(one), address(other)), (address(other), address(one))] {
                 assert_eq!((one.overlaps(&other), one.is_same_as(&other)), (overlap, for_certain), "{one} {other}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_on_this_machine_reaches_a_listener_here() {
+        for (own, target, reached) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "[::ffff:127.0.0.1]:1", true),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("127.0.0.1:1", "[::1]:1", false),
+            ("0.0.0.0:1", "127.0.0.2:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("10.0.0.1:1", "10.0.0.1:1", true),
+            // It may well be another machine's.
+            ("0.0.0.0:1", "10.0.0.1:1", false),
+            ("unix:a", "127.0.0.1:1", false),
+        ] {
+            let address = Address::parse(own).unwrap();
+            assert_eq!(address.is_reached_by(target.parse().unwrap()), reached, "{own} {target}");
         }
     }
 

@@ -19,6 +19,7 @@ mod http2;
 mod id;
 mod in_flight;
 mod listeners;
+mod loops;
 mod opening;
 mod proxy_protocol;
 mod request;

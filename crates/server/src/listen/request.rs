@@ -12,7 +12,7 @@ use policy::{Body, Request, Response};
 use super::address::Address;
 use super::client::Caller;
 use super::id::RequestId;
-use super::{body, forwarded, headers, host, upgrade};
+use super::{body, forwarded, headers, host, loops, upgrade};
 use crate::hop;
 use crate::metrics::ListenerMetrics;
 use crate::settings::ClientLimits;
@@ -50,6 +50,15 @@ impl Refused {
 const TOO_MANY_FIELDS: Refused =
     Refused { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail: "the request has too many header fields" };
 
+/// RFC 9110, section 9.3.7.
+const THE_SERVER: Refused =
+    Refused::bad("the target `*` asks about the server as a whole, for which nothing answers here");
+
+const LOOP: Refused = Refused {
+    status: StatusCode::LOOP_DETECTED,
+    detail: "the request has come round: an upstream leads back to the gateway",
+};
+
 /// Where a request came in.
 pub(super) struct Arrival<'a> {
     pub(super) caller: &'a Caller,
@@ -86,6 +95,9 @@ fn head(parts: http::request::Parts, arrival: Arrival<'_>) -> Result<Box<Request
     let own = [scheme(arrival.caller.secure)];
     check_target(&method, &uri, if trusted { &["http", "https"] } else { &own })?;
     check_framing(&headers)?;
+    if loops::is_in_one(&headers) {
+        return Err(LOOP);
+    }
     let host = host::authority(&uri, &headers, version).map_err(Refused::bad)?;
     let believed = match trusted {
         true => Some(Believed::take(&mut headers, peer, &arrival)?),
@@ -178,6 +190,9 @@ fn scheme(secure: bool) -> &'static str {
 
 /// The path in its normal form; and the headers without what is the connection's, or the gateway's to say.
 fn normal(path: &str, headers: &mut HeaderMap) -> Result<String, Refused> {
+    if path == "*" {
+        return Err(THE_SERVER);
+    }
     let path = path::normalise(path).map_err(|why| Refused::bad(why.message()))?;
     hop::strip_request(headers);
     headers::strip_forged(headers);
@@ -371,6 +386,11 @@ mod tests {
             let refused = receive_head(method, target, headers).err().unwrap_or_else(|| panic!("{method} {target}"));
             assert_eq!(refused.status.as_u16(), status, "{method} {target}");
         }
+        let passed = |times| std::iter::repeat_n(("via", "1.1 portcullis"), times).chain([host]).collect::<Vec<_>>();
+        assert!(receive_head("GET", "/", &passed(7)).is_ok());
+        assert_eq!(receive_head("GET", "/", &passed(8)).err().map(|refused| refused.status.as_u16()), Some(508));
+        let whole = receive_head("OPTIONS", "*", &[host]).err();
+        assert!(whole.is_some_and(|refused| refused.detail.contains("`*`")));
         assert!(receive_head("POST", "/", &[host, ("transfer-encoding", "Chunked")]).is_ok());
         assert!(receive_head("GET", "http://a/x", &[host]).is_ok());
     }

@@ -171,7 +171,8 @@ fn no_configuration(dir: &Path) -> Problem {
 /// that is bound to one of them is then an error rather than open on a listener that it was not meant for.
 fn override_listeners(settings: &mut Settings, options: &Options) {
     if let Some(address) = options.listen {
-        settings.node.listeners.truncate(1);
+        let left_out = settings.node.listeners.drain(1..).map(|listener| listener.name);
+        settings.node.listeners_left_out = left_out.collect();
         let only = &mut settings.node.listeners[0];
         *only =
             ListenerSettings { address: Address::Tcp(address), tls: None, proxy_protocol: Vec::new(), ..only.clone() };
@@ -339,6 +340,7 @@ fn facts(settings: &Settings, bound: Option<SocketAddr>) -> NodeFacts {
         name: node.name.clone(),
         values: node.values.clone(),
         listeners: node.listeners.iter().map(ListenerSettings::facts).collect(),
+        listeners_left_out: node.listeners_left_out.clone(),
         default_issuer: issuer,
         body_limit: node.limits.body,
         cluster_nodes: node.cluster_nodes,

@@ -91,13 +91,13 @@ impl ListenerSettings {
     }
 }
 
-/// Reads all listeners; the default one where there are none.
+/// Reads all listeners, each with its place; the default one, which has none, where there are none.
 pub(super) fn read_all(
     within: Within<'_>,
     tables: &[Spanned<&policy::reader::Table>],
     limits: ClientLimits,
     diagnostics: &mut Diagnostics,
-) -> Vec<ListenerSettings> {
+) -> Vec<(ListenerSettings, Option<Place>)> {
     let mut listeners: Vec<(ListenerSettings, Place)> = Vec::new();
     for table in tables {
         let place = within.place(table.span);
@@ -115,9 +115,31 @@ pub(super) fn read_all(
         listeners.push((listener, place));
     }
     if listeners.is_empty() {
-        return vec![ListenerSettings { limits, ..ListenerSettings::default_one() }];
+        return vec![(ListenerSettings { limits, ..ListenerSettings::default_one() }, None)];
     }
-    listeners.into_iter().map(|(listener, _)| listener).collect()
+    listeners.into_iter().map(|(listener, place)| (listener, Some(place))).collect()
+}
+
+/// A listener at the admin address: whichever of the two a node bound first, it could not have the other. `named`: where the file
+/// names that address.
+pub(super) fn refuse_admin(
+    listeners: &[(ListenerSettings, Option<Place>)],
+    admin: SocketAddr,
+    named: Option<&Place>,
+    diagnostics: &mut Diagnostics,
+) {
+    for (listener, place) in listeners.iter().filter(|(listener, _)| listener.address.is_same_as(&Address::Tcp(admin)))
+    {
+        let message = format!("the listener `{}` has the admin address", listener.name);
+        let help =
+            format!("the admin address is {admin}: give the listener another one, or `[admin]` another `address`");
+        let problem = Problem::error(codes::NAME_COLLISION, message).with_help(help);
+        diagnostics.push(match (place, named) {
+            (Some(place), Some(admin)) => problem.at(place.clone()).with_related(admin.clone(), "the admin address"),
+            (Some(place), None) | (None, Some(place)) => problem.at(place.clone()),
+            (None, None) => problem.nowhere(),
+        });
+    }
 }
 
 fn read(within: Within<'_>, limits: ClientLimits, diagnostics: &mut Diagnostics) -> Option<ListenerSettings> {

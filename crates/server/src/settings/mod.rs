@@ -20,12 +20,13 @@ mod upstream;
 mod users;
 mod values;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use policy::Diagnostics;
-use policy::diagnostic::{Place, Problem, SourceFile, codes};
+use policy::diagnostic::{Diagnostic, Place, Problem, SourceFile, codes};
 use policy::lint::Lints;
 use policy::reader::{Document, Files, Outside, Table};
 
@@ -33,13 +34,15 @@ pub(crate) use limits::ClientLimits;
 pub(crate) use listener::ListenerSettings;
 pub use log::{Access, AccessField, AccessFormat, AccessLines, LogFormat, LogSettings};
 pub(crate) use log::{is_target, level};
-pub(crate) use node::NodeSettings;
+pub(crate) use node::{DEFAULT_ADMIN, NodeSettings};
 pub(crate) use provider::{ProviderSettings, Way};
 pub(crate) use stores::StoreSettings;
 pub(crate) use telemetry::TelemetrySettings;
 
 /// The name under which the file of `--values` stands among the files of the folder.
 pub(crate) const VALUES_FILE: &str = "--values";
+
+const NODE_FILE: &str = "node.toml";
 
 /// Everything that a load finds in the files beside policies.
 pub(crate) struct Settings {
@@ -55,7 +58,7 @@ pub(crate) struct Settings {
 /// policies can be checked too; with an error among the diagnostics they must not be used for anything else.
 pub(crate) fn read(files: &Files, admin: Option<SocketAddr>, outside: &dyn Outside) -> (Settings, Diagnostics) {
     let (mut diagnostics, mut allows) = (Diagnostics::new(), Lints::default());
-    let document = parsed(files, "node.toml", &mut diagnostics);
+    let document = parsed(files, NODE_FILE, &mut diagnostics);
     diagnostics.extend(document.as_ref().map(|document| allows.allow(document)).unwrap_or_default());
     let (mut node, node_places) = node::read(document.as_ref(), admin, outside, &mut diagnostics);
     if let Some(document) = parsed(files, VALUES_FILE, &mut diagnostics) {
@@ -130,15 +133,16 @@ fn finish(keys: policy::reader::Keys<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// The admin address that the folder's `node.toml` names, or the default: for commands that only want to find the node, whatever
-/// else may be wrong with the file.
-pub(crate) fn admin_address(dir: &Path) -> SocketAddr {
-    quick(dir)
-        .and_then(|document| {
-            let admin = document.root.get("admin")?.as_table()?;
-            admin.get("address")?.as_text()?.parse().ok()
-        })
-        .unwrap_or(node::DEFAULT_ADMIN)
+/// The admin address that the folder's `node.toml` names, or the default where it names none; nothing where there is no such file. For
+/// commands that only want to find the node, whatever else may be wrong with the file: an error says why it does not tell them, and where.
+pub(crate) fn admin_address(dir: &Path) -> Result<Option<SocketAddr>, String> {
+    let Some(document) = quick(dir)? else { return Ok(None) };
+    let Some(admin) = document.root.get("admin") else { return Ok(Some(DEFAULT_ADMIN)) };
+    let no_address = |span| format!("{}: this is no address to listen on", document.place(span));
+    let table = admin.as_table().ok_or_else(|| no_address(admin.span))?;
+    let Some(address) = table.get("address") else { return Ok(Some(DEFAULT_ADMIN)) };
+    let parsed = address.as_text().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| no_address(address.span))
 }
 
 /// `[log]` of the folder's `node.toml`, or the default.
@@ -148,10 +152,20 @@ pub(crate) fn log_settings(dir: &Path) -> LogSettings {
         let within = Within { file: &document.file, table, outside: &policy::reader::NoOutside };
         Some(log::read(within, &mut Diagnostics::new()))
     };
-    quick(dir).and_then(read).unwrap_or_default()
+    quick(dir).ok().flatten().and_then(read).unwrap_or_default()
 }
 
-fn quick(dir: &Path) -> Option<Document> {
-    let text = String::from_utf8(policy::reader::read_plain(&dir.join("node.toml")).ok()?).ok()?;
-    policy::reader::parse(&Arc::new(SourceFile::new("node.toml", text))).ok()
+/// The folder's `node.toml`, parsed; nothing where there is none. An error says what is wrong first, and where.
+fn quick(dir: &Path) -> Result<Option<Document>, String> {
+    let bytes = match policy::reader::read_plain(&dir.join(NODE_FILE)) {
+        Ok(bytes) => bytes,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return Err(format!("{NODE_FILE}: {why}")),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| format!("{NODE_FILE}: it is no UTF-8 text"))?;
+    let first = |problems: Diagnostics| match problems.sorted().iter().next() {
+        Some(Diagnostic { problem, place: Some(place), .. }) => format!("{place}: {}", problem.message),
+        _ => format!("{NODE_FILE}: it is no TOML"),
+    };
+    policy::reader::parse(&Arc::new(SourceFile::new(NODE_FILE, text))).map(Some).map_err(first)
 }

@@ -31,6 +31,8 @@ pub(crate) struct NodeSettings {
     pub(crate) values: BTreeMap<String, Value>,
     /// The listeners, at least one.
     pub(crate) listeners: Vec<ListenerSettings>,
+    /// Those of the file that `--listen` left out.
+    pub(crate) listeners_left_out: Vec<String>,
     /// `trusted_proxies`: who is believed about the client.
     pub(crate) trusted_proxies: Vec<Network>,
     /// The admin address.
@@ -70,6 +72,7 @@ impl Default for NodeSettings {
             encryption: Encryption::Own,
             values: BTreeMap::new(),
             listeners: vec![ListenerSettings::default_one()],
+            listeners_left_out: Vec::new(),
             trusted_proxies: Vec::new(),
             admin: DEFAULT_ADMIN,
             upstreams: BTreeMap::new(),
@@ -118,15 +121,20 @@ pub(super) fn read(
         node.trusted_proxies = networks;
     }
     let tables = keys.tables("listener").unwrap_or_default();
-    node.listeners = listener::read_all(within, &tables, node.limits.clients, diagnostics);
+    let listeners = listener::read_all(within, &tables, node.limits.clients, diagnostics);
+    let mut admin_place = None;
     if let Some(table) = keys.table("admin") {
         let mut keys = Keys::new(within.file, table.value);
         if let Some(text) = keys.text("address") {
+            let place = keys.place_of(text.span);
             let named = listener::address(&mut keys, text);
+            admin_place = named.filter(|_| admin.is_none()).map(|_| place);
             node.admin = admin.or(named).unwrap_or(node.admin);
         }
         super::finish(keys, diagnostics);
     }
+    listener::refuse_admin(&listeners, node.admin, admin_place.as_ref(), diagnostics);
+    node.listeners = listeners.into_iter().map(|(listener, _)| listener).collect();
     if let Some(upstreams) = keys.table("upstream") {
         for entry in &upstreams.value.entries {
             let table = keys.expect(&entry.value, "a table", policy::reader::Node::as_table);

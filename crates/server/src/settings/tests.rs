@@ -161,6 +161,15 @@ fn node_problems_have_places() {
             "node.toml:4:1 P0113 two listeners have one address",
         ),
         (
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:8090\"",
+            "node.toml:1:1 P0113 the listener `a` has the admin address",
+        ),
+        (
+            "[admin]\naddress = \"127.0.0.1:1\"\n[[listener]]\nname = \"a\"\naddress = \"0.0.0.0:1\"",
+            "node.toml:3:1 P0113 the listener `a` has the admin address",
+        ),
+        ("[admin]\naddress = \"127.0.0.1:8080\"", "node.toml:2:11 P0113 the listener `default` has the admin address"),
+        (
             "trusted_proxies = [\"::1\", \"10.0.0.1/8\"]",
             "node.toml:1:27 P0103 expected an address, or a network without bits behind its length: `10.1.0.0/16`, found \"10.0.0.1/8\"",
         ),

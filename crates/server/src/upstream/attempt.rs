@@ -70,6 +70,10 @@ impl Attempt<'_> {
             request.body = request.body.take().or(copy);
             let is_there = request.body.is_some();
             let (error, cause, unsent) = match sent {
+                // RFC 9110, section 15: statuses end at 599, and one beyond them counts as a 5xx: as an answer that is none.
+                Ok(head) if head.status().as_u16() >= 600 => {
+                    (UpstreamError::Malformed(String::from("its status is none")), Cause::Other, false)
+                }
                 Ok(head) => return Ok(Answered { head, carrier, again: is_there && self.repeatable }),
                 Err(SendError::Late) => (UpstreamError::Timeout("first_byte"), Cause::Timeout, false),
                 Err(SendError::Malformed(why)) => (UpstreamError::Malformed(why), Cause::Other, false),

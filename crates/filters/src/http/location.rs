@@ -75,8 +75,8 @@ fn mended(
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let named =
                 ["http", "https"].into_iter().filter(|known| scheme.is_none_or(|s| s.eq_ignore_ascii_case(known)));
-            let origins = named.filter_map(|scheme| Origin::of(&format!("{scheme}://{host}").parse().ok()?));
-            if !origins.into_iter().any(|origin| is_upstream(&origin)) {
+            let mut origins = named.filter_map(|scheme| Origin::of(&format!("{scheme}://{host}").parse().ok()?));
+            if !origins.any(|origin| is_upstream(&origin)) {
                 return None;
             }
             &text[before.len() - path.len()..]

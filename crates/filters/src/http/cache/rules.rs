@@ -192,8 +192,8 @@ pub(super) fn usable_if_error(asked: &Directives, said: &Directives, lifetime: u
 /// Whether the client has the kept response already (section 4.3.2).
 pub(super) fn client_has_it(request: &HeaderMap, kept: &HeaderMap) -> bool {
     if request.contains_key(IF_NONE_MATCH) {
-        let etag = kept.get(ETAG).and_then(|etag| etag.to_str().ok());
-        let has = |asked: &&str| *asked == "*" || etag.is_some_and(|etag| opaque(asked) == opaque(etag));
+        let etag = kept.get(ETAG).map(|etag| opaque(etag.as_bytes()));
+        let has = |asked: &&str| *asked == "*" || etag.is_some_and(|etag| opaque(asked.as_bytes()) == etag);
         return members(request, &IF_NONE_MATCH).is_ok_and(|tags| tags.iter().any(has));
     }
     let since = date_of(request, IF_MODIFIED_SINCE);
@@ -202,15 +202,15 @@ pub(super) fn client_has_it(request: &HeaderMap, kept: &HeaderMap) -> bool {
 }
 
 /// What weak comparison looks at (RFC 9110, section 8.8.3.2).
-fn opaque(etag: &str) -> &str {
-    etag.trim().trim_start_matches("W/")
+fn opaque(tag: &[u8]) -> &[u8] {
+    let tag = tag.trim_ascii();
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
 /// Whether a 304 is about the kept response: of one that names a tag, only what has the same tag is as good as it says (section 4.3.4). Servers
 /// that compress weaken the tag of what they send and not that of a 304; so the two are compared weakly.
 pub(super) fn is_about(kept: &HeaderMap, said: &HeaderMap) -> bool {
-    let opaque = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
-    said.get(ETAG).is_none_or(|tag| kept.get(ETAG).is_some_and(|own| opaque(own) == opaque(tag)))
+    said.get(ETAG).is_none_or(|tag| kept.get(ETAG).is_some_and(|own| opaque(own.as_bytes()) == opaque(tag.as_bytes())))
 }
 
 /// Fields that are the kept body's own, whatever a 304 says (sections 3.2 and 4.3.4): how it is coded, and what it is known by.

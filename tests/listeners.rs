@@ -1,9 +1,10 @@
 //! Listeners, as clients find them that nobody here wrote: TLS and whose certificate it is, HTTP/2, the PROXY protocol, Unix sockets,
 //! and the limits on connections.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::authority::{Authority, write_pair};
@@ -157,7 +158,7 @@ fn certificates_that_were_taken_back_are_refused() {
     tls.client("app", 7);
     tls.client("good", 8);
     tls.folder.write("tls/crl.pem", &tls.authority.revokes(&[], 2999));
-    let _node = tls.start("clients = { ca = \"tls/ca.pem\", crl = [\"tls/crl.pem\"] }\n");
+    let node = tls.start("clients = { ca = \"tls/ca.pem\", crl = [\"tls/crl.pem\"] }\n");
     let ask = |name: &str| tls.curl("https://a.example/seen").proves(&tls.at(), name);
     assert!(ask("app").printed().contains("as CN=app 7"));
     tls.folder.write("tls/crl.pem", &tls.authority.revokes(&[7], 2999));
@@ -166,6 +167,60 @@ fn certificates_that_were_taken_back_are_refused() {
     // A list that has run out says nothing of who was taken back since.
     tls.folder.write("tls/crl.pem", &tls.authority.revokes(&[], 2022));
     wait_until("all are refused", || ask("good").run().code != 0);
+    wait_until("the operator is told", || node.log().contains("renew what `crl` names"));
+    assert_eq!(node.log().matches("renew what `crl` names").count(), 1, "once for all of them");
+    let checked = tls.folder.run(["check"]);
+    let all = format!("{}{}", checked.stdout, checked.stderr);
+    assert!(all.contains("the revocation list in `tls/crl.pem` expired at 2022"), "{all}");
+}
+
+/// One connection over TLS: asks once for each line that it reads, and prints the status with what is said of the connection.
+const KEPT: &str = r#"
+import socket, ssl, sys
+port, folder = int(sys.argv[1]), sys.argv[2]
+context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+context.load_cert_chain(f"{folder}/app.pem", f"{folder}/app.key")
+connection = context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="a.example")
+for _ in sys.stdin:
+    try:
+        connection.sendall(b"GET /seen HTTP/1.1\r\nhost: a.example\r\n\r\n")
+        head = connection.recv(65536).decode().lower()
+    except OSError:
+        head = ""
+    print(" ".join([head.split()[1], "close" if "connection: close" in head else "kept"]) if head else "closed", flush=True)
+"#;
+
+/// Other terms for clients reach those who are connected already: they are served once more, and have to prove themselves again.
+#[test]
+fn a_connection_that_was_let_in_by_other_terms_ends_with_its_next_answer() {
+    let tls = Tls::new();
+    tls.client("app", 7);
+    tls.folder.write("tls/crl.pem", &tls.authority.revokes(&[], 2999));
+    let clients = "clients = { ca = \"tls/ca.pem\", crl = [\"tls/crl.pem\"] }\n";
+    let node = tls.start(clients);
+    let mut client = Command::new("python3")
+        .args(["-c", KEPT, &tls.address.port().to_string()])
+        .arg(tls.at())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let (mut asks, answers) = (client.stdin.take().expect("piped"), client.stdout.take().expect("piped"));
+    let mut answers = BufReader::new(answers).lines();
+    let mut ask = || {
+        writeln!(asks).expect("it reads");
+        answers.next().expect("a line").expect("text")
+    };
+    assert_eq!([ask(), ask()], ["200 kept", "200 kept"]);
+    // Another certificate of the listener's says nothing of clients.
+    tls.server("a", &["a.example", "b.example"]);
+    node.reload();
+    assert_eq!(ask(), "200 kept");
+    tls.folder.write("tls/crl.pem", &tls.authority.revokes(&[7], 2999));
+    node.reload();
+    assert_eq!([ask(), ask()], ["200 close", "closed"]);
+    drop(asks);
+    client.wait().expect("it ends");
 }
 
 #[test]
@@ -369,4 +424,10 @@ fn slow_clients_are_given_up() {
         }
     }
     assert_eq!(slow.answer().map(|answer| answer.status), Some(504), "a whole request has its limit too");
+    wait_until("it has its line", || node.log().contains("path=\"/slow\""));
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains("path=\"/slow\"")).expect("a line");
+    assert!(line.contains("method=\"POST\"") && line.contains("status=504 outcome=\"timed out\""), "{line}");
+    let metrics = Request::new(node.admin, "GET", "/metrics").send().status(200).text();
+    assert!(metrics.contains("portcullis_unanswered_requests_total{outcome=\"timed out\"} 1\n"), "{metrics}");
 }

@@ -39,11 +39,10 @@ where
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
         }
-        let (work, all, landing) = (work(), self.clone(), key.clone());
+        let (work, landing) = (work(), Landing { flights: self.clone(), key: key.clone() });
         let landed = async move {
-            let result = work.await;
-            all.lock().remove(&landing);
-            result
+            let _landing = landing;
+            work.await
         };
         let flight = landed.boxed().shared();
         flights.insert(key, flight.clone());
@@ -52,8 +51,23 @@ where
         flight
     }
 
+}
+
+impl<K, T: Clone> Flights<K, T> {
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a flight off once it is over, also where the work panics: the next one begins anew.
+struct Landing<K: Eq + Hash, T: Clone> {
+    flights: Arc<Flights<K, T>>,
+    key: K,
+}
+
+impl<K: Eq + Hash, T: Clone> Drop for Landing<K, T> {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
     }
 }
 
@@ -109,6 +123,15 @@ mod tests {
         drop(flights.join((), &later, move || async move { noted.store(1, Ordering::Relaxed) }.boxed()));
         let mut work = later.0.lock().expect("no panic").pop().expect("it was handed over");
         assert_eq!((poll(&mut work), done.load(Ordering::Relaxed)), (Poll::Ready(()), 1));
+    }
+
+    #[test]
+    fn after_a_panic_the_next_begins_anew() {
+        let (flights, later) = (Arc::new(Flights::default()), Later::default());
+        let mut broken = flights.join((), &later, || async { panic!("as it happens") }.boxed());
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(&mut broken))).is_err());
+        let mut next = flights.join((), &later, || async { 7 }.boxed());
+        assert_eq!(poll(&mut next), Poll::Ready(7));
     }
 
     type Gate = Shared<BoxFuture<'static, ()>>;

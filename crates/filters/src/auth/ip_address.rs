@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use policy::filter::Judges;
-use policy::settings::Network;
+use policy::settings::{Network, Spanned};
 use policy::{
     Abort, BuildContext, Diagnostics, Dynamic, Exchange, Filter, FilterConfig, Getter, Outcome, Reason, ReasonCode,
 };
@@ -34,8 +34,7 @@ const ADDRESS_NOT_ALLOWED: ReasonCode = ReasonCode::new("address-not-allowed");
 pub(crate) struct Settings {
     /// Those that are let in: addresses, and networks such as `10.1.0.0/16`. Default: all that `deny` does not keep out, unless `allow_from`
     /// is set.
-    #[serde(default)]
-    allow: Vec<Network>,
+    allow: Option<Spanned<Vec<Network>>>,
     /// Those that are kept out, whatever `allow` says. Default: none.
     #[serde(default)]
     deny: Vec<Network>,
@@ -50,7 +49,15 @@ impl FilterConfig for Settings {
 
     fn build(&self, cx: &mut BuildContext<'_>) -> Result<IpAddress, Diagnostics> {
         cx.shapes_nothing();
-        let allows = !self.allow.is_empty() || self.allow_from.is_some();
+        if let Some(allow) = &self.allow
+            && allow.value.is_empty()
+            && self.allow_from.is_none()
+        {
+            let help = "name those that are let in, or take `allow` out";
+            return Err(cx.error(allow.span, "nobody is let in: `allow` is empty", help).into());
+        }
+        let allow = self.allow.as_ref().map(|allow| allow.value.clone()).unwrap_or_default();
+        let allows = !allow.is_empty() || self.allow_from.is_some();
         if !allows && self.deny.is_empty() {
             let help = "write `allow = [\"10.0.0.0/8\"]`, or `deny`";
             return Err(cx.error(cx.own_place().span, "`auth.ip-address` has no list", help).into());
@@ -62,7 +69,7 @@ impl FilterConfig for Settings {
         cx.judges(Judges::Alike);
         cx.goes_by("request.client_ip");
         let allow_from = self.allow_from.as_ref().map(|list| cx.dynamic(list)).transpose()?;
-        Ok(IpAddress { allow: self.allow.clone(), deny: self.deny.clone(), allow_from })
+        Ok(IpAddress { allow, deny: self.deny.clone(), allow_from })
     }
 }
 
@@ -169,7 +176,8 @@ mod tests {
     fn lists_that_are_none_are_refused_at_load() {
         for (settings, said) in [
             ("", "`auth.ip-address` has no list"),
-            ("allow = []", "`auth.ip-address` has no list"),
+            ("allow = []", "nobody is let in: `allow` is empty"),
+            ("allow = []\ndeny = ['10.0.0.0/8']", "nobody is let in: `allow` is empty"),
             ("allow = ['10.0.0.1/8']", "a network without bits behind its length"),
             ("deny = ['localhost']", "a network without bits behind its length"),
         ] {

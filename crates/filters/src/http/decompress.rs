@@ -25,11 +25,12 @@ use super::codings::Coding;
 const UNSUPPORTED_CODING: ReasonCode = ReasonCode::new("unsupported-coding");
 
 /// What is said of the bytes that came.
-static OF_THE_BYTES: [HeaderName; 4] = [
+static OF_THE_BYTES: [HeaderName; 5] = [
     header::CONTENT_ENCODING,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
 ];
 
 /// `use = "decompress"`

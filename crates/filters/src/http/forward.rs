@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::Version;
+use http::{Method, Version};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use policy::Request;
@@ -27,7 +27,17 @@ pub(super) fn request_headers(request: &Request) -> (HeaderMap, Fields) {
     let mut headers = request.headers.clone();
     let gone = request.headers.keys().filter(|name| **name == header::HOST || is_own(name));
     gone.for_each(|name| drop(headers.remove(name)));
+    if let Some(left) = passages_left(request) {
+        headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
     (headers, fields)
+}
+
+/// How often an `OPTIONS` may still be passed on (RFC 9110, section 7.6.2); `None` where nobody says.
+pub(super) fn passages_left(request: &Request) -> Option<u32> {
+    let said = request.headers.get(header::MAX_FORWARDS).filter(|_| request.method == Method::OPTIONS)?;
+    let digits = said.to_str().ok().filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))?;
+    Some(digits.parse().unwrap_or(u32::MAX))
 }
 
 fn own_fields(request: &Request) -> Fields {
@@ -145,7 +155,6 @@ fn value(text: Bytes) -> Option<HeaderValue> {
 mod tests {
     use std::sync::Arc;
 
-    use http::Method;
     use policy::Body;
 
     use super::*;

@@ -4,6 +4,8 @@
 use http::Uri;
 use http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 
+use super::redirect::leads_away;
+
 /// An origin: scheme, host in lower case without brackets, port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
@@ -88,8 +90,7 @@ fn mended(
         None => path.to_owned(),
     };
     let mended = if mended.starts_with('/') { mended } else { format!("/{mended}") };
-    // What would begin with two slashes would name another host.
-    (mended != text && !mended.starts_with("//")).then_some(mended)
+    (mended != text && !leads_away(&mended)).then_some(mended)
 }
 
 /// What stands before the part, from a slash on, in which two paths end alike.
@@ -163,6 +164,9 @@ mod tests {
             ("/\\up:9001/a", "/x", "/x", "/\\up:9001/a"),
             ("b/c", "/x", "/x", "b/c"),
             ("http://up:9001//evil.example/", "/x", "/x", "http://up:9001//evil.example/"),
+            ("http://up:9001/\\evil.example/", "/x", "/x", "http://up:9001/\\evil.example/"),
+            ("/v2/\\evil.example/", "/x", "/v2/x", "/v2/\\evil.example/"),
+            ("/v2/\t/evil.example/", "/x", "/v2/x", "/v2/\t/evil.example/"),
             // A beginning that the policy puts before the path.
             ("http://up:9001/v2/login", "/orders/7", "/v2/orders/7", "/login"),
             ("/v2/login?a=/v2", "/orders/7", "/v2/orders/7", "/login?a=/v2"),

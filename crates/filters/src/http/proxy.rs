@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -208,6 +208,10 @@ impl Filter for Proxy {
                 StatusCode::BAD_GATEWAY,
                 "the body went to an upstream that gave no answer",
             ));
+        }
+        if forward::passages_left(&exchange.request) == Some(0) {
+            exchange.response = Some(asked_here(&exchange.request));
+            return Ok(Outcome::Success);
         }
         let (held, addressed) = match self.prepared(exchange) {
             Ok(prepared) => prepared,
@@ -403,6 +407,17 @@ impl Proxy {
     }
 }
 
+/// The answer to an `OPTIONS` that goes no further (RFC 9110, sections 7.6.2 and 9.3.7).
+fn asked_here(request: &Request) -> Response {
+    let methods: Vec<&str> = request.allowed.iter().map(Method::as_str).collect();
+    let allowed = Some(methods.join(", ")).filter(|methods| !methods.is_empty());
+    let answer = Response::new(StatusCode::NO_CONTENT);
+    match allowed.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
+        Some(methods) => answer.with_header(header::ALLOW, methods),
+        None => answer,
+    }
+}
+
 /// Path and query as what a request asks for.
 fn uri(target: String) -> Result<Uri, Reason> {
     let target = PathAndQuery::from_maybe_shared(Bytes::from(target)).map(Uri::from);
@@ -455,6 +470,18 @@ mod tests {
             assert_eq!(seen["headers"]["content-type"], json!("text/plain"));
             assert_eq!(seen["headers"]["host"], json!(null));
             assert_eq!(ran.path(), ["proxy:success"]);
+        }
+
+        #[test]
+        fn rfc9110_7_6_2_an_options_goes_no_further_than_it_may() {
+            let ran = |method, left: &'static str| tested("").run(request(method, "/a", &[("max-forwards", left)], ""));
+            let passed = |method, left| sent(&ran(method, left))["headers"]["max-forwards"].clone();
+            assert_eq!(passed(Method::OPTIONS, "7"), json!("6"));
+            assert_eq!(passed(Method::OPTIONS, "99999999999999"), json!("4294967294"));
+            assert_eq!(passed(Method::OPTIONS, "x"), json!("x"));
+            assert_eq!(passed(Method::GET, "0"), json!("0"), "it says something of no other method");
+            let here = ran(Method::OPTIONS, "0");
+            assert_eq!((here.status, here.text(), here.path()), (204, "", vec![String::from("proxy:success")]));
         }
 
         #[test]

@@ -200,8 +200,8 @@ fn place(beginning: &str, whole: bool) -> Option<Place> {
         .then_some(Place::Elsewhere)
 }
 
-/// What browsers take for the beginning of another host.
-fn leads_away(path: &str) -> bool {
+/// What browsers take for the beginning of another host, or no path.
+pub(super) fn leads_away(path: &str) -> bool {
     let mut bytes = path.bytes().filter(|b| !b"\t\r\n".contains(b));
     !(bytes.next() == Some(b'/') && bytes.next().is_none_or(|second| second != b'/' && second != b'\\'))
 }

@@ -431,7 +431,13 @@ fn is_hidden(name: &str) -> bool {
 
 /// A browser that shows what it gets: scripts, pictures and calls of an API say that they take anything.
 fn accepts_html(headers: &HeaderMap) -> bool {
-    let is_html = |range: &str| range.to_ascii_lowercase().starts_with("text/html");
+    let is_html = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let names_it = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+        // A weight of zero: not acceptable (RFC 9110, section 12.4.2).
+        let none = |part: &str| part.split_once('=').is_some_and(|(q, of)| q.eq_ignore_ascii_case("q") && of.parse() == Ok(0.0));
+        names_it && !parts.any(none)
+    };
     lists::members(headers, &header::ACCEPT).is_ok_and(|ranges| ranges.into_iter().any(is_html))
 }
 

@@ -100,7 +100,10 @@ impl FilterConfig for Settings {
         if let Some(buckets) = &self.buckets {
             let rising = buckets.value.windows(2).all(|pair| pair[0] < pair[1]);
             let finite = buckets.value.iter().all(|bound| bound.is_finite());
-            if self.kind == Kind::Counter || !rising || !finite || !(1..=50).contains(&buckets.value.len()) {
+            if self.kind == Kind::Counter {
+                let help = "write `kind = \"histogram\"`, or take them out";
+                problems.push(cx.error(buckets.span, "a counter has no buckets", help));
+            } else if !rising || !finite || !(1..=50).contains(&buckets.value.len()) {
                 let help = "a histogram has 1 to 50 of them, each larger than the one before: [1, 5, 10]";
                 problems.push(cx.error(buckets.span, "these are no buckets", help));
             }

@@ -146,10 +146,12 @@ mod tests {
     use super::*;
     use crate::fixture::{get, policy};
 
+    fn text(settings: &str) -> String {
+        format!("[[filter]]\nuse = 'concurrency-limit'\n{settings}\n\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'")
+    }
+
     fn tested(settings: &str) -> Fixture {
-        policy(&format!(
-            "[[filter]]\nuse = 'concurrency-limit'\n{settings}\n\n[[filter]]\nuse = 'proxy'\nupstream = 'orders'"
-        ))
+        policy(&text(settings))
     }
 
     /// The answer, as it is before its body was read.
@@ -229,7 +231,10 @@ mod tests {
     fn a_reload_counts_on_with_another_limit() {
         let fixture = tested("limit = 1");
         let first = begin(&fixture, &fixture.program(), "/");
-        assert_eq!((status(&first), status(&begin(&fixture, &fixture.program(), "/"))), (200, 503));
+        let fixture = fixture.policy("tested", &format!("route = '/**'\n\n{}", text("limit = 2")));
+        let program = fixture.program();
+        let (second, third) = (begin(&fixture, &program, "/"), begin(&fixture, &program, "/"));
+        assert_eq!([status(&first), status(&second), status(&third)], [200, 200, 503]);
     }
 
     #[test]

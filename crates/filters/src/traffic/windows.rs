@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,6 @@ impl Window {
                 let start = now - now % length;
                 (start, start + length + seconds)
             }
-            Window::Calendar(Unit::Hour, _) => (now - now % 3_600, now - now % 3_600 + 3_600),
             Window::Calendar(unit, zone) => calendar(*unit, *zone, now),
         }
     }
@@ -136,7 +135,13 @@ impl Window {
 /// The beginning of this unit's day, week, month or year, and of the next.
 fn calendar(unit: Unit, zone: Tz, now: u64) -> (u64, u64) {
     let local = i64::try_from(now).ok().and_then(|now| DateTime::from_timestamp(now, 0));
-    let Some(date) = local.map(|utc| utc.with_timezone(&zone).date_naive()) else { return (now, u64::MAX) };
+    let Some(local) = local.map(|utc| utc.with_timezone(&zone)) else { return (now, u64::MAX) };
+    let date = local.date_naive();
+    if unit == Unit::Hour {
+        // Not all zones are whole hours from UTC.
+        let start = now - u64::from(local.minute() * 60 + local.second());
+        return (start, start + 3_600);
+    }
     let first = match unit {
         Unit::Hour | Unit::Day => Some(date),
         Unit::Week => date.checked_sub_days(Days::new(date.weekday().num_days_from_monday().into())),
@@ -173,8 +178,10 @@ mod tests {
     #[test]
     fn the_calendar_of_a_zone() {
         let (utc, berlin, cairo) = (Tz::UTC, chrono_tz::Europe::Berlin, chrono_tz::Africa::Cairo);
+        let kolkata = chrono_tz::Asia::Kolkata;
         for (unit, zone, now, first, next) in [
             (Unit::Hour, utc, "2026-02-28T23:59:59Z", "2026-02-28T23:00:00Z", "2026-03-01T00:00:00Z"),
+            (Unit::Hour, kolkata, "2026-02-28T23:29:59Z", "2026-02-28T22:30:00Z", "2026-02-28T23:30:00Z"),
             (Unit::Day, utc, "2026-02-28T23:59:59Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"),
             (Unit::Week, utc, "2026-11-29T12:00:00Z", "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z"),
             (Unit::Month, utc, "2028-02-29T12:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),

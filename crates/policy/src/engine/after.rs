@@ -85,8 +85,12 @@ impl Program {
             let run = program.run_from(&mut copy, &program.policies[index], chain, at);
             // A panic in a filter ends this run, and nothing else.
             let Ok(ended) = AssertUnwindSafe(run).catch_unwind().await else { return };
-            program.after_run(&mut copy, ended).await;
-            if let Some(mut response) = copy.response.take() {
+            let ended = program.after_run(&mut copy, ended).await;
+            copy.decision.outcome = ended.outcome();
+            let mut response = copy.response.take();
+            let status = response.as_ref().map_or_else(|| ended.status(), |response| response.status);
+            copy.company.ended(&copy.decision, status);
+            if let Some(response) = &mut response {
                 drain(&mut response.body).await;
             }
         }));

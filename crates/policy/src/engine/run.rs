@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 use super::Program;
 use super::decision::{Branch, StepOutcome};
@@ -22,6 +22,27 @@ pub(crate) enum Ended {
     Answered,
     Failure(Box<Failed>),
     Abort(Box<Aborted>),
+}
+
+impl Ended {
+    /// As the decision record has it.
+    pub(crate) fn outcome(&self) -> StepOutcome {
+        match self {
+            Ended::Success => StepOutcome::Success,
+            Ended::Answered => StepOutcome::Answered,
+            Ended::Failure(_) => StepOutcome::Failure,
+            Ended::Abort(_) => StepOutcome::Abort,
+        }
+    }
+
+    /// That of the answer which would tell of it, where nobody has answered.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Ended::Success | Ended::Answered => StatusCode::INTERNAL_SERVER_ERROR,
+            Ended::Failure(failed) => failed.reason.status,
+            Ended::Abort(aborted) => aborted.abort.status,
+        }
+    }
 }
 
 /// A failure and the step it came from.
@@ -321,14 +342,13 @@ fn failure(reason: Reason, step: &Step) -> Ended {
 
 /// Records how a step ended.
 fn finish(x: &mut Exchange, record: usize, began: u64, ended: Ended) -> Ended {
-    let (outcome, reason) = match &ended {
-        Ended::Success => (StepOutcome::Success, None),
-        Ended::Answered => (StepOutcome::Answered, None),
-        Ended::Failure(failed) => (StepOutcome::Failure, Some(failed.reason.code)),
-        Ended::Abort(aborted) => (StepOutcome::Abort, Some(aborted.abort.code)),
+    let reason = match &ended {
+        Ended::Success | Ended::Answered => None,
+        Ended::Failure(failed) => Some(failed.reason.code),
+        Ended::Abort(aborted) => Some(aborted.abort.code),
     };
     let nanos = x.stamp.saturating_sub(began);
-    x.decision.end(record, outcome, reason, nanos);
+    x.decision.end(record, ended.outcome(), reason, nanos);
     ended
 }
 

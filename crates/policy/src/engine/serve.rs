@@ -185,12 +185,7 @@ impl Program {
             Ended::Answered if x.response.is_none() => aborted(NO_ANSWER, "a filter says that it answered and did not"),
             ended => ended,
         };
-        x.decision.outcome = match ended {
-            Ended::Success => StepOutcome::Success,
-            Ended::Answered => StepOutcome::Answered,
-            Ended::Failure(_) => StepOutcome::Failure,
-            Ended::Abort(_) => StepOutcome::Abort,
-        };
+        x.decision.outcome = ended.outcome();
         if let Ended::Success | Ended::Answered = ended {
             return;
         }
@@ -241,7 +236,7 @@ impl Program {
             // A panic came out of however many flow words.
             x.decision.depth = 0;
             x.decision.note_refusal(ended);
-            x.decision.outcome = if let Ended::Abort(_) = ended { StepOutcome::Abort } else { StepOutcome::Failure };
+            x.decision.outcome = ended.outcome();
             self.built_in(x, style, ended);
         }
         failed

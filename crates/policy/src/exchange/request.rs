@@ -189,6 +189,7 @@ impl Request {
             id: self.id.clone(),
             params: self.params.clone(),
             timed: self.timed,
+            client_path: self.client_path.clone(),
             ..Request::new(self.method.clone(), self.path.clone(), Body::Empty)
         }
     }

@@ -119,6 +119,11 @@ fn read_method(r: &mut Reporter<'_>, name: &Spanned<String>) -> Option<Method> {
         );
         return None;
     }
+    if matches!(text, "CONNECT" | "TRACE") {
+        let message = format!("`{text}` is answered with 501 before any policy");
+        r.error(codes::BAD_ROUTE, name.span, message, "take it out of the route");
+        return None;
+    }
     Method::from_bytes(text.as_bytes()).ok()
 }
 

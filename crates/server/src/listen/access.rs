@@ -8,6 +8,7 @@ use policy::Request;
 use policy::engine::{Attributes, Decision};
 use policy::exchange::TraceContext;
 
+use super::request::Refused;
 use crate::load::{Generation, ServedRoute};
 use crate::settings::{Access, AccessField, AccessFormat, AccessLines};
 use crate::telling::Told;
@@ -136,8 +137,10 @@ pub(super) fn wanted(generation: &Generation) -> bool {
 pub(super) enum Ended<'a> {
     /// It was answered, and this much of its body was sent; whether that was all of it.
     Answered(&'a Outcome, u64, bool),
-    /// It was refused before any policy saw it: status and why.
-    Refused(u16, &'static str),
+    /// It was refused before any policy saw it.
+    Refused(Refused),
+    /// Its policy came to no end: what was answered, why in a word, nanoseconds.
+    Failed(Refused, &'static str, u64),
     /// It was not answered, and this is why: there is no status, since nobody was sent one.
     Unanswered(&'static str, u64),
     /// Its connection switched protocols, and this ended it: bytes received and sent, nanoseconds.
@@ -148,7 +151,8 @@ pub(super) enum Ended<'a> {
 pub(super) fn log(about: Option<&About>, id: &str, listener: &str, ended: Ended<'_>, generation: u64) {
     let (status, outcome, nanos) = match ended {
         Ended::Answered(outcome, ..) => (Some(outcome.status), None, outcome.nanos),
-        Ended::Refused(status, _) => (Some(status), None, 0),
+        Ended::Refused(refused) => (Some(refused.status.as_u16()), None, 0),
+        Ended::Failed(refused, why, nanos) => (Some(refused.status.as_u16()), Some(why), nanos),
         Ended::Unanswered(why, nanos) => (None, Some(why), nanos),
         Ended::Switched(outcome, why, _, nanos) => (Some(outcome.status), Some(why), nanos),
     };
@@ -158,12 +162,15 @@ pub(super) fn log(about: Option<&About>, id: &str, listener: &str, ended: Ended<
     };
     let bytes = if let Ended::Switched(_, _, bytes, _) = ended { Some(bytes) } else { None };
     let refused = answered.and_then(|outcome| outcome.refused.as_ref());
-    let detail = if let Ended::Refused(_, detail) = ended { Some(detail) } else { None };
+    let detail = match ended {
+        Ended::Refused(refused) | Ended::Failed(refused, ..) => Some(refused.detail),
+        _ => None,
+    };
     tracing::info!(
         target: "access",
         id,
-        method = about.map_or("GET", |about| about.method.as_str()),
-        path = about.map_or("", |about| about.path.as_str()),
+        method = about.map(|about| about.method.as_str()),
+        path = about.map(|about| about.path.as_str()),
         status,
         outcome,
         policy = answered.map(|outcome| &*outcome.policy).filter(|name| !name.is_empty()),
@@ -217,10 +224,16 @@ pub(super) fn line(
                 told.why = refused.why.as_deref().unwrap_or_default();
             }
         }
-        Ended::Refused(status, detail) => {
-            told.status = Some(status);
+        Ended::Refused(refused) => {
+            told.status = Some(refused.status.as_u16());
             told.outcome = "malformed";
-            told.reason = detail;
+            told.reason = refused.detail;
+        }
+        Ended::Failed(refused, why, nanos) => {
+            told.status = Some(refused.status.as_u16());
+            told.outcome = why;
+            told.reason = refused.detail;
+            told.micros = nanos / 1_000;
         }
         Ended::Switched(outcome, why, (_, sent), nanos) => {
             told.status = Some(outcome.status);

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use policy::exchange::ClientCertificate;
 
 use super::addresses::Counted;
+use super::connection::Word;
 use super::listeners::Listener;
 use crate::node::Node;
+use crate::settings::ListenerSettings;
 
 /// A connection that speaks HTTP.
 pub(super) struct Client {
@@ -16,6 +18,19 @@ pub(super) struct Client {
     pub(super) caller: Caller,
     /// It counts for its address as long as anything of it is there.
     pub(super) counted: Arc<Counted>,
+    /// What the listener's TLS admitted when it did; nothing in the clear.
+    pub(super) admitted: Option<u64>,
+    /// How it is told to finish.
+    pub(super) word: Word,
+}
+
+impl Client {
+    /// It finishes what it has begun, where the listener has other terms now: it must prove itself again.
+    pub(super) fn goes_by(&self, settings: &ListenerSettings) {
+        if self.admitted != settings.admits() {
+            self.word.finish();
+        }
+    }
 }
 
 /// Who is at the other end.

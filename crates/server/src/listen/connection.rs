@@ -41,9 +41,31 @@ struct Signal {
     waker: AtomicWaker,
 }
 
+impl Signal {
+    fn tell(&self, what: u8) {
+        self.told.fetch_max(what, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
 const GO_ON: u8 = 0;
 const FINISH: u8 = 1;
 const END: u8 = 2;
+
+/// Tells one connection to finish what it has begun.
+pub(super) struct Word(Arc<Signal>);
+
+impl Word {
+    /// Tells it.
+    pub(super) fn finish(&self) {
+        self.0.tell(FINISH);
+    }
+
+    /// Whether it was told to, by whomever.
+    pub(super) fn is_given(&self) -> bool {
+        self.0.told.load(Ordering::Relaxed) != GO_ON
+    }
+}
 
 /// One open connection; counted until it is dropped.
 pub(crate) struct Opened {
@@ -143,10 +165,7 @@ impl Connections {
     fn tell(&self, what: u8) {
         let mut open = self.locked();
         open.told = open.told.max(what);
-        for signal in open.all.values() {
-            signal.told.fetch_max(what, Ordering::Release);
-            signal.waker.wake();
-        }
+        open.all.values().for_each(|signal| signal.tell(what));
     }
 
     fn locked(&self) -> MutexGuard<'_, Open> {
@@ -155,26 +174,24 @@ impl Connections {
 }
 
 impl Opened {
+    /// How it is told to finish.
+    pub(super) fn word(&self) -> Word {
+        Word(self.signal.clone())
+    }
+
     /// Runs a connection to its end, or until it is told to end.
     pub(crate) async fn drive<C: Finish>(&self, connection: C) -> Option<C::Output> {
         let mut connection = pin!(connection);
         let mut told = GO_ON;
-        let mut waiting = false;
         poll_fn(|cx| {
-            loop {
-                if !waiting {
-                    // One task drives a connection from start to end, so its waker stays the same until it is used.
-                    self.signal.waker.register(cx.waker());
-                    waiting = true;
-                }
-                let now = self.signal.told.load(Ordering::Acquire);
-                if now == told {
-                    break;
-                }
-                (told, waiting) = (now, false);
-                if now == END {
-                    return Poll::Ready(None);
-                }
+            // Before it is looked at: a word that comes later finds the waker.
+            self.signal.waker.register(cx.waker());
+            let now = self.signal.told.load(Ordering::Acquire);
+            if now == END {
+                return Poll::Ready(None);
+            }
+            if now != told {
+                told = now;
                 // What came just now is read first: hyper closes a connection that it knows to be idle.
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Some(ended));

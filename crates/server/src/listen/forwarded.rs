@@ -1,9 +1,10 @@
 //! Who the client is, where trusted proxies stand before the gateway: from the nearest hop outwards, for as long as whoever tells is
 //! trusted.
 //!
-//! There are two ways to tell, `Forwarded` (RFC 7239) and the older `X-Forwarded-*` with `X-Real-IP`. A proxy that writes one of them
-//! passes the other on as the client sent it. So where both are there, only what both say counts, and a request is refused where they
-//! differ.
+//! There are several ways to tell: `Forwarded` (RFC 7239), the older `X-Forwarded-*`, and `X-Real-IP`. A proxy that writes one of them
+//! passes the others on as the client sent them. So a request is refused where they differ, and of the scheme and the host only what
+//! both say counts. An address that only one of them says is a difference too: the proxy's own in its place might be let in where the
+//! client is not.
 
 use std::net::IpAddr;
 
@@ -17,7 +18,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-const DIFFERENT: &str = "Forwarded and X-Forwarded-* differ";
+const DIFFERENT: &str = "Forwarded, X-Forwarded-* and X-Real-IP differ";
 const MALFORMED: &str = "the Forwarded header is malformed";
 const NO_TEXT: &str = "a header of the proxy is no text";
 const NO_HOST: &str = "the host that the proxy names is malformed";
@@ -53,7 +54,18 @@ pub(super) fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
 /// What the headers of a trusted peer say. The words of an error go to the client.
 pub(super) fn told(headers: &HeaderMap, peer: IpAddr, trusted: &[Network]) -> Result<Told, &'static str> {
     let standard = forwarded(headers)?.map(|hops| walk(&hops, peer, trusted)).transpose()?;
-    let older = x_forwarded(headers)?.map(|hops| walk(&hops, peer, trusted)).transpose()?;
+    let older = match x_forwarded(headers)? {
+        None => None,
+        Some(hops) => {
+            let told = walk(&hops, peer, trusted)?;
+            let nearest = hops.last().and_then(|hop| hop.from);
+            let mut real = list(headers, &X_REAL_IP)?.into_iter().map(address);
+            if !real.all(|real| real == nearest || real == told.client) {
+                return Err(DIFFERENT);
+            }
+            Some(told)
+        }
+    };
     match (standard, older) {
         (Some(one), Some(other)) => both(one, other),
         (one, other) => Ok(one.or(other).unwrap_or_default()),
@@ -91,10 +103,12 @@ fn both(one: Told, other: Told) -> Result<Told, &'static str> {
             _ => Ok(None),
         }
     }
-    let client = same(one.client, other.client)?;
+    if one.client != other.client {
+        return Err(DIFFERENT);
+    }
     Ok(Told {
-        proxies: if client.is_some() { one.proxies } else { Vec::new() },
-        client,
+        proxies: one.proxies,
+        client: one.client,
         scheme: same(one.scheme, other.scheme)?,
         host: same(one.host, other.host)?,
     })
@@ -267,7 +281,10 @@ mod tests {
             (&["x-forwarded-for: unknown, 10.0.0.2"], "10.0.0.2 via 10.0.0.1  "),
             (&["x-forwarded-for: <script>, 1.2.3.4"], "1.2.3.4 via 10.0.0.1  "),
             (&["x-real-ip: 1.2.3.4"], "1.2.3.4 via 10.0.0.1  "),
-            (&["x-real-ip: 6.6.6.6", "x-forwarded-for: 1.2.3.4"], "1.2.3.4 via 10.0.0.1  "),
+            (&["x-real-ip: 1.2.3.4", "x-forwarded-for: 6.6.6.6, 1.2.3.4"], "1.2.3.4 via 10.0.0.1  "),
+            (&["x-real-ip: 10.0.0.2", "x-forwarded-for: 1.2.3.4, 10.0.0.2"], "1.2.3.4 via 10.0.0.2,10.0.0.1  "),
+            (&["x-real-ip: 1.2.3.4", "x-forwarded-for: 1.2.3.4, 10.0.0.2"], "1.2.3.4 via 10.0.0.2,10.0.0.1  "),
+            (&["x-real-ip: 1.2.3.4", "x-forwarded-proto: https"], "1.2.3.4 via 10.0.0.1 https "),
             (&["x-forwarded-proto: https"], " via  https "),
             (&["x-forwarded-proto: WSS", "x-forwarded-host: A.example:8443"], " via  https a.example:8443"),
             (
@@ -290,10 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_of_two_ways_says_counts_for_nothing() {
+    fn what_only_one_of_two_ways_says_counts_for_nothing_and_an_address_is_refused() {
         for (lines, expected) in [
             (&["forwarded: for=1.2.3.4;proto=https", "x-forwarded-for: 1.2.3.4"][..], "1.2.3.4 via 10.0.0.1  "),
-            (&["forwarded: for=1.2.3.4", "x-forwarded-proto: https"], " via   "),
+            (&["forwarded: proto=https", "x-forwarded-host: a.example"], " via   "),
+            // As a client sends the way that the proxy does not write.
+            (&["forwarded: for=unknown", "x-forwarded-for: 1.2.3.4"], DIFFERENT),
+            (&["forwarded: proto=https", "x-forwarded-for: 1.2.3.4"], DIFFERENT),
+            (&["forwarded: for=1.2.3.4", "x-forwarded-proto: https"], DIFFERENT),
+            (&["forwarded: for=1.2.3.4", "x-forwarded-for: unknown"], DIFFERENT),
+            (&["x-real-ip: 1.2.3.4", "x-forwarded-for: 6.6.6.6"], DIFFERENT),
+            (&["x-real-ip: 1.2.3.4", "x-forwarded-for: 1.2.3.4, 6.6.6.6"], DIFFERENT),
+            (&["x-real-ip: 1.2.3.4", "x-forwarded-for: unknown"], DIFFERENT),
+            (&["x-real-ip: 1.2.3.4, 6.6.6.6", "x-forwarded-for: 1.2.3.4"], DIFFERENT),
+            (&["x-real-ip: 1.2.3.4", "forwarded: for=6.6.6.6"], DIFFERENT),
             (
                 &["forwarded: for=1.2.3.4;proto=https", "x-forwarded-for: 1.2.3.4", "x-forwarded-proto: https"],
                 "1.2.3.4 via 10.0.0.1 https ",

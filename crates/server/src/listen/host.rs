@@ -19,11 +19,22 @@ pub(crate) fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Res
     match uri.authority() {
         None => Ok(host.map(normal)),
         Some(target) if !is_authority(target.as_str()) => Err("the request target's authority is malformed"),
-        Some(target) if host.is_some_and(|h| !h.eq_ignore_ascii_case(target.as_str())) => {
+        Some(target) if host.is_some_and(|host| !is_same(host, target.as_str(), uri.scheme_str())) => {
             Err("the Host header and the request target differ")
         }
         Some(target) => Ok(Some(normal(target.as_str()))),
     }
+}
+
+/// Whether two authorities are the same by this scheme, whose own port need not be named (RFC 9110, section 4.2.3).
+fn is_same(one: &str, other: &str, scheme: Option<&str>) -> bool {
+    let port = match scheme {
+        Some("http") => ":80",
+        Some("https") => ":443",
+        _ => "",
+    };
+    let bare = |authority: &str| authority.strip_suffix(port).map_or(authority.len(), str::len);
+    one[..bare(one)].eq_ignore_ascii_case(&other[..bare(other)])
 }
 
 /// In lower case, and without the dot at the end of its name.
@@ -60,8 +71,15 @@ fn is_address(text: &str) -> bool {
 /// A registered name, none of whose labels is empty, or an IPv4 address. Narrower than RFC 3986 on purpose: nobody's host has `!` or `(` in it, and what
 /// builds links from it need not care.
 fn is_name(text: &str) -> bool {
-    let has_labels = !text.strip_suffix('.').unwrap_or(text).split('.').any(str::is_empty);
-    has_labels && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    let mut in_label = false;
+    let fits = |byte: u8| match byte {
+        b'.' => std::mem::take(&mut in_label),
+        _ => {
+            in_label = true;
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+        }
+    };
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 #[cfg(test)]
@@ -111,6 +129,10 @@ mod tests {
     fn the_target_and_the_host_agree() {
         assert_eq!(ask("http://a.example/x", &["A.example"], Version::HTTP_11), Ok(Some("a.example".to_owned())));
         assert_eq!(ask("http://a.example/x", &[], Version::HTTP_10), Ok(Some("a.example".to_owned())));
+        for (target, host) in [("http://a.example:80/x", "a.example"), ("https://a.example/x", "A.example:443")] {
+            assert!(ask(target, &[host], Version::HTTP_11).is_ok(), "{target} {host}");
+        }
+        assert!(ask("http://a.example:443/x", &["a.example"], Version::HTTP_11).is_err());
         assert!(ask("http://a.example/x", &["b.example"], Version::HTTP_11).is_err());
         assert!(ask("http://u@a.example/x", &["a.example"], Version::HTTP_11).is_err());
         assert!(ask("http://a.example/x", &[], Version::HTTP_11).is_err());

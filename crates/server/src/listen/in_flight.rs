@@ -119,7 +119,15 @@ impl InFlight {
     /// No policy saw it. Nothing of a malformed request is repeated.
     pub(super) fn refused(mut self, refused: Refused) {
         self.about = None;
-        self.tell(Ended::Refused(refused.status.as_u16(), refused.detail));
+        self.tell(Ended::Refused(refused));
+        self.counters.ended(0);
+        self.over = true;
+    }
+
+    /// Its policy came to no end, and it was answered all the same. `why`: in a word.
+    pub(super) fn failed(mut self, refused: Refused, why: &'static str) {
+        let nanos = self.node.environment.clock.monotonic_nanos().saturating_sub(self.started);
+        self.tell(Ended::Failed(refused, why, nanos));
         self.counters.ended(0);
         self.over = true;
     }
@@ -158,7 +166,7 @@ impl InFlight {
         match body {
             Body::Stream(_) => {
                 let length = body.size_hint().exact();
-                Sent { body, bytes: 0, length, ended: false, in_flight: Some(self) }
+                Sent { body, bytes: 0, length, ended: false, broken: false, in_flight: Some(self) }
             }
             whole => {
                 self.over(whole.size_hint().exact().unwrap_or(0), true);
@@ -257,13 +265,14 @@ pub(super) struct Sent {
     /// The length that it says it has.
     length: Option<u64>,
     ended: bool,
+    broken: bool,
     in_flight: Option<Box<InFlight>>,
 }
 
 impl Sent {
     /// Of an answer of which everything is told.
     pub(super) fn untold(body: Body) -> Sent {
-        Sent { body, bytes: 0, length: None, ended: true, in_flight: None }
+        Sent { body, bytes: 0, length: None, ended: true, broken: false, in_flight: None }
     }
 }
 
@@ -276,7 +285,8 @@ impl HttpBody for Sent {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
             Poll::Ready(None) => self.ended = true,
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => self.broken = true,
+            Poll::Pending => {}
         }
         polled
     }
@@ -293,7 +303,8 @@ impl HttpBody for Sent {
 impl Drop for Sent {
     fn drop(&mut self) {
         if let Some(mut in_flight) = self.in_flight.take() {
-            let whole = self.ended || self.body.is_end_stream() || self.length == Some(self.bytes);
+            let ended = self.ended || self.body.is_end_stream() || self.length == Some(self.bytes);
+            let whole = ended && !self.broken;
             in_flight.over(self.bytes, whole);
         }
     }

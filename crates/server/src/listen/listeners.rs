@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rustls::CertificateError;
 use tokio::sync::Notify;
 
 use super::address::Address;
@@ -32,6 +33,9 @@ const BREATH: Duration = Duration::from_millis(20);
 /// answer says that the connection closes.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// Seconds between two lines about clients that are refused for want of a revocation list.
+const BETWEEN: u64 = 60;
+
 /// One listener that is bound.
 pub(crate) struct Listener {
     /// Its own number, the same over all generations that have it.
@@ -47,6 +51,8 @@ pub(crate) struct Listener {
     addresses: Arc<Addresses>,
     /// Once it has gone: the last generation that had it. What still comes on its connections is served there.
     last: OnceLock<Arc<Generation>>,
+    /// When it was told last that clients are refused for want of a revocation list, in Unix seconds.
+    told_of_lists: AtomicU64,
     stop: Notify,
     /// The socket is closed, and what waited in its backlog is counted among the connections.
     closed: Notify,
@@ -151,6 +157,7 @@ impl Listeners {
                 connections: Arc::default(),
                 addresses: Arc::default(),
                 last: OnceLock::new(),
+                told_of_lists: AtomicU64::new(0),
                 stop: Notify::new(),
                 closed: Notify::new(),
             };
@@ -257,6 +264,13 @@ impl Listener {
         finished
     }
 
+    /// Whether it is time to tell once more of clients that are refused for want of a revocation list.
+    fn tells_of_lists(&self, node: &Node) -> bool {
+        let (now, told) = (node.now(), self.told_of_lists.load(Ordering::Relaxed));
+        now >= told + BETWEEN
+            && self.told_of_lists.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// Gives the file of its Unix socket another mode, where it is to have one.
     fn takes_mode(&self, mode: u32) {
         let Address::Unix(path) = &self.bound else { return };
@@ -266,6 +280,20 @@ impl Listener {
             tracing::warn!(address = %self.bound, "the socket keeps the mode that it had: {why}");
         }
     }
+}
+
+/// Whether a handshake failed since no revocation list that has not run out speaks of the client's certificate: then it is the operator
+/// who has to do something.
+fn lacks_a_list(why: &io::Error) -> bool {
+    let error = why.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::ExpiredRevocationList
+                | CertificateError::ExpiredRevocationListContext { .. }
+                | CertificateError::UnknownRevocationStatus
+        ))
+    )
 }
 
 /// Accepts until it is told to stop; then the socket closes.
@@ -330,6 +358,9 @@ async fn connection(
         }
         Ok(Err(NotOpened::Broken(why))) => {
             node.metrics.not_opened.fetch_add(1, Ordering::Relaxed);
+            if lacks_a_list(&why) && listener.tells_of_lists(&node) {
+                tracing::warn!(listener = settings.name, "a client's certificate was refused: {why}; renew what `crl` names");
+            }
             tracing::debug!(%peer, listener = settings.name, "a connection came to no request: {why}");
             return;
         }
@@ -337,7 +368,8 @@ async fn connection(
         Err(_) => return,
     };
     let caller = Caller { peer, secure, certificate };
-    let client = Client { node, listener, caller, counted: Arc::new(counted) };
+    let (admitted, word) = (settings.admits(), opened.word());
+    let client = Client { node, listener, caller, counted: Arc::new(counted), admitted, word };
     match speaks_http2 {
         true => http2::serve_connection(client, &opened, &settings.limits, transport).await,
         false => http1::serve_connection(&client, &opened, &settings.limits, transport).await,

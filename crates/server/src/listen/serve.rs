@@ -14,6 +14,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use policy::engine::{Begun, Served};
+use policy::outcome::PANIC;
 use policy::{Body, Response};
 use tokio::time::Instant;
 
@@ -58,8 +59,11 @@ struct Serving<'a> {
     begun: Begun,
     in_flight: Box<InFlight>,
     /// The connection, once it has switched protocols.
-    switching: Option<OnUpgrade>,
+    switching: Option<Switching>,
 }
+
+/// A connection that may switch protocols, and where it is told that it does.
+type Switching = (OnUpgrade, Unread);
 
 /// What is known of it while its policy runs.
 struct Known<'a> {
@@ -90,10 +94,11 @@ fn begin<'a>(
     if let Some(answer) = challenge::answer(&generation, request.uri().path()) {
         return Err(Box::new(answer.map(Sent::untold)));
     }
+    client.goes_by(&served.settings);
     let (name, limits, counters) = (&served.name, &served.settings.limits, &served.counters);
     let mut in_flight = InFlight::begin((node, listener), &generation, (name, counters), id, started);
     let deadline = Deadline::after(limits.request_timeout);
-    let switching = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let switching = request.headers().contains_key(UPGRADE).then(|| (hyper::upgrade::on(&mut request), unread.clone()));
     let trusted = &generation.settings.node.trusted_proxies;
     let (caller, local) = (&client.caller, &listener.bound);
     let arrival = Arrival { caller, local, limits, listener: name, id, trusted, unread, counters };
@@ -143,31 +148,40 @@ impl Known<'_> {
     fn answered(
         &self,
         served: Option<std::thread::Result<Served>>,
-        switching: Option<OnUpgrade>,
+        switching: Option<Switching>,
         mut in_flight: Box<InFlight>,
     ) -> Told {
         let Known { client, generation, deadline, id, http2, is_head, takes_trailers } = self;
         let (node, listener) = (&client.node, &client.listener);
-        let Some(served) = served else { return Told::Now(refuse(node, generation, *in_flight, TOO_LONG)) };
-        let Ok(mut served) = served else {
-            node.metrics.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(
-                id = &**id,
-                "a request panicked: this is a defect of the gateway, and the request was answered 500"
-            );
-            return Told::Now(refuse(node, generation, *in_flight, PANICKED));
+        let Some(served) = served else {
+            node.metrics.timed_out.fetch_add(1, Ordering::Relaxed);
+            (*in_flight).failed(TOO_LONG, "timed out");
+            return Told::Now(refusal(TOO_LONG, generation));
         };
+        let Ok(mut served) = served else {
+            panicked(node, id, "");
+            (*in_flight).failed(PANICKED, "panicked");
+            return Told::Now(refusal(PANICKED, generation));
+        };
+        if served.decision.refused() == Some(PANIC) {
+            let (_, place) = generation.program.explain(&served.decision).refused.unwrap_or_default();
+            panicked(node, id, &place);
+        }
         in_flight.answered(&mut served);
         let status = served.response.status;
         if let Some(upgraded) = served.response.upgraded.take().filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
             in_flight.takes_along(served.company);
             let (counts, until) = ((listener.connections.open(), client.counted.clone()), served.response.until);
             let not_joined = match switching {
-                Some(switching) => upgrade::join(node, counts, switching, &upgraded, until, in_flight),
+                Some((switching, unread)) => {
+                    unread.switches();
+                    upgrade::join(node, counts, switching, &upgraded, until, in_flight)
+                }
                 None => Some(in_flight),
             };
             if let Some(in_flight) = not_joined {
-                return Told::Now(refuse(node, generation, *in_flight, PANICKED));
+                (*in_flight).failed(PANICKED, "panicked");
+                return Told::Now(refusal(PANICKED, generation));
             }
             let mut answer = answer(served.response, false, generation);
             upgrade::announce(answer.headers_mut(), &upgraded.protocol);
@@ -182,7 +196,7 @@ impl Known<'_> {
             answer.headers_mut().remove(TRAILER);
         }
         // Over HTTP/2 the connection says it itself (GOAWAY).
-        if !http2 && (listener.has_gone() || node.draining()) {
+        if !http2 && (listener.has_gone() || node.draining() || client.word.is_given()) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let answer = answer.map(|body| deadline.end(body));
@@ -216,6 +230,13 @@ fn answer(response: Response, is_head: bool, generation: &Generation) -> http::R
     answer
 }
 
+/// Counts and tells of a panic. `place`: the filter; it is not known of what panicked elsewhere.
+fn panicked(node: &Node, id: &str, place: &str) {
+    node.metrics.panics.fetch_add(1, Ordering::Relaxed);
+    tracing::error!(id, place, "a request panicked: this is a defect of the gateway, and the request was answered 500");
+}
+
+/// The answer to a request that no policy sees.
 fn refuse(node: &Node, generation: &Arc<Generation>, in_flight: InFlight, refused: Refused) -> http::Response<Sent> {
     node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
     in_flight.refused(refused);

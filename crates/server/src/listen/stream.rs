@@ -154,6 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         }
+        if self.unread.has_switched() {
+            // One direction has ended, and the other goes on.
+            return Poll::Ready(Ok(()));
+        }
         self.linger(cx).map(Ok)
     }
 }
@@ -262,6 +266,18 @@ mod tests {
         };
         let (took, ()) = tokio::join!(closed, slow);
         assert!(took >= LONGEST && took < LONGEST + SILENCE / 2, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_switched_is_shut_in_one_direction_alone() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut stream = unread(ours);
+        stream.unread.switches();
+        theirs.write_all(b"still").await.unwrap();
+        assert_eq!(closes_after(&mut stream).await, Duration::ZERO);
+        let mut came = [0; 5];
+        stream.read_exact(&mut came).await.unwrap();
+        assert_eq!(&came, b"still", "nothing of it is thrown away");
     }
 
     #[tokio::test(start_paused = true)]

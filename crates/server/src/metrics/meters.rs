@@ -111,12 +111,19 @@ impl CountedMeter {
 
     fn series(&self, labels: &[Cow<'_, str>]) -> Arc<Series> {
         let key: Labels = labels.iter().map(|value| cut(value).into()).collect();
-        if let Some(known) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return known.clone();
+        let other = || -> Labels { labels.iter().map(|_| OTHER.into()).collect() };
+        {
+            let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+            let known = series.get(&key);
+            // Clients may bring ever new values: where there is no room for them, nobody waits for anybody.
+            let other = || (series.len() >= self.shape.most).then(|| series.get(&other())).flatten();
+            if let Some(known) = known.or_else(other) {
+                return known.clone();
+            }
         }
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
         let full = series.len() >= self.shape.most && !series.contains_key(&key);
-        let key = if full { labels.iter().map(|_| OTHER.into()).collect() } else { key };
+        let key = if full { other() } else { key };
         let buckets = self.shape.bounds.as_ref().map_or(0, |bounds| bounds.len() + 1);
         let new = || Arc::new(Series::new(buckets));
         series.entry(key).or_insert_with(new).clone()

@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) not_opened: AtomicU64,
     /// Requests whose client went away before there was an answer.
     pub(crate) clients_gone: AtomicU64,
+    /// Requests that took longer than `request_timeout`.
+    pub(crate) timed_out: AtomicU64,
     /// Requests that a drain cut off before there was an answer.
     pub(crate) cut_off: AtomicU64,
     /// Connections that switched protocols.
@@ -168,9 +170,11 @@ impl<N: Observed> Collector for NodeCollector<N> {
             let value = counter.load(Ordering::Relaxed);
             ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
-        let help = "Requests that ended before there was an answer";
+        let help = "Requests that ended before their policy had an answer";
         let mut unanswered = encoder.encode_descriptor("unanswered_requests", help, None, MetricType::Counter)?;
-        for (outcome, counter) in [("client gone", &metrics.clients_gone), ("cut off", &metrics.cut_off)] {
+        for (outcome, counter) in
+            [("client gone", &metrics.clients_gone), ("cut off", &metrics.cut_off), ("timed out", &metrics.timed_out)]
+        {
             let labels = [("outcome", outcome)];
             ConstCounter::new(counter.load(Ordering::Relaxed)).encode(unanswered.encode_family(&labels)?)?;
         }

@@ -80,6 +80,11 @@ impl ListenerSettings {
         }
     }
 
+    /// Of what decides whom its TLS lets in; nothing in the clear.
+    pub(crate) fn admits(&self) -> Option<u64> {
+        self.tls.as_ref().map(ServerTls::admits)
+    }
+
     /// What policies may know of it.
     pub(crate) fn facts(&self) -> ListenerFacts {
         ListenerFacts {

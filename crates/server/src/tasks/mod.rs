@@ -30,6 +30,14 @@ where
     tokio::spawn(future)
 }
 
+/// The same from where a runtime may be gone already, as where something is dropped: then it does not run.
+#[allow(clippy::disallowed_methods, reason = "this is the place that starts tasks")]
+pub(crate) fn spawn_if_running(future: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(future);
+    }
+}
+
 /// Runs what takes the processor for long, or waits for a disk, beside the threads that serve.
 #[allow(clippy::disallowed_methods, reason = "this is the place that starts tasks")]
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

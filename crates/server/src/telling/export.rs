@@ -45,7 +45,7 @@ pub(crate) async fn export_always(node: Arc<Node>, mut waiting: Waiting) {
     let mut gathered = interval(GATHER);
     gathered.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut metrics_due = Instant::now();
-    let mut told = false;
+    let (mut spans_told, mut metrics_told) = (false, false);
     loop {
         let due = tokio::select! {
             count = waiting.recv_many(&mut batch, BATCH) => {
@@ -63,14 +63,14 @@ pub(crate) async fn export_always(node: Arc<Node>, mut waiting: Waiting) {
             let count = batch.len();
             let sent = spans(&node, std::mem::take(&mut batch)).await;
             node.spans.done(count);
-            tell(&mut told, "spans", sent);
+            tell(&mut spans_told, "spans", sent);
         }
         let every = node.generation.load().settings.node.telemetry.as_ref().and_then(|t| t.metrics_every);
         match every {
             Some(every) if Instant::now() >= metrics_due || node.draining() => {
                 metrics_due = Instant::now() + every;
                 let sent = metrics(&node, started).await;
-                tell(&mut told, "metrics", sent);
+                tell(&mut metrics_told, "metrics", sent);
             }
             _ => {}
         }

@@ -106,10 +106,11 @@ impl LineWriter {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let first = waiting.bytes.is_empty();
+        let before = waiting.bytes.len();
         waiting.bytes.extend_from_slice(line);
+        let wakes = before == 0 || (before < MOST / 2 && waiting.bytes.len() >= MOST / 2);
         drop(waiting);
-        if first {
+        if wakes {
             self.shared.more.notify_all();
         }
     }

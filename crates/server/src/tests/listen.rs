@@ -101,6 +101,7 @@ async fn a_panic_is_a_500_and_the_node_goes_on() {
     let answer = node.get("/panic").await;
     assert_eq!(status(&answer), "500");
     assert!(!answer.contains("on purpose"), "{answer}");
+    assert_eq!(node.running.node.metrics.panics.load(Ordering::Relaxed), 1);
     assert_eq!(status(&node.get("/echo/").await), "200");
 }
 

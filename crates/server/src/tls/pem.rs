@@ -23,6 +23,7 @@ fn all<T: PemObject>(text: &[u8], what: &str) -> Result<Vec<T>, String> {
     let found = T::pem_slice_iter(text).collect::<Result<Vec<T>, _>>();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(format!("no {what} in PEM")),
+        Ok(_) => Err(format!("no {what} in PEM")),
+        Err(_) => Err(format!("a {what} in PEM that is cut off or malformed")),
     }
 }

@@ -17,6 +17,7 @@ use crate::acme::AcmeSettings;
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     made_of: u64,
+    admits: u64,
     config: Arc<ServerConfig>,
     acme: Option<(Arc<AcmeSettings>, Arc<Challenges>)>,
 }
@@ -40,6 +41,7 @@ pub(crate) struct ServerTlsParts {
 }
 
 /// How clients prove themselves.
+#[derive(Hash)]
 pub(crate) struct ClientAuth {
     /// The authorities whose certificates count.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
@@ -58,6 +60,8 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_protocol_versions(versions).map_err(|why| why.to_string())?;
         let asks_for_certificates = parts.clients.is_some();
+        let mut admits = DefaultHasher::new();
+        (parts.only_13, &parts.clients).hash(&mut admits);
         let builder = match parts.clients {
             Some(clients) => {
                 builder.with_client_cert_verifier(clients.verifier()?.build().map_err(|why| why.to_string())?)
@@ -83,7 +87,12 @@ impl ServerTls {
         let mut hasher = DefaultHasher::new();
         (parts.made_of, parts.only_13, parts.http).hash(&mut hasher);
         let acme = parts.acme.map(|settings| (Arc::new(settings), challenges));
-        Ok(ServerTls { made_of: hasher.finish(), config: Arc::new(config), acme })
+        Ok(ServerTls { made_of: hasher.finish(), admits: admits.finish(), config: Arc::new(config), acme })
+    }
+
+    /// Of what decides who is let in: where two differ, whoever was let in by the one may not be by the other.
+    pub(crate) fn admits(&self) -> u64 {
+        self.admits
     }
 
     /// Who makes its certificate, and what that asks; nothing where files of the operator's have it.

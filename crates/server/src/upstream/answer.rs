@@ -38,43 +38,47 @@ pub(super) struct Bounds {
 
 /// Makes the body: in memory where all of it is there already, which spares small answers a stream. `ending` is what is said of the
 /// target where all of it comes.
-pub(super) fn body(carrier: Carrier, going: Going, bounds: Bounds, ending: Ending) -> Body {
+///
+/// # Errors
+///
+/// It is broken already, and nobody was told of the answer's head yet.
+pub(super) fn body(carrier: Carrier, going: Going, bounds: Bounds, ending: Ending) -> Result<Body, BoxError> {
     let idle = IdleLimit::new(bounds.idle);
     let whole = bounds.until.map(Alarm::at);
     let under_way = Some((carrier, going));
     let mut answer = Answer { first: None, failure: None, under_way, idle, whole, ending };
     // Without waiting: where something is still to come, whoever reads the body asks again.
-    match answer.take_what_is_there(&mut Context::from_waker(Waker::noop())) {
+    Ok(match answer.take_what_is_there(&mut Context::from_waker(Waker::noop()))? {
         Some(bytes) => bytes.into(),
         None => Body::stream(answer),
-    }
+    })
 }
 
 impl Answer {
     /// The whole body, where it has come already; else what came is kept as the first frame.
-    fn take_what_is_there(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+    fn take_what_is_there(&mut self, cx: &mut Context<'_>) -> Result<Option<Bytes>, BoxError> {
         if self.is_complete() {
             self.give_back(cx);
-            return Some(Bytes::new());
+            return Ok(Some(Bytes::new()));
         }
         match self.poll_carrier(cx) {
             Poll::Ready(None) => {
                 self.give_back(cx);
-                Some(Bytes::new())
+                Ok(Some(Bytes::new()))
             }
             Poll::Ready(Some(Ok(frame))) => {
                 if self.is_complete() && frame.is_data() {
                     self.give_back(cx);
-                    return frame.into_data().ok();
+                    return Ok(frame.into_data().ok());
                 }
                 self.first = Some(frame);
-                None
+                Ok(None)
             }
             Poll::Ready(Some(Err(why))) => {
-                self.broke(why);
-                None
+                self.over(Ending::Fault);
+                Err(why)
             }
-            Poll::Pending => None,
+            Poll::Pending => Ok(None),
         }
     }
 
@@ -104,8 +108,13 @@ impl Answer {
     /// Not all of it came, and that is the upstream's fault. What it came over goes.
     fn broke(&mut self, why: BoxError) {
         self.failure = Some(why);
+        self.over(Ending::Fault);
+    }
+
+    /// What it comes over goes.
+    fn over(&mut self, ending: Ending) {
         if let Some((_, going)) = self.under_way.take() {
-            going.ended(Ending::Fault);
+            going.ended(ending);
         }
     }
 
@@ -177,6 +186,10 @@ impl HttpBody for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.failure.is_some() {
+            // How long it would have been is not known, and what came is not all of it.
+            return SizeHint::new();
+        }
         let rest = self.under_way.as_ref().map_or(SizeHint::with_exact(0), |(carrier, _)| carrier.size_hint());
         let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
         let mut hint = SizeHint::new();

@@ -169,10 +169,12 @@ impl Endpoint {
         }
     }
 
-    /// Keeps a connection for the next request.
-    pub(super) fn give(&self, link: Box<Link>) {
-        self.pool.give(link);
-        self.slots.free();
+    /// Keeps a connection for the next request, unless there are more than these.
+    pub(super) fn give(&self, link: Box<Link>, limit: u32) {
+        if self.slots.open() <= limit {
+            self.pool.give(link);
+            self.slots.free();
+        }
     }
 
     /// Drops idle connections that the other side closed.

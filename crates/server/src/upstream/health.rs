@@ -7,9 +7,9 @@ use http::{HeaderValue, Request, StatusCode, header};
 use policy::Body;
 
 use super::attempt::{Answered, Attempt};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Terms};
 use super::outgoing::Outgoing;
-use super::settings::Health;
+use super::settings::{Health, Limits};
 use super::{Core, Going};
 
 /// The most of an answer that is read, so that its connection can be kept.
@@ -39,7 +39,9 @@ async fn ask(core: &Arc<Core>, health: &Health, endpoint: &Arc<Endpoint>) -> Res
         request.headers_mut().insert(header::HOST, host);
     }
     let (mut request, facts) = Outgoing::new(request, Vec::new());
-    let terms = core.terms();
+    // How a target is does not depend on how much goes on there: a check has a place beyond the limits of requests.
+    let limits = Limits { connections: u32::MAX, streams: u32::MAX, ..core.settings.limits };
+    let terms = Terms { limits: &limits, ..core.terms() };
     let attempt = Attempt { endpoint, terms, facts: &facts, limit: health.timeout, repeatable: true };
     let sent = attempt.send(&mut request).await;
     let Answered { head, carrier, .. } = sent.map_err(|failed| failed.error.to_string())?;

@@ -35,6 +35,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -57,6 +58,7 @@ use self::outgoing::{Facts, Outgoing};
 pub(crate) use self::provider::{Tasks, Whole};
 pub(crate) use self::resolve::is_admin;
 use self::retry::Budget;
+use self::sent::Watch;
 pub(crate) use self::settings::{
     Balance, Ejection, Health, HttpVersion, Limits, Retries, Target, Timeouts, UpstreamSettings, Way,
 };
@@ -78,12 +80,24 @@ struct Core {
     addresses: Mutex<Vec<Vec<SocketAddr>>>,
     /// One look-up at a time.
     looking: Semaphore,
+    /// The last one, where it failed.
+    failed: Mutex<Option<FailedLookUp>>,
     chooser: Chooser,
     counters: Arc<Counters>,
     budget: Arc<Budget>,
     /// Addresses are left out one at a time.
     ejecting: Mutex<()>,
     clock: Arc<dyn Clock>,
+}
+
+/// For how long a look-up that failed is not tried again for a request: clients would else decide how often the resolver is asked.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A look-up that brought nothing.
+#[derive(Clone)]
+struct FailedLookUp {
+    why: String,
+    at: Instant,
 }
 
 impl HttpUpstream {
@@ -106,6 +120,7 @@ impl HttpUpstream {
             name: Arc::from(name),
             lineup: ArcSwap::default(),
             looking: Semaphore::new(1),
+            failed: Mutex::default(),
             chooser: Chooser::default(),
             counters: before.map(|before| before.counters.clone()).unwrap_or_default(),
             budget: before.map(|before| before.budget.clone()).unwrap_or_default(),
@@ -167,7 +182,7 @@ impl Core {
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + use<'_> {
         async move {
             let Core { settings: UpstreamSettings { limits, timeouts, retries, .. }, counters, .. } = &**self;
-            let mut going = Going::enter(self, limits.requests)?;
+            let mut going = Going::enter(self, limits.requests, facts.watch.clone())?;
             self.budget.earn(retries.budget);
             let key = request.parts.extensions.remove::<BalanceKey>();
             let declared = request.parts.extensions.remove::<Repeatable>().is_some();
@@ -246,8 +261,12 @@ impl Core {
         }
         hop::strip(&mut parts.headers);
         let bounds = Bounds { idle: self.settings.timeouts.idle, until };
-        let body = answer::body(carrier, going, bounds, Ending::of(parts.status));
-        Ok(Response::from_parts(parts, body))
+        let sent = going.body.clone();
+        match answer::body(carrier, going, bounds, Ending::of(parts.status)) {
+            Ok(body) => Ok(Response::from_parts(parts, body)),
+            Err(why) if sent.is_some_and(|sent| sent.failed()) => Err(UpstreamError::RequestBody(why.to_string())),
+            Err(why) => Err(UpstreamError::Unreachable(format!("the answer broke off: {why}"))),
+        }
     }
 
     fn terms(&self) -> Terms<'_> {
@@ -275,7 +294,11 @@ impl Core {
         }
         let first = async {
             let _looking = self.looking.acquire().await;
-            if self.lineup.load().seats.is_empty() { self.look_up_now().await } else { Ok(()) }
+            match self.failed_just_now() {
+                _ if !self.lineup.load().seats.is_empty() => Ok(()),
+                Some(why) => Err(why),
+                None => self.look_up_now().await,
+            }
         };
         // Rare, and larger than all the rest: it has no room in the future of every request.
         match Box::pin(tokio::time::timeout(self.settings.timeouts.connect, first)).await {
@@ -348,7 +371,6 @@ impl Core {
             after.push(match found {
                 Ok(found) => found,
                 Err((at, why)) => {
-                    tracing::warn!(upstream = &*self.name, "{why}: what was known of it before stays");
                     failed = Some(why);
                     before.get(at).cloned().unwrap_or_default()
                 }
@@ -357,7 +379,28 @@ impl Core {
         if after != before {
             self.line_up(after, &self.lineup.load_full());
         }
-        failed.map_or(Ok(()), Err)
+        let failed = failed.map(|why| FailedLookUp { why, at: Instant::now() });
+        let before = std::mem::replace(&mut *self.last_failure(), failed.clone());
+        // Told when it begins, changes and ends: how often it is tried may be for clients to say.
+        match (&before, &failed) {
+            (Some(before), Some(failed)) if before.why == failed.why => {}
+            (_, Some(FailedLookUp { why, .. })) => {
+                tracing::warn!(upstream = &*self.name, "{why}: what was known of it before stays");
+            }
+            (Some(_), None) => tracing::info!(upstream = &*self.name, "its names can be looked up again"),
+            (None, None) => {}
+        }
+        failed.map_or(Ok(()), |failed| Err(failed.why))
+    }
+
+    /// Why the last look-up failed, where that was a moment ago.
+    fn failed_just_now(&self) -> Option<String> {
+        let failed = self.last_failure();
+        failed.as_ref().filter(|failed| failed.at.elapsed() < AGAIN).map(|failed| failed.why.clone())
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, Option<FailedLookUp>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lines these addresses up, one list a target; who was there before stays who it was.
@@ -401,20 +444,22 @@ struct Going {
     endpoint: Option<Arc<Endpoint>>,
     /// Whether its end says something of the address.
     judged: bool,
+    /// Watches its body, where that streams.
+    body: Option<Arc<Watch>>,
 }
 
 impl Going {
     /// Counts one in, unless there are as many already.
-    fn enter(core: &Arc<Core>, limit: u32) -> Result<Going, UpstreamError> {
+    fn enter(core: &Arc<Core>, limit: u32, body: Option<Arc<Watch>>) -> Result<Going, UpstreamError> {
         core.counters.enter(limit)?;
-        Ok(Going { core: core.clone(), endpoint: None, judged: true })
+        Ok(Going { core: core.clone(), endpoint: None, judged: true, body })
     }
 
     /// Counts one in whatever the limit, whose end is of no account.
     fn unjudged(core: Arc<Core>, endpoint: Arc<Endpoint>) -> Going {
         core.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         endpoint.active.fetch_add(1, Ordering::Relaxed);
-        Going { core, endpoint: Some(endpoint), judged: false }
+        Going { core, endpoint: Some(endpoint), judged: false, body: None }
     }
 
     /// It is sent to this address now.
@@ -429,14 +474,16 @@ impl Going {
     /// Its connection is free for another.
     fn keep(&self, link: Box<Link>) {
         if let Some(endpoint) = &self.endpoint {
-            endpoint.give(link);
+            endpoint.give(link, self.core.settings.limits.connections);
         }
     }
 
-    /// Says how it ended.
+    /// Says how it ended. What breaks since the client broke off is nobody's fault here.
     fn ended(&self, ending: Ending) {
+        let is_the_clients = ending == Ending::Fault && self.body.as_ref().is_some_and(|body| body.failed());
         if let Some(endpoint) = &self.endpoint
             && self.judged
+            && !is_the_clients
         {
             self.core.judge(endpoint, ending);
         }

@@ -437,6 +437,22 @@ fn rfc5861_4_a_stale_response_stands_in_for_an_upstream_that_cannot_answer() {
     assert_eq!(told(&lab.fails().get("/a", &[])), "502 upstream-unreachable");
 }
 
+/// What is fetched beside counts for the filters after the cache as what is fetched for a client does.
+#[test]
+fn an_upstream_that_fails_beside_opens_a_circuit() {
+    let breaker = "[[filter]]\nuse = 'circuit-breaker'\nminimum = 1";
+    let proxy = "[[filter]]\nuse = 'proxy'\nupstream = 'played'";
+    let lab = Lab::of(&format!("[[filter]]\nuse = 'cache'\n\n{breaker}\n\n{proxy}"), Timers::default());
+    lab.plays(200, &[("cache-control", "max-age=60, stale-while-revalidate=30")], "one");
+    lab.get("/a", &[]);
+    lab.wait(61);
+    assert_eq!(lab.told("/a", &[]), "200 one hit; ttl=-1");
+    let work = lab.later.0.lock().unwrap().pop().unwrap();
+    lab.fails();
+    block_on(work);
+    assert_eq!(told(&lab.get("/b", &[])), "503 circuit-open");
+}
+
 /// While a circuit is open the upstream is not asked; the client is to see no more of that than of an upstream that is down.
 #[test]
 fn a_stale_response_stands_in_for_an_upstream_that_is_spared_and_for_no_refusal() {
@@ -541,6 +557,26 @@ fn what_a_filter_after_it_decides_is_never_kept() {
         lab.plays(200, MINUTE, body);
         assert_eq!(lab.told("/a", &[]), format!("200 {body} fwd=uri-miss; fwd-status=200; detail=authorized-after-it"));
     }
+}
+
+/// Places that an upstream names are the client's in what is fetched beside, too.
+#[test]
+fn what_is_fetched_beside_is_mended_like_any_response() {
+    let lab = Lab::of(
+        "[[filter]]\nuse = 'rewrite'\nstrip_prefix = '/shop'\n\n[[filter]]\nuse = 'cache'\n\n[[filter]]\nuse = 'proxy'\nupstream = 'played'",
+        Timers::default(),
+    );
+    let moved = [("cache-control", "max-age=60, stale-while-revalidate=30"), ("location", "/orders/")];
+    let place = || lab.get("/shop/orders", &[]).header("location").to_owned();
+    lab.plays(301, &moved, "one");
+    assert_eq!(place(), "/shop/orders/");
+    lab.wait(61);
+    assert_eq!(place(), "/shop/orders/");
+    let work = lab.later.0.lock().unwrap().pop().unwrap();
+    lab.plays(301, &moved, "two");
+    block_on(work);
+    let fetched = lab.get("/shop/orders", &[]);
+    assert_eq!((fetched.text(), fetched.header("location")), ("two", "/shop/orders/"));
 }
 
 /// Nor where it decides beside the request, after another one that stands before the cache.

@@ -54,6 +54,53 @@ async fn heads_without_an_end_are_malformed() {
     }
 }
 
+/// Nobody was told of the head yet: it is no answer, and above all no whole one without a body.
+#[tokio::test]
+async fn a_body_that_is_broken_from_the_start_makes_no_answer() {
+    for body in ["zz\r\n", "-5\r\n", "5\nhello", "fffffffffffffffff\r\n", "hello"] {
+        let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
+        let ended = ends(|_| {}, &answer, "").await;
+        assert!(matches!(&ended, Err(UpstreamError::Unreachable(why)) if why.contains("broke off")), "{body:?}: {ended:?}");
+    }
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(scripted.upstream.send(get("/")), server);
+    // Where the close comes with the head it is known at once, and else when the body is read.
+    let ended = match ended {
+        Ok(response) => response.into_body().collect(1 << 20).await.map_err(drop),
+        Err(_) => Err(()),
+    };
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!(scripted.upstream.observe().targets[0].faults, 1);
+}
+
+#[tokio::test]
+async fn a_body_that_broke_has_no_length() {
+    let scripted = Scripted::new().await;
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        stream
+    };
+    let (mut stream, answer) = tokio::join!(server, scripted.upstream.send(get("/")));
+    let mut body = answer.unwrap().into_body();
+    stream.write_all(b"zz\r\n").await.unwrap();
+    let mut lengths = Vec::new();
+    let error = std::future::poll_fn(|cx| {
+        let polled = http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx);
+        lengths.push(http_body::Body::size_hint(&body).exact());
+        polled
+    })
+    .await;
+    assert!(matches!(error, Some(Err(_))), "{error:?}");
+    assert!(lengths[..lengths.len() - 1].iter().all(Option::is_none), "before it is told: {lengths:?}");
+}
+
 #[tokio::test]
 async fn a_head_that_trickles_and_answers_that_are_none_end_with_the_time() {
     for endless in ["HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
@@ -97,7 +144,7 @@ async fn answers_of_another_length_than_they_say() {
         assert!(matches!(ended, Err(UpstreamError::Malformed(_))), "{why}: {ended:?}");
     }
     for (answer, why) in [
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok", "a chunk without a size"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\nok", "a chunk without a size"),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n", "a chunk longer than its size"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", "fewer bytes than it says, and silence"),
     ] {

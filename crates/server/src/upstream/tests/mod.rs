@@ -345,6 +345,26 @@ async fn a_client_that_breaks_off_is_not_the_upstreams_fault() {
 }
 
 #[tokio::test]
+async fn nor_is_it_once_the_answer_has_begun() {
+    let scripted = Scripted::new().await;
+    let (frames, sent) = mpsc::channel::<Result<http_body::Frame<Bytes>, io::Error>>(1);
+    let server = async {
+        let mut stream = scripted.accept().await;
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+        stream
+    };
+    let sent = futures_util::stream::unfold(sent, async |mut sent| Some((sent.recv().await?, sent)));
+    let body = Body::stream(StreamBody::new(Box::pin(sent)));
+    let answer = scripted.upstream.send(Request::post("/").body(body).unwrap());
+    let (_stream, answer) = tokio::join!(server, answer);
+    frames.send(Err(io::Error::other("gone"))).await.unwrap();
+    let error = answer.unwrap().into_body().collect(1 << 20).await.unwrap_err();
+    assert!(matches!(&error, BodyError::Broken(why) if why.contains("gone")), "{error:?}");
+    assert_eq!(scripted.upstream.observe().targets[0].faults, 0);
+}
+
+#[tokio::test]
 async fn an_upstream_that_stops_reading_is_a_timeout() {
     let scripted = Scripted::new().await;
     let frame = || Ok::<_, io::Error>(http_body::Frame::data(Bytes::from_static(&[b'x'; 65_536])));
@@ -390,8 +410,11 @@ async fn a_body_that_breaks_off_is_an_error_at_whatever_moment() {
             stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{body}").as_bytes()).await.unwrap();
         };
         let client = async {
-            let response = scripted.upstream.send(get("/")).await.unwrap();
-            assert!(response.into_body().collect(1 << 20).await.is_err(), "{body:?}");
+            // Where the end comes with the head, there is no answer.
+            match scripted.upstream.send(get("/")).await {
+                Ok(response) => assert!(response.into_body().collect(1 << 20).await.is_err(), "{body:?}"),
+                Err(error) => assert!(matches!(error, UpstreamError::Unreachable(_)), "{body:?}: {error:?}"),
+            }
         };
         tokio::join!(server, client);
         assert_eq!(scripted.idle(), 0);

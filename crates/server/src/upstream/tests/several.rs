@@ -236,6 +236,32 @@ async fn health_checks_take_a_target_out_and_back() {
     assert_eq!(sick.came(), came);
 }
 
+/// A target that has as many connections as it may is busy, and not unwell.
+#[tokio::test]
+async fn health_checks_need_no_place_among_requests() {
+    let target = Target::new("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await;
+    let mut settings = settings(&[&target]);
+    settings.limits = Limits { connections: 1, wait: Duration::from_millis(20), ..Limits::default() };
+    settings.health = Some(Health {
+        path: String::from("/health"),
+        host: None,
+        interval: Duration::from_millis(10),
+        timeout: Duration::from_millis(500),
+        expect: vec![(200, 299)],
+        healthy: 1,
+        unhealthy: 1,
+    });
+    let upstream = Arc::new(upstream(settings));
+    let busy = upstream.send(get("/")).await.unwrap();
+    target.says("HTTP/1.1 204 No Content\r\n\r\n");
+    upstream.begin();
+    until("it was asked", || target.came() > 5).await;
+    let seen = upstream.observe();
+    assert!(seen.targets[0].healthy);
+    assert_eq!(said(&upstream, get("/")).await, "Full", "a request has no more places than before");
+    drop(busy);
+}
+
 #[tokio::test]
 async fn a_key_has_one_target() {
     let (one, other) = (Target::named("one").await, Target::named("other").await);
@@ -340,7 +366,7 @@ async fn what_is_over_a_limit_waits_or_is_refused() {
     };
     let (one, (), (waited, refused, ())) = tokio::join!(said(upstream, get("/1")), first, later);
     assert_eq!((one.as_str(), waited, refused), ("200 ok", "connections", "pending"));
-    let all: Vec<_> = (0..3).map(|_| Going::enter(&upstream.core, 3).unwrap()).collect();
+    let all: Vec<_> = (0..3).map(|_| Going::enter(&upstream.core, 3, None).unwrap()).collect();
     assert_eq!(full("/4").await, "requests");
     drop(all);
     let seen = upstream.observe();

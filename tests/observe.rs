@@ -106,6 +106,23 @@ fn what_is_in_flight_and_what_was_sent_is_counted_by_listener() {
     counted(&node, "portcullis_requests_in_flight{listener=\"default\"} 0");
 }
 
+/// An upstream that breaks off is told of as a client that does.
+#[test]
+fn an_answer_that_its_upstream_breaks_off_is_broken() {
+    let upstream = Upstream::start(move |incoming| {
+        incoming.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        false
+    });
+    let folder = folder(&upstream.toml("up"));
+    folder.append("node.toml", "[log]\naccess = \"json\"\naccess_file = \"var/access.log\"\n");
+    folder.write("policies/up.toml", "route = \"/up\"\n[[filter]]\nuse = \"proxy\"\nupstream = \"up\"\n");
+    let node = Node::start(&folder);
+    assert!(!node.get("/up").send().status(200).whole);
+    counted(&node, "portcullis_route_broken_answers_total{policy=\"up\",route=\"/up\"} 1");
+    let line = &lines(&folder, "var/access.log", 1)[0];
+    assert!(line.contains("\"outcome\":\"broken off\""), "{line}");
+}
+
 #[test]
 fn an_access_log_of_its_own_in_json() {
     let folder = folder(

@@ -50,7 +50,6 @@ where
         background.run(flight.clone().map(drop).boxed());
         flight
     }
-
 }
 
 impl<K, T: Clone> Flights<K, T> {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::{Method, Version};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Version};
 
 use policy::Request;
 use policy::exchange::{TRACEPARENT, TraceContext};
@@ -36,7 +36,8 @@ pub(super) fn request_headers(request: &Request) -> (HeaderMap, Fields) {
 /// How often an `OPTIONS` may still be passed on (RFC 9110, section 7.6.2); `None` where nobody says.
 pub(super) fn passages_left(request: &Request) -> Option<u32> {
     let said = request.headers.get(header::MAX_FORWARDS).filter(|_| request.method == Method::OPTIONS)?;
-    let digits = said.to_str().ok().filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let digits =
+        said.to_str().ok().filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))?;
     Some(digits.parse().unwrap_or(u32::MAX))
 }
 

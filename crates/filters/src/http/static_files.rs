@@ -435,7 +435,9 @@ fn accepts_html(headers: &HeaderMap) -> bool {
         let mut parts = range.split(';').map(str::trim);
         let names_it = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
         // A weight of zero: not acceptable (RFC 9110, section 12.4.2).
-        let none = |part: &str| part.split_once('=').is_some_and(|(q, of)| q.eq_ignore_ascii_case("q") && of.parse() == Ok(0.0));
+        let none = |part: &str| {
+            part.split_once('=').is_some_and(|(q, of)| q.eq_ignore_ascii_case("q") && of.parse() == Ok(0.0))
+        };
         names_it && !parts.any(none)
     };
     lists::members(headers, &header::ACCEPT).is_ok_and(|ranges| ranges.into_iter().any(is_html))
@@ -540,6 +542,8 @@ mod tests {
             (200, "<h1>Home</h1>", "text/html; charset=utf-8")
         );
         assert_eq!(told(&ask(settings, "/assets/gone.js", &[("accept", "*/*")])), "404 not-found");
+        let not_pages = [("accept", "text/html;level=1;q=0.0, application/json")];
+        assert_eq!(told(&ask(settings, "/orders/7", &not_pages)), "404 not-found");
         assert_eq!(told(&ask(settings, "/orders/7", &[])), "404 not-found");
         assert_eq!(ask(settings, "/.git/config", &[PAGE]).text(), "<h1>Home</h1>");
     }

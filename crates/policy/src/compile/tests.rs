@@ -403,7 +403,14 @@ fn routes_that_nobody_can_tell_apart_are_refused_with_both_files_named() {
     assert_eq!(with("route = { path = '/a/{y}', methods = ['GET'], host = 'api.example.com' }"), "");
     assert_eq!(with("route = { path = '/a/{y}', methods = ['GET'], headers = { x = '1' } }"), "");
     // What is left of a route without its method is nobody's route.
-    for wrong in ["'get /c'", "{ path = '/c', methods = ['get'] }", "{ path = '/a/{y}', methods = ['GET', 'put'] }"] {
+    for wrong in [
+        "'get /c'",
+        "{ path = '/c', methods = ['get'] }",
+        "{ path = '/a/{y}', methods = ['GET', 'put'] }",
+        // No policy ever sees it.
+        "'TRACE /c'",
+        "{ path = '/c', methods = ['GET', 'CONNECT'] }",
+    ] {
         let found = with(&format!("route = {wrong}"));
         assert!(found.contains("P0302") && !found.contains("P0301"), "{found}");
     }

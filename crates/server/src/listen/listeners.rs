@@ -359,7 +359,10 @@ async fn connection(
         Ok(Err(NotOpened::Broken(why))) => {
             node.metrics.not_opened.fetch_add(1, Ordering::Relaxed);
             if lacks_a_list(&why) && listener.tells_of_lists(&node) {
-                tracing::warn!(listener = settings.name, "a client's certificate was refused: {why}; renew what `crl` names");
+                tracing::warn!(
+                    listener = settings.name,
+                    "a client's certificate was refused: {why}; renew what `crl` names"
+                );
             }
             tracing::debug!(%peer, listener = settings.name, "a connection came to no request: {why}");
             return;

@@ -75,6 +75,33 @@ async fn an_answer_that_comes_before_the_body_was_read_arrives() {
     }
 }
 
+/// A client that has sent all of its request may use the connection again, though nobody read the body.
+#[tokio::test]
+async fn what_nobody_reads_of_a_small_body_does_not_cost_the_next_request() {
+    let post = ("policies/post.toml", "route = \"/post\"\n[[filter]]\nuse = \"say\"\ntext = \"no\"\n");
+    let node = TestNode::start(&[SAY, post]).await;
+    for path in ["/post", "/nothing"] {
+        let mut client = node.connect().await;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n12345");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = client.read(&mut answer).await.unwrap();
+        assert!(!String::from_utf8_lossy(&answer[..read]).contains("connection: close"), "{path}");
+        client.write_all(b"67890").await.unwrap();
+        client.write_all(b"GET /say HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let next = read_all(&mut client).await;
+        assert!(next.starts_with("HTTP/1.1 200 ") && next.ends_with("hello"), "{path}: {next:?}");
+    }
+    // Whoever waits to be told is not told to go on.
+    let mut client = node.connect().await;
+    client
+        .write_all(b"POST /post HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = read_all(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.matches("HTTP/1.1").count() == 1, "{answer:?}");
+}
+
 /// A client that keeps on sending is read for a while and not listened to: a drain does not wait for it beyond its limit.
 #[tokio::test]
 async fn what_is_only_discarded_does_not_hold_up_a_drain() {

@@ -60,7 +60,10 @@ async fn a_body_that_is_broken_from_the_start_makes_no_answer() {
     for body in ["zz\r\n", "-5\r\n", "5\nhello", "fffffffffffffffff\r\n", "hello"] {
         let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
         let ended = ends(|_| {}, &answer, "").await;
-        assert!(matches!(&ended, Err(UpstreamError::Unreachable(why)) if why.contains("broke off")), "{body:?}: {ended:?}");
+        assert!(
+            matches!(&ended, Err(UpstreamError::Unreachable(why)) if why.contains("broke off")),
+            "{body:?}: {ended:?}"
+        );
     }
     let scripted = Scripted::new().await;
     let server = async {

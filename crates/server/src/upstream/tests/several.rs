@@ -315,9 +315,11 @@ async fn a_name_is_looked_up_and_what_was_known_outlives_a_look_up_that_fails() 
     assert_eq!(said(&upstream, get("/")).await, "200 here", "the first request waits for the first look-up");
     let nowhere = super::upstream(named("no-such-name.invalid"));
     assert_eq!(said(&nowhere, get("/")).await, "Unreachable");
+    assert!(nowhere.core.failed_just_now().is_some(), "the next request does not ask for it again");
+    assert_eq!(said(&nowhere, get("/")).await, "Unreachable");
     nowhere.core.line_up(vec![vec![([127, 0, 0, 1], target.port).into()]], &Lineup::default());
     assert!(nowhere.core.look_up().await.is_err());
-    assert_eq!(said(&nowhere, get("/")).await, "200 here");
+    assert_eq!(said(&nowhere, get("/")).await, "200 here", "what is known does not need it");
     // A reload knows what was known.
     let mut changed = named("no-such-name.invalid");
     changed.slow_start = Duration::from_secs(1);

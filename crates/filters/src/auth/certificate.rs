@@ -86,6 +86,13 @@ impl FilterConfig for Settings {
                 return Err(cx.error(rule.span, format!("nobody is let in: `{name}` is empty"), help).into());
             }
         }
+        for rule in [&self.issuer, &self.subject] {
+            let Some(rule) = rule else { continue };
+            if let Some(text) = rule.value.iter().find(|text| !is_written_as_it_is_read(text)) {
+                let help = "the last part first and no blanks, `CN=app,O=Partner`; `Email` for mail: `request.cert.subject` has it";
+                return Err(cx.error(rule.span, format!("no certificate's name is written `{text}`"), help).into());
+            }
+        }
         let sha256 = self.sha256.as_ref().map(|all| thumbprints(all, cx)).transpose()?;
         let texts = |rule: &Option<Spanned<Vec<String>>>| rule.as_ref().map(|rule| rule.value.clone());
         Ok(Certificate {
@@ -98,6 +105,26 @@ impl FilterConfig for Settings {
         })
     }
 }
+
+/// Whether a certificate's name can look like this: names are compared as text (RFC 4514), and another way to write one would mean nobody.
+fn is_written_as_it_is_read(name: &str) -> bool {
+    let mut escapes = false;
+    let parts = name.split(|c| {
+        let splits = !escapes && (c == ',' || c == '+');
+        escapes = !escapes && c == '\\';
+        splits
+    });
+    parts.into_iter().all(|part| {
+        let Some((kind, value)) = part.split_once('=') else { return false };
+        let is_other = |known: &&str| kind.eq_ignore_ascii_case(known) && kind != **known;
+        let is_known_otherwise = KINDS.iter().any(is_other) || kind.eq_ignore_ascii_case("emailAddress") || kind == "S";
+        let has_blanks = value.starts_with(' ') || value.ends_with(' ') && !value.ends_with("\\ ");
+        !kind.is_empty() && !kind.contains(' ') && !is_known_otherwise && !has_blanks
+    })
+}
+
+/// Kinds of parts of a name, as they are written.
+const KINDS: [&str; 8] = ["CN", "C", "L", "ST", "O", "OU", "DC", "Email"];
 
 /// Lower-case digits without colons.
 fn thumbprints(all: &Spanned<Vec<String>>, cx: &BuildContext<'_>) -> Result<Vec<String>, Diagnostics> {
@@ -265,10 +292,23 @@ mod tests {
     }
 
     #[test]
+    fn names_may_have_whatever_is_escaped_and_kinds_without_a_short_name() {
+        for name in ["CN=\\ app#1\\ ,O=Partner\\, Inc.,C=CH", "CN=a+serialNumber=7", "2.5.4.97=#0c0161,CN=x", "CN=a = b", "CN="] {
+            assert!(is_written_as_it_is_read(name), "{name}");
+        }
+    }
+
+    #[test]
     fn rules_that_mean_nobody_are_refused_at_load() {
-        for (settings, told) in
-            [("names = []", "nobody is let in: `names` is empty"), ("sha256 = ['ab']", "`ab` is no SHA-256")]
-        {
+        for (settings, told) in [
+            ("names = []", "nobody is let in: `names` is empty"),
+            ("sha256 = ['ab']", "`ab` is no SHA-256"),
+            ("subject = ['CN=app, O=Partner']", "no certificate's name is written `CN=app, O=Partner`"),
+            ("subject = ['CN = app']", "no certificate's name is written"),
+            ("subject = ['cn=app']", "no certificate's name is written"),
+            ("subject = ['app']", "no certificate's name is written"),
+            ("issuer = ['CN=ca', 'emailAddress=a@b.example,CN=ca']", "no certificate's name is written"),
+        ] {
             let problems =
                 policy(&format!("[[filter]]\nuse = 'auth.certificate'\n{settings}\n[[filter]]\nuse = 'respond'"))
                     .problems();

@@ -35,10 +35,12 @@ pub(super) fn request_headers(request: &Request) -> (HeaderMap, Fields) {
 
 /// How often an `OPTIONS` may still be passed on (RFC 9110, section 7.6.2); `None` where nobody says.
 pub(super) fn passages_left(request: &Request) -> Option<u32> {
-    let said = request.headers.get(header::MAX_FORWARDS).filter(|_| request.method == Method::OPTIONS)?;
-    let digits =
-        said.to_str().ok().filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))?;
-    Some(digits.parse().unwrap_or(u32::MAX))
+    if request.method != Method::OPTIONS {
+        return None;
+    }
+    let digits = request.headers.get(header::MAX_FORWARDS)?.to_str().ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u32::MAX))
 }
 
 fn own_fields(request: &Request) -> Fields {

@@ -1,13 +1,13 @@
 //! What was answered is kept: a node that is killed loses no token that a client has in its hands.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::harness::folder::{Client, text};
 use crate::harness::mysql::Mysql;
 use crate::harness::postgres::Postgres;
 use crate::harness::wire::Wire;
-use crate::harness::{Folder, Node};
+use crate::harness::{DEADLINE, Folder, Node};
 
 const KILLS: usize = 20;
 const CONNECTIONS: usize = 8;
@@ -15,14 +15,18 @@ const CONNECTIONS: usize = 8;
 /// Kills the node under token load, many times; every token that was answered is known afterwards.
 fn killed_under_load(folder: &Folder) {
     let client = folder.client("app", "a", &[]);
-    let mut issued = 0;
     for round in 0..KILLS {
         let mut node = Node::start(folder);
-        let stop = AtomicBool::new(false);
+        let (stop, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
         let tokens: Vec<String> = std::thread::scope(|scope| {
-            let (client, stop, node_ref) = (&client, &stop, &node);
-            let workers: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(move || take(node_ref, client, stop))).collect();
-            // At another moment of the work each time.
+            let (client, stop, taken, node_ref) = (&client, &stop, &taken, &node);
+            let worker = |_| scope.spawn(move || take(node_ref, client, stop, taken));
+            let workers: Vec<_> = (0..CONNECTIONS).map(worker).collect();
+            // Under load, however slow the machine, and at another moment of the work each time.
+            let begun = Instant::now();
+            while taken.load(Ordering::SeqCst) <= CONNECTIONS && begun.elapsed() < DEADLINE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             std::thread::sleep(Duration::from_millis(60 + 13 * round as u64));
             node_ref.signal("KILL");
             stop.store(true, Ordering::SeqCst);
@@ -36,20 +40,22 @@ fn killed_under_load(folder: &Folder) {
             let answer = ask.send_on(&mut wire).expect("an answer");
             assert_eq!(answer.status, 200, "round {round}: a token that was answered is lost: {}", answer.text());
         }
-        issued += tokens.len();
+        assert!(tokens.len() > CONNECTIONS, "round {round}: only {} tokens", tokens.len());
     }
-    assert!(issued > KILLS * CONNECTIONS, "only {issued} tokens in {KILLS} rounds");
 }
 
 /// Takes tokens until the node is gone.
-fn take(node: &Node, client: &Client, stop: &AtomicBool) -> Vec<String> {
+fn take(node: &Node, client: &Client, stop: &AtomicBool, taken: &AtomicUsize) -> Vec<String> {
     let request =
         node.post("/api/oauth/token").basic(&client.id, &client.secret).form(&[("grant_type", "client_credentials")]);
     let mut tokens = Vec::new();
     let Ok(mut wire) = Wire::try_open(node.address) else { return tokens };
     loop {
         match request.send_on(&mut wire) {
-            Some(answer) if answer.whole && answer.status == 200 => tokens.push(text(&answer.json(), "access_token")),
+            Some(answer) if answer.whole && answer.status == 200 => {
+                tokens.push(text(&answer.json(), "access_token"));
+                taken.fetch_add(1, Ordering::SeqCst);
+            }
             Some(answer) if answer.whole => panic!("{} {}", answer.status, answer.text()),
             _ => break,
         }

@@ -351,6 +351,7 @@ fn are_shared(first: &Folder, second: &Folder) {
         folder.write("policies/partners.toml", policy);
     }
     let (one, two) = (Node::start(first), Node::start(second));
+    wait_until("the stores are there", || one.is_ready() && two.is_ready());
     for (id, email, limit) in [("b", "e1", "2"), ("a", "e2", "1"), ("c", "e3", "3")] {
         let words = [format!("id={id}"), format!("email={email}"), format!("limit={limit}")];
         one.command(&["kps", "put", "partners", &words[0], &words[1], &words[2]]).code(0);

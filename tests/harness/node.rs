@@ -63,6 +63,11 @@ impl Node {
         self.request("POST", target)
     }
 
+    /// Whether it says that it takes traffic: it serves before its sources are open.
+    pub fn is_ready(&self) -> bool {
+        Request::new(self.admin, "GET", "/health/ready").send().status == 200
+    }
+
     /// Asks the admin address, with the credential that lies in the folder.
     pub fn admin(&self, method: &str, target: &str) -> Request {
         let token = std::fs::read_to_string(self.dir.join("var/admin.token")).expect("the admin token");

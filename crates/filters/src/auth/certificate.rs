@@ -116,7 +116,7 @@ fn is_written_as_it_is_read(name: &str) -> bool {
     });
     parts.into_iter().all(|part| {
         let Some((kind, value)) = part.split_once('=') else { return false };
-        let is_other = |known: &&str| kind.eq_ignore_ascii_case(known) && kind != **known;
+        let is_other = |known: &&str| kind.eq_ignore_ascii_case(known) && kind != *known;
         let is_known_otherwise = KINDS.iter().any(is_other) || kind.eq_ignore_ascii_case("emailAddress") || kind == "S";
         let has_blanks = value.starts_with(' ') || value.ends_with(' ') && !value.ends_with("\\ ");
         !kind.is_empty() && !kind.contains(' ') && !is_known_otherwise && !has_blanks
@@ -293,7 +293,9 @@ mod tests {
 
     #[test]
     fn names_may_have_whatever_is_escaped_and_kinds_without_a_short_name() {
-        for name in ["CN=\\ app#1\\ ,O=Partner\\, Inc.,C=CH", "CN=a+serialNumber=7", "2.5.4.97=#0c0161,CN=x", "CN=a = b", "CN="] {
+        for name in
+            ["CN=\\ app#1\\ ,O=Partner\\, Inc.,C=CH", "CN=a+serialNumber=7", "2.5.4.97=#0c0161,CN=x", "CN=a = b", "CN="]
+        {
             assert!(is_written_as_it_is_read(name), "{name}");
         }
     }

@@ -69,8 +69,10 @@ impl Recorder {
         self.seen().keys().filter_map(name).collect()
     }
 
+    /// The first answer stays: it is what the configuration was made of. Whoever asks once more, as lints do, may be told what was saved
+    /// meanwhile, and that is to be loaded still.
     fn keep(&self, question: Question, answer: &Result<Vec<u8>, SecretError>) {
-        self.seen().insert(question, hash(answer));
+        self.seen().entry(question).or_insert_with(|| hash(answer));
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<Question, u64>> {
@@ -138,6 +140,16 @@ mod tests {
         assert_eq!(recorder.files(), ["secret"]);
         assert_eq!(recorder.hash(), recorder.hash_now());
         *outside.0.lock().unwrap() = String::from("b");
+        assert_ne!(recorder.hash(), recorder.hash_now());
+    }
+
+    #[test]
+    fn a_secret_that_is_rotated_while_it_is_read_is_noticed() {
+        let outside = Arc::new(Changing(Mutex::new(String::from("a"))));
+        let recorder = Recorder::new(outside.clone(), true);
+        assert_eq!(recorder.file("secret"), Ok(String::from("a")));
+        *outside.0.lock().unwrap() = String::from("b");
+        assert_eq!(recorder.file("secret"), Ok(String::from("b")), "as a lint asks once more");
         assert_ne!(recorder.hash(), recorder.hash_now());
     }
 }

@@ -19,14 +19,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use ::oauth::provider::Provider;
 use policy::attribute::Slot;
-use policy::exchange::{Body, Request, RequestBody, Upgraded};
+use policy::exchange::{Body, HeaderEdit, Request, RequestBody, Upgraded};
 use policy::ports::{BalanceKey, BoxFuture, Fields, PROVIDER, Reached, Repeatable, UpstreamError, UpstreamHandle};
 use policy::settings::{self, Spanned};
 use policy::{
@@ -210,7 +210,12 @@ impl Filter for Proxy {
             ));
         }
         if forward::passages_left(&exchange.request) == Some(0) {
-            exchange.response = Some(asked_here(&exchange.request));
+            // It goes no further (RFC 9110, sections 7.6.2 and 9.3.7).
+            exchange.response = Some(Response::new(StatusCode::NO_CONTENT));
+            let named = Some(&exchange.request.allowed).filter(|methods| !methods.is_empty());
+            if let Some(edit) = named.and_then(|methods| HeaderEdit::allow(methods)) {
+                exchange.edit_response_header(edit);
+            }
             return Ok(Outcome::Success);
         }
         let (held, addressed) = match self.prepared(exchange) {
@@ -404,17 +409,6 @@ impl Proxy {
             false => (exchange.request.client_path().to_owned(), path.clone()),
         });
         Ok(())
-    }
-}
-
-/// The answer to an `OPTIONS` that goes no further (RFC 9110, sections 7.6.2 and 9.3.7).
-fn asked_here(request: &Request) -> Response {
-    let methods: Vec<&str> = request.allowed.iter().map(Method::as_str).collect();
-    let allowed = Some(methods.join(", ")).filter(|methods| !methods.is_empty());
-    let answer = Response::new(StatusCode::NO_CONTENT);
-    match allowed.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
-        Some(methods) => answer.with_header(header::ALLOW, methods),
-        None => answer,
     }
 }
 

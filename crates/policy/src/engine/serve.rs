@@ -88,7 +88,7 @@ impl Program {
         let (matched, refused) = match listener.router.route(&x.request) {
             Ok(matched) => (Some(matched), None),
             Err(Unmatched::Method(matched)) => {
-                if let Some(edit) = allow_header(&matched.allowed) {
+                if let Some(edit) = HeaderEdit::allow(&matched.allowed) {
                     x.edit_response_header(edit);
                 }
                 let reason = Reason::new(METHOD_NOT_ALLOWED, format!("the route does not take {}", x.request.method));
@@ -297,12 +297,6 @@ fn guarded(run: impl Future<Output = Ended>) -> impl Future<Output = Ended> {
 fn aborted(code: crate::outcome::ReasonCode, message: &'static str) -> Ended {
     let abort = Abort::new(code, StatusCode::INTERNAL_SERVER_ERROR, message);
     Ended::Abort(Box::new(Aborted { abort, step: None }))
-}
-
-fn allow_header(allow: &[Method]) -> Option<HeaderEdit> {
-    let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
-    let value = HeaderValue::from_str(&names.join(", ")).ok()?;
-    Some(HeaderEdit::Set(header::ALLOW, value))
 }
 
 /// HEAD: the headers that GET would have, without the body (RFC 9110, section 9.3.2).

@@ -1,7 +1,7 @@
 //! The response side of an exchange.
 
-use http::header::{CONTENT_ENCODING, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{ALLOW, CONTENT_ENCODING, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::body::Body;
 use super::upgrade::Upgraded;
@@ -80,6 +80,12 @@ impl Response {
 }
 
 impl HeaderEdit {
+    /// `Allow`: the methods that are taken (RFC 9110, section 10.2.1). `None` where one of them is no text.
+    pub fn allow(methods: &[Method]) -> Option<HeaderEdit> {
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        Some(HeaderEdit::Set(ALLOW, HeaderValue::from_str(&names.join(", ")).ok()?))
+    }
+
     /// Carries it out.
     pub fn apply(self, headers: &mut HeaderMap) {
         match self {

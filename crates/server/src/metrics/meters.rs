@@ -114,10 +114,9 @@ impl CountedMeter {
         let other = || -> Labels { labels.iter().map(|_| OTHER.into()).collect() };
         {
             let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-            let known = series.get(&key);
             // Clients may bring ever new values: where there is no room for them, nobody waits for anybody.
-            let other = || (series.len() >= self.shape.most).then(|| series.get(&other())).flatten();
-            if let Some(known) = known.or_else(other) {
+            let full = series.len() >= self.shape.most;
+            if let Some(known) = series.get(&key).or_else(|| series.get(&other()).filter(|_| full)) {
                 return known.clone();
             }
         }

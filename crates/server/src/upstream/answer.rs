@@ -75,7 +75,7 @@ impl Answer {
                 Ok(None)
             }
             Poll::Ready(Some(Err(why))) => {
-                self.over(Ending::Fault);
+                self.breaks();
                 Err(why)
             }
             Poll::Pending => Ok(None),
@@ -105,16 +105,16 @@ impl Answer {
         going.ended(self.ending);
     }
 
-    /// Not all of it came, and that is the upstream's fault. What it came over goes.
+    /// Not all of it came: whoever reads it is told.
     fn broke(&mut self, why: BoxError) {
         self.failure = Some(why);
-        self.over(Ending::Fault);
+        self.breaks();
     }
 
-    /// What it comes over goes.
-    fn over(&mut self, ending: Ending) {
+    /// Not all of it comes, and that is the upstream's fault. What it came over goes.
+    fn breaks(&mut self) {
         if let Some((_, going)) = self.under_way.take() {
-            going.ended(ending);
+            going.ended(Ending::Fault);
         }
     }
 

@@ -76,6 +76,19 @@ fn settings(targets: &[&Target]) -> UpstreamSettings {
     settings
 }
 
+/// Checks so often, of which so many in a row say how a target is.
+fn checks(interval: Duration, in_a_row: u32) -> Health {
+    Health {
+        path: String::from("/health"),
+        host: None,
+        interval,
+        timeout: Duration::from_millis(500),
+        expect: vec![(200, 299)],
+        healthy: in_a_row,
+        unhealthy: in_a_row,
+    }
+}
+
 fn post() -> Request<Body> {
     Request::post("/").body(Body::from(String::from("x"))).unwrap()
 }
@@ -200,15 +213,7 @@ async fn an_answer_that_is_late_is_asked_for_elsewhere_where_that_is_said() {
 async fn health_checks_take_a_target_out_and_back() {
     let (good, sick) = (Target::named("good").await, Target::named("sick").await);
     let mut settings = settings(&[&good, &sick]);
-    settings.health = Some(Health {
-        path: String::from("/health"),
-        host: None,
-        interval: Duration::from_millis(20),
-        timeout: Duration::from_millis(500),
-        expect: vec![(200, 299)],
-        healthy: 2,
-        unhealthy: 2,
-    });
+    settings.health = Some(checks(Duration::from_millis(20), 2));
     let upstream = Arc::new(upstream(settings));
     upstream.begin();
     sick.says(BUSY);
@@ -242,15 +247,7 @@ async fn health_checks_need_no_place_among_requests() {
     let target = Target::new("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await;
     let mut settings = settings(&[&target]);
     settings.limits = Limits { connections: 1, wait: Duration::from_millis(20), ..Limits::default() };
-    settings.health = Some(Health {
-        path: String::from("/health"),
-        host: None,
-        interval: Duration::from_millis(10),
-        timeout: Duration::from_millis(500),
-        expect: vec![(200, 299)],
-        healthy: 1,
-        unhealthy: 1,
-    });
+    settings.health = Some(checks(Duration::from_millis(10), 1));
     let upstream = Arc::new(upstream(settings));
     let busy = upstream.send(get("/")).await.unwrap();
     target.says("HTTP/1.1 204 No Content\r\n\r\n");

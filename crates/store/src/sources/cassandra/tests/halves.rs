@@ -1,5 +1,7 @@
 //! Writes that end half-way, and rows that go by themselves: the lists never say anything that the table does not.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::*;
@@ -72,35 +74,55 @@ async fn many_entries_without_a_row_do_not_hide_the_row_behind_them() {
     assert_eq!(source.find(&ACCESS_TOKEN, 0, "app", Some(b"k"), 9).await.unwrap().len(), 1);
 }
 
-/// Callers that go away at any moment: what is there is in every list, what is not is in none.
+/// Polls `write` so often, and lets go of it then: a caller that goes away while one of its requests is under way.
+async fn given_up<T>(polls: usize, write: impl Future<Output = T>) {
+    let mut write = pin!(write);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        let Some(fewer) = left.checked_sub(1) else { return Poll::Ready(()) };
+        left = fewer;
+        match write.as_mut().poll(context) {
+            Poll::Pending if left > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
+/// Callers that go away at any request: what is there is in every list, what is not is in none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_is_given_up_leaves_rows_and_lists_in_agreement() {
     let scratch = Scratch::new();
     let source = scratch.opened().await;
-    let moved = |number: i64| Row { expires_at: Some(1000 + number), ..row(&format!("{number:03}")) };
-    for number in 0..60 {
-        let key = format!("{number:03}");
-        let given_up = Duration::from_micros(150 * number as u64);
-        let _ = tokio::time::timeout(given_up, source.insert(&ACCESS_TOKEN, row(&key))).await;
-        if number % 3 == 1 {
-            let _ = tokio::time::timeout(given_up, source.replace(&ACCESS_TOKEN, moved(number), 1)).await;
-        }
-        if number % 3 == 2 {
-            let _ = tokio::time::timeout(given_up, source.take(&ACCESS_TOKEN, key.as_bytes())).await;
-        }
-    }
-    // What was on its way when it was given up may still arrive.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let mut there = Vec::new();
-    for number in 0..60 {
-        let key = format!("{number:03}").into_bytes();
-        if source.get(&ACCESS_TOKEN, &key).await.unwrap().is_some() {
-            there.push(key);
+    let keys: Vec<Vec<u8>> = (0..60).map(|number| format!("{number:03}").into_bytes()).collect();
+    for (number, key) in keys.iter().enumerate() {
+        let inserted = row(&format!("{number:03}"));
+        let moved = Row { expires_at: Some(1000 + number as i64), ..inserted.clone() };
+        // From a call that never began to more polls than any write takes, each for all three.
+        let polls = number / 3;
+        given_up(polls, source.insert(&ACCESS_TOKEN, inserted)).await;
+        match number % 3 {
+            1 => given_up(polls, source.replace(&ACCESS_TOKEN, moved, 1)).await,
+            2 => given_up(polls, source.take(&ACCESS_TOKEN, key)).await,
+            _ => {}
         }
     }
-    assert!(!there.is_empty() && there.len() < 60, "some were given up and some were not: {}", there.len());
-    for keys in listed(&source).await {
-        assert_eq!(keys, there);
+    // What was on its way when it was given up may still arrive, and what does not agree then never will.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut there = Vec::new();
+        for key in &keys {
+            if source.get(&ACCESS_TOKEN, key).await.unwrap().is_some() {
+                there.push(key.clone());
+            }
+        }
+        assert!(there.contains(&keys[57]) && !there.contains(&keys[0]), "the last was inserted, the first never begun");
+        let lists = listed(&source).await;
+        if lists.iter().all(|listed| *listed == there) {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{there:?} are there, and listed are {lists:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

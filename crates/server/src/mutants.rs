@@ -96,7 +96,7 @@ pub async fn mutants(options: &Options, choice: &TestChoice) -> MutantReport {
         return report;
     }
     let baseline = match bed.run(tests.clone(), &unchanged(), workers(), None).await {
-        Ok(outcomes) => outcomes.unwrap_or_default(),
+        Ok(ran) => ran.outcomes,
         Err(problems) => {
             report.diagnostics.extend(problems);
             return report;

@@ -101,14 +101,14 @@ impl TestBed {
     }
 
     /// Runs the tests of these indices, `workers` of them at a time, each worker on a stage of its own and on a thread that serves
-    /// no requests. The outcomes stand in the order of the indices, whoever was faster. `None` where they took longer than `limit`.
+    /// no requests, for no longer than `limit`. The outcomes stand in the order of the indices, whoever was faster.
     pub(crate) async fn run(
         self: &Arc<Self>,
         tests: Vec<usize>,
         compile: &Compile,
         workers: usize,
         limit: Option<Duration>,
-    ) -> Result<Option<Vec<TestOutcome>>, Diagnostics> {
+    ) -> Result<Ran, Diagnostics> {
         let queue = Arc::new(Queue { outcomes: Mutex::new(Vec::new()), next: AtomicUsize::new(0), tests });
         let workers = (0..workers.clamp(1, queue.tests.len().max(1))).map(|_| {
             let (bed, queue, compile) = (self.clone(), queue.clone(), compile.clone());
@@ -124,12 +124,11 @@ impl TestBed {
             })
         });
         let ended = futures_util::future::join_all(workers).await;
+        let mut to_the_end = true;
         for finished in ended {
-            if !finished? {
-                return Ok(None);
-            }
+            to_the_end &= finished?;
         }
-        Ok(Some(queue.outcomes()))
+        Ok(Ran { outcomes: queue.outcomes(), to_the_end })
     }
 
     /// One worker: it takes tests until there are none.
@@ -161,6 +160,14 @@ impl TestBed {
         }
         Ok(())
     }
+}
+
+/// What came of tests.
+pub(crate) struct Ran {
+    /// Of those that ended.
+    pub(crate) outcomes: Vec<TestOutcome>,
+    /// Whether all of them did.
+    pub(crate) to_the_end: bool,
 }
 
 /// The tests that nobody took yet, and what came of the others.

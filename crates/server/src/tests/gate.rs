@@ -33,6 +33,11 @@ async fn tests_that_take_too_long_are_told_and_not_waited_for() {
     let reloaded = node.reload().await;
     assert_eq!(reloaded.outcome, ReloadOutcome::Loaded, "{}", reloaded.text);
     assert!(reloaded.text.contains("warning[P0602]"), "{}", reloaded.text);
+    // But what failed by then is told, and holds the files up.
+    node.write("policies/say.toml", &policy("one", "two"));
+    let reloaded = node.reload().await;
+    assert_eq!(reloaded.outcome, ReloadOutcome::Refused, "{}", reloaded.text);
+    assert!(reloaded.text.contains("error[P0601]") && reloaded.text.contains("warning[P0602]"), "{}", reloaded.text);
 }
 
 #[tokio::test]

@@ -152,7 +152,8 @@ async fn while_the_channel_is_lost_nothing_old_is_believed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_listens_for_nobody() {
     let scratch = Scratch::new().await;
-    let settings = settings(&scratch.url);
+    // With one connection for what is asked, however much of it is asked at once.
+    let settings = Settings { max_connections: 1, ..settings(&scratch.url) };
     let client = connect(&scratch.url).await;
     let listening = async || -> i64 {
         // Not the server's own workers, such as the one that vacuums.

@@ -1,5 +1,7 @@
 //! What the engine and its filters need from outside, as traits. `server` and `store` stand behind them.
 
+mod fields;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,10 +10,10 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-
 use crate::diagnostic::Problem;
 use crate::exchange::Body;
+
+pub use self::fields::Fields;
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -50,14 +52,13 @@ pub trait Upstream: Send + Sync + 'static {
     fn send(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>>;
 
     /// [`send`](Self::send), with fields that stand behind the request's own. None of them is a connection's, tells a length or is `Host`, and but
-    /// for lists such as `Via` the request has none of their names. Whoever writes them one after the other need not put them into the
-    /// request's map first, which is a good part of what a proxied request costs.
+    /// for lists such as `Via` the request has none of their names. See [`Fields`] for why they stand apart.
     fn send_with(
         &self,
         mut request: http::Request<Body>,
         fields: Fields,
     ) -> BoxFuture<'_, Result<http::Response<Body>, UpstreamError>> {
-        request.headers_mut().extend(fields);
+        request.headers_mut().extend(fields.iter());
         self.send(request)
     }
 
@@ -67,9 +68,6 @@ pub trait Upstream: Send + Sync + 'static {
         false
     }
 }
-
-/// Header fields, in their order.
-pub type Fields = Vec<(HeaderName, HeaderValue)>;
 
 /// What a request carries, in its extensions, that may be sent again though its method does not say so: whoever declared it knows that
 /// twice does no harm.

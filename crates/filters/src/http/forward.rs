@@ -3,14 +3,12 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::ops::Range;
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 
 use policy::Request;
-use policy::exchange::{TRACEPARENT, TraceContext};
+use policy::exchange::TRACEPARENT;
 use policy::ports::Fields;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -19,18 +17,20 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What the gateway alone says. `Via` is a list that it adds to.
+static OWN: [HeaderName; 7] =
+    [X_REAL_IP, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, header::FORWARDED, X_REQUEST_ID, TRACEPARENT];
+
 /// The request's headers as the upstream gets them, beside what the gateway says itself; without `Host`. The listener has taken off what a
 /// client may not say (those names are among it), and the upstream's connection takes off what belongs to a connection.
 pub(super) fn request_headers(request: &Request) -> (HeaderMap, Fields) {
-    let fields = own_fields(request);
-    let is_own = |name: &HeaderName| *name != header::VIA && fields.iter().any(|(own, _)| own == name);
     let mut headers = request.headers.clone();
-    let gone = request.headers.keys().filter(|name| **name == header::HOST || is_own(name));
+    let gone = request.headers.keys().filter(|name| **name == header::HOST || OWN.contains(name));
     gone.for_each(|name| drop(headers.remove(name)));
     if let Some(left) = passages_left(request) {
         headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
-    (headers, fields)
+    (headers, own_fields(request))
 }
 
 /// How often an `OPTIONS` may still be passed on (RFC 9110, section 7.6.2); `None` where nobody says.
@@ -44,83 +44,77 @@ pub(super) fn passages_left(request: &Request) -> Option<u32> {
 }
 
 fn own_fields(request: &Request) -> Fields {
-    let Forwarding { client, hops, host, all } = Forwarding::of(request);
-    let mut out = Vec::with_capacity(8);
-    let mut put = |name, value: Option<HeaderValue>| out.extend(value.map(|value| (name, value)));
-    put(X_REAL_IP, value(client));
-    put(X_FORWARDED_FOR, value(hops));
-    put(X_FORWARDED_PROTO, Some(HeaderValue::from_static(request.scheme)));
-    put(X_FORWARDED_HOST, value(host));
-    put(header::FORWARDED, value(all));
+    let mut own = Fields::with_capacity(400 + 2 * request.host.len());
+    own.put(&X_REAL_IP, |to| write_address(to, request.client));
+    own.put(&X_FORWARDED_FOR, |to| write_hops(to, request));
+    own.put(&X_FORWARDED_PROTO, |to| to.push_str(request.scheme));
+    own.put(&X_FORWARDED_HOST, |to| to.push_str(&request.host));
+    own.put(&header::FORWARDED, |to| write_forwarded(to, request));
     if !request.id.is_empty() {
-        put(X_REQUEST_ID, HeaderValue::from_str(&request.id).ok());
+        own.put(&X_REQUEST_ID, |to| to.push_str(&request.id));
     }
-    put(TRACEPARENT, request.trace.as_ref().map(TraceContext::traceparent));
-    put(header::VIA, Some(via(request.version)));
-    out
+    if let Some(trace) = &request.trace {
+        own.put(&TRACEPARENT, |to| trace.write_traceparent(to));
+    }
+    own.put(&header::VIA, |to| to.push_str(passage(request.version)));
+    own
 }
 
-/// That a message passed here (RFC 9110, section 7.6.3), in the version in which it came. The name is one that tells nobody's host.
+/// That an answer passed here (RFC 9110, section 7.6.3).
 pub(super) fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
+    HeaderValue::from_static(passage(version))
+}
+
+/// What `Via` says of a message that came in this version. The name is one that tells nobody's host.
+fn passage(version: Version) -> &'static str {
+    match version {
         Version::HTTP_10 => "1.0 portcullis",
         Version::HTTP_2 => "2 portcullis",
         _ => "1.1 portcullis",
-    })
+    }
 }
 
-/// The value of `Forwarded`, and the parts of it that are values of their own: written once for every request that is proxied, they
-/// share one allocation. Only behind proxies are the hops a text of their own.
-struct Forwarding {
-    client: Bytes,
-    hops: Bytes,
-    host: Bytes,
-    all: Bytes,
-}
-
-impl Forwarding {
-    /// RFC 7239, section 4: an IPv6 address in brackets, and quoted for the sake of its colons; a host likewise for its port.
-    fn of(request: &Request) -> Forwarding {
-        let mut text = String::with_capacity(80 + request.host.len());
-        let client = write_for(&mut text, request.client);
-        // A host that cannot be quoted as it is goes without.
-        let host = (!request.host.contains(['"', '\\'])).then(|| {
-            text.push_str(";host=\"");
-            let from = text.len();
-            text.push_str(&request.host);
-            let host = from..text.len();
-            text.push('"');
-            host
-        });
-        text.push_str(";proto=");
-        text.push_str(request.scheme);
-        // Each proxy is whom the next one, at last the gateway, got the request from.
-        for proxy in &request.proxies {
-            text.push_str(", ");
-            write_for(&mut text, *proxy);
+/// The value of `Forwarded` (RFC 7239, section 4).
+fn write_forwarded(to: &mut String, request: &Request) {
+    write_for(to, request.client);
+    // A host that cannot be quoted as it is goes without. It is quoted for the sake of its port.
+    if !request.host.contains(['"', '\\']) {
+        for piece in [";host=\"", &request.host, "\""] {
+            to.push_str(piece);
         }
-        let all = Bytes::from(text);
-        let client = all.slice(client);
-        let hops = if request.proxies.is_empty() { client.clone() } else { hops(request) };
-        let host = host.map_or_else(|| Bytes::copy_from_slice(request.host.as_bytes()), |host| all.slice(host));
-        Forwarding { client, hops, host, all }
+    }
+    to.push_str(";proto=");
+    to.push_str(request.scheme);
+    // Each proxy is whom the next one, at last the gateway, got the request from.
+    for proxy in &request.proxies {
+        to.push_str(", ");
+        write_for(to, *proxy);
     }
 }
 
-/// `for=`, and where the address stands in the text.
-fn write_for(text: &mut String, ip: IpAddr) -> Range<usize> {
-    let ip = ip.to_canonical();
-    let (before, after) = if ip.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
-    text.push_str(before);
-    let from = text.len();
-    match ip {
-        IpAddr::V4(ip) => write_octets(text, ip.octets()),
-        // Writing to a String cannot fail.
-        IpAddr::V6(ip) => drop(write!(text, "{ip}")),
+/// `for=`, with an IPv6 address in brackets, and quoted for the sake of its colons.
+fn write_for(to: &mut String, ip: IpAddr) {
+    let (before, after) = if ip.to_canonical().is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    to.push_str(before);
+    write_address(to, ip);
+    to.push_str(after);
+}
+
+/// The client, and the proxies that it came through.
+fn write_hops(to: &mut String, request: &Request) {
+    write_address(to, request.client);
+    for proxy in &request.proxies {
+        to.push_str(", ");
+        write_address(to, *proxy);
     }
-    let address = from..text.len();
-    text.push_str(after);
-    address
+}
+
+fn write_address(to: &mut String, ip: IpAddr) {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => write_octets(to, ip.octets()),
+        // Writing to a String cannot fail.
+        IpAddr::V6(ip) => drop(write!(to, "{ip}")),
+    }
 }
 
 /// An IPv4 address as its `Display` has it, in a tenth of the time: one is written for each request.
@@ -140,25 +134,12 @@ fn write_octets(text: &mut String, octets: [u8; 4]) {
     }
 }
 
-/// The client, and the proxies that it came through.
-fn hops(request: &Request) -> Bytes {
-    let mut text = request.client.to_canonical().to_string();
-    for proxy in &request.proxies {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ", {}", proxy.to_canonical());
-    }
-    text.into()
-}
-
-fn value(text: Bytes) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use policy::Body;
+    use policy::exchange::TraceContext;
 
     use super::*;
 
@@ -176,7 +157,7 @@ mod tests {
 
     fn all(request: &Request) -> HeaderMap {
         let (mut headers, fields) = request_headers(request);
-        headers.extend(fields);
+        headers.extend(fields.iter());
         headers
     }
 

@@ -78,12 +78,12 @@ pub(super) fn receive_and_tell(
     limit: Duration,
     empties: bool,
     unread: &Unread,
-    counters: Option<Arc<ListenerMetrics>>,
+    counters: Option<&Arc<ListenerMetrics>>,
 ) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    let idle = Mutex::new(IdleLimit::new(limit));
+    let (idle, counters) = (Mutex::new(IdleLimit::new(limit)), counters.cloned());
     Body::stream(Received { incoming: Some(incoming), ended: false, empties, unread: unread.clone(), counters, idle })
 }
 

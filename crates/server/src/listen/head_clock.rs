@@ -3,7 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,42 +14,64 @@ use store::alarm::Alarm;
 use super::body::Unread;
 
 /// The clock of one connection, which waits for one thing at a time: all its sleeps share one alarm.
+///
+/// What begins is noted, and timed from the next look at it: a look comes in the same turn of the connection's task where something has still
+/// to be waited for, and most heads are there whole, so that the time is hardly ever asked for.
 #[derive(Clone)]
-pub(super) struct HeadClock(Arc<Mutex<Clock>>);
+pub(super) struct HeadClock(Arc<Clock>);
 
 struct Clock {
-    alarm: Alarm,
-    /// For how long nothing may come: before the first request, and then between two.
-    silence: Duration,
+    /// Something else is waited for than when the alarm was set.
+    turned: AtomicBool,
+    /// A head has begun to come, and its end is waited for.
+    in_head: AtomicBool,
+    /// There was one before.
+    had_one: AtomicBool,
+    // Only the connection's own task asks for it, so nothing is ever waited for.
+    alarm: Mutex<Alarm>,
+    first: Duration,
     idle: Duration,
-    /// How long a head may take.
     head: Duration,
 }
 
 impl HeadClock {
     /// `first`: until the first request begins. `idle`: until another one does. `head`: from there to the end of its head.
     pub(super) fn new(first: Duration, idle: Duration, head: Duration) -> Self {
-        let now = tokio::time::Instant::now();
-        HeadClock(Arc::new(Mutex::new(Clock { alarm: Alarm::at(now + first), silence: first, idle, head })))
+        let alarm = Mutex::new(Alarm::at(tokio::time::Instant::now() + first));
+        let [turned, in_head, had_one] = [const { AtomicBool::new(false) }; 3];
+        HeadClock(Arc::new(Clock { turned, in_head, had_one, alarm, first, idle, head }))
     }
 
     /// A head begins to come.
     pub(super) fn begins(&self) {
-        let mut clock = self.clock();
-        let deadline = tokio::time::Instant::now() + clock.head;
-        clock.alarm.set(deadline);
-        clock.silence = clock.idle;
+        self.turns(true);
+        self.0.had_one.store(true, Ordering::Relaxed);
     }
 
     /// A head is waited for.
     fn waits(&self) {
-        let mut clock = self.clock();
-        let deadline = tokio::time::Instant::now() + clock.silence;
-        clock.alarm.set(deadline);
+        self.turns(false);
     }
 
-    fn clock(&self) -> MutexGuard<'_, Clock> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turns(&self, in_head: bool) {
+        self.0.in_head.store(in_head, Ordering::Relaxed);
+        self.0.turned.store(true, Ordering::Relaxed);
+    }
+
+    /// Ready once what is waited for takes too long.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Clock { turned, in_head, had_one, alarm, first, idle, head } = &*self.0;
+        let mut alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
+        if turned.load(Ordering::Relaxed) {
+            turned.store(false, Ordering::Relaxed);
+            let limit = match (in_head.load(Ordering::Relaxed), had_one.load(Ordering::Relaxed)) {
+                (true, _) => head,
+                (false, true) => idle,
+                (false, false) => first,
+            };
+            alarm.set(tokio::time::Instant::now() + *limit);
+        }
+        alarm.poll(cx)
     }
 }
 
@@ -56,13 +79,15 @@ impl HeadClock {
 pub(super) struct HeadTimer {
     clock: HeadClock,
     unread: Unread,
+    /// When the connection began.
+    began: Instant,
 }
 
 struct Waiting(HeadClock);
 
 impl HeadTimer {
     pub(super) fn new(clock: HeadClock, unread: Unread) -> Self {
-        HeadTimer { clock, unread }
+        HeadTimer { clock, unread, began: tokio::time::Instant::now().into_std() }
     }
 }
 
@@ -78,8 +103,9 @@ impl Timer for HeadTimer {
         Box::pin(Waiting(self.clock.clone()))
     }
 
+    /// hyper counts its limit from here, which is not looked at.
     fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
+        self.began
     }
 }
 
@@ -89,7 +115,7 @@ impl Future for Waiting {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.clock().alarm.poll(cx)
+        self.0.poll(cx)
     }
 }
 

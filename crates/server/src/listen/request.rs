@@ -80,10 +80,10 @@ pub(super) struct Arrival<'a> {
 pub(super) fn receive(request: http::Request<Incoming>, arrival: Arrival<'_>) -> Result<Box<Request>, Refused> {
     let (parts, incoming) = request.into_parts();
     // Before the head is looked at: the body of a request that is refused is not read either.
-    let counters = arrival.counters.clone();
+    let counters = Some(arrival.counters);
     // Who waits to be told to go on is not to be told so, and over HTTP/2 the other streams need nothing of it.
     let empties = parts.version != Version::HTTP_2 && !parts.headers.contains_key(header::EXPECT);
-    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, empties, arrival.unread, Some(counters));
+    let body = body::receive_and_tell(incoming, arrival.limits.body_timeout, empties, arrival.unread, counters);
     let mut received = head(parts, arrival)?;
     received.body = policy::exchange::RequestBody::Stream(body);
     Ok(received)

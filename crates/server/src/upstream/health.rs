@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderValue, Request, StatusCode, header};
 use policy::Body;
+use policy::ports::Fields;
 
 use super::attempt::{Answered, Attempt};
 use super::endpoint::{Endpoint, Terms};
@@ -38,7 +39,7 @@ async fn ask(core: &Arc<Core>, health: &Health, endpoint: &Arc<Endpoint>) -> Res
     if let Some(host) = health.host.as_ref().and_then(|host| HeaderValue::from_str(host).ok()) {
         request.headers_mut().insert(header::HOST, host);
     }
-    let (mut request, facts) = Outgoing::new(request, Vec::new());
+    let (mut request, facts) = Outgoing::new(request, Fields::default());
     // How a target is does not depend on how much goes on there: a check has a place beyond the limits of requests.
     let limits = Limits { connections: u32::MAX, streams: u32::MAX, ..core.settings.limits };
     let terms = Terms { limits: &limits, ..core.terms() };

@@ -147,7 +147,7 @@ impl HttpUpstream {
 
 impl Upstream for HttpUpstream {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, UpstreamError>> {
-        self.send_with(request, Vec::new())
+        self.send_with(request, Fields::default())
     }
 
     fn send_with(

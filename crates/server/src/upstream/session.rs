@@ -155,7 +155,7 @@ fn spoken(request: &mut Outgoing, aim: Aim<'_>) -> Request<Sent> {
     *spoken.version_mut() = Version::HTTP_2;
     *spoken.method_mut() = parts.method.clone();
     *spoken.headers_mut() = parts.headers.clone();
-    spoken.headers_mut().extend(request.fields.iter().cloned());
+    spoken.headers_mut().extend(request.fields.iter());
     // What comes after a body is passed on (section 8.2.2 lets `te` say this and nothing else).
     spoken.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
     spoken

@@ -73,9 +73,9 @@ impl Input {
         (self.before, self.looked) = (0, 0);
     }
 
-    /// Whether nothing has come unasked and the other side has not closed, looked at without waiting.
-    pub(super) fn is_quiet(&mut self, cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin)) -> bool {
-        self.bytes.is_empty() && self.fill(cx, stream).is_pending()
+    /// Whether nothing of what was read is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     /// Whether the answer is complete, nothing came behind it, and another request may follow.

@@ -10,7 +10,7 @@ mod input;
 mod output;
 mod parse;
 
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Response;
@@ -101,7 +101,7 @@ impl Link {
 
     /// Whether nothing has come unasked and the other side has not closed.
     fn is_quiet(&mut self) -> bool {
-        self.input.is_quiet(&mut Context::from_waker(Waker::noop()), &mut self.stream)
+        self.input.is_empty() && self.stream.is_silent()
     }
 
     /// Whether it can be kept for the next request, behind an answer's end.

@@ -65,9 +65,10 @@ impl Output {
             to,
             &[parts.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", aim.host.as_bytes()],
         );
-        for (name, value) in parts.headers.iter().chain(request.fields.iter().map(|(name, value)| (name, value))) {
+        for (name, value) in &parts.headers {
             put(to, &[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
         }
+        put(to, &[request.fields.as_lines().as_bytes()]);
         if let Some(Upgrade(protocol)) = aim.upgrade {
             put(to, &[b"\r\nconnection: upgrade\r\nupgrade: ", protocol.as_bytes()]);
         }
@@ -262,6 +263,7 @@ mod tests {
     use http::{HeaderValue, Request};
     use http_body_util::StreamBody;
     use policy::Body;
+    use policy::ports::Fields;
 
     use super::*;
 
@@ -322,7 +324,7 @@ mod tests {
 
     /// What is written of a request, and whether another may follow.
     async fn written(request: Request<Body>, taker: &mut Taker) -> Result<bool, String> {
-        let (mut outgoing, _) = Outgoing::new(request, Vec::new());
+        let (mut outgoing, _) = Outgoing::new(request, Fields::default());
         let mut output = Output::default();
         let host = HeaderValue::from_static("api:80");
         output.begin(

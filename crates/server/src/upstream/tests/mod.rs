@@ -273,7 +273,8 @@ async fn a_kept_connection_that_closes_before_a_request_is_written_gives_it_back
     let mut link = endpoint.pool.take().expect("it is kept");
     drop(first);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let (mut request, _) = Outgoing::new(Request::post("/").body(Body::from(String::from("x"))).unwrap(), Vec::new());
+    let (mut request, _) =
+        Outgoing::new(Request::post("/").body(Body::from(String::from("x"))).unwrap(), Fields::default());
     let limit = Duration::from_secs(60);
     let aim = Aim { scheme: "http", host: &endpoint.host, upgrade: None, limit, watch: None };
     match link.send(&mut request, aim).await {

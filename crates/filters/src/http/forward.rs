@@ -45,8 +45,15 @@ pub(super) fn passages_left(request: &Request) -> Option<u32> {
 
 fn own_fields(request: &Request) -> Fields {
     let mut own = Fields::with_capacity(400 + 2 * request.host.len());
-    own.put(&X_REAL_IP, |to| write_address(to, request.client));
-    own.put(&X_FORWARDED_FOR, |to| write_hops(to, request));
+    let client = own.put(&X_REAL_IP, |to| write_address(to, request.client));
+    own.put(&X_FORWARDED_FOR, |to| {
+        to.extend_from_within(client);
+        // The proxies that it came through.
+        for proxy in &request.proxies {
+            to.push_str(", ");
+            write_address(to, *proxy);
+        }
+    });
     own.put(&X_FORWARDED_PROTO, |to| to.push_str(request.scheme));
     own.put(&X_FORWARDED_HOST, |to| to.push_str(&request.host));
     own.put(&header::FORWARDED, |to| write_forwarded(to, request));
@@ -98,15 +105,6 @@ fn write_for(to: &mut String, ip: IpAddr) {
     to.push_str(before);
     write_address(to, ip);
     to.push_str(after);
-}
-
-/// The client, and the proxies that it came through.
-fn write_hops(to: &mut String, request: &Request) {
-    write_address(to, request.client);
-    for proxy in &request.proxies {
-        to.push_str(", ");
-        write_address(to, *proxy);
-    }
 }
 
 fn write_address(to: &mut String, ip: IpAddr) {

@@ -1,6 +1,7 @@
 //! What a gateway says about a request that it passes on.
 
 use std::fmt;
+use std::ops::Range;
 
 use http::{HeaderName, HeaderValue};
 
@@ -15,8 +16,9 @@ impl Fields {
         Fields(String::with_capacity(bytes))
     }
 
-    /// One more, with the value that is written here. What is no value of a field (RFC 9110, section 5.5) is left out, the field with it.
-    pub fn put(&mut self, name: &HeaderName, write: impl FnOnce(&mut String)) {
+    /// One more, with the value that is written here, and where in the text it stands. What is no value of a field (RFC 9110, section 5.5) is left
+    /// out, the field with it, and stands nowhere.
+    pub fn put(&mut self, name: &HeaderName, write: impl FnOnce(&mut String)) -> Range<usize> {
         let Fields(text) = self;
         let start = text.len();
         for piece in ["\r\n", name.as_str(), ": "] {
@@ -24,10 +26,10 @@ impl Fields {
         }
         let value = text.len();
         write(text);
-        let is_value = |bytes: &[u8]| bytes.iter().all(|byte| *byte == b'\t' || *byte >= b' ' && *byte != 0x7f);
         if !text.as_bytes().get(value..).is_some_and(is_value) {
             text.truncate(start);
         }
+        value.min(text.len())..text.len()
     }
 
     /// As they stand behind the line of a request: each with a line's end before it, and none behind the last.
@@ -44,6 +46,12 @@ impl Fields {
     }
 }
 
+/// All of it is looked at, whatever is found on the way: so the processor does many bytes at once.
+fn is_value(bytes: &[u8]) -> bool {
+    let is_bad = |byte: u8| (byte < b' ' && byte != b'\t') | (byte == 0x7f);
+    !bytes.iter().fold(false, |bad, byte| bad | is_bad(*byte))
+}
+
 /// Their names alone: a value may be a person's address.
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +66,8 @@ mod tests {
     use super::*;
 
     fn put(fields: &mut Fields, name: &HeaderName, value: &str) {
-        fields.put(name, |to| to.push_str(value));
+        let at = fields.put(name, |to| to.push_str(value));
+        assert!(at.is_empty() || fields.as_lines().get(at) == Some(value));
     }
 
     #[test]

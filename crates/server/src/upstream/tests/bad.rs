@@ -158,7 +158,7 @@ async fn answers_of_another_length_than_they_say() {
 
 #[tokio::test]
 async fn a_body_that_never_ends_ends_with_the_whole_time() {
-    let whole = |settings: &mut UpstreamSettings| settings.timeouts.whole = Some(Duration::from_millis(200));
+    let whole = |settings: &mut UpstreamSettings| settings.timeouts.whole = Some(Duration::from_secs(1));
     let scripted = Scripted::with(whole).await;
     let server = async {
         let mut stream = scripted.accept().await;

@@ -72,7 +72,7 @@ fn settings(targets: &[&Target]) -> UpstreamSettings {
     let one = settings.targets.remove(0);
     settings.targets = targets.iter().map(|target| super::Target { port: target.port, ..one.clone() }).collect();
     settings.balance = Balance::RoundRobin;
-    settings.timeouts.first_byte = Duration::from_millis(300);
+    settings.timeouts.first_byte = Duration::from_secs(20);
     settings
 }
 
@@ -82,7 +82,7 @@ fn checks(interval: Duration, in_a_row: u32) -> Health {
         path: String::from("/health"),
         host: None,
         interval,
-        timeout: Duration::from_millis(500),
+        timeout: Duration::from_secs(20),
         expect: vec![(200, 299)],
         healthy: in_a_row,
         unhealthy: in_a_row,
@@ -132,7 +132,7 @@ async fn a_target_that_is_not_there_is_passed_over() {
 async fn a_target_that_breaks_every_exchange_is_left_out_and_comes_back() {
     let (good, bad) = (Target::named("good").await, Target::new("").await);
     let mut settings = settings(&[&good, &bad]);
-    settings.ejection = Ejection { faults: 3, time: Duration::from_millis(200), ..Ejection::default() };
+    settings.ejection = Ejection { faults: 3, time: Duration::from_secs(2), ..Ejection::default() };
     let upstream = upstream(settings);
     for _ in 0..30 {
         assert_eq!(said(&upstream, get("/")).await, "200 good");
@@ -202,6 +202,7 @@ async fn an_answer_that_is_late_is_asked_for_elsewhere_where_that_is_said() {
         let mut settings = settings(&[&good, &good]);
         settings.targets[0].port = silent.local_addr().unwrap().port();
         settings.retries.timeout = timeout;
+        settings.timeouts.first_byte = Duration::from_secs(1);
         upstream(settings)
     };
     assert_eq!(said(&with(false), get("/")).await, "Timeout");
@@ -328,8 +329,7 @@ async fn a_name_is_looked_up_and_what_was_known_outlives_a_look_up_that_fails() 
 #[tokio::test]
 async fn what_is_over_a_limit_waits_or_is_refused() {
     let scripted = Scripted::with(|settings| {
-        settings.limits =
-            Limits { connections: 1, pending: 1, wait: Duration::from_millis(150), requests: 3, streams: 1 };
+        settings.limits = Limits { connections: 1, pending: 1, wait: Duration::from_secs(1), requests: 3, streams: 1 };
         settings.timeouts.first_byte = Duration::from_secs(5);
     })
     .await;
@@ -356,7 +356,7 @@ async fn what_is_over_a_limit_waits_or_is_refused() {
     };
     let first = async {
         read_until(&mut stream, "\r\n\r\n").await;
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         stream.write_all(OK).await.unwrap();
     };
     let later = async {

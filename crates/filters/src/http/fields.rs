@@ -47,6 +47,7 @@ const WRITTEN_BY_PROXY: &[(&str, &str)] = &[
     ("host", "set `host` of the filter `proxy`"),
     ("expect", "leave it: the gateway answers `Expect` itself"),
     ("forwarded", "`proxy` writes it anew for every request"),
+    ("traceparent", "`proxy` writes it anew for every request"),
     ("via", "`proxy` writes it"),
     ("x-forwarded-for", "`proxy` writes it anew for every request"),
     ("x-forwarded-host", "`proxy` writes it anew for every request"),

@@ -84,7 +84,7 @@ fn passage(version: Version) -> &'static str {
 /// The value of `Forwarded` (RFC 7239, section 4).
 fn write_forwarded(to: &mut String, request: &Request) {
     write_for(to, request.client);
-    // A host that cannot be quoted as it is goes without. It is quoted for the sake of its port.
+    // The host is quoted for the sake of its port. One that cannot be as it is goes without.
     if !request.host.contains(['"', '\\']) {
         for piece in [";host=\"", &request.host, "\""] {
             to.push_str(piece);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use http::{HeaderName, HeaderValue};
 
-/// Header fields, written one behind the other as HTTP/1.1 has them. Each is one of the gateway's own words and is sent once, so a connection that
+/// Header fields, written one behind the other as HTTP/1.1 has them. They are the gateway's own words, so a connection that
 /// speaks HTTP/1.1 need not make values of them and put these into a map, which is a good part of what a proxied request costs.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(String);

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -15,61 +15,67 @@ use super::body::Unread;
 
 /// The clock of one connection, which waits for one thing at a time: all its sleeps share one alarm.
 ///
-/// What begins is noted, and timed from the next look at it: a look comes in the same turn of the connection's task where something has still
-/// to be waited for, and most heads are there whole, so that the time is hardly ever asked for.
+/// What is waited for is noted, and timed with the next look at the clock: hyper looks in the same turn of the connection's task wherever
+/// something has still to come. So the time is asked for once a request, and by a head that is there as soon as it is wanted not at all.
 #[derive(Clone)]
 pub(super) struct HeadClock(Arc<Clock>);
 
 struct Clock {
-    /// Something else is waited for than when the alarm was set.
-    turned: AtomicBool,
-    /// A head has begun to come, and its end is waited for.
-    in_head: AtomicBool,
-    /// There was one before.
-    had_one: AtomicBool,
-    // Only the connection's own task asks for it, so nothing is ever waited for.
+    /// [`FIRST`], [`IDLE`] or [`HEAD`].
+    awaited: AtomicU8,
+    /// The alarm is that of what is waited for.
+    timed: AtomicBool,
+    // Only the connection's own task asks for it, so nobody ever waits for the other.
     alarm: Mutex<Alarm>,
-    first: Duration,
-    idle: Duration,
-    head: Duration,
+    /// How long each may take, by its number.
+    limits: [Duration; 3],
 }
+
+/// The first request.
+const FIRST: u8 = 0;
+/// Another one.
+const IDLE: u8 = 1;
+/// The end of a head that has begun to come.
+const HEAD: u8 = 2;
 
 impl HeadClock {
     /// `first`: until the first request begins. `idle`: until another one does. `head`: from there to the end of its head.
     pub(super) fn new(first: Duration, idle: Duration, head: Duration) -> Self {
         let alarm = Mutex::new(Alarm::at(tokio::time::Instant::now() + first));
-        let [turned, in_head, had_one] = [const { AtomicBool::new(false) }; 3];
-        HeadClock(Arc::new(Clock { turned, in_head, had_one, alarm, first, idle, head }))
+        let (awaited, timed) = (AtomicU8::new(FIRST), AtomicBool::new(true));
+        HeadClock(Arc::new(Clock { awaited, timed, alarm, limits: [first, idle, head] }))
     }
 
-    /// A head begins to come.
-    pub(super) fn begins(&self) {
-        self.turns(true);
-        self.0.had_one.store(true, Ordering::Relaxed);
+    /// Something came. It is of a head, unless one is there and nothing else is waited for yet.
+    pub(super) fn comes(&self) {
+        if !self.is_in_head() {
+            self.awaits(HEAD);
+        }
     }
 
-    /// A head is waited for.
+    /// Whether a head has begun to come and is not whole: of a connection whose time is up, hyper does not tell whether it was late with a
+    /// request or just lay idle.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.0.awaited.load(Ordering::Relaxed) == HEAD
+    }
+
+    /// A head is waited for. What came until now belongs to the request before, of whose body something may have been left.
     fn waits(&self) {
-        self.turns(false);
+        self.awaits(if self.0.awaited.load(Ordering::Relaxed) == FIRST { FIRST } else { IDLE });
     }
 
-    fn turns(&self, in_head: bool) {
-        self.0.in_head.store(in_head, Ordering::Relaxed);
-        self.0.turned.store(true, Ordering::Relaxed);
+    fn awaits(&self, what: u8) {
+        self.0.awaited.store(what, Ordering::Relaxed);
+        self.0.timed.store(false, Ordering::Relaxed);
     }
 
     /// Ready once what is waited for takes too long.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Clock { turned, in_head, had_one, alarm, first, idle, head } = &*self.0;
+        let Clock { awaited, timed, alarm, limits } = &*self.0;
         let mut alarm = alarm.lock().unwrap_or_else(PoisonError::into_inner);
-        if turned.load(Ordering::Relaxed) {
-            turned.store(false, Ordering::Relaxed);
-            let limit = match (in_head.load(Ordering::Relaxed), had_one.load(Ordering::Relaxed)) {
-                (true, _) => head,
-                (false, true) => idle,
-                (false, false) => first,
-            };
-            alarm.set(tokio::time::Instant::now() + *limit);
+        if !timed.load(Ordering::Relaxed) {
+            timed.store(true, Ordering::Relaxed);
+            alarm.set(tokio::time::Instant::now() + limits[usize::from(awaited.load(Ordering::Relaxed))]);
         }
         alarm.poll(cx)
     }
@@ -137,9 +143,39 @@ mod tests {
         let timer = HeadTimer::new(clock.clone(), Unread::default());
         drop(timer.sleep(60 * SECOND));
         assert_eq!(rings_after(&clock).await, 2 * SECOND, "nothing comes at first");
-        clock.begins();
+        assert!(!clock.is_in_head());
+        clock.comes();
         assert_eq!(rings_after(&clock).await, SECOND, "a head that does not end");
+        assert!(clock.is_in_head());
         drop(timer.sleep(60 * SECOND));
         assert_eq!(rings_after(&clock).await, 5 * SECOND, "nothing comes after an answer");
+    }
+
+    /// It has one limit, however often something more of it comes.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_is_timed_from_its_first_byte() {
+        let clock = HeadClock::new(2 * SECOND, 5 * SECOND, SECOND);
+        clock.comes();
+        let start = tokio::time::Instant::now();
+        for _ in 0..3 {
+            assert!(tokio::time::timeout(SECOND / 4, Waiting(clock.clone())).await.is_err());
+            clock.comes();
+        }
+        Waiting(clock.clone()).await;
+        assert_eq!(start.elapsed(), SECOND);
+    }
+
+    /// Late bytes of a body that nobody read are no late request.
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_before_a_head_is_waited_for_is_none_of_it() {
+        let clock = HeadClock::new(2 * SECOND, 5 * SECOND, SECOND);
+        let timer = HeadTimer::new(clock.clone(), Unread::default());
+        clock.comes();
+        clock.comes();
+        drop(timer.sleep(60 * SECOND));
+        assert!(!clock.is_in_head());
+        assert_eq!(rings_after(&clock).await, 5 * SECOND);
+        clock.comes();
+        assert_eq!((clock.is_in_head(), rings_after(&clock).await), (true, SECOND));
     }
 }

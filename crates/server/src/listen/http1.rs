@@ -45,13 +45,12 @@ pub(super) async fn serve_connection(client: &Client, opened: &Opened, limits: &
     let service = service_fn(|request: http::Request<Incoming>| {
         Box::pin(serve(client, &unread, request).map(Ok::<_, Infallible>))
     });
-    let stream = Stream::new(transport, limits.write_timeout).lingers_where(unread.clone()).times(clock);
-    let begun = stream.begun();
+    let stream = Stream::new(transport, limits.write_timeout).lingers_where(unread.clone()).times(clock.clone());
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let ended = store::guard::connection(opened.drive(connection)).await;
     if let Some(Err(why)) = ended {
         // A head that hyper refused, or waited for in vain: `serve` never heard of it.
-        if why.is_parse() || (why.is_timeout() && begun.has()) {
+        if why.is_parse() || (why.is_timeout() && clock.is_in_head()) {
             client.node.metrics.malformed.fetch_add(1, Ordering::Relaxed);
         }
         // A client that goes away, or speaks no HTTP: nothing that an operator must know of.

@@ -16,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::begun::Begun;
 use super::body::Unread;
 use super::head_clock::HeadClock;
 use crate::idle::IdleLimit;
@@ -35,8 +34,7 @@ pub(crate) struct Stream<S = TcpStream> {
     stalled: IdleLimit,
     blocked: Blocked,
     unread: Unread,
-    begun: Begun,
-    /// Told when a head begins to come.
+    /// Told when something comes.
     clock: Option<HeadClock>,
     /// Once its writing side is shut.
     lingering: Option<Lingering>,
@@ -70,7 +68,6 @@ impl<S> Stream<S> {
             stalled: IdleLimit::new(limit),
             blocked: Blocked::default(),
             unread: Unread::default(),
-            begun: Begun::default(),
             clock: None,
             lingering: None,
         }
@@ -81,14 +78,9 @@ impl<S> Stream<S> {
         Stream { unread, ..self }
     }
 
-    /// Tells this clock when a head begins to come.
+    /// Tells this clock when something comes.
     pub(super) fn times(self, clock: HeadClock) -> Self {
         Stream { clock: Some(clock), ..self }
-    }
-
-    /// Tells, while it is served and after, whether a head has begun to come.
-    pub(super) fn begun(&self) -> Begun {
-        self.begun.clone()
     }
 
     /// Tells, while it is served, whether a write waits.
@@ -105,10 +97,6 @@ impl<S> Stream<S> {
             Poll::Pending => Poll::Pending,
             ready => {
                 self.stalled.moved();
-                // What came before an answer belongs to the request that is answered.
-                if let Poll::Ready(Ok(1..)) = ready {
-                    self.begun.set(false);
-                }
                 ready
             }
         }
@@ -119,9 +107,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if buf.filled().len() > before && !self.begun.has() {
-            self.begun.set(true);
-            self.clock.iter().for_each(HeadClock::begins);
+        if buf.filled().len() > before {
+            self.clock.iter().for_each(HeadClock::comes);
         }
         read
     }

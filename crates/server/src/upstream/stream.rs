@@ -26,8 +26,8 @@ macro_rules! each {
 }
 
 impl Stream {
-    /// Whether nothing is there to be read and the other side has not closed, as far as is known without asking the kernel. It is looked at
-    /// before each request, and the time to note who waits is not spent on it.
+    /// Whether nothing came and the other side has not closed; else it is of no more use. It is looked at before each request: the kernel is asked
+    /// only where the runtime has heard of something, and nobody is noted as waiting.
     pub(super) fn is_silent(&mut self) -> bool {
         let mut byte = [0];
         match self {

@@ -327,7 +327,10 @@ async fn a_client_that_goes_away_takes_the_request_along() {
         let mut stream = scripted.accept().await;
         read_until(&mut stream, "\r\n\r\n").await;
         came.notify_one();
-        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "the connection closes");
+        // With the client, and not with its own limit.
+        let limit = scripted.upstream.settings().timeouts.first_byte / 2;
+        let read = tokio::time::timeout(limit, stream.read(&mut [0; 1])).await;
+        assert_eq!(read.expect("an end").unwrap(), 0, "the connection closes");
     };
     let client = async {
         tokio::select! {

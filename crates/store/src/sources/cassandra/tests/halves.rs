@@ -111,12 +111,18 @@ async fn a_write_that_is_given_up_leaves_rows_and_lists_in_agreement() {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         let mut there = Vec::new();
+        let mut last = None;
         for key in &keys {
-            if source.get(&ACCESS_TOKEN, key).await.unwrap().is_some() {
+            if let Some(row) = source.get(&ACCESS_TOKEN, key).await.unwrap() {
                 there.push(key.clone());
+                last = row.expires_at;
             }
         }
-        assert!(there.contains(&keys[57]) && !there.contains(&keys[0]), "the last was inserted, the first never begun");
+        assert!(!keys[..3].iter().any(|key| there.contains(key)), "of the first three none began");
+        assert!(
+            there.ends_with(&keys[57..59]) && last == Some(1058),
+            "the last were inserted, replaced and taken: {last:?}"
+        );
         let lists = listed(&source).await;
         if lists.iter().all(|listed| *listed == there) {
             break;

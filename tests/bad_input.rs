@@ -397,7 +397,10 @@ fn trace_is_not_served() {
 #[test]
 fn malformed_heads_are_counted() {
     let folder = Folder::shipped();
-    folder.append("node.toml", "[limits]\nheader_timeout = \"400ms\"\n");
+    folder.append(
+        "node.toml",
+        "[limits]\nheader_timeout = \"400ms\"\nfirst_byte_timeout = \"2s\"\nidle_timeout = \"2s\"\n",
+    );
     folder.write("policies/any.toml", "route = \"/any\"\n[[filter]]\nuse = \"respond\"\ntext = \"here\"\n");
     let node = Node::start(&folder);
     let counted = || {
@@ -415,7 +418,12 @@ fn malformed_heads_are_counted() {
     ));
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(rests.send("a=b").answer().map(|answer| answer.status), Some(401));
-    assert!(silent.is_closed() && rests.is_closed());
+    // Nor is a body that was answered before it came.
+    let mut late = Wire::open(node.address);
+    late.send("POST /any HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
+    assert_eq!(late.answer().map(|answer| answer.status), Some(200));
+    late.send("a=b");
+    assert!(silent.is_closed() && rests.is_closed() && late.is_closed());
     assert_eq!(counted(), 0);
     let large = format!("GET /any HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(100_000));
     let many = format!("GET /any HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: a\r\n".repeat(100));

@@ -66,7 +66,7 @@ fn a_fetch_ends_whatever_the_upstream_does() {
         }
         false
     });
-    let fetch = "[[filter]]\nuse = \"fetch\"\nupstream = \"up\"\npath = \"/${path.rest}\"\ninto = \"x\"\ntimeout = \"300ms\"\n\
+    let fetch = "[[filter]]\nuse = \"fetch\"\nupstream = \"up\"\npath = \"/${path.rest}\"\ninto = \"x\"\ntimeout = \"2s\"\n\
                  [[filter]]\nuse = \"respond\"\n";
     let (_folder, node) = node(&[("up", &upstream)], fetch);
     for (path, status) in [("silent", 504), ("slow", 504), ("endless", 502), ("short", 502)] {

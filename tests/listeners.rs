@@ -403,7 +403,7 @@ fn slow_clients_are_given_up() {
         .write("policies/slow.toml", "route = \"/slow\"\n[[filter]]\nuse = \"respond\"\ntext = \"${request.body}\"\n");
     folder.write(
         "node.toml",
-        "[limits]\nfirst_byte_timeout = \"300ms\"\nheader_timeout = \"300ms\"\nidle_timeout = \"300ms\"\nrequest_timeout = \"1s\"\n",
+        "[limits]\nfirst_byte_timeout = \"1s\"\nheader_timeout = \"1s\"\nidle_timeout = \"1s\"\nrequest_timeout = \"2s\"\n",
     );
     let node = Node::start(&folder);
     let mut silent = Wire::open(node.address);
@@ -416,7 +416,7 @@ fn slow_clients_are_given_up() {
     assert_eq!(idle.answer().map(|answer| answer.status), Some(200));
     assert!(idle.is_closed());
     let mut slow = Wire::open(node.address);
-    slow.send("POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n");
+    slow.send("POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n");
     for _ in 0..40 {
         std::thread::sleep(Duration::from_millis(100));
         if slow.try_send("x").is_err() {

@@ -280,7 +280,7 @@ fn a_new_secret_beside_the_old_one_for_as_long_as_said() {
         node.ask_token(&old, &[]).status == 401 && node.ask_token(&new, &[]).status == 401
     });
     node.ask_token(&newest, &[]).status(200);
-    folder.run(["client", "rotate", "app", "--keep", "2s"]).code(0);
+    folder.run(["client", "rotate", "app", "--keep", "5s"]).code(0);
     node.ask_token(&newest, &[]).status(200);
     wait_until("the time of the old one is over", || node.ask_token(&newest, &[]).status == 401);
 }

@@ -244,7 +244,7 @@ fn upstreams_that_err_end_by_rule() {
         }
         path == "long"
     });
-    let (_folder, node) = node_before(&[upstream.address], "timeouts = { first_byte = \"500ms\" }");
+    let (_folder, node) = node_before(&[upstream.address], "timeouts = { first_byte = \"2s\" }");
     for (name, _, status) in cases {
         let answer = node.get(&format!("/up/{name}")).send();
         assert_eq!(answer.status, status, "{name}: {}", answer.text());

@@ -153,6 +153,10 @@ impl Wire {
 
     /// Whether the peer has closed, or does so soon.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+        match self.stream.fill_buf() {
+            Ok(more) => more.is_empty(),
+            // Time that is up says nothing.
+            Err(why) => !matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
     }
 }
